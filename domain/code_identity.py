@@ -1,0 +1,294 @@
+"""What code an analysis is: a digest of its sources that changes with what they do, not with how they are written.
+
+Comments, docstrings, formatting, the module's ``ANALYSIS = …`` and the values of ``description=`` leave the digest
+alone. The walk over the syntax tree is our own, and versioned, because `ast.dump` differs between Python versions:
+of each node it takes the type's name and those fields of a fixed table that are not empty. It is written as one flat
+list, so that no source is nested too deep for it.
+
+Only the standard library, `rfc8785` and the error types are needed, so that any Python can check a digest.
+"""
+
+import ast
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from domain.errors import AnalysisFileError
+from domain.json_values import canonical_json, sha256_hex
+
+SOURCE_FORMAT = "analysis-source/1"
+_DIGITS = 12
+_MAX_DECIMAL_BITS = 4096
+
+_FIELDS: dict[str, tuple[str, ...]] = {
+    node: tuple(fields.split())
+    for fields, nodes in {
+        "body": "Module",
+        "name type_params args returns decorator_list body": "FunctionDef AsyncFunctionDef",
+        "name type_params bases keywords decorator_list body": "ClassDef",
+        "value": "Return Expr Await Yield YieldFrom Constant Starred MatchValue MatchSingleton",
+        "targets": "Delete",
+        "targets value": "Assign",
+        "name type_params value": "TypeAlias",
+        "target op value": "AugAssign",
+        "target annotation value simple": "AnnAssign",
+        "target iter body orelse": "For AsyncFor",
+        "test body orelse": "While If IfExp",
+        "items body": "With AsyncWith",
+        "subject cases": "Match",
+        "exc cause": "Raise",
+        "body handlers orelse finalbody": "Try TryStar",
+        "test msg": "Assert",
+        "names": "Import Global Nonlocal",
+        "module names level": "ImportFrom",
+        "op values": "BoolOp",
+        "target value": "NamedExpr",
+        "left op right": "BinOp",
+        "op operand": "UnaryOp",
+        "args body": "Lambda",
+        "keys values": "Dict",
+        "elts": "Set List Tuple",
+        "elt generators": "ListComp SetComp GeneratorExp",
+        "key value generators": "DictComp",
+        "left ops comparators": "Compare",
+        "func args keywords": "Call",
+        "value conversion format_spec": "FormattedValue",
+        "value str conversion format_spec": "Interpolation",
+        "values": "JoinedStr TemplateStr",
+        "value attr": "Attribute",
+        "value slice": "Subscript",
+        "id": "Name",
+        "lower upper step": "Slice",
+        "target iter ifs is_async": "comprehension",
+        "type name body": "ExceptHandler",
+        "posonlyargs args vararg kwonlyargs kw_defaults kwarg defaults": "arguments",
+        "arg annotation": "arg",
+        "arg value": "keyword",
+        "name asname": "alias",
+        "context_expr optional_vars": "withitem",
+        "pattern guard body": "match_case",
+        "patterns": "MatchSequence MatchOr",
+        "keys patterns rest": "MatchMapping",
+        "cls patterns kwd_attrs kwd_patterns": "MatchClass",
+        "name": "MatchStar",
+        "pattern name": "MatchAs",
+        "name bound default_value": "TypeVar",
+        "name default_value": "ParamSpec TypeVarTuple",
+        "": "Pass Break Continue And Or Not Invert UAdd USub Add Sub Mult MatMult Div Mod Pow LShift RShift BitOr BitXor "
+        "BitAnd FloorDiv Eq NotEq Lt LtE Gt GtE Is IsNot In NotIn",
+    }.items()
+    for node in nodes.split()
+}
+"""Node types by the fields that are taken of them, in this order: Python 3.11, and what later versions have added."""
+_IGNORED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+_LITERALS = frozenset({"Constant", "MatchSingleton"})
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_STRINGS_WITH_VALUES = frozenset({"JoinedStr", "TemplateStr"})
+_NO_DESCRIPTION = ast.keyword(arg="description", value=ast.Constant(value=None))
+
+
+def source_digest(sources: Mapping[str, str]) -> str:
+    """Return the digest of what some modules do.
+
+    Parameters
+    ----------
+    sources : mapping
+        Source text by module name; the order does not matter, the names do.
+
+    Returns
+    -------
+    str
+        64 lower-case hexadecimal characters; the same on every supported Python version.
+
+    Raises
+    ------
+    AnalysisFileError
+        If a source is not valid Python (with file and line), or holds syntax that this version of the digest does
+        not know.
+    """
+    modules = {name: _tokens(_parse(text, name), name) for name, text in sources.items()}
+    return sha256_hex(canonical_json({"format": SOURCE_FORMAT, "modules": modules}))
+
+
+def code_version(declared: str, digest: str) -> str:
+    """Join a declared version and a source digest: ``1.2.0+3f786850e387``.
+
+    Parameters
+    ----------
+    declared : str
+        The version in the analysis file.
+    digest : str
+        As `source_digest` returns it; its first 12 characters are used.
+
+    Returns
+    -------
+    str
+        The code version that goes into result ids.
+    """
+    return f"{declared}+{digest[:_DIGITS]}"
+
+
+def imported_names(source: str, *, module: str, is_package: bool = False) -> set[str]:
+    """Return the absolute dotted names of the modules that a source imports, anywhere in it.
+
+    Parameters
+    ----------
+    source : str
+        Source text.
+    module : str
+        Dotted name of the module; relative imports are resolved against it.
+    is_package : bool
+        Whether the source is the ``__init__.py`` of the package ``module``.
+
+    Returns
+    -------
+    set of str
+        Every module that an import runs or may run: of ``import a.b`` both ``a`` and ``a.b``, of ``from a import b``
+        both ``a`` and ``a.b``, since the text alone cannot tell a submodule from a function. Names that are put
+        together while the code runs (`importlib.import_module`) are not seen.
+
+    Raises
+    ------
+    AnalysisFileError
+        If the source is not valid Python, or a relative import leaves the top package.
+    """
+    package = module.split(".") if is_package else module.split(".")[:-1]
+    found: set[str] = set()
+    for node in ast.walk(_parse(source, module)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _import_base(node, package, module)
+            found.update(f"{base}.{alias.name}" for alias in node.names if alias.name != "*")
+            found.add(base)
+    parts = [name.split(".") for name in found]
+    return {".".join(name[:end]) for name in parts for end in range(1, len(name) + 1)}
+
+
+def _import_base(node: ast.ImportFrom, package: list[str], module: str) -> str:
+    """Return the absolute name of the module that a ``from`` import starts at."""
+    if not node.level:
+        return node.module or ""
+    kept = len(package) - node.level + 1
+    if kept < 1:
+        msg = f"{_file(module)}, line {node.lineno}: the relative import leaves the top package of `{module}`."
+        raise AnalysisFileError(msg)
+    return ".".join([*package[:kept], *([node.module] if node.module else [])])
+
+
+def _parse(source: str, module: str) -> ast.Module:
+    """Parse one source; warnings about its style are not ours to give."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(source.removeprefix("\ufeff"))
+    except SyntaxError as error:
+        msg = f"{_file(module)}, line {error.lineno or 1}, column {error.offset or 1}: not valid Python: {error.msg}."
+    except (ValueError, RecursionError, MemoryError) as error:
+        msg = f"{_file(module)}, line 1: not valid Python: {str(error) or 'nested too deep'}."
+    raise AnalysisFileError(msg) from None
+
+
+def _file(module: str) -> str:
+    """Name the file of a module."""
+    return f"File {module.replace('.', '/')}.py"
+
+
+def _tokens(tree: ast.Module, module: str) -> list[str]:
+    """Write a syntax tree as a flat list of tokens; the first character of each tells what it is."""
+    tokens: list[str] = []
+    todo: list[Any] = [tree]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, str):
+            tokens.append(item)
+        elif isinstance(item, list):
+            todo += reversed(["[", *(_item(entry) for entry in item), "]"])
+        else:
+            _refuse_unknown(item, module)
+            todo += reversed([f"({type(item).__name__}", *_field_items(item), ")"])
+    return tokens
+
+
+def _refuse_unknown(node: ast.AST, module: str) -> None:
+    """Refuse syntax that is newer than the table: leaving it out would call different code the same."""
+    name = type(node).__name__
+    known = {*_FIELDS.get(name, ()), *_IGNORED}
+    news = [f"{name}.{field}" for field in node._fields if field not in known and getattr(node, field, None)]
+    if name not in _FIELDS or news:
+        what = news[0] if name in _FIELDS else name
+        msg = (
+            f"{_file(module)}, line {getattr(node, 'lineno', 1)}: the syntax `{what}` is newer than the source digest "
+            f'{SOURCE_FORMAT}. Write it in another way, or use code_identity="version".'
+        )
+        raise AnalysisFileError(msg)
+
+
+def _field_items(node: ast.AST) -> list[Any]:
+    """Return the non-empty fields of a node, each as its name and its content."""
+    items: list[Any] = []
+    name = type(node).__name__
+    for field in _FIELDS[name]:
+        value = _content(node, field)
+        if name in _LITERALS or not (value is None or value == []):
+            items += [f".{field}", _item(value)]
+    return items
+
+
+def _content(node: ast.AST, field: str) -> Any:
+    """Return a field without what does not count: docstrings, the ANALYSIS form, descriptions."""
+    value: Any = getattr(node, field, None)
+    if field == "body" and isinstance(node, _DOCUMENTED):
+        return [s for s in _without_docstring(node.body) if not (isinstance(node, ast.Module) and _is_form(s))]
+    if field == "keywords" and isinstance(node, ast.Call):
+        return [_NO_DESCRIPTION if keyword.arg == _NO_DESCRIPTION.arg else keyword for keyword in node.keywords]
+    if field == "values" and type(node).__name__ in _STRINGS_WITH_VALUES:
+        return _merged(value)
+    return value
+
+
+def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Return the statements after a docstring."""
+    match body:
+        case [ast.Expr(value=ast.Constant(value=str())), *rest]:
+            return rest
+    return body
+
+
+def _is_form(statement: ast.stmt) -> bool:
+    """Tell whether a statement is the module's ``ANALYSIS = …``."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id="ANALYSIS")]) | ast.AnnAssign(target=ast.Name(id="ANALYSIS")):
+            return True
+    return False
+
+
+def _merged(parts: list[ast.expr]) -> list[ast.expr]:
+    """Join the adjacent texts of an f-string, which Python versions divide differently, and drop empty ones."""
+    merged: list[ast.expr] = []
+    for part in parts:
+        if not isinstance(part, ast.Constant):
+            merged.append(part)
+        elif merged and isinstance(merged[-1], ast.Constant):
+            merged[-1] = ast.Constant(value=str(merged[-1].value) + str(part.value))
+        elif part.value:
+            merged.append(part)
+    return merged
+
+
+def _item(value: Any) -> Any:
+    """Return a node or a list as it is, to be walked, and anything else as a token."""
+    return value if isinstance(value, ast.AST | list) else _literal(value)
+
+
+def _literal(value: Any) -> str:
+    """Write a constant with its type, so that ``1``, ``1.0``, ``True`` and ``"1"`` differ."""
+    if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):
+        return f"=str-utf16:{value.encode('utf-16-be', 'surrogatepass').hex()}"
+    if isinstance(value, bytes):
+        return f"=bytes:{value.hex()}"
+    if isinstance(value, int) and value.bit_length() > _MAX_DECIMAL_BITS:
+        return f"=int-hex:{value:x}"
+    if isinstance(value, float | complex):
+        return f"={type(value).__name__}:{value!r}"
+    return f"={type(value).__name__}:{'' if value is None or value is ... else str(value)}"

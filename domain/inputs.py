@@ -1,0 +1,21 @@
+"""What is remembered of an input: never part of a result's identity, always part of its provenance."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class InputFile(BaseModel):
+    """One input as it was when an analysis read it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(description="Where it was read from.")
+    etag: str | None = Field(
+        default=None, description="The server's tag; of a directory, a digest over its files' tags."
+    )
+    bytes: int | None = Field(default=None, ge=0, description="Size; of a directory, the sum.")
+    files: int = Field(default=1, ge=0, description="Number of files: 1, or those in a directory.")
+    modified: datetime | None = Field(
+        default=None, description="Last change, with time zone; of a directory, the newest."
+    )
