@@ -1,0 +1,70 @@
+"""All resources for one set of settings: what ``definitions.py`` hands to Dagster and the commands use directly."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import dagster as dg
+
+from resources.inbox_notes import InboxNotes
+from resources.inputs import Inputs
+from resources.job_inbox import JobInbox
+from resources.ledger import Ledger
+from resources.mongo import MongoConnection
+from resources.record_store import RecordStore
+from resources.results_store import ResultsStore
+from resources.s3 import S3Connection
+from resources.settings import Settings
+
+
+@dataclass(frozen=True)
+class Connections:
+    """Every resource, by the name under which Dagster injects it."""
+
+    job_inbox: JobInbox
+    inbox_notes: InboxNotes
+    ledger: Ledger
+    record_store: RecordStore
+    results_store: ResultsStore
+    inputs: Inputs
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the resources as Dagster takes them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def connect(settings: Settings, *, for_dagster: bool = False) -> Connections:
+    """Make all resources; nothing is opened before it is used.
+
+    Parameters
+    ----------
+    settings : Settings
+        Which servers.
+    for_dagster : bool
+        Name the variable of an address that may hold a password instead of giving its value, because Dagster shows
+        the configuration of resources to everybody.
+    """
+    home = str(settings.analysis_home)
+    mongo = MongoConnection(
+        uri=_uri(settings, for_dagster=for_dagster),
+        database=settings.docdb_database,
+        embedded_home=home if settings.embedded_mongo else None,
+    )
+    s3 = S3Connection(endpoint_url=settings.s3_endpoint_url, embedded_home=home if settings.embedded_s3 else None)
+    name = settings.docdb_collection
+    return Connections(
+        job_inbox=JobInbox(root=settings.job_inbox, s3=s3),
+        inbox_notes=InboxNotes(mongo=mongo, records_name=name),
+        ledger=Ledger(mongo=mongo, records_name=name),
+        record_store=RecordStore(mongo=mongo, name=name),
+        results_store=ResultsStore(s3=s3, root=settings.analysis_bucket, browser_url=settings.results_browser_url),
+        inputs=Inputs(
+            s3=s3, input_endpoint_url=settings.input_s3_endpoint_url, input_unsigned=settings.input_s3_unsigned
+        ),
+    )
+
+
+def _uri(settings: Settings, *, for_dagster: bool) -> Any:
+    """Return the address of MongoDB, or the variable that holds it."""
+    if settings.docdb_uri is None:
+        return None
+    return dg.EnvVar("DOCDB_URI") if for_dagster else settings.docdb_uri.get_secret_value()

@@ -1,0 +1,168 @@
+"""An inbox that is a prefix of an S3 bucket."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from domain.errors import JobFileError
+from resources.inbox_names import (
+    MAX_BYTES,
+    PARAMETERS_FILE,
+    InboxFile,
+    is_job_name,
+    raw_name,
+    shown_name,
+    too_large,
+)
+from resources.s3 import S3Connection, etag_of, is_missing, s3_errors, split_s3_url
+
+_HINT = "Check JOB_INBOX, AWS_ENDPOINT_URL and the AWS_* credentials."
+
+
+@dataclass(frozen=True)
+class BucketInbox:
+    """An inbox below ``s3://bucket/prefix``.
+
+    Attributes
+    ----------
+    root : str
+        The inbox; each analysis has a prefix in it.
+    s3 : S3Connection
+        The server.
+    """
+
+    root: str
+    s3: S3Connection
+
+    def ensure(self) -> None:
+        """Make the bucket, on the embedded server only."""
+        self.s3.ensure_bucket(split_s3_url(self.root)[0])
+
+    def list_files(self, analysis: str) -> list[InboxFile]:
+        """List the job files of an analysis.
+
+        Parameters
+        ----------
+        analysis : str
+            Its name.
+
+        Raises
+        ------
+        SettingsError, ServerUnavailableError
+            If the bucket is missing or refused, or S3 does not answer.
+        """
+        bucket, prefix = self._key(analysis, "")
+        found = []
+        with self._errors(f"list the job files in {self.root}/{analysis}"):
+            pages = self.s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            for item in (item for page in pages for item in page.get("Contents", [])):
+                raw = item["Key"].removeprefix(prefix)
+                if is_job_name(raw) and raw != PARAMETERS_FILE:
+                    found.append(
+                        InboxFile(shown_name(raw), _fingerprint(item, item["Size"]), _fault(raw, item["Size"]))
+                    )
+        return found
+
+    def fingerprint(self, analysis: str, raw: str) -> str | None:
+        """Return the fingerprint of one file; None when there is none.
+
+        Parameters
+        ----------
+        analysis, raw : str
+            Analysis and path.
+        """
+        bucket, key = self._key(analysis, raw)
+        with self._errors(f"look at {self.url(analysis, raw)}"):
+            try:
+                head = self.s3.client.head_object(Bucket=bucket, Key=key)
+            except ClientError as error:
+                self._check_missing(error, bucket)
+                return None
+        return _fingerprint(head, head["ContentLength"])
+
+    def read(self, analysis: str, raw: str) -> bytes:
+        """Return the content of one file.
+
+        Parameters
+        ----------
+        analysis, raw : str
+            Analysis and path.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is not there (any more).
+        JobFileError
+            If it is too large.
+        """
+        bucket, key = self._key(analysis, raw)
+        with self._errors(f"read {self.url(analysis, raw)}"):
+            try:
+                body = self.s3.client.get_object(Bucket=bucket, Key=key)["Body"]
+            except ClientError as error:
+                self._check_missing(error, bucket)
+                raise FileNotFoundError(self.url(analysis, raw)) from None
+            with body:
+                data = body.read(MAX_BYTES + 1)
+        if (problem := too_large(len(data))) is not None:
+            msg = f"The inbox file {shown_name(raw)} {problem}."
+            raise JobFileError(msg)
+        return data
+
+    def write(self, analysis: str, raw: str, data: bytes) -> None:
+        """Write one file, whole or not at all.
+
+        Parameters
+        ----------
+        analysis, raw : str
+            Analysis and path.
+        data : bytes
+            The content.
+        """
+        bucket, key = self._key(analysis, raw)
+        with self._errors(f"write {self.url(analysis, raw)}"):
+            self.s3.client.put_object(Bucket=bucket, Key=key, Body=data, ContentType="application/json")
+
+    def url(self, analysis: str, raw: str) -> str:
+        """Return the address of one file.
+
+        Parameters
+        ----------
+        analysis, raw : str
+            Analysis and path.
+        """
+        return f"{self.root}/{analysis}/{shown_name(raw)}"
+
+    def _key(self, analysis: str, raw: str) -> tuple[str, str]:
+        """Return bucket and key of a file."""
+        bucket, prefix = split_s3_url(self.root)
+        if any("\ud800" <= character <= "\udfff" for character in raw):
+            msg = f"The inbox file {shown_name(raw)} cannot be in S3: its name is not UTF-8."
+            raise JobFileError(msg)
+        return bucket, "/".join(part for part in (prefix, analysis) if part) + f"/{raw}"
+
+    def _check_missing(self, error: ClientError, bucket: str) -> None:
+        """Let pass that a file is missing; not that the whole bucket is, which looks the same to some requests."""
+        if not is_missing(error):
+            raise error
+        self.s3.client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+
+    def _errors(self, what: str) -> AbstractContextManager[None]:
+        """Turn S3's errors into the platform's."""
+        return s3_errors(what, server=self.s3.server_name, hint=_HINT)
+
+
+def _fingerprint(answer: Any, size: int) -> str:
+    """Return what changes whenever the file does."""
+    return f"{etag_of(answer)}-{size}"
+
+
+def _fault(raw: str, size: int) -> str | None:
+    """Say why an object cannot be read as a job file; None when it can."""
+    try:
+        raw_name(shown_name(raw))
+    except JobFileError:
+        return "has a name that could not be a path: rename it"
+    return too_large(size)

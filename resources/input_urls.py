@@ -1,0 +1,96 @@
+"""Addresses of inputs: what may be said of them in messages, where a ``file://`` one points, names for local copies."""
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+from domain.errors import InputError
+
+SCHEMES = ("s3", "file", "https", "http")
+_NWB = (".nwb", ".nwb.zarr")
+_MAX_NAME = 150
+
+
+def scheme_of(url: str) -> str:
+    """Return the scheme of an input's address.
+
+    Raises
+    ------
+    InputError
+        If it is not one of those that can be read.
+    """
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme.lower() not in SCHEMES:
+        msg = f"The input {shown_url(url)} cannot be read. Expected an address with one of {', '.join(SCHEMES)}."
+        raise InputError(msg)
+    return scheme.lower()
+
+
+def shown_url(url: str) -> str:
+    """Return an address as it may appear in a message: without user, password, query and control characters."""
+    scheme, separator, rest = url.partition("://")
+    if separator and scheme.lower() in {"http", "https"}:
+        rest = re.split(r"[?#]", rest, maxsplit=1)[0]
+    host, slash, path = rest.partition("/")
+    shown = f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}" if separator else url
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)
+
+
+def is_nwb(path: str) -> bool:
+    """Tell whether a path names an NWB file or directory."""
+    return path.rstrip("/").lower().endswith(_NWB)
+
+
+def local_path(url: str) -> Path:
+    """Return the path of a ``file://`` address.
+
+    Raises
+    ------
+    InputError
+        If it names another host, is no absolute path, or holds control characters.
+    """
+    parts = urlsplit(url)
+    rest = url.partition("://")[2]
+    path = os.fsdecode(unquote_to_bytes(rest[rest.find("/") :] if "/" in rest else ""))
+    if parts.netloc not in {"", "localhost"} or not path.startswith("/"):
+        msg = f"The input {shown_url(url)} is no local file. Expected file:///absolute/path."
+        raise InputError(msg)
+    if re.search(r"[\x00-\x1f\x7f]", path):
+        msg = f"The input {shown_url(url)} holds control characters: rename the file."
+        raise InputError(msg)
+    return Path(path)
+
+
+def new_place(folder: Path, url: str) -> Path:
+    """Reserve a path for the local copy of an input, in a numbered folder of its own.
+
+    Inputs of one job often share their name; and an analysis should still see it.
+
+    Parameters
+    ----------
+    folder : Path
+        The job's private folder for inputs.
+    url : str
+        The input's address.
+
+    Returns
+    -------
+    Path
+        Nothing is there yet; its folder is.
+    """
+    name = url.partition("://")[2].rstrip("/").rpartition("/")[2]
+    if scheme_of(url) in {"http", "https"}:
+        name = re.split(r"[?#]", name, maxsplit=1)[0]
+    if scheme_of(url) != "s3":
+        name = unquote(name)
+    name = re.sub(r"[^\w.+\- ]", "_", name)
+    name = name if len(name.encode()) <= _MAX_NAME else name.encode()[-_MAX_NAME:].decode(errors="ignore")
+    number = 0
+    while True:
+        try:
+            (folder / str(number)).mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder / str(number) / (name if name.strip(".") else "input")

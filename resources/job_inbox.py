@@ -1,0 +1,172 @@
+"""The inbox: where dispatchers put job files, a folder or a prefix of an S3 bucket.
+
+``<inbox>/<analysis>/…/<any name>.json``, at any depth, asks for a job; ``<inbox>/<analysis>/analysis_parameters.json``
+gives fixed parameters. The platform reads here and adds files; it never moves or deletes any.
+"""
+
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from domain.errors import JobFileError
+from resources.inbox_bucket import BucketInbox
+from resources.inbox_folder import FolderInbox
+from resources.inbox_names import PARAMETERS_FILE, InboxFile, check_analysis, decoded_name, raw_name, too_large
+from resources.s3 import S3Connection
+
+__all__ = ["InboxFile", "JobInbox"]
+
+
+class JobInbox(dg.ConfigurableResource["JobInbox"]):
+    """Small verbs on the job files of an inbox.
+
+    A read that fails is an error, never an empty inbox. See
+    https://docs.dagster.io/guides/build/external-resources for how Dagster builds resources.
+    """
+
+    s3: dg.ResourceDependency[S3Connection]
+    root: str = Field(description="JOB_INBOX: a folder, or s3://bucket/prefix.")
+
+    def ensure(self) -> None:
+        """Make the inbox itself: a folder, or a bucket of the embedded S3 server.
+
+        Raises
+        ------
+        SettingsError
+            If it cannot be made.
+        """
+        self._place().ensure()
+
+    def list_files(self, analysis: str) -> list[InboxFile]:
+        """List the job files of an analysis, by name.
+
+        Parameters
+        ----------
+        analysis : str
+            Its name.
+
+        Returns
+        -------
+        list of InboxFile
+            Empty when the analysis has no folder. Files that cannot be read as job files carry the reason.
+
+        Raises
+        ------
+        SettingsError
+            If the inbox is missing or may not be read.
+        ServerUnavailableError
+            If the disk or S3 does not answer.
+        """
+        return sorted(self._place().list_files(check_analysis(analysis)), key=lambda file: file.name)
+
+    def read(self, analysis: str, name: str) -> bytes:
+        """Return the content of one file.
+
+        Parameters
+        ----------
+        analysis : str
+            The analysis.
+        name : str
+            As `list_files` names it.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is not there (any more).
+        JobFileError
+            If the name leads out of the inbox, or the file is no regular file, a link, or larger than 1 MiB.
+        """
+        return self._place().read(check_analysis(analysis), raw_name(name))
+
+    def read_fixed_parameters(self, analysis: str) -> bytes | None:
+        """Return the content of ``analysis_parameters.json``.
+
+        Parameters
+        ----------
+        analysis : str
+            The analysis.
+
+        Returns
+        -------
+        bytes or None
+            None when there is no such file.
+
+        Raises
+        ------
+        JobFileError
+            If it is no regular file, a link, or larger than 1 MiB.
+        SettingsError, ServerUnavailableError
+            If the inbox cannot be read.
+        """
+        if not self.fixed_fingerprint(analysis):
+            return None
+        try:
+            return self.read(analysis, PARAMETERS_FILE)
+        except FileNotFoundError:
+            return None
+
+    def fixed_fingerprint(self, analysis: str) -> str:
+        """Return what changes whenever ``analysis_parameters.json`` does.
+
+        Parameters
+        ----------
+        analysis : str
+            The analysis.
+
+        Returns
+        -------
+        str
+            Empty when there is no such file.
+
+        Raises
+        ------
+        SettingsError, ServerUnavailableError
+            If the inbox cannot be read.
+        """
+        return self._place().fingerprint(check_analysis(analysis), PARAMETERS_FILE) or ""
+
+    def write(self, analysis: str, name: str, data: bytes) -> None:
+        """Write one file, whole or not at all, over an earlier one of this name.
+
+        Parameters
+        ----------
+        analysis : str
+            The analysis.
+        name : str
+            As `list_files` will name it.
+        data : bytes
+            The content, at most 1 MiB.
+
+        Raises
+        ------
+        JobFileError
+            If the name leads out of the inbox, the content is too large, or the file cannot be written.
+        """
+        if (problem := too_large(len(data))) is not None:
+            msg = f"Refused to write {name!r} to the inbox: it {problem}."
+            raise JobFileError(msg)
+        self._place().write(check_analysis(analysis), raw_name(name), data)
+
+    def url(self, analysis: str, name: str) -> str:
+        """Return the address of one file, to show and to record.
+
+        Parameters
+        ----------
+        analysis : str
+            The analysis.
+        name : str
+            As `list_files` names it; also that of a file which could not be read.
+
+        Returns
+        -------
+        str
+            ``file://…`` or ``s3://…``.
+        """
+        return self._place().url(check_analysis(analysis), decoded_name(name))
+
+    def _place(self) -> FolderInbox | BucketInbox:
+        """Return the folder or the bucket."""
+        if self.root.startswith("s3://"):
+            return BucketInbox(self.root.rstrip("/"), self.s3)
+        return FolderInbox(Path(self.root))

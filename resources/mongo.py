@@ -1,0 +1,177 @@
+"""One connection to MongoDB or Amazon DocumentDB, shared by everything that stores documents.
+
+Plain features only: no transactions, no server-side expressions, no retryable writes (DocumentDB has none). Every
+write of the platform is idempotent instead, so `MongoConnection.call` may repeat it.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import dagster as dg
+from bson import CodecOptions
+from pydantic import Field
+from pymongo import ASCENDING, DESCENDING, MongoClient, WriteConcern
+from pymongo.collection import Collection
+from pymongo.errors import AutoReconnect, ConfigurationError, InvalidURI, OperationFailure, PyMongoError
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from domain.errors import ServerUnavailableError, SettingsError
+from resources.embedded import running
+
+Document = dict[str, Any]
+Indexes = tuple[tuple[str, ...], ...]
+T = TypeVar("T")
+
+SERVER_SELECTION_MS = 10_000
+CONNECT_MS = 5_000
+SOCKET_MS = 60_000
+ATTEMPTS = 4
+_ACCESS_CODES = {13, 18}  # Unauthorized, AuthenticationFailed
+
+
+class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
+    """A lazy, cached connection to one database.
+
+    See https://docs.dagster.io/guides/build/external-resources for how Dagster builds resources.
+    """
+
+    uri: str | None = Field(default=None, description="DOCDB_URI; unset: the embedded server.")
+    database: str = Field(description="DOCDB_DATABASE.")
+    embedded_home: str | None = Field(default=None, description="Folder of the embedded server, when there is no uri.")
+
+    def collection(self, name: str, *, indexes: Indexes = (), durable: bool = False) -> Collection[Document]:
+        """Return a collection.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        indexes : tuple of tuple of str
+            Fields of each index that its queries stand on; a leading ``-`` means descending. Made once per process.
+        durable : bool
+            Wait until writes are in the journal: for writes that commit something.
+        """
+        concern = WriteConcern(w="majority", j=True) if durable else WriteConcern(w="majority")
+        database = self._client().get_database(self.database)
+        found = database.get_collection(name, codec_options=CodecOptions(tz_aware=True), write_concern=concern)
+        made = _made_indexes(self._uri(), self.database)
+        if indexes and name not in made:
+            for fields in indexes:
+                keys = [(f.lstrip("-"), DESCENDING if f.startswith("-") else ASCENDING) for f in fields]
+                self.call(lambda keys=keys: found.create_index(keys))  # type: ignore[misc]
+            made.add(name)
+        return found
+
+    def now(self) -> datetime:
+        """Return the server's time: leases of several machines are compared by one clock.
+
+        Returns
+        -------
+        datetime
+            With time zone.
+        """
+        hello: Document = self.call(lambda: self._client().admin.command("hello"))
+        local_time: datetime = hello["localTime"]
+        return local_time
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run idempotent database work, again after a lost connection.
+
+        Raises
+        ------
+        ServerUnavailableError
+            If the server does not answer; names its address and the setting.
+        SettingsError
+            If the server refuses the credentials.
+        """
+        attempts = Retrying(
+            retry=retry_if_exception_type(AutoReconnect),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_exponential(multiplier=0.25, max=5),
+            reraise=True,
+        )
+        with self._errors():
+            return attempts(function)
+
+    def each(self, cursor: Iterable[Document]) -> Iterator[Document]:
+        """Yield the documents of a cursor, with the errors of `call`.
+
+        Nothing is repeated after a lost connection, because a part was given away already.
+
+        Raises
+        ------
+        ServerUnavailableError
+            If the server does not answer.
+        SettingsError
+            If the server refuses the credentials.
+        """
+        with self._errors():
+            yield from cursor
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Say which server failed and which setting names it, without its credentials."""
+        try:
+            yield
+        except (AutoReconnect, ConfigurationError, InvalidURI) as error:
+            msg = f"MongoDB at {self._address()} did not answer: {type(error).__name__}. {self._next_step()}"
+            raise ServerUnavailableError(msg) from None
+        except OperationFailure as error:
+            if error.code in _ACCESS_CODES:
+                msg = f"MongoDB at {self._address()} refused access to `{self.database}`: check the user in DOCDB_URI."
+                raise SettingsError(msg) from None
+            raise
+
+    def _client(self) -> MongoClient[Document]:
+        """Return this process's client for the address."""
+        try:
+            return _client(self._uri())
+        except (PyMongoError, ValueError):  # a malformed address, which the driver's message would repeat in full
+            msg = "DOCDB_URI is no MongoDB address. Expected mongodb://host:port/ or mongodb+srv://host/."
+            raise SettingsError(msg) from None
+
+    def _uri(self) -> str:
+        """Return the configured address, else the embedded server's."""
+        if self.uri:
+            return self.uri
+        addresses = running(Path(self.embedded_home or ""))
+        if addresses is None:
+            msg = f"The embedded MongoDB of {self.embedded_home} is not running. {self._next_step()}"
+            raise ServerUnavailableError(msg)
+        return addresses.docdb_uri
+
+    def _address(self) -> str:
+        """Return the hosts of the address, without user and password."""
+        hosts = re.split("[/?]", self._uri().partition("://")[2], maxsplit=1)[0].rpartition("@")[2]
+        return hosts or "an empty address"
+
+    def _next_step(self) -> str:
+        """Say what an operator does about a server that is down."""
+        if self.uri:
+            return "Check that it runs and that DOCDB_URI names it."
+        return "Start it with `make dev`, or set DOCDB_URI to a server of your own."
+
+
+@lru_cache(maxsize=64)
+def _made_indexes(uri: str, database: str) -> set[str]:  # noqa: ARG001  the arguments are the cache's key
+    """Return the collections of a database whose indexes this process has made."""
+    return set()
+
+
+@lru_cache(maxsize=8)
+def _client(uri: str) -> MongoClient[Document]:
+    """Open one client per process and address."""
+    return MongoClient(
+        uri,
+        serverSelectionTimeoutMS=SERVER_SELECTION_MS,
+        connectTimeoutMS=CONNECT_MS,
+        socketTimeoutMS=SOCKET_MS,
+        retryWrites=False,
+        appname="analysis-assets",
+        tz_aware=True,
+    )

@@ -1,0 +1,141 @@
+"""The records of results, one document each; a record's existence is what makes a result *done*.
+
+Replaced and invalidated records move to ``<collection>_superseded``. Nothing here decides when.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+from pymongo import DESCENDING
+from pymongo.collection import Collection
+from pymongo.errors import DuplicateKeyError
+
+from resources.mongo import Document, MongoConnection
+
+_OWN = "analysis_assets"
+_ENDED = "processing.data_processes.end_date_time"
+_INDEXES = (
+    (f"{_OWN}.analysis", f"-{_ENDED}"),
+    (f"{_OWN}.job_key",),
+    (f"{_OWN}.subject_ids",),
+    (f"{_OWN}.session_names",),
+)
+
+
+class RecordStore(dg.ConfigurableResource["RecordStore"]):
+    """Small verbs on the collection of records."""
+
+    mongo: dg.ResourceDependency[MongoConnection]
+    name: str = Field(description="DOCDB_COLLECTION.")
+
+    def get(self, result_id: str) -> Document | None:
+        """Return the record of a result, or None."""
+        records = self._records()
+        return self.mongo.call(lambda: records.find_one({"_id": result_id}))
+
+    def existing(self, result_ids: Iterable[str]) -> set[str]:
+        """Return those of the ids that have a record, in one query."""
+        ids = list(result_ids)
+        records = self._records()
+        return self.mongo.call(lambda: {d["_id"] for d in records.find({"_id": {"$in": ids}}, {"_id": 1})})
+
+    def get_many(self, result_ids: Iterable[str]) -> dict[str, Document]:
+        """Return the records of those ids that have one, in one query."""
+        ids = list(result_ids)
+        records = self._records()
+        return self.mongo.call(lambda: {d["_id"]: d for d in records.find({"_id": {"$in": ids}})})
+
+    def insert_once(self, record: Document) -> Document:
+        """Store a record unless its id is taken: the commit point of a result.
+
+        Parameters
+        ----------
+        record : dict
+            The record, with ``_id``.
+
+        Returns
+        -------
+        dict
+            The record that is stored under the id now: this one, or that of whoever was first.
+        """
+        try:
+            self.mongo.call(lambda: self._records().insert_one(dict(record)))
+        except DuplicateKeyError:
+            winner = self.get(record["_id"])
+            return winner if winner is not None else self.insert_once(record)
+        return record
+
+    def replace(self, record: Document, *, old: Document, who: str, reason: str) -> Document:
+        """Put a record in the place of an old one, which moves to the superseded records.
+
+        Parameters
+        ----------
+        record : dict
+            The new record.
+        old : dict
+            The record that it replaces.
+        who, reason : str
+            Kept with the old record.
+
+        Returns
+        -------
+        dict
+            The record that is stored under the id now: another one if somebody else replaced ``old`` first.
+        """
+        self._keep_superseded(old, who=who, reason=reason)
+        match = {"_id": record["_id"], f"{_OWN}.attempt": {"$in": [attempt_of(old), attempt_of(record)]}}
+        records = self._records()
+        done = self.mongo.call(lambda: records.replace_one(match, record))
+        if not done.matched_count:
+            return self.insert_once(record)
+        self._sign_superseded(old, who=who, reason=reason)
+        return record
+
+    def superseded_attempts(self, result_id: str) -> set[str]:
+        """Return the attempts of a result that were replaced or invalidated."""
+        superseded = self._superseded()
+        return self.mongo.call(
+            lambda: {attempt_of(d) for d in superseded.find({"name": result_id}, {f"{_OWN}.attempt": 1})}
+        )
+
+    def of_analysis(self, analysis: str) -> Iterator[Document]:
+        """Yield the records of an analysis, newest first."""
+        order = [(_ENDED, DESCENDING)]
+        records = self._records()
+        yield from self.mongo.each(records.find({f"{_OWN}.analysis": analysis}).sort(order))
+
+    def _keep_superseded(self, old: Document, *, who: str, reason: str) -> None:
+        """Copy a record to the superseded ones, before it loses its place; a copy that is there stays as it is."""
+        signed = {"who": who, "reason": reason, "when": self.mongo.now()}
+        kept: Document = {**old, "_id": _superseded_id(old), "superseded": signed}
+        superseded = self._superseded()
+        with suppress(DuplicateKeyError):
+            self.mongo.call(lambda: superseded.insert_one(kept))
+
+    def _sign_superseded(self, old: Document, *, who: str, reason: str) -> None:
+        """Say who replaced a record: of several that tried at once, each of which may have copied it, the winner."""
+        change = {"$set": {"superseded.who": who, "superseded.reason": reason}}
+        superseded = self._superseded()
+        self.mongo.call(lambda: superseded.update_one({"_id": _superseded_id(old)}, change))
+
+    def _records(self) -> Collection[Document]:
+        """Return the collection of records; its writes are journaled, because they commit results."""
+        return self.mongo.collection(self.name, indexes=_INDEXES, durable=True)
+
+    def _superseded(self) -> Collection[Document]:
+        """Return the collection of replaced and invalidated records."""
+        return self.mongo.collection(f"{self.name}_superseded", indexes=(("name",),), durable=True)
+
+
+def _superseded_id(record: Document) -> str:
+    """Return the ``_id`` under which a record is kept when it has lost its place."""
+    return f"{record['_id']}/{attempt_of(record)}"
+
+
+def attempt_of(record: dict[str, Any]) -> str:
+    """Return the attempt that made a record."""
+    attempt: str = record[_OWN]["attempt"]
+    return attempt

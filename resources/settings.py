@@ -1,0 +1,264 @@
+"""Every setting of the platform, read from the environment once, checked, and said back in plain words when wrong.
+
+This is the only module that reads ``os.environ``. Credentials are not settings: boto3 finds ``AWS_*`` by itself. The
+table of all settings is in ``docs/settings.md``, a file to copy in ``.env.example``.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+from urllib.parse import urlsplit
+
+from dotenv import load_dotenv
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.errors import SettingsError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+"""The folder that holds ``definitions.py``; relative settings are read against it."""
+
+RETIRED: Mapping[str, str] = {
+    "DOCDB_HOST": "DOCDB_URI takes the whole address (mongodb://user:password@host:27017/?tls=true)",
+    "DOCDB_VERSION": "records are read in every version of the schema",
+    "CODEOCEAN_DOMAIN": "the platform runs without Code Ocean",
+    "CODEOCEAN_API_TOKEN": "the platform runs without Code Ocean",
+    "CODEOCEAN_EMAIL": "the platform runs without Code Ocean",
+    "CO_COMPUTATION_ID": "the Dagster run id is recorded instead",
+    "CO_CAPSULE_ID": "the code's digest and commit are recorded instead",
+    "CO_PIPELINE_ID": "the Dagster run id is recorded instead",
+}
+"""Settings of the earlier wrapper that nothing reads any more, each with what took its place."""
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
+_UNSET_WORDS = frozenset({"none", "null", "undefined"})
+_DATABASE = re.compile(r"[A-Za-z0-9_\-]{1,38}")
+_COLLECTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}")
+
+_log = logging.getLogger(__name__)
+
+
+class Settings(BaseSettings):
+    """What the environment says, checked; every field is named as its variable, in lower case.
+
+    A variable that is set to nothing counts as not set, except ``ANALYSIS_BUCKET``: an empty bucket is nearly always
+    a variable that failed to expand, so it is refused.
+
+    Raises
+    ------
+    SettingsError
+        If a value cannot be used. The message names the setting, what was found and the good form.
+    """
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(frozen=True, extra="ignore")
+
+    analysis_home: Path = Field(
+        default=PROJECT_ROOT / ".analysis", description="Folder for the embedded servers, their logs and the inbox."
+    )
+    job_inbox: str = Field(
+        default_factory=lambda data: str(data["analysis_home"] / "inbox"),
+        description="Where job files arrive: a folder, or s3://bucket/prefix.",
+    )
+    analysis_bucket: str = Field(
+        default="analysis-results", description="Where results are stored: `bucket` or `bucket/prefix`."
+    )
+    docdb_uri: SecretStr | None = Field(default=None, description="Address of MongoDB or Amazon DocumentDB.")
+    docdb_database: str = Field(default="analysis", description="Database that holds records and ledger.")
+    docdb_collection: str = Field(default="results", description="Collection of the records.")
+    dry_run: bool = Field(default=False, description="Sensors only report what they would do.")
+    input_s3_endpoint_url: str | None = Field(default=None, description="S3 server of the inputs, when not AWS.")
+    input_s3_unsigned: bool = Field(default=False, description="Read inputs without credentials (public buckets).")
+    aws_endpoint_url: str | None = Field(default=None, description="S3 server of results and inbox, when not AWS.")
+    aws_endpoint_url_s3: str | None = Field(default=None, description="As AWS_ENDPOINT_URL, for S3 alone; it wins.")
+    results_browser_url: str | None = Field(default=None, description="Where a person can browse results over http.")
+    dagster_home: Path = Field(
+        default_factory=lambda data: data["analysis_home"] / "dagster",
+        description="Dagster's storage and configuration.",
+    )
+
+    @property
+    def s3_endpoint_url(self) -> str | None:
+        """The S3 server that the environment names, as boto3 would choose it; None means AWS."""
+        return self.aws_endpoint_url_s3 or self.aws_endpoint_url
+
+    @property
+    def embedded_mongo(self) -> bool:
+        """Whether records go to the embedded MongoDB: no ``DOCDB_URI`` is given."""
+        return self.docdb_uri is None
+
+    @property
+    def embedded_s3(self) -> bool:
+        """Whether results go to the embedded S3: neither ``ANALYSIS_BUCKET`` nor an endpoint is given."""
+        return "analysis_bucket" not in self.model_fields_set and self.s3_endpoint_url is None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_not_a_value(cls, values: Any) -> Any:
+        """Drop variables that are set to nothing, and white space around the others."""
+        stripped = {k: v.strip() if isinstance(v, str) else v for k, v in values.items()}
+        return {k: v for k, v in stripped.items() if v not in ("", None) or k == "analysis_bucket"}
+
+    @field_validator("analysis_home", "dagster_home", mode="after")
+    @classmethod
+    def _home_is_absolute(cls, value: Path) -> Path:
+        """Read a relative folder against the project, never against the caller's folder."""
+        return (PROJECT_ROOT / value.expanduser()).resolve()
+
+    @field_validator("job_inbox", mode="after")
+    @classmethod
+    def _inbox_is_a_folder_or_bucket(cls, value: str) -> str:
+        """Accept a folder, made absolute, or an S3 address."""
+        if value.startswith("s3://"):
+            return f"s3://{_bucket_and_prefix('JOB_INBOX', value, value.removeprefix('s3://'))}"
+        if "://" in value:
+            _refuse("JOB_INBOX", repr(_without_secrets(value)), "a folder, or s3://bucket/prefix")
+        return str((PROJECT_ROOT / Path(value).expanduser()).resolve())
+
+    @field_validator("analysis_bucket", mode="after")
+    @classmethod
+    def _bucket_is_a_name(cls, value: str) -> str:
+        """Refuse addresses that would store results at a place nobody meant."""
+        return _bucket_and_prefix("ANALYSIS_BUCKET", value, value)
+
+    @field_validator("docdb_uri", mode="after")
+    @classmethod
+    def _uri_is_mongodb(cls, value: SecretStr | None) -> SecretStr | None:
+        """Check the scheme and the host, without ever showing the value."""
+        if value is None:
+            return None
+        scheme, separator, rest = value.get_secret_value().partition("://")
+        if scheme not in {"mongodb", "mongodb+srv"} or not rest.rpartition("@")[2].strip("/"):
+            found = f"an address of scheme {scheme!r}" if separator else "an address without a scheme"
+            _refuse("DOCDB_URI", f"{found} (not shown: it may hold a password)", "mongodb://user:password@host:27017/")
+        return value
+
+    @field_validator("docdb_database", mode="after")
+    @classmethod
+    def _database_is_a_name(cls, value: str) -> str:
+        """Refuse names that MongoDB or DocumentDB would refuse later."""
+        if not _DATABASE.fullmatch(value):
+            _refuse("DOCDB_DATABASE", repr(value), "1 to 38 letters, digits, `_` or `-`, such as `analysis`")
+        return value
+
+    @field_validator("docdb_collection", mode="after")
+    @classmethod
+    def _collection_is_a_name(cls, value: str) -> str:
+        """Refuse names that MongoDB or DocumentDB would refuse later."""
+        if not _COLLECTION.fullmatch(value) or value.startswith("system."):
+            _refuse("DOCDB_COLLECTION", repr(value), "up to 100 letters, digits, `_`, `-` or `.`, such as `results`")
+        return value
+
+    @field_validator("dry_run", mode="before")
+    @classmethod
+    def _dry_run_is_a_word(cls, value: Any) -> bool:
+        """Read a yes or no."""
+        return _yes_or_no("DRY_RUN", value)
+
+    @field_validator("input_s3_unsigned", mode="before")
+    @classmethod
+    def _unsigned_is_a_word(cls, value: Any) -> bool:
+        """Read a yes or no."""
+        return _yes_or_no("INPUT_S3_UNSIGNED", value)
+
+    @field_validator(
+        "input_s3_endpoint_url", "aws_endpoint_url", "aws_endpoint_url_s3", "results_browser_url", mode="after"
+    )
+    @classmethod
+    def _url_is_http(cls, value: str | None, info: Any) -> str | None:
+        """Accept http(s) addresses without user info."""
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+            good = "an address such as https://host:9000, without user name or password"
+            _refuse(info.field_name.upper(), repr(_without_secrets(value)), good)
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _a_server_needs_a_bucket(self) -> "Settings":
+        """Refuse an S3 server without a bucket: results would go to a name that nobody chose."""
+        if self.s3_endpoint_url is not None and "analysis_bucket" not in self.model_fields_set:
+            good = "`bucket` or `bucket/prefix` on that server; or unset AWS_ENDPOINT_URL to use the embedded one"
+            _refuse("ANALYSIS_BUCKET", f"nothing, while AWS_ENDPOINT_URL is {self.s3_endpoint_url!r}", good)
+        return self
+
+
+def child_environment(**variables: str) -> dict[str, str]:
+    """Return the environment for a process that this one starts, with some variables set."""
+    return {**os.environ, **variables}
+
+
+def load_settings(*, env_file: Path = PROJECT_ROOT / ".env") -> Settings:
+    """Read the settings from the environment, after adding what the project's ``.env`` says.
+
+    Variables that are set already win over the file. The file's values are put into the environment itself, so that
+    boto3 and Dagster see them too.
+
+    Parameters
+    ----------
+    env_file : Path
+        The file to read; it need not exist.
+
+    Returns
+    -------
+    Settings
+        The checked settings.
+
+    Raises
+    ------
+    SettingsError
+        If a value cannot be used, or ``DOCDB_HOST`` is set and its successor ``DOCDB_URI`` is not.
+    """
+    load_dotenv(env_file, override=False)
+    _report_retired(os.environ)
+    return Settings()
+
+
+def _report_retired(environment: Mapping[str, str]) -> None:
+    """Name the successor of each setting that is no longer read."""
+    for name, successor in RETIRED.items():
+        if not environment.get(name):
+            continue
+        if name == "DOCDB_HOST" and not environment.get("DOCDB_URI"):
+            msg = f"The setting DOCDB_HOST is no longer read, and DOCDB_URI is not set: {successor}."
+            raise SettingsError(msg)
+        _log.warning("The setting %s is no longer read: %s. Remove it.", name, successor)
+
+
+def _yes_or_no(name: str, value: Any) -> bool:
+    """Read one of the words for yes or no."""
+    word = str(value).lower()
+    if word not in _TRUE | _FALSE:
+        _refuse(name, repr(value), "1, true, yes, on, or 0, false, no, off")
+    return word in _TRUE
+
+
+def _bucket_and_prefix(name: str, found: str, value: str) -> str:
+    """Check ``bucket`` or ``bucket/prefix`` and return it without a slash at its end."""
+    good = "`bucket` or `bucket/prefix`, such as `my-lab-results/analysis`"
+    if name == "JOB_INBOX":
+        good = "s3://bucket/prefix"
+    bucket, *segments = value.removesuffix("/").split("/")
+    usable = _BUCKET.fullmatch(bucket) and bucket not in _UNSET_WORDS
+    if not usable or any(s in {"", ".", ".."} or not s.isprintable() for s in segments):
+        _refuse(name, repr(_without_secrets(found)), good)
+    return "/".join([bucket, *segments])
+
+
+def _without_secrets(value: str) -> str:
+    """Hide user name, password and query of an address before it is shown."""
+    scheme, separator, rest = value.partition("://")
+    if not separator:
+        return value
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+
+
+def _refuse(name: str, found: str, good: str) -> NoReturn:
+    """Raise the error that every bad setting gives."""
+    msg = f"The setting {name} cannot be used: found {found}, expected {good}."
+    raise SettingsError(msg)

@@ -1,0 +1,84 @@
+"""Shared fixtures: real servers on free loopback ports, and an environment without anybody's settings."""
+
+import os
+import uuid
+
+import pytest
+
+from resources.embedded import serving
+from resources.job_inbox import JobInbox
+from resources.results_store import ResultsStore
+from resources.s3 import S3Connection
+from resources.settings import RETIRED, Settings
+
+BUCKET = "analysis-results"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch, tmp_path):
+    """Hide the settings and credentials of whoever runs the tests."""
+    settings = {name.upper() for name in Settings.model_fields} | set(RETIRED)
+    for name in [name for name in os.environ if name.upper() in settings or name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory):
+    """Folder of the servers that all tests of one worker share."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def servers(home):
+    """Addresses of the running servers; do not kill these, start some of your own."""
+    with serving(home) as addresses:
+        yield addresses
+
+
+@pytest.fixture(scope="session")
+def docdb_uri(servers):
+    """Address of the running MongoDB."""
+    return servers.docdb_uri
+
+
+@pytest.fixture
+def database():
+    """Name of a database that no other test uses."""
+    return f"test_{uuid.uuid4().hex[:16]}"
+
+
+@pytest.fixture(scope="session")
+def s3(servers, home):
+    """Connect to the running S3 server, with one bucket."""
+    connection = S3Connection(embedded_home=str(home))
+    connection.ensure_bucket(BUCKET)
+    return connection
+
+
+@pytest.fixture
+def results_store(s3):
+    """Results below a prefix that no other test uses."""
+    return ResultsStore(s3=s3, root=f"{BUCKET}/{uuid.uuid4().hex[:16]}")
+
+
+@pytest.fixture
+def folder_inbox(s3, tmp_path):
+    """Inbox in a folder."""
+    inbox = JobInbox(s3=s3, root=str(tmp_path / "inbox"))
+    inbox.ensure()
+    return inbox
+
+
+@pytest.fixture
+def s3_inbox(s3):
+    """Inbox in S3, below a prefix that no other test uses."""
+    return JobInbox(s3=s3, root=f"s3://{BUCKET}/{uuid.uuid4().hex[:16]}")
+
+
+@pytest.fixture(params=["folder", "s3"])
+def inbox(request):
+    """Give an inbox of either kind: both keep the same contract."""
+    return request.getfixturevalue(f"{request.param}_inbox")

@@ -1,0 +1,186 @@
+"""Settings are read once, checked, and named in plain words when they are wrong."""
+
+import logging
+import os
+import re
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from pydantic import ValidationError
+
+from domain.errors import SettingsError
+from resources.settings import PROJECT_ROOT, RETIRED, Settings, load_settings
+
+
+def test_nothing_set_means_embedded_servers_below_the_project():
+    settings = Settings()
+    assert settings.embedded_mongo
+    assert settings.embedded_s3
+    assert settings.analysis_home == PROJECT_ROOT / ".analysis"
+    assert settings.job_inbox == str(PROJECT_ROOT / ".analysis" / "inbox")
+    assert (settings.analysis_bucket, settings.docdb_database, settings.docdb_collection) == (
+        "analysis-results",
+        "analysis",
+        "results",
+    )
+    assert settings.s3_endpoint_url is None
+    assert not settings.dry_run
+
+
+def test_the_environment_is_read(monkeypatch):
+    values = {
+        "ANALYSIS_BUCKET": "lab-results/analysis/",
+        "DOCDB_URI": "mongodb://me:secret@db.example:27017/?tls=true",
+        "DRY_RUN": "Yes",
+        "INPUT_S3_UNSIGNED": "1",
+        "JOB_INBOX": "s3://lab-jobs/inbox/",
+        "RESULTS_BROWSER_URL": "https://results.example/",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert settings.analysis_bucket == "lab-results/analysis"
+    assert settings.job_inbox == "s3://lab-jobs/inbox"
+    assert settings.results_browser_url == "https://results.example"
+    assert settings.docdb_uri.get_secret_value() == values["DOCDB_URI"]
+    assert settings.dry_run
+    assert settings.input_s3_unsigned
+    assert not settings.embedded_mongo
+    assert not settings.embedded_s3
+    assert "secret" not in repr(settings)
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().dry_run = True
+
+
+def test_relative_folders_are_read_against_the_project(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ANALYSIS_HOME", "elsewhere")
+    assert Settings().job_inbox == str(PROJECT_ROOT / "elsewhere" / "inbox")
+    monkeypatch.setenv("JOB_INBOX", "jobs")
+    assert Settings().job_inbox == str(PROJECT_ROOT / "jobs")
+
+
+def test_a_home_folder_is_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ANALYSIS_HOME", "~/here")
+    assert Settings().analysis_home == tmp_path / "here"
+
+
+def test_a_variable_set_to_nothing_counts_as_not_set(monkeypatch):
+    for name in ("DOCDB_URI", "JOB_INBOX", "DRY_RUN", "AWS_ENDPOINT_URL", "ANALYSIS_HOME"):
+        monkeypatch.setenv(name, " ")
+    assert Settings() == Settings.model_construct(**Settings().model_dump())
+    assert Settings().embedded_mongo
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "s3://None/x", "None/x", "none", "s3://bucket/x", "bucket//x", "bucket/../x", "UPPER", "ab", "b/a\nb", "/x"],
+)
+def test_an_unusable_bucket_is_refused_with_the_good_form(monkeypatch, value):
+    monkeypatch.setenv("ANALYSIS_BUCKET", value)
+    with pytest.raises(SettingsError, match=r"(?s)ANALYSIS_BUCKET cannot be used: found .* expected `bucket` or"):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "good"),
+    [
+        ("DRY_RUN", "maybe", "1, true, yes, on"),
+        ("INPUT_S3_UNSIGNED", "2", "1, true, yes, on"),
+        ("JOB_INBOX", "s3://None/x", "s3://bucket/prefix"),
+        ("JOB_INBOX", "ftp://host/x", "a folder"),
+        ("DOCDB_DATABASE", "a.b", "letters"),
+        ("DOCDB_COLLECTION", "system.users", "letters"),
+        ("DOCDB_COLLECTION", "a$b", "letters"),
+        ("AWS_ENDPOINT_URL", "localhost:9000", "https://host:9000"),
+        ("INPUT_S3_ENDPOINT_URL", "http://", "https://host:9000"),
+        ("RESULTS_BROWSER_URL", "ftp://host", "https://host:9000"),
+    ],
+)
+def test_a_bad_value_is_named_with_the_good_form(monkeypatch, name, value, good):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"{name} cannot be used: found .*{re.escape(good)}"):
+        Settings()
+
+
+@pytest.mark.parametrize("value", ["hunter2@db.example", "http://me:hunter2@db.example", "mongodb://me:hunter2@/"])
+def test_an_unusable_database_address_is_refused_without_being_shown(monkeypatch, value):
+    monkeypatch.setenv("DOCDB_URI", value)
+    with pytest.raises(SettingsError, match="DOCDB_URI") as error:
+        Settings()
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["INPUT_S3_ENDPOINT_URL", "JOB_INBOX"])
+def test_a_password_in_an_address_is_refused_and_not_shown(monkeypatch, name):
+    monkeypatch.setenv(name, "https://me:hunter2@host:9000/?sig=hunter2")
+    with pytest.raises(SettingsError, match=name) as error:
+        Settings()
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_a_server_without_a_bucket_is_refused(monkeypatch, name):
+    monkeypatch.setenv(name, "https://s3.example/")
+    with pytest.raises(SettingsError, match="ANALYSIS_BUCKET cannot be used: found nothing"):
+        Settings()
+    monkeypatch.setenv("ANALYSIS_BUCKET", "lab")
+    assert Settings().s3_endpoint_url == "https://s3.example"
+    assert not Settings().embedded_s3
+
+
+def test_the_file_adds_to_the_environment_and_never_replaces(monkeypatch, tmp_path):
+    file = tmp_path / ".env"
+    file.write_text("ANALYSIS_BUCKET=from-file\nDOCDB_DATABASE=from_file\nAWS_DEFAULT_REGION=us-west-2\n")
+    monkeypatch.setenv("DOCDB_DATABASE", "from_environment")
+    with patch.dict(os.environ):
+        settings = load_settings(env_file=file)
+        assert os.environ["AWS_DEFAULT_REGION"] == "us-west-2"
+    assert (settings.analysis_bucket, settings.docdb_database) == ("from-file", "from_environment")
+
+
+def test_no_file_is_needed(tmp_path):
+    assert load_settings(env_file=tmp_path / "none").embedded_s3
+
+
+def test_the_old_database_host_alone_is_an_error_that_names_its_successor(monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCDB_HOST", "db.example")
+    with pytest.raises(SettingsError, match=r"DOCDB_HOST is no longer read.*DOCDB_URI"):
+        load_settings(env_file=tmp_path / "none")
+
+
+def test_retired_settings_are_reported_and_otherwise_ignored(monkeypatch, tmp_path, caplog):
+    for name in RETIRED:
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("DOCDB_URI", "mongodb://db.example/")
+    with caplog.at_level(logging.WARNING):
+        load_settings(env_file=tmp_path / "none")
+    assert [record.args[0] for record in caplog.records] == list(RETIRED)
+
+
+def _names():
+    return {name.upper() for name in Settings.model_fields}
+
+
+def test_the_example_file_lists_every_setting_with_a_comment():
+    lines = (PROJECT_ROOT / ".env.example").read_text().splitlines()
+    listed = [i for i, line in enumerate(lines) if re.match(r"#?[A-Z0-9_]+=", line)]
+    assert {lines[i].lstrip("#").partition("=")[0] for i in listed} == _names()
+    assert all(lines[i - 1].startswith("# ") for i in listed)
+
+
+def test_the_documentation_lists_every_setting_and_every_retired_one():
+    text = (PROJECT_ROOT / "docs" / "settings.md").read_text()
+    assert [name for name in sorted(_names() | set(RETIRED)) if f"| `{name}` |" not in text] == []
+
+
+def test_no_other_module_reads_the_environment():
+    packages = ("analysis_assets", "commands", "domain", "resources", "sensors", "examples")
+    sources = [path for name in packages for path in (PROJECT_ROOT / name).glob("**/*.py")]
+    readers = [p for p in sources if re.search(r"^(?!.*``).*\bos\.(environ|getenv)\b", p.read_text(), re.MULTILINE)]
+    assert [path.relative_to(PROJECT_ROOT) for path in readers] == [Path("resources/settings.py")]
