@@ -1,0 +1,177 @@
+"""The one factory that makes a Dagster asset of an analysis.
+
+A partition is one result, keyed by its job key; see
+https://docs.dagster.io/guides/build/partitions-and-backfills. A run takes a range of partitions.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import BaseModel, Field
+
+from analysis_assets._catalog import CatalogEntry
+from analysis_assets._execute import BatchRun
+from analysis_assets._materialization import asset_key_of, materialization, metadata
+from analysis_assets._outcome import Outcome, RunFacts, Services
+from domain.identity import keys_digest
+from resources.inputs import Inputs
+from resources.ledger import Ledger
+from resources.record_store import RecordStore
+from resources.results_store import ResultsStore
+
+KEYS_TAG = "analysis_assets/keys_sha256"
+_LISTED_FAILURES = 50
+
+
+class LaunchConfig(dg.Config):
+    """What a person may choose in the launchpad; a partition's parameters are not among it."""
+
+    dry_run: bool = Field(
+        default=False, description="Execute and show the record, but claim, write and report nothing."
+    )
+    force_reason: str = Field(default="", description="Compute again even what has a result, for this reason.")
+
+
+def partitions_of(name: str) -> dg.DynamicPartitionsDefinition:
+    """Return the partition set of an analysis."""
+    return dg.DynamicPartitionsDefinition(name=name)
+
+
+def inbox_key_of(name: str) -> dg.AssetKey:
+    """Return the key of the inbox folder of an analysis: an asset that others write."""
+    return dg.AssetKey(["inbox", name])
+
+
+def build_asset(entry: CatalogEntry, *, work_folder: Path, dry_run: bool = False) -> dg.AssetsDefinition:
+    """Make the asset of one analysis.
+
+    Parameters
+    ----------
+    entry : CatalogEntry
+        The analysis.
+    work_folder : Path
+        Local disk for the private folders of jobs.
+    dry_run : bool
+        Every run is a dry run (the setting ``DRY_RUN``).
+
+    Returns
+    -------
+    dagster.AssetsDefinition
+        Key ``["analysis", name]``, partition set ``name``, one run for up to ``batch_size`` partitions.
+    """
+    analysis = entry.analysis
+
+    @dg.asset(
+        key=asset_key_of(analysis.name),
+        deps=[inbox_key_of(analysis.name)],
+        partitions_def=partitions_of(analysis.name),
+        backfill_policy=dg.BackfillPolicy.multi_run(analysis.batch_size),
+        code_version=entry.code_version,
+        description=entry.description,
+        metadata={"parameters": _table(analysis.parameters), "outputs": _table(analysis.outputs)},
+        group_name=analysis.name,
+        owners=list(analysis.owners),
+        kinds={"python", "s3", "mongodb"},
+        tags=analysis.tags,
+        output_required=False,
+    )
+    def compute(
+        context: dg.AssetExecutionContext,
+        config: LaunchConfig,
+        results_store: ResultsStore,
+        record_store: RecordStore,
+        ledger: Ledger,
+        inputs: Inputs,
+    ) -> Iterator[dg.Output[None]]:
+        keys = _expected_keys(context)
+        services = Services(results_store, record_store, ledger, inputs, work_folder)
+        run = RunFacts(
+            run_id=context.run_id,
+            by_hand=KEYS_TAG not in context.run.tags,
+            dry_run=dry_run or config.dry_run,
+            force_reason=config.force_reason,
+        )
+        failures = []
+        with BatchRun(entry, services, run) as batch:
+            for outcome in batch.outcomes(keys):
+                _report(context, outcome, results_store)
+                batch.settled(outcome)
+                if outcome.error is not None:
+                    failures.append(outcome)
+        if failures and not run.dry_run:
+            raise _failure(failures, len(keys))
+        yield from ()  # a generator reports by events alone: Dagster adds no materialization of its own
+
+    return compute
+
+
+def _expected_keys(context: dg.AssetExecutionContext) -> list[str]:
+    """Return the run's partitions, if they are those that it was launched for.
+
+    A range is resolved when the run executes, so partitions added or deleted meanwhile may have changed its content.
+    """
+    keys = list(context.partition_keys)
+    expected = context.run.tags.get(KEYS_TAG)
+    if not keys:
+        msg = "This run covers no partition: its range resolves to nothing. Launch it again for existing partitions."
+        raise dg.Failure(description=msg, allow_retries=False)
+    if expected is not None and expected != keys_digest(keys):
+        msg = (
+            f"This run was launched for other partitions than the {len(keys)} that its range means now, because "
+            "partitions were added or deleted meanwhile. Nothing was executed; the sensor asks again for what is new."
+        )
+        raise dg.Failure(description=msg, allow_retries=False)
+    return keys
+
+
+def _report(context: dg.AssetExecutionContext, outcome: Outcome, results: ResultsStore) -> None:
+    """Tell Dagster how one job ended."""
+    for note in outcome.notes:
+        context.log.warning("%s: %s", outcome.job_key, note)
+    provenance = outcome.provenance
+    if outcome.error is not None:
+        context.log.error(
+            "%s failed (%s): %s\n%s",
+            outcome.job_key,
+            outcome.error.kind,
+            outcome.error.message,
+            outcome.error.traceback,
+        )
+    elif provenance is not None and outcome.kind == "dry_run":
+        shown = metadata(provenance, results=results, figure=None, reused=False)
+        context.log.info("%s: dry run, nothing stored. Record:\n%s", outcome.job_key, shown["provenance"].value)
+    elif provenance is not None:
+        event = materialization(provenance, results=results, figure=outcome.figure, reused=outcome.kind == "reused")
+        context.log_event(event)
+        context.log.info(
+            "%s: %s, %.1f s, %d bytes", outcome.job_key, outcome.kind, provenance.duration_s, provenance.file_bytes
+        )
+
+
+def _failure(failures: list[Outcome], total: int) -> dg.Failure:
+    """End the run as failed, naming the jobs; the others are done all the same."""
+    errors = {outcome.job_key: outcome.error for outcome in failures if outcome.error is not None}
+    lines = [f"- `{key}` ({error.kind}): {error.message}" for key, error in list(errors.items())[:_LISTED_FAILURES]]
+    more = len(errors) - len(lines)
+    return dg.Failure(
+        description=f"{len(errors)} of {total} jobs failed; the others are done. First: {next(iter(errors.values())).message}",
+        metadata={
+            "failed": dg.MetadataValue.md("\n".join(lines + ([f"- and {more} more"] if more else []))),
+            "tracebacks": dg.MetadataValue.md(
+                "\n\n".join(f"```\n{e.traceback or e.log}\n```" for e in list(errors.values())[:3])
+            ),
+        },
+        allow_retries=False,
+    )
+
+
+def _table(model: type[BaseModel]) -> dg.MetadataValue[Any]:
+    """Show a model's fields: name, type, default, meaning."""
+    rows = ["| name | type | default | meaning |", "|---|---|---|---|"]
+    for name, field in model.model_fields.items():
+        kind = str(getattr(field.annotation, "__name__", field.annotation)).replace("|", "or")
+        default = "" if field.is_required() else f"`{field.default!r}`"
+        rows.append(f"| `{name}` | {kind} | {default} | {field.description} |")
+    return dg.MetadataValue.md("\n".join(rows))

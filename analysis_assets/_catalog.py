@@ -1,0 +1,141 @@
+"""Finds the analyses: every ``*.py`` file beside this one whose name has no leading underscore."""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from pydantic import ValidationError
+
+from analysis_assets._source import version_of
+from domain.analysis import Analysis
+from domain.errors import AnalysisFileError
+
+ANALYSES_FOLDER = Path(__file__).parent
+_RUN_ARGUMENTS = 3
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """One analysis, as found in its file.
+
+    Attributes
+    ----------
+    analysis : Analysis
+        What the file declares.
+    path : Path
+        The file.
+    code_version : str
+        Its code, as it was when the file was loaded.
+    description : str
+        The file's docstring.
+    """
+
+    analysis: Analysis
+    path: Path
+    code_version: str
+    description: str
+
+
+def find_analyses(folder: Path = ANALYSES_FOLDER) -> dict[str, CatalogEntry]:
+    """Load every analysis of a folder, by name.
+
+    Raises
+    ------
+    AnalysisFileError
+        If any file does not define an analysis; names every broken file.
+    """
+    entries: dict[str, CatalogEntry] = {}
+    faults = []
+    for path in sorted(p for p in folder.glob("*.py") if not p.name.startswith("_")):
+        try:
+            entries[path.stem] = load_analysis(path)
+        except AnalysisFileError as error:
+            faults.append(str(error))
+    if faults:
+        raise AnalysisFileError("\n".join(faults))
+    return entries
+
+
+def load_analysis(path: Path) -> CatalogEntry:
+    """Load one analysis file.
+
+    Raises
+    ------
+    AnalysisFileError
+        If it cannot be imported, holds no ``ANALYSIS``, or its name is not the file's.
+    """
+    module = _import(path)
+    analysis = getattr(module, "ANALYSIS", None)
+    if not isinstance(analysis, Analysis):
+        found = "nothing" if analysis is None else f"a {type(analysis).__name__}"
+        msg = f"{path}: expected `ANALYSIS = Analysis(...)` at module level, found {found}."
+        raise AnalysisFileError(msg)
+    if analysis.name != path.stem:
+        msg = f"{path}: ANALYSIS is named `{analysis.name}`; it must be named like its file, `{path.stem}`."
+        raise AnalysisFileError(msg)
+    _check_run(analysis, path)
+    return CatalogEntry(analysis, path, version_of(analysis, path), module.__doc__ or "")
+
+
+def _check_run(analysis: Analysis, path: Path) -> None:
+    """Refuse a ``run`` that the code version would not see, or that cannot be called as the platform calls it."""
+    run = analysis.run
+    if not inspect.isfunction(run) or run.__name__ == "<lambda>":
+        msg = f"{path}: `run` must be a plain function written with `def`: other code is no part of the code version."
+        raise AnalysisFileError(msg)
+    arguments = inspect.signature(run).parameters
+    if len(arguments) != _RUN_ARGUMENTS:
+        msg = f"{path}: `run` must take (job, parameters, results_dir); it takes ({', '.join(arguments)})."
+        raise AnalysisFileError(msg)
+    if inspect.get_annotations(run).get("return", "") is None:
+        msg = f"{path}: `run` is annotated to return None; it must return {analysis.outputs.__name__}."
+        raise AnalysisFileError(msg)
+
+
+def _import(path: Path) -> ModuleType:
+    """Import an analysis file under its package's name, and say which file and line is at fault if that fails."""
+    name = f"{path.parent.name}.{path.stem}"
+    try:
+        if path.parent == ANALYSES_FOLDER:
+            return importlib.import_module(name)
+        return _import_from(path, name)
+    except AnalysisFileError as error:
+        msg = f"{path}: {error}"
+        raise AnalysisFileError(msg) from error
+    except ValidationError as error:
+        faults = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors())
+        msg = f"{path}: ANALYSIS = Analysis(...) is wrong: {faults}."
+        raise AnalysisFileError(msg) from error
+    except Exception as error:  # whatever a scientist's module raises while it is imported
+        line = _line_in(path, error)
+        msg = f"{path}{line}: cannot be imported: {type(error).__name__}: {error}"
+        raise AnalysisFileError(msg) from error
+
+
+def _import_from(path: Path, name: str) -> ModuleType:
+    """Import a file that is in no package on the path: analyses of tests and benchmarks."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        msg = "is no Python file"
+        raise AnalysisFileError(msg)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _line_in(path: Path, error: BaseException) -> str:
+    """Return ``:<line>`` of the file at fault, if the traceback passes through it."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return f":{error.lineno}"
+    lines = []
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return f":{lines[-1]}" if lines else ""

@@ -1,0 +1,320 @@
+"""One job of a run, from its key to its outcome; a thread of the run's process takes one job at a time.
+
+The order of steps is the contract: reuse, claim, commit what an earlier attempt left complete, execute, upload,
+manifest and record as files, and last the record, which is the commit point.
+"""
+
+import getpass
+import shutil
+import threading
+import traceback
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from analysis_assets._catalog import CatalogEntry
+from analysis_assets._outcome import Outcome, OutcomeKind, RunFacts, Services
+from analysis_assets._pool import WorkerPool
+from analysis_assets._provenance import Execution, provenance_of_execution
+from analysis_assets._publish import (
+    Replacement,
+    build_manifest,
+    commit,
+    complete_attempt,
+    differences,
+    listing_digest,
+    result_files,
+    upload,
+    write_documents,
+)
+from analysis_assets._source import code_facts
+from analysis_assets._worker import Task, Work
+from domain.errors import JobChangedError, OutputError, PlatformError, TransientError
+from domain.identity import result_id
+from domain.job_state import JobError, JobState, LedgerEntry
+from domain.provenance import CodeFacts, Provenance, from_record, to_record
+from domain.stored_job import verify
+from resources.record_store import attempt_of
+
+
+@dataclass
+class JobRunner:
+    """Brings single jobs to their end.
+
+    Attributes
+    ----------
+    entry : CatalogEntry
+        The analysis.
+    services : Services
+        The outside systems.
+    run : RunFacts
+        How the run was asked for.
+    pool : WorkerPool
+        Where user code runs.
+    folder : Path
+        The run's local folder.
+    stopping : threading.Event
+        Set when the run is to end.
+    owner : str
+        Name under which jobs are claimed.
+    claims : dict of str to LedgerEntry
+        Claimed jobs that are not settled yet, by attempt.
+    """
+
+    entry: CatalogEntry
+    services: Services
+    run: RunFacts
+    pool: WorkerPool
+    folder: Path
+    stopping: threading.Event
+    owner: str
+    claims: dict[str, LedgerEntry] = field(default_factory=dict)
+
+    def work_off(self, job_key: str, job: LedgerEntry | None) -> Outcome:
+        """Bring one job to its end.
+
+        Parameters
+        ----------
+        job_key : str
+            The partition.
+        job : LedgerEntry or None
+            What the ledger knows under it.
+
+        Raises
+        ------
+        ServerUnavailableError
+            If not even the failure can be recorded.
+        """
+        if job is None:
+            message = f"No job is stored under {job_key}: submit its job file again, or delete the partition."
+            return Outcome(job_key, "failed", error=JobError(kind="unknown_job", message=message, permanent=True))
+        if job.state is JobState.FAILED and not self.run.by_hand:
+            return Outcome(job_key, "failed", error=job.error)
+        try:
+            verify(self.entry.analysis, job.stored_job)
+            return self._dry_run(job) if self.run.dry_run else self._reuse_or_compute(job)
+        except JobChangedError as error:
+            return self._refused(job, JobError(kind="job_changed", message=str(error), permanent=True))
+        except TransientError as error:
+            return self._refused(job, JobError(kind="server", message=str(error), permanent=False))
+
+    def _reuse_or_compute(self, job: LedgerEntry) -> Outcome:
+        """Take the result that is there if its files are what was published; otherwise make one."""
+        record = self.services.records.get(self._result_id(job))
+        notes: tuple[str, ...] = ()
+        if record is not None and not self._force_reason(job):
+            found = from_record(record)
+            changed = differences(self.services.results, found)
+            if not changed:
+                return Outcome(job.job_key, "reused", provenance=found, figure=self._stored_figure(found))
+            notes = (
+                f"The files of {found.location} are not what was published: {'; '.join(changed)}. Computing again.",
+            )
+        return self._compute(job, record, notes)
+
+    def _compute(self, job: LedgerEntry, old: dict[str, Any] | None, notes: tuple[str, ...]) -> Outcome:
+        """Claim a job and execute it, again after a transient fault, as often as its policy allows."""
+        retry = self.entry.analysis.retry
+        number, delay = 1, retry.delay_s
+        while True:
+            attempt = str(uuid.uuid4())
+            claimed = self._claim(job, attempt)
+            if claimed is None:
+                return Outcome(job.job_key, "put_off")
+            outcome = self._attempt(claimed, attempt, old, notes)
+            if outcome.error is None:
+                return outcome
+            if outcome.error.permanent or number == retry.max_attempts or self.stopping.is_set():
+                self._give_up(claimed, attempt, outcome.error)
+                return outcome
+            self.services.ledger.release(claimed, attempt=attempt)
+            self.claims.pop(attempt, None)
+            notes = (*notes, f"Attempt {number} failed and is repeated: {outcome.error.message}")
+            self.stopping.wait(delay)
+            number, delay = number + 1, delay * retry.backoff
+
+    def _claim(self, job: LedgerEntry, attempt: str) -> LedgerEntry | None:
+        """Claim a job from any state in which nobody works on it."""
+        claimed = self.services.ledger.claim(
+            job,
+            attempt=attempt,
+            owner=self.owner,
+            run_id=self.run.run_id,
+            code_version=self.entry.code_version,
+            states=[JobState.NEW, JobState.DONE] + ([JobState.FAILED] if self.run.by_hand else []),
+        )
+        if claimed is not None:
+            self.claims[attempt] = claimed
+        return claimed
+
+    def _attempt(self, job: LedgerEntry, attempt: str, old: dict[str, Any] | None, notes: tuple[str, ...]) -> Outcome:
+        """Make one execution of a claimed job, from its private folder to its record."""
+        try:
+            current = self.services.records.get(self._result_id(job))
+            if current is not None and (old is None or attempt_of(current) != attempt_of(old)):
+                return self._published(job, current, "reused", attempt, notes)  # finished just before our claim
+            recovered = self._recover(job, attempt) if current is None else None
+            if recovered is not None:
+                return self._published(job, recovered, "computed", attempt, notes)
+            with self._executed(job, attempt) as (task, work):
+                if isinstance(work, JobError):
+                    return Outcome(job.job_key, "failed", error=work, attempt=attempt, notes=notes)
+                return self._publish(job, attempt, (task, work), current, notes)
+        except PlatformError as error:
+            told = JobError(kind=_kind_of(error), message=str(error), permanent=not isinstance(error, TransientError))
+            return Outcome(job.job_key, "failed", error=told, attempt=attempt, notes=notes)
+        except Exception as error:  # noqa: BLE001  a fault of the platform must not end the other jobs of the run
+            told = JobError(
+                kind="platform",
+                message=f"The platform itself failed: {type(error).__name__}: {error}",
+                permanent=True,
+                traceback=traceback.format_exc(),
+            )
+            return Outcome(job.job_key, "failed", error=told, attempt=attempt, notes=notes)
+
+    def _publish(
+        self,
+        job: LedgerEntry,
+        attempt: str,
+        executed: tuple[Task, Work],
+        old: dict[str, Any] | None,
+        notes: tuple[str, ...],
+    ) -> Outcome:
+        """Upload what a worker made and commit its record."""
+        task, work = executed
+        results = self.services.results
+        names = result_files(task.results)
+        manifest = build_manifest(task.results, names, log=task.log)
+        location = results.location(self._result_id(job), attempt)
+        stored = upload(results, location, task.results, names, log=task.log)
+        provenance = self._provenance(job, attempt, work, manifest, listing_digest(stored))
+        record = to_record(provenance)
+        write_documents(results, record, manifest)
+        replacement = None if old is None else Replacement(old, *self._why(job, notes))
+        winner = commit(record, results=results, records=self.services.records, replacement=replacement)
+        if attempt_of(winner) != attempt:
+            return self._published(job, winner, "reused", attempt, notes)
+        figure = self._local_figure(task.results)
+        return Outcome(job.job_key, "computed", provenance=provenance, figure=figure, attempt=attempt, notes=notes)
+
+    def _recover(self, job: LedgerEntry, attempt: str) -> dict[str, Any] | None:
+        """Commit an earlier attempt that has everything but its record."""
+        if job.attempt_number <= 1:
+            return None
+        results, records = self.services.results, self.services.records
+        result = self._result_id(job)
+        left_out = records.superseded_attempts(result) | {attempt}
+        for earlier in results.complete_attempts(result):
+            record = None if earlier in left_out else complete_attempt(results, result, earlier)
+            if record is not None:
+                return commit(record, results=results, records=records)
+        return None
+
+    def _dry_run(self, job: LedgerEntry) -> Outcome:
+        """Execute a job and keep nothing."""
+        attempt = str(uuid.uuid4())
+        try:
+            with self._executed(job, attempt) as (task, work):
+                if isinstance(work, JobError):
+                    return Outcome(job.job_key, "failed", error=work)
+                manifest = build_manifest(task.results, result_files(task.results), log=task.log)
+                provenance = self._provenance(job, attempt, work, manifest, "")
+                return Outcome(job.job_key, "dry_run", provenance=provenance)
+        except OutputError as error:
+            return Outcome(job.job_key, "failed", error=JobError(kind="output", message=str(error), permanent=True))
+
+    @contextmanager
+    def _executed(self, job: LedgerEntry, attempt: str) -> Iterator[tuple[Task, Work | JobError]]:
+        """Run user code in a private folder, which lasts as long as the context."""
+        folder = self.folder / attempt
+        folder.mkdir()
+        inputs = job.stored_job.inputs
+        task = Task(
+            analysis_file=self.entry.path,
+            code_version=self.entry.code_version,
+            locations=inputs.spelled_locations,
+            files=inputs.spelled_files,
+            parameters=job.parameters,
+            folder=folder,
+            inputs=self.services.inputs,
+        )
+        try:
+            yield task, self.pool.run(task)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _provenance(
+        self, job: LedgerEntry, attempt: str, work: Work, manifest: dict[str, Any], listing_sha256: str
+    ) -> Provenance:
+        """Put together everything that is known about a result."""
+        execution = Execution(
+            attempt=attempt,
+            location=self.services.results.location(self._result_id(job), attempt),
+            run_id=self.run.run_id,
+            work=work,
+            manifest=manifest,
+            listing_sha256=listing_sha256,
+            code=self._code,
+            reason=self._force_reason(job),
+        )
+        return provenance_of_execution(self.entry, job, execution)
+
+    def _published(
+        self, job: LedgerEntry, record: dict[str, Any], kind: OutcomeKind, attempt: str, notes: tuple[str, ...]
+    ) -> Outcome:
+        """Describe a result that is stored."""
+        found = from_record(record)
+        figure = self._stored_figure(found)
+        return Outcome(job.job_key, kind, provenance=found, figure=figure, attempt=attempt, notes=notes)
+
+    def _refused(self, job: LedgerEntry, error: JobError) -> Outcome:
+        """Record the failure of a job that was not claimed; a finished one stays what it is while a server is away."""
+        if not self.run.dry_run and (error.permanent or job.state is not JobState.DONE):
+            told = error.model_dump()
+            self.services.ledger.settle(job, state=JobState.FAILED, code_version=self.entry.code_version, error=told)
+        return Outcome(job.job_key, "failed", error=error)
+
+    def _give_up(self, job: LedgerEntry, attempt: str, error: JobError) -> None:
+        """Record the failure of a claimed job; one that was stopped with its run is given back later instead."""
+        if not self.stopping.is_set():
+            self.services.ledger.fail(job, attempt=attempt, code_version=self.entry.code_version, error=error)
+            self.claims.pop(attempt, None)
+
+    def _result_id(self, job: LedgerEntry) -> str:
+        """Return the id of the result that the current code makes of a job."""
+        return result_id(self.entry.analysis.name, self.entry.code_version, job.job_key)
+
+    def _force_reason(self, job: LedgerEntry) -> str:
+        """Return why this job is to be computed again, or nothing."""
+        return self.run.force_reason or (job.force.reason if job.force else "")
+
+    def _why(self, job: LedgerEntry, notes: tuple[str, ...]) -> tuple[str, str]:
+        """Return who replaces a record, and why."""
+        if job.force is not None and not self.run.force_reason:
+            return job.force.who, job.force.reason
+        return getpass.getuser(), self.run.force_reason or " ".join(notes)
+
+    def _local_figure(self, folder: Path) -> bytes | None:
+        """Return the figure that was just made."""
+        path = folder / self.entry.analysis.figure if self.entry.analysis.figure else None
+        return path.read_bytes() if path is not None and path.is_file() else None
+
+    def _stored_figure(self, provenance: Provenance) -> bytes | None:
+        """Return the figure of a stored result."""
+        if provenance.figure is None:
+            return None
+        return self.services.results.get_bytes(provenance.location, provenance.figure)
+
+    @cached_property
+    def _code(self) -> CodeFacts:
+        """The repository's state when it was first asked for."""
+        return code_facts(self.entry.path)
+
+
+def _kind_of(error: PlatformError) -> Literal["output", "server"]:
+    """Tell a result that cannot be published from a server that does not take it."""
+    return "server" if isinstance(error, TransientError) else "output"

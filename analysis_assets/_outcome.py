@@ -1,0 +1,87 @@
+"""What goes into a run, and how each of its jobs ends."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from resources.inputs import Inputs
+
+from domain.job_state import JobError
+from domain.provenance import Provenance
+from resources.ledger import Ledger
+from resources.record_store import RecordStore
+from resources.results_store import ResultsStore
+
+OutcomeKind = Literal["computed", "reused", "failed", "put_off", "dry_run"]
+
+
+@dataclass(frozen=True)
+class Services:
+    """The outside systems that a run needs.
+
+    Attributes
+    ----------
+    results, records, ledger, inputs
+        See ``resources/``.
+    work_folder : Path
+        Local disk for the private folders of jobs.
+    """
+
+    results: ResultsStore
+    records: RecordStore
+    ledger: Ledger
+    inputs: Inputs
+    work_folder: Path
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """How a run was asked for.
+
+    Attributes
+    ----------
+    run_id : str
+        The Dagster run.
+    by_hand : bool
+        Launched by a person, who also wants failed jobs tried again.
+    dry_run : bool
+        Execute and show, but claim, write and report nothing.
+    force_reason : str
+        When not empty: compute even what has a result, for this reason.
+    """
+
+    run_id: str
+    by_hand: bool = False
+    dry_run: bool = False
+    force_reason: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one job of a run ended.
+
+    Attributes
+    ----------
+    job_key : str
+        The partition.
+    kind : str
+        computed, reused, failed, put_off (somebody else has it now) or dry_run.
+    provenance : Provenance or None
+        The result, unless it failed.
+    error : JobError or None
+        Why it failed.
+    figure : bytes or None
+        Content of the figure, if there is one.
+    attempt : str or None
+        The claim to give back; None when the job was not claimed.
+    notes : tuple of str
+        What an operator should know.
+    """
+
+    job_key: str
+    kind: OutcomeKind
+    provenance: Provenance | None = None
+    error: JobError | None = None
+    figure: bytes | None = None
+    attempt: str | None = None
+    notes: tuple[str, ...] = ()

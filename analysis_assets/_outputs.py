@@ -1,0 +1,62 @@
+"""Judges what an analysis returned: small values that can be stored, queried and shown."""
+
+import math
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from domain.analysis import Analysis
+from domain.errors import OutputError
+from domain.json_values import check_value
+
+
+def checked_outputs(analysis: Analysis, returned: object) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what ``run`` returned as JSON values.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Whose Outputs model counts.
+    returned : object
+        An Outputs instance, or a dict that makes one.
+
+    Returns
+    -------
+    tuple of dict and tuple of str
+        The outputs, and the names of those that were not finite and are null now.
+
+    Raises
+    ------
+    OutputError
+        If it is nothing of the kind, or not finite where the model does not allow None.
+    """
+    model = analysis.outputs
+    expected = f"`run` of `{analysis.name}` must return {model.__name__}"
+    if returned is None or not isinstance(returned, BaseModel | dict):
+        msg = f"{expected}; it returned {type(returned).__name__}."
+        raise OutputError(msg)
+    values = returned.model_dump() if isinstance(returned, BaseModel) else returned
+    not_finite: list[str] = []
+    finite = _without_not_finite(values, "", not_finite)
+    try:
+        checked = model.model_validate(finite)
+    except ValidationError as error:
+        faults = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors())
+        hint = f" Not finite: {', '.join(not_finite)}; allow None in the model to store null." if not_finite else ""
+        msg = f"{expected}, but its values do not fit: {faults}.{hint}"
+        raise OutputError(msg) from None
+    dumped = checked.model_dump(mode="json")
+    check_value(dumped, path="outputs", plain_keys=True, error=OutputError)
+    return dumped, tuple(not_finite)
+
+
+def _without_not_finite(value: Any, path: str, found: list[str]) -> Any:
+    """Replace numbers that are not finite by None, and note their paths."""
+    if isinstance(value, float) and not math.isfinite(value):
+        found.append(path)
+        return None
+    if isinstance(value, dict):
+        return {k: _without_not_finite(v, f"{path}.{k}" if path else str(k), found) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_not_finite(v, f"{path}[{i}]", found) for i, v in enumerate(value)]
+    return value

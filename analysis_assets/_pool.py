@@ -1,0 +1,92 @@
+"""The worker processes of one run, over pebble's pool: one dying worker fails one job.
+
+Looked at first: ``concurrent.futures.ProcessPoolExecutor`` (one dead worker breaks the whole pool, no time limits).
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures.process import BrokenProcessPool
+
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from analysis_assets._worker import Task, Work, execute, log_tail, prepare_worker
+from domain.job_state import JobError
+
+
+class WorkerPool:
+    """Runs tasks in worker processes, each under a time limit.
+
+    Parameters
+    ----------
+    workers : int
+        Processes at once.
+    time_limit_s : float
+        A task that takes longer is killed with everything that it started.
+    """
+
+    def __init__(self, *, workers: int, time_limit_s: float) -> None:
+        self._workers = workers
+        self._time_limit_s = time_limit_s
+        self._lock = threading.Lock()
+        self._pool = self._new_pool()
+
+    def run(self, task: Task) -> Work | JobError:
+        """Run one task and wait for it.
+
+        Returns
+        -------
+        Work or JobError
+            What the analysis brought back, or why it failed.
+        """
+        try:
+            return _with_log(self._schedule(task).result(), task)
+        except FutureTimeoutError:
+            return self._failed(task, "time_limit", f"still running after its time limit of {self._time_limit_s:g} s")
+        except ProcessExpired as error:
+            return self._expired(task, int(error.exitcode))
+        except (BrokenProcessPool, CancelledError, RuntimeError) as error:
+            return self._failed(task, "killed", f"its worker process could not be used: {error}")
+
+    def stop(self) -> None:
+        """End every worker at once, with everything that it started."""
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
+
+    def _schedule(self, task: Task) -> ProcessFuture[Work | JobError]:
+        """Hand a task to the pool; a pool that broke while idle is replaced."""
+        with self._lock:
+            if not self._pool.active:
+                self._pool = self._new_pool()
+            return self._pool.schedule(execute, args=(task,), timeout=self._time_limit_s)
+
+    def _new_pool(self) -> ProcessPool:
+        """Make a pool of fresh interpreters: a forked copy of a threaded process may deadlock."""
+        context = multiprocessing.get_context("spawn")
+        return ProcessPool(max_workers=self._workers, initializer=prepare_worker, context=context)
+
+    def _expired(self, task: Task, exit_code: int) -> JobError:
+        """Explain a worker that died."""
+        if exit_code == -signal.SIGKILL:
+            return self._failed(task, "killed", "its process was killed (SIGKILL), most often for want of memory")
+        if exit_code < 0:
+            return self._failed(task, "crash", f"its process crashed with {signal.Signals(-exit_code).name}")
+        return self._failed(task, "crash", f"its process exited with code {exit_code} before it returned")
+
+    def _failed(self, task: Task, kind: "str", what: str) -> JobError:
+        """Describe a job whose process did not return, and end whatever that process left behind."""
+        with contextlib.suppress(OSError, ValueError):
+            os.killpg(int(task.pid_file.read_text(encoding="ascii")), signal.SIGKILL)
+        error = JobError.model_validate(
+            {"kind": kind, "message": f"The job failed: {what}.", "permanent": kind != "killed"}
+        )
+        return error.model_copy(update={"log": log_tail(task.log)})
+
+
+def _with_log(result: Work | JobError, task: Task) -> Work | JobError:
+    """Add the end of the job's log to a failure."""
+    return result.model_copy(update={"log": log_tail(task.log)}) if isinstance(result, JobError) else result

@@ -1,0 +1,134 @@
+"""Which code an analysis is: its version (identity), and the repository that it comes from (provenance)."""
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from domain.analysis import Analysis
+from domain.code_identity import code_version, imported_names, source_digest
+from domain.errors import AnalysisFileError
+from domain.provenance import CodeFacts
+
+_GIT_TIMEOUT_S = 20
+_LOCK_FILE = "requirements/base.txt"
+
+
+def version_of(analysis: Analysis, path: Path) -> str:
+    """Return an analysis's code version: ``<declared>+<source digest>``, or the declared version alone.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        What the file declares.
+    path : Path
+        The analysis file.
+
+    Raises
+    ------
+    AnalysisFileError
+        If a source cannot be parsed, or a declared helper package cannot be found.
+    """
+    if analysis.code_identity == "version":
+        return analysis.version
+    return code_version(analysis.version, source_digest(sources_of(analysis, path)))
+
+
+def sources_of(analysis: Analysis, path: Path) -> dict[str, str]:
+    """Return every source that an analysis's digest covers, by module name."""
+    return {path.stem: path.read_text(encoding="utf-8")} | _packages(analysis) | _imported(path)
+
+
+def code_facts(path: Path) -> CodeFacts:
+    """Return where the analysis file comes from: repository, commit, uncommitted changes, locked dependencies."""
+    root = _git(path.parent, "rev-parse", "--show-toplevel")
+    folder = Path(root) if root else path.parent
+    lock = folder / _LOCK_FILE
+    status = _git(folder, "status", "--porcelain") if root else None
+    return CodeFacts(
+        url=_without_credentials(_git(folder, "config", "--get", "remote.origin.url") or folder.as_uri()),
+        commit=(_git(folder, "rev-parse", "--verify", "-q", "HEAD") or None) if root else None,
+        dirty=None if status is None else bool(status),
+        run_script=path.resolve().relative_to(folder.resolve()).as_posix(),
+        language_version=".".join(str(part) for part in sys.version_info[:3]),
+        lock_sha256=sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
+    )
+
+
+def _imported(path: Path) -> dict[str, str]:
+    """Return the sources that an analysis file imports from beside it, and those that they import in turn.
+
+    Machinery (a leading underscore) and other platform code are left out: results do not depend on how the platform
+    runs, and a new release of it must not compute every result again.
+    """
+    package, folder = path.parent.name, path.parent
+    found: dict[str, str] = {}
+    todo = [(f"{package}.{path.stem}", path)]
+    while todo:
+        module, current = todo.pop()
+        text, is_package = current.read_text(encoding="utf-8"), current.name == "__init__.py"
+        for name in imported_names(text, module=module, is_package=is_package):
+            for candidate, file in _files_of(name, package, folder):
+                if candidate not in found and file != path:
+                    found[candidate] = file.read_text(encoding="utf-8")
+                    todo.append((candidate, file))
+    return found
+
+
+def _files_of(name: str, package: str, folder: Path) -> list[tuple[str, Path]]:
+    """Return the files behind an imported dotted name, if they belong to the folder of analyses."""
+    parts = name.split(".")
+    if parts[0] != package or any(part.startswith("_") for part in parts):
+        return []
+    bases = {".".join(parts[:end]): folder.joinpath(*parts[1:end]) for end in range(2, len(parts) + 1)}
+    candidates = [(n, file) for n, base in bases.items() for file in (base.with_suffix(".py"), base / "__init__.py")]
+    return [(n, file) for n, file in candidates if file.is_file()]
+
+
+def _packages(analysis: Analysis) -> dict[str, str]:
+    """Return every source of the helper packages that an analysis declares."""
+    sources = {}
+    for package in analysis.packages:
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            msg = f"Analysis `{analysis.name}` declares the helper package `{package}`, which is not installed."
+            raise AnalysisFileError(msg)
+        origin = Path(spec.origin)
+        files = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
+        for file in files:
+            tail = file.relative_to(origin.parent).with_suffix("").as_posix().replace("/", ".")
+            sources[f"{package}:{tail}"] = file.read_text(encoding="utf-8")
+    return sources
+
+
+def first_docstring(path: Path) -> str:
+    """Return the module docstring of a file without importing it."""
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+
+
+@lru_cache(maxsize=64)
+def _git(folder: Path, *words: str) -> str | None:
+    """Ask git one thing; None where there is no repository or no git."""
+    try:
+        answer = subprocess.run(  # noqa: S603  no shell, and no word comes from outside this module
+            ["git", "-C", str(folder), *words],  # noqa: S607  git is found where the operator installed it
+            capture_output=True,
+            text=True,
+            timeout=_GIT_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def _without_credentials(url: str) -> str:
+    """Remove user, password and token from a repository's address."""
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -1,0 +1,250 @@
+"""One job inside its worker process: load the analysis, open its inputs, call ``run``, judge what it returned.
+
+A worker writes only below the job's private folder; it never touches the ledger, the records or the results. What it
+prints goes to the job's own log. Everything that can go wrong in user code comes back as a `JobError`.
+"""
+
+import contextlib
+import ctypes
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from resources.inputs import Inputs
+
+from analysis_assets._catalog import CatalogEntry, load_analysis
+from analysis_assets._outputs import checked_outputs
+from analysis_assets._usage import cpu_s, reset_peak_memory, resource_facts
+from domain.analysis import AnalysisJob
+from domain.errors import CodeChangedError, InputError, OutputError, PermanentError, TransientError
+from domain.inputs import InputFile
+from domain.job_state import FailureKind, JobError
+from domain.parameters import validate_stored
+from domain.provenance import ResourceFacts
+from resources.nwb import Session, describe_session
+
+LOG_NAME = "analysis.log"
+LOG_TAIL_BYTES = 32 * 1024
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """Everything that a worker needs for one job.
+
+    Attributes
+    ----------
+    analysis_file : Path
+        The analysis.
+    code_version : str
+        The code that the run announced.
+    locations, files : tuple of str
+        The job's inputs, spelled as the job file spelled them.
+    parameters : dict
+        The stored parameters.
+    folder : Path
+        The job's private folder.
+    inputs : Inputs
+        Where inputs are read from.
+    """
+
+    analysis_file: Path
+    code_version: str
+    locations: tuple[str, ...]
+    files: tuple[str, ...]
+    parameters: dict[str, Any]
+    folder: Path
+    inputs: Inputs
+
+    @property
+    def results(self) -> Path:
+        """Folder that the analysis writes its files into."""
+        return self.folder / "results"
+
+    @property
+    def log(self) -> Path:
+        """File that receives everything the analysis prints."""
+        return self.folder / LOG_NAME
+
+    @property
+    def pid_file(self) -> Path:
+        """File that names the process at work, whose whole group ends with the job."""
+        return self.folder / "pid"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker brings back from a job that succeeded."""
+
+    outputs: dict[str, Any]
+    not_finite: tuple[str, ...]
+    inputs: tuple[InputFile, ...]
+    sessions: tuple[Session, ...]
+    started: datetime
+    ended: datetime
+    resources: ResourceFacts
+
+
+def prepare_worker() -> None:
+    """Make this process a group of its own that ends, grandchildren included, with the process that started it."""
+    os.setpgrp()
+    signal.signal(signal.SIGTERM, _end_group)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable(file=2, all_threads=False)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+
+
+def execute(task: Task) -> Work | JobError:
+    """Run one job in this process.
+
+    Parameters
+    ----------
+    task : Task
+        The job; its folder exists and is empty.
+
+    Returns
+    -------
+    Work or JobError
+        What it brought back, or why it failed. Only a dying process returns nothing.
+    """
+    task.pid_file.write_text(str(os.getpid()), encoding="ascii")
+    task.results.mkdir()
+    with _captured(task):
+        try:
+            return _run(task)
+        except BaseException as error:  # noqa: BLE001  user code may raise anything, SystemExit included
+            return _describe(error)
+
+
+def _run(task: Task) -> Work:
+    """Open the inputs when asked, call ``run``, and check what it returned."""
+    entry = _load(task.analysis_file)
+    if entry.code_version != task.code_version:
+        msg = (
+            f"{task.analysis_file} changed while the run was using it: the run announced {task.code_version}, "
+            f"the file is now {entry.code_version}. The job is tried again with the new code by the next run."
+        )
+        raise CodeChangedError(msg)
+    opened = _Opened(task)
+    job = AnalysisJob(locations=task.locations, files=task.files, opener=opened.open)
+    parameters = validate_stored(entry.analysis, task.parameters)
+    reset_peak_memory()
+    cpu_before, started = cpu_s(), datetime.now(UTC)
+    returned = entry.analysis.run(job, parameters, task.results)
+    ended = datetime.now(UTC)
+    used = resource_facts(cpu_s() - cpu_before)
+    outputs, not_finite = checked_outputs(entry.analysis, returned)
+    opened.check_unchanged()
+    return Work(outputs, not_finite, opened.facts, opened.sessions(), started, ended, used)
+
+
+class _Opened:
+    """The inputs of one job: opened at most once, described for provenance."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._paths: tuple[Path, ...] | None = None
+        self.facts: tuple[InputFile, ...] = ()
+
+    def open(self) -> tuple[Path, ...]:
+        """Make the inputs available; the second call returns what the first one made."""
+        if self._paths is None:
+            inputs, folder = self._task.inputs, self._task.folder / "inputs"
+            folder.mkdir()
+            urls = self._task.files or tuple(inputs.resolve(url) for url in self._task.locations)
+            fetched = [inputs.fetch(url, folder) for url in urls]
+            self._paths = tuple(path for path, _ in fetched)
+            self.facts = tuple(fact for _, fact in fetched)
+        return self._paths
+
+    def check_unchanged(self) -> None:
+        """Refuse a result whose local inputs changed while it was computed."""
+        for fact in self.facts:
+            self._task.inputs.check(fact)
+
+    def sessions(self) -> tuple[Session, ...]:
+        """Read subject and session of each opened input; an input that is no NWB file has neither."""
+        found = []
+        for path in self._paths or ():
+            with contextlib.suppress(InputError):
+                found.append(describe_session(path))
+        return tuple(found)
+
+
+def _describe(error: BaseException) -> JobError:
+    """Turn what user code raised into what the ledger keeps; prints the traceback to the job's log too."""
+    told = "".join(traceback.format_exception(type(error), error, _user_frames(error)))
+    sys.stderr.write(told)
+    kind: FailureKind = "exception"
+    if isinstance(error, InputError):
+        kind = "input"
+    elif isinstance(error, OutputError):
+        kind = "output"
+    transient = isinstance(error, TransientError | ConnectionError | TimeoutError)
+    name = "" if isinstance(error, PermanentError | TransientError) else f"{type(error).__name__}: "
+    return JobError(kind=kind, message=f"{name}{error}", permanent=not transient, traceback=told)
+
+
+def _user_frames(error: BaseException) -> TracebackType | None:
+    """Skip this module's own frames, so that a scientist sees the traceback of the analysis."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    return trace
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path) -> CatalogEntry:
+    """Load the analysis once per worker."""
+    return load_analysis(path)
+
+
+@contextlib.contextmanager
+def _captured(task: Task) -> Iterator[None]:
+    """Send everything this process prints to the job's log, and let it work in the job's folder."""
+    saved = os.dup(1), os.dup(2)
+    before = Path.cwd()
+    with task.log.open("ab", buffering=0) as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    scratch = task.folder / "scratch"
+    scratch.mkdir()
+    tempfile.tempdir = str(scratch)
+    os.chdir(scratch)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+        tempfile.tempdir = None
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        for number, copy in zip((1, 2), saved, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def _end_group(_number: int, _frame: FrameType | None) -> None:
+    """End this process and everything it started."""
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def log_tail(log: Path) -> str:
+    """Return the end of a job's log."""
+    if not log.is_file():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
+        return file.read().decode("utf-8", errors="replace").replace("\0", "")

@@ -1,0 +1,344 @@
+"""The unit quality analysis: numbers against known truth, real files, and odd ones."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+
+from analysis_assets._source import sources_of
+from analysis_assets.unit_quality import ANALYSIS, Outputs, Parameters, Unit, run
+from domain.analysis import AnalysisJob
+from domain.errors import InputError
+from examples.sessions import write_session
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+needs_real_data = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no folder of real data at {SHARED}")
+
+
+def analyse(folder, *paths, **parameters):
+    """Run the analysis on local files; give its outputs and its table."""
+    folder.mkdir(exist_ok=True)
+    job = AnalysisJob(tuple(f"s3://bucket/{path.name}" for path in paths), (), lambda: tuple(paths))
+    outputs = run(job, Parameters(**parameters), folder)
+    return outputs, pq.read_table(folder / "units.parquet").to_pylist()
+
+
+@pytest.fixture(scope="module", params=["hdf5", "zarr"])
+def session(request, tmp_path_factory):
+    """Give a made-up session of ten minutes and two units of each kind, in each format."""
+    path = tmp_path_factory.mktemp(request.param) / "session.nwb"
+    return write_session(path, seed=5, n_units=16, backend=request.param)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Give the path of a session of one minute with two units, to be copied and spoilt."""
+    return write_session(tmp_path_factory.mktemp("small") / "small.nwb", seed=1, n_units=2, duration_s=60.0).path
+
+
+@pytest.fixture
+def spoilt(small, tmp_path):
+    """Give a function that copies the small session and changes it with h5py."""
+
+    def spoil(change):
+        path = tmp_path / "spoilt.nwb"
+        path.write_bytes(small.read_bytes())
+        with h5py.File(path, "a") as file:
+            change(file["units"])
+        return path
+
+    return spoil
+
+
+def without(*columns):
+    """Give a change that removes columns from a units table."""
+
+    def change(units):
+        kept = [name for name in units.attrs["colnames"] if name not in columns]
+        units.attrs["colnames"] = np.array(kept, dtype=object)
+        for column in columns:
+            del units[column]
+            if f"{column}_index" in units:
+                del units[f"{column}_index"]
+
+    return change
+
+
+def test_every_unit_is_counted_exactly(session, tmp_path):
+    outputs, rows = analyse(tmp_path / "r", session.path)
+    assert [row["spike_count"] for row in rows] == [unit.spike_count for unit in session.units]
+    assert outputs.n_spikes == sum(unit.spike_count for unit in session.units)
+    assert (outputs.outcome, outputs.n_sessions, outputs.n_units) == ("units", 1, 16)
+
+
+def test_rates_and_presence_are_those_of_the_observed_time(session, tmp_path):
+    _, rows = analyse(tmp_path / "r", session.path)
+    for row, unit in zip(rows, session.units, strict=True):
+        assert row["observed_s"] == 600.0
+        assert row["firing_rate_hz"] == pytest.approx(unit.spike_count / 600.0)
+        if unit.kind != "hardly fires":
+            assert row["presence_ratio"] == unit.active_share
+
+
+def test_contamination_is_recovered_to_within_0_05(session, tmp_path):
+    _, rows = analyse(tmp_path / "r", session.path)
+    for row, unit in zip(rows, session.units, strict=True):
+        assert row["contamination_llobet"] == pytest.approx(unit.contamination, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("method", "refused"),
+    [
+        ("hill", {"contaminated": "contamination_hill"}),
+        ("llobet", {"contaminated": "contamination_llobet"}),
+        ("amplitude_cutoff", {"contaminated": "contamination_hill", "loses small spikes": "amplitude_cutoff"}),
+        ("isolation_distance", {"contaminated": "contamination_hill,isolation_distance"}),
+    ],
+)
+def test_each_kind_of_bad_unit_fails_for_its_own_reason(session, tmp_path, method, refused):
+    _, rows = analyse(tmp_path / "r", session.path, method=method)
+    reasons = {"vanishes halfway": "presence_ratio", **refused}
+    for row, unit in zip(rows, session.units, strict=True):
+        if unit.kind == "hardly fires":
+            assert "firing_rate_hz" in row["fails"]
+        elif not (method == "isolation_distance" and unit.kind == "contaminated"):  # drawn by chance
+            assert row["fails"] == reasons.get(unit.kind, "")
+        assert row["passing"] == (not row["fails"])
+
+
+def test_the_violation_fraction_is_a_share_of_all_intervals(session, tmp_path):
+    outputs, rows = analyse(tmp_path / "r", session.path, method="violation_fraction", isi_violations_cutoff=0.005)
+    for row in rows:
+        assert row["isi_violation_fraction"] == row["isi_violation_count"] / (row["used_spike_count"] - 1)
+        assert ("isi_violation_fraction" in row["fails"]) == (row["isi_violation_fraction"] > 0.005)
+    assert outputs.n_passing == sum(row["passing"] for row in rows)
+
+
+def test_the_same_job_writes_the_same_bytes(session, tmp_path):
+    analyse(tmp_path / "a", session.path)
+    analyse(tmp_path / "b", session.path)
+    for name in ("units.parquet", "unit_quality.png"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_the_figure_is_small_enough_for_a_thumbnail(session, tmp_path):
+    analyse(tmp_path / "r", session.path, method="amplitude_cutoff")
+    assert 10_000 < (tmp_path / "r" / ANALYSIS.figure).stat().st_size < 100_000
+
+
+def test_several_inputs_give_one_table_told_apart_by_session(session, tmp_path):
+    other = write_session(
+        tmp_path / "b.nwb", seed=6, session_name="ecephys_700002_2024-05-02_09-00-00", n_units=3, duration_s=60.0
+    )
+    outputs, rows = analyse(tmp_path / "r", session.path, other.path)
+    assert (outputs.n_sessions, outputs.n_units) == (2, 19)
+    assert [row["session"] for row in rows] == [session.name] * 16 + [other.name] * 3
+    assert {row["input"] for row in rows} == {"s3://bucket/session.nwb", "s3://bucket/b.nwb"}
+    assert rows[-1]["subject"] == "700002"
+
+
+def test_files_are_named_by_the_job_s_files_where_it_has_them(small, tmp_path):
+    job = AnalysisJob(("s3://bucket/asset",), ("s3://bucket/asset/a.nwb",), lambda: (small,))
+    run(job, Parameters(), tmp_path)
+    assert pq.read_table(tmp_path / "units.parquet")["input"].unique().to_pylist() == ["s3://bucket/asset/a.nwb"]
+
+
+def test_a_file_without_units_table_is_an_outcome_of_its_own(tmp_path):
+    behavior = write_session(tmp_path / "a.nwb", seed=1, n_units=0)
+    outputs, rows = analyse(tmp_path / "r", behavior.path)
+    assert outputs == Outputs(
+        outcome="no_units",
+        n_sessions=1,
+        n_units=0,
+        n_passing=0,
+        n_spikes=0,
+        passing_fraction=None,
+        median_firing_rate_hz=None,
+        median_contamination=None,
+        median_presence_ratio=None,
+    )
+    assert rows == []
+    assert pq.read_schema(tmp_path / "r" / "units.parquet").names == list(Unit.model_fields)
+    assert (tmp_path / "r" / "unit_quality.png").stat().st_size > 1000
+
+
+def test_the_columns_of_the_table_say_what_they_hold(small, tmp_path):
+    analyse(tmp_path / "r", small)
+    schema = pq.read_schema(tmp_path / "r" / "units.parquet")
+    assert schema.field("firing_rate_hz").metadata[b"description"].endswith(b"(Hz).")
+    assert [str(schema.field(name).type) for name in ("session", "unit_id", "observed_s", "passing")] == [
+        "string",
+        "int64",
+        "double",
+        "bool",
+    ]
+
+
+def test_without_observation_intervals_time_is_the_span_of_all_spikes(spoilt, tmp_path):
+    path = spoilt(without("obs_intervals"))
+    with h5py.File(path) as file:
+        times = file["units/spike_times"][:]
+    _, rows = analyse(tmp_path / "r", path)
+    assert {row["observed_s"] for row in rows} == {times.max() - times.min()}
+    assert sum(row["used_spike_count"] for row in rows) == len(times)
+
+
+def test_unsorted_and_duplicate_spikes_change_nothing_but_the_count(spoilt, small, tmp_path):
+    def shuffle(units):
+        stop = units["spike_times_index"][0]
+        times = units["spike_times"][:stop]
+        units["spike_times"][:stop] = np.random.default_rng(0).permutation(np.append(times[:-1], times[0]))
+
+    _, (good, _) = analyse(tmp_path / "good", small)
+    _, (bad, _) = analyse(tmp_path / "bad", spoilt(shuffle))
+    assert bad["spike_count"] == good["spike_count"]
+    assert bad["used_spike_count"] == good["used_spike_count"] - 1
+    assert bad["isi_violation_count"] == good["isi_violation_count"] == 0
+
+
+def test_units_with_no_spike_or_one_spike_fail_without_a_fault(spoilt, tmp_path):
+    def empty(units):
+        for column in ("spike_times", "spike_amplitudes"):
+            units[f"{column}_index"][...] = [0, 1]
+
+    outputs, (none, one) = analyse(tmp_path / "r", spoilt(empty))
+    assert (none["spike_count"], one["spike_count"]) == (0, 1)
+    assert none["contamination_hill"] is one["contamination_hill"] is None
+    assert none["amplitude_median"] is None
+    assert one["amplitude_cutoff"] is None
+    assert (none["fails"], one["fails"]) == (
+        "firing_rate_hz,contamination_hill,presence_ratio",
+        "firing_rate_hz,contamination_hill",
+    )
+    assert (outputs.n_passing, outputs.median_contamination) == (0, None)
+
+
+def test_a_table_without_spike_times_has_units_that_fail(spoilt, tmp_path):
+    path = spoilt(without("spike_times", "spike_amplitudes", "obs_intervals"))
+    outputs, rows = analyse(tmp_path / "r", path)
+    assert (outputs.outcome, outputs.n_units, outputs.n_spikes, outputs.n_passing) == ("units", 2, 0, 0)
+    assert {row["observed_s"] for row in rows} == {0.0}
+    assert outputs.median_firing_rate_hz is None
+
+
+def test_without_amplitudes_their_measures_are_unknown(spoilt, tmp_path):
+    _, rows = analyse(tmp_path / "r", spoilt(without("spike_amplitudes")))
+    assert {row["amplitude_median"] for row in rows} == {None}
+    assert all(row["passing"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("method", "column"), [("amplitude_cutoff", "spike_amplitudes"), ("isolation_distance", "isolation_distance")]
+)
+def test_a_method_whose_column_is_missing_is_refused_with_the_others_named(spoilt, tmp_path, method, column):
+    path = spoilt(without(column))
+    with pytest.raises(InputError, match=rf"`{method}` cannot judge .*spoilt\.nwb.* no column .*{column}.*`llobet`"):
+        analyse(tmp_path / "r", path, method=method)
+
+
+def test_a_stored_amplitude_cutoff_stands_in_for_missing_amplitudes(spoilt, tmp_path):
+    def change(units):
+        without("spike_amplitudes")(units)
+        source = units["isolation_distance"]
+        units.copy(source, "amplitude_cutoff")
+        units["amplitude_cutoff"][...] = [0.02, np.nan]
+        units.attrs["colnames"] = np.append(units.attrs["colnames"], "amplitude_cutoff")
+
+    _, (good, unknown) = analyse(tmp_path / "r", spoilt(change), method="amplitude_cutoff")
+    assert (good["amplitude_cutoff"], good["passing"]) == (0.02, True)
+    assert (unknown["amplitude_cutoff"], unknown["fails"]) == (None, "amplitude_cutoff")
+
+
+def test_outputs_are_never_nan(session, tmp_path):
+    outputs, rows = analyse(tmp_path / "r", session.path)
+    values = [*outputs.model_dump().values(), *(value for row in rows for value in row.values())]
+    assert all(math.isfinite(value) for value in values if isinstance(value, float))
+
+
+def test_a_censored_period_that_leaves_no_room_is_refused():
+    with pytest.raises(ValidationError, match="must be shorter than refractory_period_ms"):
+        Parameters(censored_period_ms=1.5)
+
+
+def test_an_unknown_method_is_refused_with_the_known_ones_named():
+    with pytest.raises(ValidationError, match="'hill', 'llobet', 'violation_fraction'"):
+        Parameters(method="l_ratio")
+
+
+def test_the_model_can_be_read_by_a_form():
+    properties = Parameters.model_json_schema()["properties"]
+    assert all(field["description"] and "default" in field for field in properties.values())
+
+
+def test_importing_the_analysis_loads_no_slow_library():
+    code = "import sys, analysis_assets.unit_quality; print(*sys.modules)"
+    modules = set(
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    )
+    assert not modules & {"dagster", "pynwb", "zarr", "h5py", "pyarrow", "pandas", "matplotlib", "aind_data_schema"}
+
+
+@needs_real_data
+def test_the_parameters_of_real_job_files_are_accepted():
+    for path in sorted(SHARED.glob("job_files/template_*.json")):
+        job = json.loads(path.read_text())
+        merged = Parameters(**(job["analysis_code"]["parameters"] | job["distributed_parameters"]))
+        assert (merged.analysis_tag, merged.isi_violations_cutoff) == ("V1", 0.05)
+
+
+@needs_real_data
+def test_the_parameters_of_a_real_fixed_and_distributed_file_are_accepted():
+    content = json.loads((SHARED / "analysis_parameters" / "template_2026-03.json").read_text())
+    methods = [Parameters(**(content["fixed_parameters"] | own)).method for own in content["distributed_parameters"]]
+    assert methods == ["isolation_distance", "amplitude_cutoff"]
+
+
+@needs_real_data
+def test_a_real_human_recording_is_measured(tmp_path):
+    outputs, rows = analyse(tmp_path / "r", SHARED / "nwb" / "dandi000207_sub-4_ses-4_ecephys+image.nwb")
+    assert (outputs.n_units, outputs.n_passing, outputs.n_spikes) == (35, 35, 214_278)
+    assert outputs.median_firing_rate_hz == pytest.approx(1.3119164)
+    assert outputs.median_contamination == 0.0
+    assert rows[0]["observed_s"] == pytest.approx(2821.063904)
+    assert (rows[0]["subject"], rows[0]["spike_count"]) == ("4", 19_750)
+
+
+@needs_real_data
+def test_a_real_mouse_recording_has_two_contaminated_units(tmp_path):
+    outputs, rows = analyse(tmp_path / "r", SHARED / "nwb" / "pynapple_phy_A8604-211122.nwb")
+    assert (outputs.n_units, outputs.n_passing, outputs.n_spikes) == (3, 1, 21_354)
+    assert [row["unit_id"] for row in rows] == [6, 191, 206]
+    assert [row["isi_violation_count"] for row in rows] == [0, 89, 11]
+    assert [row["contamination_hill"] for row in rows] == pytest.approx([0.0, 1.0, 0.1466693], abs=1e-6)
+    assert {row["subject"] for row in rows} == {None}
+
+
+@needs_real_data
+def test_real_behavior_sessions_have_no_units(tmp_path):
+    paths = sorted((SHARED / "nwb").glob("[67]*.nwb"))
+    outputs, rows = analyse(tmp_path / "r", *paths)
+    assert (outputs.outcome, outputs.n_sessions, outputs.n_units, rows) == ("no_units", 4, 0, [])
+
+
+def test_everything_that_goes_in_and_comes_out_is_documented():
+    page = (Path(__file__).parents[2] / "docs" / "analyses.md").read_text()
+    for model in (Parameters, Outputs, Unit):
+        for name in model.model_fields:
+            assert f"| `{name}` |" in page
+    for name, field in Parameters.model_fields.items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+        assert f" {field.default} " in row.replace("`", " ")
+
+
+def test_every_module_that_computes_a_number_is_part_of_the_code_s_identity():
+    covered = set(sources_of(ANALYSIS, Path(sys.modules[run.__module__].__file__)))
+    methods = {f"analysis_assets.methods.{name}" for name in ("criteria", "spike_amplitudes", "spike_trains")}
+    assert covered >= {"unit_quality", *methods}
+    assert not {name for name in covered if name.startswith(("domain", "resources", "analysis_assets._"))}
