@@ -1,0 +1,55 @@
+# Every target sets up what it needs: on a machine with Python 3.11, git and make, start with `make demo`.
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+UV := $(BIN)/uv
+LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml
+
+.PHONY: help setup demo dev test check format lock bench clean
+
+help: ## Show this list.
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.installed ## Install everything into .venv, from the hashed requirement files.
+
+.venv/.installed: requirements/dev.txt requirements/uv.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/uv.txt
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## Run the main job end to end on embedded servers. DATA=folder uses your own NWB files.
+	$(BIN)/analysis demo $(if $(DATA),--data "$(DATA)")
+
+dev: setup ## Run the embedded servers and Dagster with its UI and sensors.
+	$(BIN)/analysis dev
+
+test: setup ## Run all tests with branch coverage.
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term $(ARGS)
+
+check: setup ## Check format, style, types, layers, docstrings, spelling and definitions.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/interrogate --quiet .
+	$(BIN)/codespell
+	$(BIN)/dg check defs
+
+format: setup ## Format the code and mend what can be mended.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup ## Make the requirement files anew from pyproject.toml; UPGRADE=1 takes the newest versions.
+	$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements/base.txt
+	$(LOCK) $(if $(UPGRADE),--upgrade) --group dev --output-file requirements/dev.txt
+	echo uv | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--constraint requirements/dev.txt - --output-file requirements/uv.txt
+
+bench: setup ## Measure the platform's overhead and write benchmarks/RESULTS.md.
+	$(BIN)/python -m benchmarks.overhead
+
+clean: ## Remove everything that make made; results and records of the embedded servers under .analysis/ stay.
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage *.egg-info

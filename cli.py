@@ -1,0 +1,205 @@
+"""The `analysis` command: thin words over the functions in ``commands/``.
+
+Exit codes: 0 fine; 2 what the user gave is wrong (a reason, no traceback); 1 the platform failed.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from domain.errors import PermanentError, TransientError
+
+P = ParamSpec("P")
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+_out = Console()
+_err = Console(stderr=True)
+
+AnalysisName = Annotated[str, typer.Argument(metavar="ANALYSIS", help="Name of the analysis.")]
+Targets = Annotated[list[str], typer.Argument(metavar="FILE…", help="Job files, or NWB files as paths or URLs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def _told(function: Callable[P, None]) -> Callable[P, None]:
+    """Turn the platform's errors into a sentence and an exit code."""
+
+    @wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        """Run the command."""
+        try:
+            function(*args, **kwargs)
+        except PermanentError as error:
+            _err.print(f"[red]Error:[/red] {_plain(error)}", highlight=False, soft_wrap=True)
+            raise typer.Exit(2) from None
+        except TransientError as error:
+            _err.print(f"[red]The platform failed:[/red] {_plain(error)}", highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from None
+
+    return wrapper
+
+
+@app.command()
+@_told
+def demo(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with your own NWB files.", exists=True, file_okay=False)
+    ] = None,
+) -> None:
+    """Run the main job end to end on embedded servers, twice: the second time nothing is computed."""
+    from commands.demo import demo as run_demo
+
+    if not run_demo(data=data, console=_out):
+        raise typer.Exit(1)
+
+
+@app.command()
+@_told
+def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI on 127.0.0.1.")] = 3000) -> None:
+    """Run the embedded servers and Dagster with its UI and sensors, until interrupted."""
+    from commands.dev import dev as run_dev
+
+    raise typer.Exit(run_dev(port=port, say=_out.print))
+
+
+@app.command()
+@_told
+def submit(
+    analysis: AnalysisName,
+    files: Targets,
+    values: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter.")] = None,
+) -> None:
+    """Ask for jobs by hand; the running sensor launches them."""
+    from commands.jobs import parse_settings
+    from commands.jobs import submit as run_submit
+    from commands.platform import open_platform
+
+    by_hand = parse_settings(values or [])
+    with open_platform() as platform:
+        for job in run_submit(platform, analysis, files, by_hand=by_hand):
+            _out.print(f"{job.state}  {job.job_key}  {_plain(job.target)}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+@_told
+def validate(
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Job files.")],
+    analysis: Annotated[str | None, typer.Option(help="Check the parameters against this analysis too.")] = None,
+) -> None:
+    """Say whether job files would be taken in, and why not."""
+    from commands.jobs import validate as run_validate
+    from commands.platform import open_platform
+
+    with open_platform() as platform:
+        verdicts = run_validate(platform, files, analysis=analysis)
+    for verdict in verdicts:
+        key = f"  job {verdict.job_key}" if verdict.job_key else ""
+        told = "good" + key if verdict.problem is None else f"bad: {_plain(verdict.problem)}"
+        _out.print(f"{_plain(verdict.file)}: {told}", highlight=False, soft_wrap=True)
+        for warning in verdict.warnings:
+            _out.print(f"  warning: {_plain(warning)}", highlight=False, soft_wrap=True)
+    if any(verdict.problem for verdict in verdicts):
+        raise typer.Exit(2)
+
+
+@app.command()
+@_told
+def explain(
+    analysis: AnalysisName,
+    target: Annotated[str, typer.Argument(metavar="FILE|KEY", help="A job file, an NWB file or a job key.")],
+    fixed: Annotated[Path | None, typer.Option(help="Fixed parameters to use instead of the inbox's.")] = None,
+    as_json: AsJson = False,  # noqa: FBT002  Typer reads options from keywords
+) -> None:
+    """Say what a job is, in which state, and why."""
+    from commands.explain import explain as run_explain
+    from commands.platform import open_platform
+    from commands.queue import is_queued_in
+
+    with open_platform() as platform:
+        found = run_explain(platform, analysis, target, fixed_file=fixed, is_queued=is_queued_in(platform.settings))
+    if as_json:
+        _print_json(found.as_dict())
+        return
+    _out.print(f"[bold]{found.state}[/bold]: {_plain(found.reason)}", highlight=False)
+    for name in ("analysis", "job_key", "code_version", "result_id"):
+        _out.print(f"{name:13} {getattr(found, name)}", highlight=False, soft_wrap=True)
+    for url in (*found.inputs["locations"], *found.inputs["files"]):
+        _out.print(f"input         {_plain(url)}", highlight=False, soft_wrap=True)
+    table = Table("parameter", "value", "origin")
+    for name, value in found.parameters.items():
+        table.add_row(name, _plain(json.dumps(value)), found.origins.get(name, ""))
+    _out.print(table)
+    for label, where in found.stripped.items():
+        _out.print(f"ignored label `{_plain(label)}` in {where}", highlight=False)
+
+
+@app.command()
+@_told
+def results(analysis: AnalysisName, as_json: AsJson = False) -> None:  # noqa: FBT002  Typer reads options from keywords
+    """List the results of an analysis."""
+    from commands.platform import open_platform
+    from resources.results import results_of
+
+    with open_platform() as platform:
+        entry = platform.entry(analysis)
+        found = results_of(platform.connections.record_store, analysis, code_version=entry.code_version)
+        counts = platform.connections.ledger.counts(analysis)
+    if as_json:
+        _print_json([result.as_dict() for result in found])
+        return
+    table = Table("state", "session", "outputs", "ended", "job key")
+    for result in found:
+        outputs = ", ".join(f"{k}={v}" for k, v in result.outputs.items())
+        session = ", ".join(result.session_names) or ", ".join(result.inputs)
+        table.add_row(
+            result.state, _plain(session), _plain(outputs), f"{result.ended:%Y-%m-%d %H:%M:%S}", result.job_key
+        )
+    _out.print(table)
+    _out.print("Jobs: " + ", ".join(f"{number} {state}" for state, number in counts.items()), highlight=False)
+
+
+@app.command()
+@_told
+def rerun(
+    analysis: AnalysisName,
+    failed: Annotated[bool, typer.Option("--failed", help="Every job that failed.")] = False,  # noqa: FBT002
+    outdated: Annotated[bool, typer.Option("--outdated", help="Every result of other code.")] = False,  # noqa: FBT002
+    key: Annotated[list[str] | None, typer.Option(help="A job key; may be given again.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Compute even what has a result.")] = False,  # noqa: FBT002
+    reason: Annotated[str | None, typer.Option(help="Why; kept with the result that is replaced.")] = None,
+) -> None:
+    """Ask again for jobs that failed, are outdated, or are named."""
+    from commands.jobs import rerun as run_rerun
+    from commands.platform import open_platform
+
+    if sum([failed, outdated, bool(key)]) != 1:
+        raise typer.BadParameter("give exactly one of --failed, --outdated and --key")  # noqa: TRY003, EM101
+    if force != (reason is not None):
+        raise typer.BadParameter("--force and --reason go together")  # noqa: TRY003, EM101
+    with open_platform() as platform:
+        chosen = run_rerun(platform, analysis, failed=failed, outdated=outdated, keys=key or [], force_reason=reason)
+    _out.print(f"{len(chosen)} jobs are asked for again.", highlight=False)
+
+
+def _plain(text: object) -> str:
+    """Show text from outside as it is: no markup, no control characters."""
+    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(text))
+    return escape(shown)
+
+
+def _print_json(value: Any) -> None:
+    """Print JSON, and nothing else, on standard output."""
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def main() -> None:
+    """Run the `analysis` command."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    app()

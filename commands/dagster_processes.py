@@ -1,0 +1,109 @@
+"""Starting Dagster's own processes over this project, so that they end with the command that started them."""
+
+import ctypes
+import fcntl
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from domain.errors import ServerUnavailableError
+from resources.settings import PROJECT_ROOT, Settings, child_environment
+
+_PR_SET_PDEATHSIG = 1
+_STOP_S = 20
+
+
+def prepare_dagster_home(settings: Settings) -> Path:
+    """Make Dagster's home folder with the project's configuration; returns it."""
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(PROJECT_ROOT / "deploy" / "dagster.yaml", home / "dagster.yaml")
+    return home
+
+
+@contextmanager
+def dagster_process(
+    settings: Settings, words: Sequence[str], *, log: Path | None = None, workspace: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Dagster command for as long as the context lasts.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where its home is.
+    words : sequence of str
+        Module and arguments after ``python -m``.
+    log : Path, optional
+        File for its output; otherwise it goes to the terminal.
+    workspace : Path, optional
+        Another workspace file than the project's.
+
+    Yields
+    ------
+    subprocess.Popen
+        The process; ended, with everything that it started, when the context is left.
+    """
+    home = prepare_dagster_home(settings)
+    output = log.open("ab") if log is not None else None
+    process = subprocess.Popen(  # noqa: S603  our own interpreter and fixed words
+        [sys.executable, "-m", *words, "-w", str(workspace or PROJECT_ROOT / "workspace.yaml")],
+        cwd=PROJECT_ROOT,
+        env=child_environment(DAGSTER_HOME=str(home)),
+        stdout=output,
+        stderr=subprocess.STDOUT if output else None,
+        preexec_fn=_end_with_parent,  # noqa: PLW1509  one call into libc, before any thread exists in the child
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if output is not None:
+            output.close()
+
+
+@contextmanager
+def only_one_daemon(settings: Settings) -> Iterator[bool]:
+    """Hold the place of this folder's only Dagster daemon.
+
+    Yields
+    ------
+    bool
+        True if the place was free; False if another command runs a daemon over this folder.
+    """
+    settings.analysis_home.mkdir(parents=True, exist_ok=True)
+    with (settings.analysis_home / "daemon.lock").open("w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def free_port(wanted: int) -> int:
+    """Return the wanted port of the loopback interface, or another one if it is taken."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    msg = "No port of 127.0.0.1 is free."
+    raise ServerUnavailableError(msg)
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to end this process when its parent dies, however it dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)

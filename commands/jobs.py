@@ -1,0 +1,233 @@
+"""Asking for jobs, by hand: submit, validate, rerun."""
+
+import getpass
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis_assets._catalog import CatalogEntry
+from commands.platform import Platform
+from domain.errors import InputError, JobFileError, ParametersError, PermanentError, UnknownJobError
+from domain.job import Job, read_job
+from domain.job_state import JobState
+from domain.parameter_files import read_fixed_parameters
+from domain.stored_job import Source, StoredJob, take_in
+
+MAX_FILE_BYTES = 1024 * 1024
+_FIXED = "analysis_parameters.json"
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """One target that was submitted."""
+
+    target: str
+    job_key: str
+    state: JobState
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `validate` found in one file; no problem means that it would be taken in."""
+
+    file: str
+    problem: str | None
+    job_key: str | None
+    warnings: tuple[str, ...]
+
+
+def submit(platform: Platform, name: str, targets: Sequence[str], *, by_hand: dict[str, Any]) -> list[Submitted]:
+    """Store jobs as new, so that the sensor asks for their runs.
+
+    Parameters
+    ----------
+    platform : Platform
+        Where to.
+    name : str
+        The analysis.
+    targets : sequence of str
+        Job files, or NWB files given as paths or URLs.
+    by_hand : dict
+        Parameter values given by hand.
+
+    Returns
+    -------
+    list of Submitted
+        One per target. A failed job becomes new again, because a person asks for it.
+
+    Raises
+    ------
+    PermanentError
+        If any target is refused; then none is stored.
+    """
+    entry = platform.entry(name)
+    fixed = inbox_parameters(platform, name)
+    who = f"submitted by {getpass.getuser()}"
+    requests = [_request(entry, target, fixed=fixed, by_hand=by_hand, who=who) for target in targets]
+    ledger = platform.connections.ledger
+    ledger.store(requests, code_version=entry.code_version)
+    keys = [job.job_key for job, _ in requests]
+    failed = [k for k, (state, _, _) in ledger.summaries(name, keys).items() if state is JobState.FAILED]
+    ledger.ask_again(name, failed, who=who)
+    states = ledger.summaries(name, keys)
+    return [Submitted(target, key, states[key][0]) for target, key in zip(targets, keys, strict=True)]
+
+
+def validate(platform: Platform, files: Sequence[str], *, analysis: str | None = None) -> list[Verdict]:
+    """Judge job files as the sensor would, without storing anything.
+
+    Parameters
+    ----------
+    files : sequence of str
+        Paths of job files.
+    analysis : str, optional
+        Whose parameters they must fit. Without it: the analysis in whose inbox folder a file lies, else only the
+        file itself is judged.
+    """
+    return [_verdict(platform, file, analysis or _analysis_of(platform, file)) for file in files]
+
+
+def rerun(
+    platform: Platform,
+    name: str,
+    *,
+    failed: bool = False,
+    outdated: bool = False,
+    keys: Sequence[str] = (),
+    force_reason: str | None = None,
+) -> list[str]:
+    """Make jobs new, so that the sensor asks for their runs.
+
+    Parameters
+    ----------
+    name : str
+        The analysis.
+    failed, outdated : bool
+        All jobs that failed, or whose result was made by other code than the current.
+    keys : sequence of str
+        Single jobs.
+    force_reason : str, optional
+        Compute even what has a result, and keep this reason with the result that is replaced.
+
+    Returns
+    -------
+    list of str
+        The jobs that are new now.
+
+    Raises
+    ------
+    UnknownJobError
+        If a key is not known.
+    """
+    entry = platform.entry(name)
+    ledger = platform.connections.ledger
+    known = ledger.summaries(name, keys)
+    unknown = [key for key in keys if key not in known]
+    if unknown:
+        msg = f"No job of `{name}` is stored under {', '.join(unknown)}. `analysis results {name}` lists the keys."
+        raise UnknownJobError(msg)
+    chosen = list(keys)
+    if failed:
+        chosen += ledger.keys_in(name, JobState.FAILED)
+    if outdated:
+        chosen += ledger.keys_in(name, JobState.DONE, code_version={"$ne": entry.code_version})
+    chosen = list(dict.fromkeys(chosen))
+    ledger.ask_again(name, chosen, who=getpass.getuser(), reason=force_reason, force=force_reason is not None)
+    return chosen
+
+
+def parse_settings(words: Sequence[str]) -> dict[str, Any]:
+    """Read ``name=value`` words; a value is JSON if it can be read as such, else text.
+
+    Raises
+    ------
+    ParametersError
+        If a word has no ``=``, or a name is given twice.
+    """
+    values: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name or name in values:
+            msg = f"`--set {word}`: expected name=value, each name once."
+            raise ParametersError(msg)
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
+
+
+def read_target(target: str) -> Job:
+    """Read a job file, or make a job of an NWB file given as path or URL.
+
+    Raises
+    ------
+    JobFileError, InputError
+        If it is neither.
+    """
+    if "://" in target:
+        return Job(s3_location=(target,))
+    path = Path(target)
+    if not path.exists():
+        msg = f"{target}: there is no such file. Give a job file (.json), or an NWB file as path or URL."
+        raise InputError(msg)
+    if path.is_file() and path.suffix.lower() == ".json":
+        return read_job(read_file(path), name=target)
+    return Job(s3_location=(path.resolve().as_uri(),))
+
+
+def read_file(path: Path) -> bytes:
+    """Read at most one byte more than a job file may have.
+
+    Raises
+    ------
+    JobFileError
+        If it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror}."
+        raise JobFileError(msg) from error
+
+
+def inbox_parameters(platform: Platform, name: str) -> dict[str, Any]:
+    """Return the fixed parameters of an analysis's inbox folder."""
+    data = platform.connections.job_inbox.read_fixed_parameters(name)
+    return {} if data is None else read_fixed_parameters(data, name=_FIXED).fixed
+
+
+def _request(
+    entry: CatalogEntry, target: str, *, fixed: dict[str, Any], by_hand: dict[str, Any], who: str
+) -> tuple[StoredJob, Source]:
+    """Turn one target into a job."""
+    source = target if "://" in target else Path(target).resolve().as_uri()
+    return take_in(entry.analysis, read_target(target), name=f"{source} {who}", fixed=fixed, by_hand=by_hand)
+
+
+def _verdict(platform: Platform, file: str, name: str | None) -> Verdict:
+    """Judge one file."""
+    try:
+        job = read_job(read_file(Path(file)), name=file)
+        warnings = [f"unknown key `{key}` is ignored" for key in job.unknown_keys]
+        if name is None:
+            return Verdict(file, None, None, tuple(warnings))
+        fixed = inbox_parameters(platform, name)
+        stored, source = take_in(platform.entry(name).analysis, job, name=file, fixed=fixed)
+    except PermanentError as error:
+        return Verdict(file, str(error), None, ())
+    warnings += [f"label `{label}` in {where} is ignored" for label, where in source.stripped.items()]
+    return Verdict(file, None, stored.job_key, tuple(warnings))
+
+
+def _analysis_of(platform: Platform, file: str) -> str | None:
+    """Return the analysis in whose inbox folder a file lies."""
+    inbox = Path(platform.settings.job_inbox)
+    path = Path(file).resolve()
+    if "://" in platform.settings.job_inbox or not path.is_relative_to(inbox):
+        return None
+    name = path.relative_to(inbox).parts[0]
+    return name if name in platform.catalog else None

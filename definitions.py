@@ -1,0 +1,52 @@
+"""The composition root: everything that Dagster loads, and the only file that knows all parts."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from analysis_assets._asset import build_asset, inbox_key_of
+from analysis_assets._catalog import ANALYSES_FOLDER, CatalogEntry, find_analyses
+from resources.connections import connect
+from resources.settings import Settings, load_settings
+from sensors.job_files import build_inbox_check, build_sensor
+
+
+def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Definitions:
+    """Make the definitions of all analyses in a folder.
+
+    Parameters
+    ----------
+    settings : Settings
+        Servers and choices; nothing is connected to.
+    folder : Path
+        Where the analyses are.
+    """
+    entries = list(find_analyses(folder).values())
+    work_folder = settings.analysis_home / "work"
+    assets = [build_asset(entry, work_folder=work_folder, dry_run=settings.dry_run) for entry in entries]
+    return dg.Definitions(
+        assets=[*assets, *(_inbox(entry, settings) for entry in entries)],
+        asset_checks=[build_inbox_check(entry) for entry in entries],
+        sensors=[build_sensor(e, a, dry_run=settings.dry_run) for e, a in zip(entries, assets, strict=True)],
+        resources=connect(settings, for_dagster=True).as_dict(),
+        executor=dg.in_process_executor,  # a run is already a process of its own, and its jobs have theirs
+    )
+
+
+def _inbox(entry: CatalogEntry, settings: Settings) -> dg.AssetSpec:
+    """Describe the inbox of an analysis: job files that a dispatcher or a person writes."""
+    name = entry.analysis.name
+    return dg.AssetSpec(
+        key=inbox_key_of(name),
+        group_name=name,
+        owners=list(entry.analysis.owners),
+        kinds={"json"},
+        description=f"Job files for `{name}`, taken in by its sensor. The check fails while any of them is refused.",
+        metadata={"folder": dg.MetadataValue.path(f"{settings.job_inbox}/{name}")},
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Return what Dagster loads: the analyses of this project, with the settings of the environment."""
+    return build_defs(load_settings())

@@ -1,0 +1,169 @@
+"""From files in the inbox to jobs in the ledger. No Dagster here: the sensor and ``DRY_RUN`` both use it.
+
+Every step may be cut off and repeated: jobs are stored before their files are noted, and storing a job again changes
+nothing. A bad file is noted with its reason and looked at again when the file, the fixed parameters or the analysis's
+models change; it never holds up the others.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis_assets._catalog import CatalogEntry
+from domain.errors import PermanentError
+from domain.job import read_job
+from domain.json_values import canonical_json, sha256_hex
+from domain.parameter_files import read_fixed_parameters
+from domain.stored_job import Source, StoredJob, take_in
+from resources.inbox_notes import FileNote, InboxNotes
+from resources.job_inbox import InboxFile, JobInbox
+from resources.ledger import Ledger
+
+FILES_PER_TICK = 1000
+SECONDS_PER_TICK = 20.0
+_CHUNK = 100
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a tick has to look at.
+
+    Attributes
+    ----------
+    to_read : tuple of InboxFile
+        Files that are new, changed, or refused for a reason that may be gone.
+    gone : tuple of str
+        Names of noted files that are no longer there.
+    left : int
+        Files that wait for the next tick.
+    """
+
+    to_read: tuple[InboxFile, ...]
+    gone: tuple[str, ...]
+    left: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One file, read: the job that it asks for, or why it is refused."""
+
+    file: InboxFile
+    request: tuple[StoredJob, Source] | None
+    problem: str | None
+
+
+def plan(files: Sequence[InboxFile], known: Mapping[str, FileNote], *, judged_with: str, limit: int) -> Plan:
+    """Choose the files that a tick reads.
+
+    Parameters
+    ----------
+    files : sequence of InboxFile
+        Everything in the inbox folder.
+    known : mapping of str to FileNote
+        What was noted before, by name.
+    judged_with : str
+        What judgements depend on now.
+    limit : int
+        Files to read, at most.
+    """
+
+    def worth_reading(file: InboxFile) -> bool:
+        """Tell whether reading a file could bring anything new."""
+        note = known.get(file.name)
+        if note is None or note.fingerprint != file.fingerprint:
+            return True
+        return note.problem is not None and note.judged_with != judged_with
+
+    wanted = [file for file in files if worth_reading(file)]
+    gone = tuple(sorted(set(known) - {file.name for file in files}))
+    return Plan(tuple(wanted[:limit]), gone, max(0, len(wanted) - limit))
+
+
+class Intake:
+    """Takes the files of one analysis in.
+
+    Parameters
+    ----------
+    entry : CatalogEntry
+        The analysis.
+    inbox : JobInbox
+        Where the files are.
+    """
+
+    def __init__(self, entry: CatalogEntry, inbox: JobInbox) -> None:
+        self._entry, self._inbox = entry, inbox
+        self._name = entry.analysis.name
+
+    def judged_with(self) -> str:
+        """Return a digest of what judgements depend on besides the file: fixed parameters and the model."""
+        models = self._entry.analysis.parameters.model_json_schema()
+        return sha256_hex(
+            canonical_json([self._inbox.fixed_fingerprint(self._name), sha256_hex(repr(models).encode())])
+        )
+
+    def judge(self, files: Sequence[InboxFile], *, seconds: float = SECONDS_PER_TICK) -> Iterator[Judged]:
+        """Read files, one by one, until the time is up; at least one."""
+        fixed, problem = self._fixed()
+        end = time.monotonic() + seconds
+        for file in files:
+            judged = Judged(file, None, problem) if problem else self._judge_one(file, fixed)
+            if judged is not None:
+                yield judged
+            if time.monotonic() > end:
+                return
+
+    def take_in(self, files: Sequence[InboxFile], ledger: Ledger, notes: InboxNotes, *, judged_with: str) -> int:
+        """Read files, store their jobs and note them, a chunk at a time; returns how many were read."""
+        count, chunk = 0, []
+        for judged in self.judge(files):
+            chunk.append(judged)
+            count += 1
+            if len(chunk) == _CHUNK:
+                self._store(chunk, ledger, notes, judged_with)
+                chunk = []
+        self._store(chunk, ledger, notes, judged_with)
+        return count
+
+    def _store(self, chunk: Sequence[Judged], ledger: Ledger, notes: InboxNotes, judged_with: str) -> None:
+        """Store jobs first, then note their files: cut off in between, the files are read again."""
+        ledger.store([j.request for j in chunk if j.request is not None], code_version=self._entry.code_version)
+        notes.save(
+            self._name,
+            [
+                FileNote(
+                    name=j.file.name,
+                    fingerprint=j.file.fingerprint,
+                    problem=j.problem,
+                    judged_with=judged_with,
+                    job_key=j.request[0].job_key if j.request else None,
+                )
+                for j in chunk
+            ],
+        )
+
+    def _judge_one(self, file: InboxFile, fixed: dict[str, Any]) -> Judged | None:
+        """Read one file; None if it has vanished since it was listed."""
+        if file.problem is not None:
+            return Judged(file, None, file.problem)
+        url = self._inbox.url(self._name, file.name)
+        try:
+            data = self._inbox.read(self._name, file.name)
+            job = read_job(data, name=file.name)
+            return Judged(file, take_in(self._entry.analysis, job, name=url, fixed=fixed), None)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return Judged(file, None, f"{file.name} cannot be read: {error.strerror}")
+        except PermanentError as error:
+            return Judged(file, None, str(error))
+
+    def _fixed(self) -> tuple[dict[str, Any], str | None]:
+        """Return the inbox's fixed parameters, or why they cannot be used: then every file waits for them."""
+        data = self._inbox.read_fixed_parameters(self._name)
+        if data is None:
+            return {}, None
+        try:
+            return read_fixed_parameters(data, name="analysis_parameters.json").fixed, None
+        except PermanentError as error:
+            return {}, str(error)

@@ -1,0 +1,264 @@
+"""One sensor per analysis: new job files become jobs, partitions and batched runs.
+
+See https://docs.dagster.io/guides/automate/sensors. The ledger is the truth: a tick takes files in, repairs states,
+and asks for runs of whatever is new and not yet covered by a run. Nothing depends on what an earlier tick remembered,
+so a tick may die anywhere. The cursor holds only a digest of the bad files that were last reported.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from analysis_assets._asset import KEYS_TAG, inbox_key_of, partitions_of
+from analysis_assets._catalog import CatalogEntry
+from analysis_assets._materialization import asset_key_of, materialization
+from domain.batches import covered, ranges, run_key
+from domain.identity import keys_digest, result_id
+from domain.job_state import JobState
+from domain.provenance import from_record
+from resources.inbox_notes import FileNote, InboxNotes
+from resources.job_inbox import JobInbox
+from resources.ledger import Ledger
+from resources.record_store import RecordStore
+from resources.results_store import ResultsStore
+from sensors.intake import FILES_PER_TICK, Intake, plan
+
+CHECK_NAME = "job_files_readable"
+JOBS_PER_TICK = 1000
+ADOPTIONS_PER_TICK = 200
+MIN_INTERVAL_S = 5
+_SHOWN_BAD_FILES = 200
+_RANGE_START = "dagster/asset_partition_range_start"
+_RANGE_END = "dagster/asset_partition_range_end"
+_PARTITION = "dagster/partition"
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The outside systems that a sensor needs; see ``resources/``."""
+
+    inbox: JobInbox
+    notes: InboxNotes
+    ledger: Ledger
+    records: RecordStore
+    results: ResultsStore
+
+
+def build_sensor(entry: CatalogEntry, asset: dg.AssetsDefinition, *, dry_run: bool = False) -> dg.SensorDefinition:
+    """Make the sensor of one analysis.
+
+    Parameters
+    ----------
+    entry : CatalogEntry
+        The analysis.
+    asset : dagster.AssetsDefinition
+        Its asset.
+    dry_run : bool
+        Only report what would be done (the setting ``DRY_RUN``).
+    """
+    name = entry.analysis.name
+
+    @dg.sensor(
+        name=f"{name}_job_files",
+        target=[asset],
+        minimum_interval_seconds=MIN_INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Takes in the job files of {name} and asks for runs of what is new.",
+    )
+    def job_files(
+        context: dg.SensorEvaluationContext,
+        job_inbox: JobInbox,
+        inbox_notes: InboxNotes,
+        ledger: Ledger,
+        record_store: RecordStore,
+        results_store: ResultsStore,
+    ) -> dg.SensorResult | dg.SkipReason:
+        stores = Stores(job_inbox, inbox_notes, ledger, record_store, results_store)
+        if dry_run:
+            return dg.SkipReason(preview(entry, stores))
+        return tick(context.instance, context.cursor, entry, stores)
+
+    return job_files
+
+
+def build_inbox_check(entry: CatalogEntry) -> dg.AssetChecksDefinition:
+    """Make the check that fails while any job file of an analysis is refused."""
+
+    @dg.asset_check(asset=inbox_key_of(entry.analysis.name), name=CHECK_NAME)
+    def job_files_readable(inbox_notes: InboxNotes) -> dg.AssetCheckResult:
+        bad = inbox_notes.bad(entry.analysis.name)
+        return dg.AssetCheckResult(passed=not bad, metadata={"bad files": _bad_files(bad)})
+
+    return job_files_readable
+
+
+def tick(
+    instance: dg.DagsterInstance, cursor: str | None, entry: CatalogEntry, stores: Stores
+) -> dg.SensorResult | dg.SkipReason:
+    """Take in what is new, repair what was cut off, and ask for runs.
+
+    Parameters
+    ----------
+    instance : dagster.DagsterInstance
+        Where partitions and runs are.
+    cursor : str or None
+        Digest of the bad files that were last reported.
+    entry : CatalogEntry
+        The analysis.
+    stores : Stores
+        The outside systems.
+    """
+    name = entry.analysis.name
+    intake = Intake(entry, stores.inbox)
+    judged_with = intake.judged_with()
+    todo = plan(stores.inbox.list_files(name), stores.notes.known(name), judged_with=judged_with, limit=FILES_PER_TICK)
+    read = intake.take_in(todo.to_read, stores.ledger, stores.notes, judged_with=judged_with)
+    stores.notes.forget(name, todo.gone)
+    repair(instance, entry, stores)
+    requests = request_runs(instance, entry, stores)
+    bad = stores.notes.bad(name)
+    events, cursor_now = _bad_file_events(name, bad, cursor)
+    left = todo.left + len(todo.to_read) - read
+    if not requests and not events:
+        more = f"; {left} files wait for the next tick" if left else ""
+        return dg.SkipReason(f"No new job. {read} files read, {len(bad)} bad files{more}.")
+    return dg.SensorResult(run_requests=requests, asset_events=events, cursor=cursor_now)
+
+
+def repair(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> None:
+    """Bring jobs whose worker vanished back to a state from which they go on."""
+    name = entry.analysis.name
+    dead = [run_id for run_id in stores.ledger.runs_at_work(name) if _has_ended(instance, run_id)]
+    stores.ledger.release_lost(name, dead_runs=dead)
+    adopt(instance, entry, stores)
+
+
+def adopt(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> int:
+    """Make new jobs done whose record exists already; returns how many.
+
+    Dagster is told first: cut off in between, the job is adopted again by the next tick.
+    """
+    name, version = entry.analysis.name, entry.code_version
+    keys = stores.ledger.keys_in(name, JobState.NEW, limit=JOBS_PER_TICK, force=None)
+    by_result = {result_id(name, version, key): key for key in keys}
+    found = sorted(stores.records.existing(by_result))[:ADOPTIONS_PER_TICK] if by_result else []
+    if not found:
+        return 0
+    instance.add_dynamic_partitions(partitions_of(name).name or name, [by_result[r] for r in found])
+    entries = stores.ledger.get_many(name, [by_result[r] for r in found])
+    for result, record in stores.records.get_many(found).items():
+        provenance = from_record(record)
+        instance.report_runless_asset_event(
+            materialization(provenance, results=stores.results, figure=None, reused=True)
+        )
+        job = entries[by_result[result]]
+        stores.ledger.settle(job, state=JobState.DONE, code_version=version, result_id=result, error=None)
+    return len(found)
+
+
+def request_runs(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> list[dg.RunRequest]:
+    """Add the partitions of new jobs, and ask for runs of those that no unfinished run covers."""
+    name, ledger = entry.analysis.name, stores.ledger
+    new = ledger.keys_in(name, JobState.NEW, limit=JOBS_PER_TICK)
+    if not new:
+        return []
+    instance.add_dynamic_partitions(name, new)
+    order = instance.get_dynamic_partitions(name)
+    wanted = set(new) - covered(order, unfinished_spans(instance, name))
+    batches = _batches(order, wanted, entry, ledger)
+    known = ledger.summaries(name, wanted)
+    requests = []
+    for batch in batches:
+        asked = {key: known[key][2] for key in batch if key in wanted}
+        ledger.count_request(name, list(asked))
+        requests.append(_run_request(batch, asked))
+    return requests
+
+
+def preview(entry: CatalogEntry, stores: Stores) -> str:
+    """Say what a tick would do, and do nothing."""
+    name = entry.analysis.name
+    intake = Intake(entry, stores.inbox)
+    todo = plan(
+        stores.inbox.list_files(name),
+        stores.notes.known(name),
+        judged_with=intake.judged_with(),
+        limit=FILES_PER_TICK,
+    )
+    judged = list(intake.judge(todo.to_read))
+    keys = {j.request[0].job_key for j in judged if j.request is not None}
+    states = stores.ledger.summaries(name, keys)
+    fresh = sorted(key for key in keys if key not in states)
+    bad = [f"{j.file.name}: {j.problem}" for j in judged if j.problem is not None]
+    lines = [f"DRY_RUN is set: nothing was done. {len(judged)} files to take in, {len(fresh)} new jobs."]
+    return "\n".join([*lines, *[f"new job {key}" for key in fresh[:20]], *[f"bad file {b}" for b in bad[:20]]])
+
+
+def _batches(order: Sequence[str], wanted: set[str], entry: CatalogEntry, ledger: Ledger) -> list[tuple[str, ...]]:
+    """Cover wanted keys with ranges that pass over nothing but results of the current code."""
+    name, size = entry.analysis.name, entry.analysis.batch_size
+    widest = ranges(order, wanted, passable=lambda _: True, size=size)
+    between = {key for batch in widest for key in batch if key not in wanted}
+    states = ledger.summaries(name, between) if between else {}
+
+    def is_current(key: str) -> bool:
+        """Tell whether a job is done by the current code."""
+        state, version, _ = states.get(key, (None, None, 0))
+        return state is JobState.DONE and version == entry.code_version
+
+    return ranges(order, wanted, passable=is_current, size=size)
+
+
+def _run_request(batch: Sequence[str], asked: dict[str, int]) -> dg.RunRequest:
+    """Ask for one run over a range of partitions."""
+    return dg.RunRequest(
+        run_key=run_key(asked),
+        tags={_RANGE_START: batch[0], _RANGE_END: batch[-1], KEYS_TAG: keys_digest(batch)},
+    )
+
+
+def unfinished_spans(instance: dg.DagsterInstance, name: str) -> list[tuple[str, str]]:
+    """Return first and last partition of every run of an analysis that has not ended."""
+    spans = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        if asset_key_of(name) in (run.asset_selection or set()):
+            single = run.tags.get(_PARTITION, "")
+            spans.append((run.tags.get(_RANGE_START, single), run.tags.get(_RANGE_END, single)))
+    return spans
+
+
+def _has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Tell whether a run has ended; of a run that this Dagster does not know only the lease tells."""
+    run = instance.get_run_by_id(run_id)
+    return run is not None and run.is_finished
+
+
+def _bad_file_events(
+    name: str, bad: Sequence[FileNote], cursor: str | None
+) -> tuple[list[dg.AssetObservation | dg.AssetMaterialization | dg.AssetCheckEvaluation], str]:
+    """Report the bad files when their list has changed."""
+    digest = keys_digest(f"{note.name}: {note.problem}" for note in bad)
+    if digest == cursor or (not bad and cursor is None):
+        return [], digest
+    table = _bad_files(bad)
+    return [
+        dg.AssetObservation(asset_key=inbox_key_of(name), metadata={"bad files": table, "count": len(bad)}),
+        dg.AssetCheckEvaluation(
+            asset_key=inbox_key_of(name), check_name=CHECK_NAME, passed=not bad, metadata={"bad files": table}
+        ),
+    ], digest
+
+
+def _bad_files(bad: Iterable[FileNote]) -> dg.TableMetadataValue:
+    """Show bad files with their reasons."""
+    rows = [dg.TableRecord({"file": note.name, "reason": note.problem or ""}) for note in bad]
+    columns = [dg.TableColumn("file", "string"), dg.TableColumn("reason", "string")]
+    return dg.MetadataValue.table(rows[:_SHOWN_BAD_FILES], schema=dg.TableSchema(columns=columns))
