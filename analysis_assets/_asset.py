@@ -4,6 +4,7 @@ A partition is one result, keyed by its job key; see
 https://docs.dagster.io/guides/build/partitions-and-backfills. A run takes a range of partitions.
 """
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,17 @@ def build_asset(entry: CatalogEntry, *, work_folder: Path, dry_run: bool = False
     dagster.AssetsDefinition
         Key ``["analysis", name]``, partition set ``name``, one run for up to ``batch_size`` partitions.
     """
+    with warnings.catch_warnings():  # batches stand on the backfill policy, which Dagster calls beta
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return _asset(entry, work_folder=work_folder, dry_run=dry_run)
+
+
+def _asset(entry: CatalogEntry, *, work_folder: Path, dry_run: bool) -> dg.AssetsDefinition:
+    """Declare the asset, and hand each of its runs to a `BatchRun`."""
     analysis = entry.analysis
 
     @dg.asset(
         key=asset_key_of(analysis.name),
-        deps=[inbox_key_of(analysis.name)],
         partitions_def=partitions_of(analysis.name),
         backfill_policy=dg.BackfillPolicy.multi_run(analysis.batch_size),
         code_version=entry.code_version,

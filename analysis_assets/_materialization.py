@@ -61,8 +61,7 @@ def metadata(
     }
     if figure is not None:
         first["figure"] = dg.MetadataValue.md(thumbnail(figure))
-    parameters = {f"parameter {name}": _value(value) for name, value in provenance.parameters.items()}
-    last: dict[str, dg.MetadataValue[Any]] = {
+    facts: dict[str, dg.MetadataValue[Any]] = {
         "result": dg.MetadataValue.url(results.browse_url(provenance.location)),
         "result location": dg.MetadataValue.path(provenance.location),
         "input": dg.MetadataValue.md("  \n".join(f"`{url}`" for url in (*provenance.locations, *provenance.files))),
@@ -70,12 +69,15 @@ def metadata(
         "duration (s)": dg.MetadataValue.float(round(provenance.duration_s, 3)),
         "ended": dg.MetadataValue.timestamp(provenance.ended),
         "code": dg.MetadataValue.text(_code(provenance)),
+    }
+    parameters = {f"parameter {name}": _value(value) for name, value in provenance.parameters.items()}
+    last: dict[str, dg.MetadataValue[Any]] = {
         "result_id": dg.MetadataValue.text(provenance.result_id),
         "provenance": dg.MetadataValue.json(provenance.model_dump(mode="json")),
     }
-    taken = {"figure", *first, *last}
+    taken = {"figure", *first, *facts, *last}
     outputs = {f"output {k}" if k in taken else k: _value(value) for k, value in provenance.outputs.items()}
-    return first | outputs | parameters | last
+    return first | outputs | facts | parameters | last
 
 
 def provenance_of(found: dict[str, dg.MetadataValue[Any]]) -> Provenance:

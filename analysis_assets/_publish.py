@@ -16,6 +16,7 @@ from domain.errors import OutputError
 from domain.json_values import canonical_json, sha256_hex
 from domain.provenance import Provenance, from_record
 from resources.record_store import RecordStore, attempt_of
+from resources.result_names import check_paths
 from resources.results_store import ResultsStore, StoredFile
 
 MANIFEST = "manifest.json"
@@ -71,6 +72,7 @@ def build_manifest(folder: Path, names: Iterable[str], *, log: Path) -> dict[str
 
 def upload(store: ResultsStore, location: str, folder: Path, names: Sequence[str], *, log: Path) -> list[StoredFile]:
     """Upload a result's files and its log; returns what the server holds now."""
+    check_paths([*names, log.name])
     sources = [(name, folder / name) for name in names] + [(log.name, log)]
     with ThreadPoolExecutor(max_workers=min(_UPLOADS_AT_ONCE, len(sources))) as threads:
         return list(threads.map(lambda s: store.put_file(location, *s), sources))

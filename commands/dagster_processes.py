@@ -2,13 +2,14 @@
 
 import ctypes
 import fcntl
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from domain.errors import ServerUnavailableError
@@ -37,7 +38,7 @@ def dagster_process(
     settings : Settings
         Where its home is.
     words : sequence of str
-        Module and arguments after ``python -m``.
+        Arguments of the Python interpreter.
     log : Path, optional
         File for its output; otherwise it goes to the terminal.
     workspace : Path, optional
@@ -51,22 +52,18 @@ def dagster_process(
     home = prepare_dagster_home(settings)
     output = log.open("ab") if log is not None else None
     process = subprocess.Popen(  # noqa: S603  our own interpreter and fixed words
-        [sys.executable, "-m", *words, "-w", str(workspace or PROJECT_ROOT / "workspace.yaml")],
+        [sys.executable, *words, "-w", str(workspace or PROJECT_ROOT / "workspace.yaml")],
         cwd=PROJECT_ROOT,
         env=child_environment(DAGSTER_HOME=str(home)),
         stdout=output,
         stderr=subprocess.STDOUT if output else None,
-        preexec_fn=_end_with_parent,  # noqa: PLW1509  one call into libc, before any thread exists in the child
+        start_new_session=True,
+        preexec_fn=_end_with_parent,  # noqa: PLW1509  two system calls, before any thread exists in the child
     )
     try:
         yield process
     finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _stop(process)
         if output is not None:
             output.close()
 
@@ -103,7 +100,30 @@ def free_port(wanted: int) -> int:
     raise ServerUnavailableError(msg)
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM, and SIGINT even where the caller ignored it, end a command in good order."""
+    wanted = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.default_int_handler) for number in wanted]
+    try:
+        yield
+    finally:
+        for number, handler in zip(wanted, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end; then end whatever is left of its session."""
+    process.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_STOP_S)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
 def _end_with_parent() -> None:
     """Ask the kernel to end this process when its parent dies, however it dies."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell may have started us with it ignored
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from commands.dagster_processes import dagster_process, only_one_daemon
+from commands.dagster_processes import dagster_process, interruptible, only_one_daemon
 from commands.platform import Platform, open_platform
 from domain.errors import InputError, ServerUnavailableError, SettingsError
 from domain.job import read_job
@@ -68,7 +68,7 @@ def demo(*, data: Path | None, console: Console) -> bool:
     if not (settings.embedded_mongo and settings.embedded_s3) or settings.dry_run:
         msg = "The demo runs on the embedded servers: unset DOCDB_URI, ANALYSIS_BUCKET, AWS_ENDPOINT_URL and DRY_RUN."
         raise SettingsError(msg)
-    with open_platform(settings) as platform, _daemon(platform, console) as daemon:
+    with interruptible(), open_platform(settings) as platform, _daemon(platform, console) as daemon:
         sessions = _own_sessions(data) if data else _generated_sessions(platform)
         files = _job_files(platform, sessions)
         began = _total_attempts(platform, files)
@@ -134,7 +134,7 @@ def _daemon(platform: Platform, console: Console) -> Iterator["subprocess.Popen[
             return
         log = settings.analysis_home / "logs" / "demo-daemon.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        words = ["dagster._daemon", "run"]
+        words = ["-m", "dagster._daemon", "run"]
         yield stack.enter_context(dagster_process(settings, words, log=log))
 
 

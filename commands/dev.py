@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from commands.dagster_processes import dagster_process, free_port, only_one_daemon
+from commands.dagster_processes import dagster_process, free_port, interruptible, only_one_daemon
 from commands.platform import open_platform
 from domain.errors import SettingsError
 from resources.settings import load_settings
 
-DEFAULT_PORT = 3000
+_SUPERSEDED = "ignore:Function `dev_command` is superseded"
 
 
 def dev(*, port: int, say: Callable[[str], None]) -> int:
@@ -39,8 +39,8 @@ def dev(*, port: int, say: Callable[[str], None]) -> int:
         say(f"Dagster UI   http://127.0.0.1:{chosen}")
         say(f"Job inbox    {settings.job_inbox}/<analysis>/   ({', '.join(sorted(platform.catalog))})")
         say(f"Results      s3://{settings.analysis_bucket}")
-        words = ["dagster", "dev", "-h", "127.0.0.1", "-p", str(chosen)]
-        with dagster_process(settings, words) as process:
+        words = ["-W", _SUPERSEDED, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(chosen)]
+        with dagster_process(settings, words) as process, interruptible():
             try:
                 return process.wait()
             except KeyboardInterrupt:

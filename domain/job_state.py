@@ -95,7 +95,7 @@ class LedgerEntry(_Frozen):
     state: JobState = Field(description="Where the job stands.")
     attempt_number: int = Field(default=0, description="Claims so far.")
     requests: int = Field(default=0, description="Runs asked for so far.")
-    lost: int = Field(default=0, description="Claims in a row whose worker vanished.")
+    fruitless: int = Field(default=0, description="Runs asked for since the job last ended.")
     lease: Lease | None = Field(default=None, description="Who works on it.")
     error: JobError | None = Field(default=None, description="Why it failed last.")
     force: Force | None = Field(default=None, description="A wish to compute it again.")

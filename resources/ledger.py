@@ -19,7 +19,7 @@ from resources.mongo import Document, MongoConnection
 
 LEASE_S = 60.0
 KEPT_ATTEMPTS = 20
-MAX_LOST = 5
+MAX_FRUITLESS = 5
 _INDEXES = (("analysis", "state", "created", "_id"), ("lease.owner",))
 
 
@@ -54,7 +54,7 @@ class Ledger(dg.ConfigurableResource["Ledger"]):
             "state": {"$in": [JobState.DONE.value, JobState.FAILED.value]},
             "code_version": {"$ne": code_version},
         }
-        anew = {"state": JobState.NEW.value, "updated": now, "lost": 0}
+        anew = {"state": JobState.NEW.value, "updated": now, "fruitless": 0}
         self.mongo.call(lambda: jobs.update_many(stale, {"$set": anew}))
 
     def ask_again(
@@ -81,7 +81,7 @@ class Ledger(dg.ConfigurableResource["Ledger"]):
             How many became new, or were new and are now forced.
         """
         now = self.mongo.now()
-        change: Document = {"state": JobState.NEW.value, "updated": now, "lost": 0}
+        change: Document = {"state": JobState.NEW.value, "updated": now, "fruitless": 0}
         if force:
             change["force"] = {"reason": reason or f"asked for by {who}", "who": who, "when": now}
         match = {
@@ -208,7 +208,7 @@ class Ledger(dg.ConfigurableResource["Ledger"]):
 
     def finish(self, entry: LedgerEntry, *, attempt: str, code_version: str, result_id: str) -> None:
         """Record that a claimed job has its result, and give the lease back."""
-        done = {"code_version": code_version, "result_id": result_id, "error": None, "force": None, "lost": 0}
+        done = {"code_version": code_version, "result_id": result_id, "error": None, "force": None, "fruitless": 0}
         self._end(entry, attempt, JobState.DONE, "done", done)
 
     def fail(self, entry: LedgerEntry, *, attempt: str, code_version: str, error: JobError) -> None:
@@ -233,41 +233,55 @@ class Ledger(dg.ConfigurableResource["Ledger"]):
             "force.when": entry.force.when if entry.force else None,
             "$or": [{"state": {"$ne": JobState.RUNNING.value}}, {"lease.until": {"$lt": now}}],
         }
-        change = {"state": state.value, "lease": None, "force": None, "lost": 0, "updated": now, **fields}
+        change = {"state": state.value, "lease": None, "force": None, "fruitless": 0, "updated": now, **fields}
         jobs = self._jobs()
         self.mongo.call(lambda: jobs.update_one(match, {"$set": change}))
 
     # -- repair --------------------------------------------------------------------------------------------------
 
     def release_lost(self, analysis: str, *, dead_runs: Sequence[str]) -> int:
-        """Make running jobs new whose lease has expired or whose run has ended; returns how many.
-
-        A job whose workers vanish again and again fails, because it is probably what kills them.
-        """
+        """Make running jobs new whose lease has expired or whose run has ended; returns how many."""
         now = self.mongo.now()
         gone = {
             "analysis": analysis,
             "state": JobState.RUNNING.value,
             "$or": [{"lease.until": {"$lt": now}}, {"lease.run_id": {"$in": list(dead_runs)}}],
         }
-        back = {"$set": {"state": JobState.NEW.value, "lease": None, "updated": now}, "$inc": {"lost": 1}}
+        back = {"$set": {"state": JobState.NEW.value, "lease": None, "updated": now}}
         jobs = self._jobs()
-        released = self.mongo.call(lambda: jobs.update_many(gone, back)).modified_count
-        error = JobError(
-            kind="lost",
-            message=f"The worker vanished {MAX_LOST} times in a row while it had this job; see the runs' logs.",
-            permanent=False,
-        )
-        hopeless = {"analysis": analysis, "state": JobState.NEW.value, "lost": {"$gte": MAX_LOST}}
-        failed = {"$set": {"state": JobState.FAILED.value, "error": error.model_dump(), "updated": now}}
-        self.mongo.call(lambda: jobs.update_many(hopeless, failed))
-        return released
+        return self.mongo.call(lambda: jobs.update_many(gone, back)).modified_count
+
+    def fail_hopeless(self, analysis: str, job_keys: Sequence[str]) -> int:
+        """Fail new jobs that run after run left unfinished, because they are probably what ends the runs.
+
+        Parameters
+        ----------
+        analysis : str
+            Name of the analysis.
+        job_keys : sequence of str
+            New jobs that no unfinished run covers.
+
+        Returns
+        -------
+        int
+            How many failed.
+        """
+        message = f"{MAX_FRUITLESS} runs in a row ended or vanished without finishing this job; see their logs."
+        error = JobError(kind="lost", message=message, permanent=False)
+        match = {
+            "_id": {"$in": [job_id(analysis, key) for key in job_keys]},
+            "state": JobState.NEW.value,
+            "fruitless": {"$gte": MAX_FRUITLESS},
+        }
+        change = {"state": JobState.FAILED.value, "error": error.model_dump(), "fruitless": 0, "updated": self.mongo.now()}
+        jobs = self._jobs()
+        return self.mongo.call(lambda: jobs.update_many(match, {"$set": change})).modified_count
 
     def count_request(self, analysis: str, job_keys: Sequence[str]) -> None:
-        """Count that a run is asked for these jobs, so that the next one gets a key of its own."""
+        """Count that a run is asked for these jobs: its key covers the number, so the next run gets another key."""
         match = {"_id": {"$in": [job_id(analysis, key) for key in job_keys]}}
         jobs = self._jobs()
-        self.mongo.call(lambda: jobs.update_many(match, {"$inc": {"requests": 1}}))
+        self.mongo.call(lambda: jobs.update_many(match, {"$inc": {"requests": 1, "fruitless": 1}}))
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -300,7 +314,7 @@ def _upsert(job: StoredJob, source: Source, now: datetime) -> UpdateOne:
         "state": JobState.NEW.value,
         "attempt_number": 0,
         "requests": 0,
-        "lost": 0,
+        "fruitless": 0,
         "lease": None,
         "error": None,
         "force": None,

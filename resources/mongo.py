@@ -31,6 +31,7 @@ SERVER_SELECTION_MS = 10_000
 CONNECT_MS = 5_000
 SOCKET_MS = 60_000
 ATTEMPTS = 4
+_AWARE: CodecOptions[Document] = CodecOptions(tz_aware=True)
 _ACCESS_CODES = {13, 18}  # Unauthorized, AuthenticationFailed
 
 
@@ -58,7 +59,7 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         """
         concern = WriteConcern(w="majority", j=True) if durable else WriteConcern(w="majority")
         database = self._client().get_database(self.database)
-        found = database.get_collection(name, codec_options=CodecOptions(tz_aware=True), write_concern=concern)
+        found = database.get_collection(name, codec_options=_AWARE, write_concern=concern)
         made = _made_indexes(self._uri(), self.database)
         if indexes and name not in made:
             for fields in indexes:
@@ -75,7 +76,7 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         datetime
             With time zone.
         """
-        hello: Document = self.call(lambda: self._client().admin.command("hello"))
+        hello: Document = self.call(lambda: self._client().admin.command("hello", codec_options=_AWARE))
         local_time: datetime = hello["localTime"]
         return local_time
 

@@ -68,7 +68,7 @@ def build_sensor(entry: CatalogEntry, asset: dg.AssetsDefinition, *, dry_run: bo
 
     @dg.sensor(
         name=f"{name}_job_files",
-        target=[asset],
+        job=dg.define_asset_job(job_name_of(name), selection=[asset]),
         minimum_interval_seconds=MIN_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Takes in the job files of {name} and asks for runs of what is new.",
@@ -87,6 +87,11 @@ def build_sensor(entry: CatalogEntry, asset: dg.AssetsDefinition, *, dry_run: bo
         return tick(context.instance, context.cursor, entry, stores)
 
     return job_files
+
+
+def job_name_of(name: str) -> str:
+    """Return the name of the Dagster job whose runs take batches of an analysis."""
+    return f"{name}_batch"
 
 
 def build_inbox_check(entry: CatalogEntry) -> dg.AssetChecksDefinition:
@@ -173,6 +178,8 @@ def request_runs(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stor
     instance.add_dynamic_partitions(name, new)
     order = instance.get_dynamic_partitions(name)
     wanted = set(new) - covered(order, unfinished_spans(instance, name))
+    if ledger.fail_hopeless(name, list(wanted)):
+        wanted &= set(ledger.keys_in(name, JobState.NEW, limit=JOBS_PER_TICK))
     batches = _batches(order, wanted, entry, ledger)
     known = ledger.summaries(name, wanted)
     requests = []
@@ -229,7 +236,7 @@ def unfinished_spans(instance: dg.DagsterInstance, name: str) -> list[tuple[str,
     """Return first and last partition of every run of an analysis that has not ended."""
     spans = []
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        if asset_key_of(name) in (run.asset_selection or set()):
+        if run.job_name == job_name_of(name) or asset_key_of(name) in (run.asset_selection or set()):
             single = run.tags.get(_PARTITION, "")
             spans.append((run.tags.get(_RANGE_START, single), run.tags.get(_RANGE_END, single)))
     return spans

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, NamedTuple, NewType
 
 import pytest
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, Secret, SecretBytes, SecretStr, computed_field
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from typing_extensions import TypeAliasType, TypedDict
 
 from domain.analysis import OutputsModel, ParametersModel
@@ -203,6 +204,17 @@ def test_a_model_that_is_not_frozen_or_takes_unknown_keys_is_refused():
 @pytest.mark.parametrize("annotation", [Plain, Plain | None, list[Plain], dict[str, Plain]], ids=str)
 def test_a_nested_model_that_takes_unknown_keys_is_refused(annotation):
     assert "`Plain` accepts unknown keys" in fault_of(model_with(annotation))
+
+
+def test_a_model_that_reads_the_process_environment_is_refused():
+    class Environment(BaseSettings):
+        """Takes values from variables."""
+
+        model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+        home: str = Field(default="", description="Text.")
+
+    assert "`Environment` reads the process environment" in fault_of(Environment)
 
 
 def test_faults_in_nested_models_name_the_nested_model():

@@ -1,0 +1,232 @@
+import os
+import signal
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+import pytest
+from pymongo import MongoClient
+from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure
+
+from domain.errors import ServerUnavailableError, SettingsError
+from resources import mongo as module
+from resources.embedded import server_pids, serving
+from resources.mongo import MongoConnection
+from resources.server_process import free_port
+
+SECRET = "t0p-s3cret"  # noqa: S105 - the point of the tests
+
+
+@pytest.fixture
+def connection(docdb_uri, database):
+    """Give a connection to a database of its own."""
+    return MongoConnection(uri=docdb_uri, database=database)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Shorten the waits for a server, and close the clients that a test opens."""
+    monkeypatch.setattr(module, "SERVER_SELECTION_MS", 20)
+    monkeypatch.setattr(module, "ATTEMPTS", 2)
+    opened = []
+
+    def open_client(uri, **options):
+        opened.append(MongoClient(uri, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(module, "MongoClient", open_client)
+    monkeypatch.setattr(module, "_client", lru_cache(module._client.__wrapped__))
+    yield
+    for client in opened:
+        client.close()
+
+
+def test_a_collection_gives_aware_times_back(connection):
+    things = connection.collection("things")
+    things.insert_one({"_id": 1, "when": datetime(2025, 1, 1, tzinfo=UTC)})
+    assert things.find_one()["when"] == datetime(2025, 1, 1, tzinfo=UTC)
+
+
+def test_indexes_are_made_once_in_the_named_direction(connection):
+    things = connection.collection("things", indexes=(("a", "-b.c"), ("d",)))
+    keys = [index["key"] for index in things.index_information().values()]
+    assert keys == [[("_id", 1)], [("a", 1), ("b.c", -1)], [("d", 1)]]
+    things.drop_indexes()
+    connection.collection("things", indexes=(("a", "-b.c"), ("d",)))
+    assert len(things.index_information()) == 1
+
+
+def test_writes_that_commit_are_journaled(connection):
+    assert connection.collection("things", durable=True).write_concern.document == {"w": "majority", "j": True}
+    assert connection.collection("things").write_concern.document["w"] == "majority"
+
+
+def test_the_time_is_the_servers_and_has_a_zone(connection):
+    before = connection.now()
+    assert before.tzinfo is not None
+    assert abs(before - datetime.now(UTC)) < timedelta(seconds=5)
+    assert connection.now() >= before
+
+
+def test_one_client_serves_a_whole_process(connection, database):
+    other = MongoConnection(uri=connection.uri, database=f"{database}_b")
+    assert connection._client() is other._client()
+
+
+def test_the_embedded_server_is_found_by_its_folder(home, servers, database):
+    connection = MongoConnection(database=database, embedded_home=str(home))
+    connection.collection("things").insert_one({"_id": 1})
+    assert MongoConnection(uri=servers.docdb_uri, database=database).collection("things").find_one() == {"_id": 1}
+
+
+def test_an_embedded_server_that_does_not_run_is_named_with_what_to_do(tmp_path):
+    with pytest.raises(ServerUnavailableError) as caught:
+        MongoConnection(database="d", embedded_home=str(tmp_path)).now()
+    assert str(tmp_path) in str(caught.value)
+    assert "make dev" in str(caught.value)
+
+
+def test_a_lost_connection_is_ridden_out(connection):
+    answers = iter([AutoReconnect("lost"), AutoReconnect("lost"), 7])
+
+    def work():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert connection.call(work) == 7
+
+
+def test_other_errors_are_not_repeated(connection):
+    calls = []
+
+    def twice():
+        calls.append(1)
+        connection.collection("things").insert_many([{"_id": 1}])
+        connection.collection("things").insert_one({"_id": 1})
+
+    with pytest.raises(DuplicateKeyError):
+        connection.call(twice)
+    assert len(calls) == 1
+
+
+def test_an_error_of_the_command_itself_stays_what_it_is(connection):
+    with pytest.raises(OperationFailure, match="noSuchCommand"):
+        connection.call(lambda: connection._client().admin.command("noSuchCommand"))
+
+
+@pytest.mark.parametrize(
+    ("user", "end"), [("", ""), (f"analyst:{SECRET}@", "/"), (f"analyst:{SECRET}%2F%40x@", "/?appName=x")]
+)
+def test_a_server_that_is_down_is_named_by_address_and_setting_never_by_password(user, end, impatient):
+    port = free_port()
+    connection = MongoConnection(uri=f"mongodb://{user}127.0.0.1:{port}{end}", database="d")
+    with pytest.raises(ServerUnavailableError) as caught:
+        connection.now()
+    told = str(caught.value)
+    assert f"127.0.0.1:{port} did not answer" in told
+    assert "DOCDB_URI" in told
+    assert SECRET not in told
+    assert caught.value.__suppress_context__
+
+
+def test_every_host_of_a_server_that_is_down_is_named(impatient):
+    ports = free_port(), free_port()
+    hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+    with pytest.raises(ServerUnavailableError, match=hosts):
+        MongoConnection(uri=f"mongodb://a:{SECRET}@{hosts}/", database="d").now()
+
+
+def test_options_are_not_taken_for_a_part_of_the_address(impatient):
+    port = free_port()
+    uri = f"mongodb://127.0.0.1:{port}?authMechanismProperties=AWS_SESSION_TOKEN:{SECRET}"
+    with pytest.raises(ServerUnavailableError) as caught:
+        MongoConnection(uri=uri, database="d").now()
+    assert SECRET not in str(caught.value)
+
+
+def test_a_server_that_goes_away_while_documents_are_read_is_named(impatient):
+    connection = MongoConnection(uri=f"mongodb://127.0.0.1:{free_port()}/", database="d")
+    things = connection.collection("things")
+    with pytest.raises(ServerUnavailableError, match="did not answer"):
+        list(connection.each(things.find()))
+
+
+def test_documents_are_read_one_by_one(connection):
+    things = connection.collection("things")
+    things.insert_many([{"_id": i} for i in range(300)])
+    assert [d["_id"] for d in connection.each(things.find().sort("_id"))] == list(range(300))
+
+
+@pytest.mark.parametrize("login", [f"nobody:{SECRET}", f"analyst:{SECRET}2"])
+def test_wrong_credentials_are_refused_without_showing_them(login, docdb_uri, impatient):
+    uri = docdb_uri.replace("mongodb://", f"mongodb://{login}@")
+    with pytest.raises(SettingsError) as caught:
+        MongoConnection(uri=uri, database="records").now()
+    told = str(caught.value)
+    assert "refused access to `records`" in told
+    assert "DOCDB_URI" in told
+    assert SECRET not in told
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"mongodb://a:{SECRET}@host:port/",
+        f"mongodb://a:{SECRET}/b@host:1/",
+        f"mongodb://a:{SECRET}:b@host/",
+        f"mongodb://a:{SECRET}@/",
+        f"http://a:{SECRET}@host/",
+        f"mongodb+srv://a:{SECRET}@host:1/",
+    ],
+)
+def test_a_malformed_address_is_refused_without_showing_it(uri, impatient):
+    with pytest.raises(SettingsError) as caught:
+        MongoConnection(uri=uri, database="d").now()
+    assert "DOCDB_URI is no MongoDB address" in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_a_killed_server_costs_nothing_but_time(tmp_path, database):
+    with serving(tmp_path) as addresses:
+        by_uri = MongoConnection(uri=addresses.docdb_uri, database=database)
+        by_folder = MongoConnection(database=database, embedded_home=str(tmp_path))
+        for connection, killed in ((by_uri, "one"), (by_folder, "two")):
+            things = connection.collection("things", durable=True)
+            connection.call(lambda things=things, killed=killed: things.insert_one({"_id": f"before {killed}"}))
+            os.kill(server_pids(tmp_path)["mongo"], signal.SIGKILL)
+            connection.call(
+                lambda things=things, killed=killed: things.replace_one({"_id": f"after {killed}"}, {}, upsert=True)
+            )
+        found = {d["_id"] for d in by_uri.collection("things").find()}
+        by_uri._client().close()
+    assert found == {"before one", "after one", "before two", "after two"}
+
+
+def test_a_server_killed_between_many_writers_loses_no_write(tmp_path, database):
+    with serving(tmp_path) as addresses:
+        connection = MongoConnection(uri=addresses.docdb_uri, database=database)
+        things = connection.collection("things", durable=True)
+        acknowledged = []
+
+        def write(writer):
+            for i in range(30):
+                name = f"{writer}/{i}"
+                connection.call(lambda name=name: things.replace_one({"_id": name}, {"_id": name}, upsert=True))
+                acknowledged.append(name)
+
+        threads = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        while len(acknowledged) < 20:
+            time.sleep(0.001)
+        os.kill(server_pids(tmp_path)["mongo"], signal.SIGKILL)
+        for thread in threads:
+            thread.join()
+        found = {d["_id"] for d in things.find()}
+        connection._client().close()
+    assert len(acknowledged) == 120
+    assert found == set(acknowledged)

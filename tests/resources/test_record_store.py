@@ -1,0 +1,197 @@
+import threading
+import uuid
+
+import pytest
+from pymongo.errors import DuplicateKeyError
+
+from domain.errors import ServerUnavailableError
+from domain.provenance import from_record, to_record
+from resources.mongo import MongoConnection
+from resources.record_store import RecordStore, attempt_of
+from resources.server_process import free_port
+from tests.provenances import STARTED, rich, sparse
+
+
+@pytest.fixture(scope="module")
+def one_store(docdb_uri):
+    """Open one store for all tests: making its collections and indexes takes longer than a test."""
+    mongo = MongoConnection(uri=docdb_uri, database=f"test_{uuid.uuid4().hex[:16]}")
+    return RecordStore(mongo=mongo, name="records")
+
+
+@pytest.fixture
+def records(one_store):
+    """Give an empty store."""
+    one_store._records().delete_many({})
+    one_store._superseded().delete_many({})
+    return one_store
+
+
+def record_of(attempt="one", *, result_id="r" * 64, **changes):
+    return to_record(sparse(attempt=attempt, result_id=result_id, **changes))
+
+
+def superseded(records):
+    """Read the superseded records by their ids."""
+    return {d["_id"]: d for d in records._superseded().find()}
+
+
+def together(works):
+    """Run functions in threads that start at once; give what each returned."""
+    barrier, answers = threading.Barrier(len(works)), [None] * len(works)
+
+    def one(number):
+        barrier.wait()
+        answers[number] = works[number]()
+
+    threads = [threading.Thread(target=one, args=(n,)) for n in range(len(works))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def test_a_record_is_stored_and_read_back_as_it_was(records):
+    record = to_record(rich())
+    assert records.insert_once(record) == record
+    assert records.get(record["_id"]) == record
+    assert from_record(records.get(record["_id"])) == rich()
+
+
+def test_what_is_not_there_is_none_or_left_out(records):
+    record = records.insert_once(record_of())
+    assert records.get("unknown") is None
+    assert records.existing([record["_id"], "unknown"]) == {record["_id"]}
+    assert records.get_many(iter([record["_id"], "unknown"])) == {record["_id"]: record}
+    assert records.existing([]) == set()
+    assert records.get_many([]) == {}
+
+
+def test_the_second_record_of_a_result_is_not_stored_and_learns_who_was_first(records):
+    first = record_of("one")
+    records.insert_once(first)
+    assert records.insert_once(record_of("two")) == first
+    assert records.get(first["_id"]) == first
+    assert superseded(records) == {}
+
+
+def test_storing_the_same_record_again_changes_nothing(records):
+    record = record_of()
+    assert records.insert_once(record) == records.insert_once(record) == record
+
+
+def test_of_many_that_store_a_result_at_once_all_name_the_same_winner(records):
+    works = [lambda n=n: attempt_of(records.insert_once(record_of(f"a{n}"))) for n in range(12)]
+    winners = set(together(works))
+    assert winners == {attempt_of(records.get("r" * 64))}
+
+
+def test_a_record_that_vanishes_under_a_loser_is_stored_after_all(records, monkeypatch):
+    records.insert_once(record_of("one"))
+    real = RecordStore.get
+
+    def get_after_removal(self, result_id):
+        self._records().delete_one({"_id": result_id})
+        return real(self, result_id)
+
+    monkeypatch.setattr(RecordStore, "get", get_after_removal)
+    assert attempt_of(records.insert_once(record_of("two"))) == "two"
+
+
+def test_a_replaced_record_is_kept_with_who_why_and_when(records):
+    old, new = record_of("one"), record_of("two")
+    records.insert_once(old)
+    assert records.replace(new, old=old, who="me", reason="new drift") == new
+    assert records.get(old["_id"]) == new
+    (kept,) = superseded(records).values()
+    assert kept["_id"] == f"{old['_id']}/one"
+    signed = kept.pop("superseded")
+    assert (signed["who"], signed["reason"]) == ("me", "new drift")
+    assert signed["when"].tzinfo is not None
+    assert kept | {"_id": old["_id"]} == old
+    assert records.superseded_attempts(old["_id"]) == {"one"}
+    assert records.superseded_attempts("unknown") == set()
+
+
+def test_replacing_twice_after_a_lost_answer_changes_nothing(records):
+    old, new = record_of("one"), record_of("two")
+    records.insert_once(old)
+    for _ in range(2):
+        assert records.replace(new, old=old, who="me", reason="why") == new
+    assert set(superseded(records)) == {f"{old['_id']}/one"}
+
+
+def test_only_the_named_attempt_is_replaced(records):
+    old, newer = record_of("one"), record_of("two")
+    records.insert_once(newer)
+    assert records.replace(record_of("three"), old=old, who="me", reason="why") == newer
+    assert records.get(old["_id"]) == newer
+    assert f"{old['_id']}/two" not in superseded(records)
+
+
+def test_a_record_that_was_removed_meanwhile_is_stored_anew(records):
+    new = record_of("two")
+    assert records.replace(new, old=record_of("one"), who="me", reason="why") == new
+    assert records.get(new["_id"]) == new
+
+
+def test_of_many_that_replace_a_record_at_once_one_wins_and_signs(records):
+    for round_number in range(5):
+        result_id = f"{round_number}" * 64
+        old = record_of("old", result_id=result_id)
+        records.insert_once(old)
+        works = [
+            lambda n=n, old=old, result_id=result_id: records.replace(
+                record_of(f"a{n}", result_id=result_id), old=old, who=f"a{n}", reason=f"for a{n}"
+            )
+            for n in range(6)
+        ]
+        winners = {attempt_of(answer) for answer in together(works)}
+        winner = attempt_of(records.get(result_id))
+        assert winners == {winner}
+        kept = superseded(records)[f"{result_id}/old"]
+        assert (kept["superseded"]["who"], kept["superseded"]["reason"]) == (winner, f"for {winner}")
+        assert records.superseded_attempts(result_id) == {"old"}
+
+
+def test_a_loser_that_comes_late_does_not_sign(records):
+    old = record_of("one")
+    records.insert_once(old)
+    records.replace(record_of("two"), old=old, who="winner", reason="first")
+    records.replace(record_of("three"), old=old, who="loser", reason="late")
+    assert superseded(records)[f"{old['_id']}/one"]["superseded"]["who"] == "winner"
+
+
+def test_the_records_of_an_analysis_come_newest_first(records):
+    for number, days in enumerate([3, 1, 2]):
+        ended = STARTED.replace(day=1 + days)
+        records.insert_once(record_of(result_id=f"{number}" * 64, ended=ended))
+    records.insert_once(record_of(result_id="9" * 64, analysis="other"))
+    assert [r["_id"][0] for r in records.of_analysis("demo")] == ["0", "2", "1"]
+    assert list(records.of_analysis("unknown")) == []
+
+
+def test_the_records_of_an_analysis_are_sorted_by_an_index(records):
+    records.insert_once(record_of())
+    cursor = records._records().find({"analysis_assets.analysis": "demo"})
+    plan = cursor.sort([("processing.data_processes.end_date_time", -1)]).explain()["queryPlanner"]["winningPlan"]
+    assert "SORT" not in str(plan).replace("SORT_KEY", "")
+    assert "analysis_assets.analysis_1" in str(plan)
+
+
+def test_a_server_that_goes_away_while_records_are_listed_is_named(monkeypatch):
+    monkeypatch.setattr("resources.mongo.SERVER_SELECTION_MS", 20)
+    monkeypatch.setattr("resources.mongo.ATTEMPTS", 1)
+    port = free_port()
+    records = RecordStore(mongo=MongoConnection(uri=f"mongodb://127.0.0.1:{port}/", database="d"), name="records")
+    monkeypatch.setattr(RecordStore, "_records", lambda self: self.mongo.collection(self.name))
+    with pytest.raises(ServerUnavailableError, match=f"127.0.0.1:{port} did not answer"):
+        list(records.of_analysis("demo"))
+    records.mongo._client().close()
+
+
+def test_an_id_can_be_used_once_only_whatever_the_store_does(records):
+    records.insert_once(record_of())
+    with pytest.raises(DuplicateKeyError):
+        records._records().insert_one(record_of("two"))
