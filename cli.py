@@ -181,11 +181,13 @@ def rerun(
 
     if sum([failed, outdated, bool(key)]) != 1:
         raise typer.BadParameter("give exactly one of --failed, --outdated and --key")  # noqa: TRY003, EM101
-    if force != (reason is not None):
+    if force != bool(reason and reason.strip()):
         raise typer.BadParameter("--force and --reason go together")  # noqa: TRY003, EM101
     with open_platform() as platform:
         chosen = run_rerun(platform, analysis, failed=failed, outdated=outdated, keys=key or [], force_reason=reason)
-    _out.print(f"{len(chosen)} jobs are asked for again.", highlight=False)
+    running = len(set(key or []) - set(chosen))
+    left = f" {running} are running and left to their run." if running else ""
+    _out.print(f"{len(chosen)} jobs are asked for again.{left}", highlight=False)
 
 
 def _plain(text: object) -> str:

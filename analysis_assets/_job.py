@@ -36,7 +36,8 @@ from analysis_assets._worker import Task, Work
 from domain.errors import JobChangedError, OutputError, PlatformError, TransientError
 from domain.identity import result_id
 from domain.job_state import JobError, JobState, LedgerEntry
-from domain.provenance import CodeFacts, Provenance, from_record, to_record
+from domain.provenance import CodeFacts, Provenance
+from domain.records import from_record, to_record
 from domain.stored_job import verify
 from resources.record_store import attempt_of
 
@@ -240,7 +241,7 @@ class JobRunner:
             files=inputs.spelled_files,
             parameters=job.parameters,
             folder=folder,
-            inputs=self.services.inputs,
+            inputs=self.services.inputs.reader,
         )
         try:
             yield task, self.pool.run(task)

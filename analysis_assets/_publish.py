@@ -14,7 +14,8 @@ from typing import Any
 
 from domain.errors import OutputError
 from domain.json_values import canonical_json, sha256_hex
-from domain.provenance import Provenance, from_record
+from domain.provenance import Provenance
+from domain.records import from_record
 from resources.record_store import RecordStore, attempt_of
 from resources.result_names import check_paths
 from resources.results_store import ResultsStore, StoredFile

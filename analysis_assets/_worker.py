@@ -21,8 +21,6 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from resources.inputs import Inputs
-
 from analysis_assets._catalog import CatalogEntry, load_analysis
 from analysis_assets._outputs import checked_outputs
 from analysis_assets._usage import cpu_s, reset_peak_memory, resource_facts
@@ -32,6 +30,7 @@ from domain.inputs import InputFile
 from domain.job_state import FailureKind, JobError
 from domain.parameters import validate_stored
 from domain.provenance import ResourceFacts
+from resources.input_reader import InputReader
 from resources.nwb import Session, describe_session
 
 LOG_NAME = "analysis.log"
@@ -55,8 +54,8 @@ class Task:
         The stored parameters.
     folder : Path
         The job's private folder.
-    inputs : Inputs
-        Where inputs are read from.
+    inputs : InputReader
+        Reads the job's inputs.
     """
 
     analysis_file: Path
@@ -65,7 +64,7 @@ class Task:
     files: tuple[str, ...]
     parameters: dict[str, Any]
     folder: Path
-    inputs: Inputs
+    inputs: InputReader
 
     @property
     def results(self) -> Path:

@@ -18,7 +18,8 @@ from domain.errors import InputError, ServerUnavailableError, SettingsError
 from domain.job import read_job
 from domain.job_state import JobState, LedgerEntry
 from domain.json_values import canonical_json
-from domain.provenance import Provenance, from_record
+from domain.provenance import Provenance
+from domain.records import from_record
 from domain.stored_job import take_in
 from examples.sessions import metadata_record, write_demo_sessions
 from resources.settings import load_settings

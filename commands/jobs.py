@@ -114,7 +114,7 @@ def rerun(
     Returns
     -------
     list of str
-        The jobs that are new now.
+        The jobs that are new now; a job that is running is left to its run.
 
     Raises
     ------
@@ -133,7 +133,8 @@ def rerun(
         chosen += ledger.keys_in(name, JobState.FAILED)
     if outdated:
         chosen += ledger.keys_in(name, JobState.DONE, code_version={"$ne": entry.code_version})
-    chosen = list(dict.fromkeys(chosen))
+    states = ledger.summaries(name, chosen)
+    chosen = [key for key in dict.fromkeys(chosen) if states[key][0] is not JobState.RUNNING]
     ledger.ask_again(name, chosen, who=getpass.getuser(), reason=force_reason, force=force_reason is not None)
     return chosen
 

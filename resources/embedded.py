@@ -28,6 +28,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -90,6 +91,39 @@ def running(home: Path) -> ServerAddresses | None:
             return addresses
         time.sleep(_POLL_S)
     return None
+
+
+def addresses_of(home: str) -> ServerAddresses:
+    """Return the addresses of the servers that run for a folder, asked for once and remembered while they stay.
+
+    Parameters
+    ----------
+    home : str
+        The folder of the embedded servers (``ANALYSIS_HOME``).
+
+    Raises
+    ------
+    ServerUnavailableError
+        If they do not run.
+    """
+    try:
+        written = (Path(home) / "servers.json").stat().st_mtime_ns
+    except OSError:
+        written = 0
+    return _addresses_as_written(home, written)
+
+
+@lru_cache(maxsize=16)
+def _addresses_as_written(home: str, written: int) -> ServerAddresses:  # noqa: ARG001 - the time is part of the key
+    """Ask whether a folder's servers answer, again whenever their supervisor has written their addresses anew."""
+    addresses = running(Path(home))
+    if addresses is None:
+        msg = (
+            f"The embedded servers of {home} are not running. Start them with `make dev`, or use your own: set DOCDB_URI "
+            "for MongoDB, and ANALYSIS_BUCKET (with AWS_ENDPOINT_URL, if it is not AWS) for S3."
+        )
+        raise ServerUnavailableError(msg)
+    return addresses
 
 
 @contextmanager

@@ -16,7 +16,9 @@ from resources.inbox_names import (
     shown_name,
     too_large,
 )
-from resources.s3 import S3Connection, etag_of, is_missing, s3_errors, split_s3_url
+from resources.s3 import S3Connection
+from resources.s3_errors import etag_of, is_missing, s3_errors
+from resources.s3_server import split_s3_url
 
 _HINT = "Check JOB_INBOX, AWS_ENDPOINT_URL and the AWS_* credentials."
 

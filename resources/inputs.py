@@ -1,28 +1,14 @@
-"""The inputs of jobs: which file is meant, and a local copy of it.
-
-Inputs are read from S3, from disk (by a link, nothing is copied) and over http(s). Nothing is ever written to where
-they come from, and nothing is written outside the folder that a job gives.
-"""
-
-from pathlib import Path
-from typing import Any
+"""The inputs of jobs as Dagster configures them; `InputReader` does the work, in worker processes."""
 
 import dagster as dg
 from pydantic import Field
 
-from domain.errors import InputError
-from domain.inputs import InputFile
-from resources.input_urls import is_nwb, new_place, scheme_of, shown_url
-from resources.inputs_http import fetch_http
-from resources.inputs_local import check_local, fetch_local, find_local
-from resources.inputs_s3 import fetch_s3, find_s3
-from resources.s3 import S3Connection, split_s3_url
-
-_SHOWN = 10
+from resources.input_reader import InputReader
+from resources.s3 import S3Connection
 
 
 class Inputs(dg.ConfigurableResource["Inputs"]):
-    """Small verbs on inputs.
+    """Where inputs are read from.
 
     See https://docs.dagster.io/guides/build/external-resources for how Dagster builds resources.
     """
@@ -31,122 +17,7 @@ class Inputs(dg.ConfigurableResource["Inputs"]):
     input_endpoint_url: str | None = Field(default=None, description="INPUT_S3_ENDPOINT_URL.")
     input_unsigned: bool = Field(default=False, description="INPUT_S3_UNSIGNED: read without credentials.")
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Let worker processes take a copy: Dagster's own state cannot be pickled, the configuration can."""
-        names = type(self.s3).model_fields
-        s3 = {name: value for name in names if (value := getattr(self.s3, name)) is not None}
-        return _rebuilt, (s3, self.input_endpoint_url, self.input_unsigned)
-
-    def resolve(self, location: str) -> str:
-        """Say which file a job means by a location.
-
-        Parameters
-        ----------
-        location : str
-            Address of a data asset, or of an NWB file or directory.
-
-        Returns
-        -------
-        str
-            The location itself when it names an NWB file or directory (``.nwb``, ``.nwb.zarr``), else the single one
-            under it.
-
-        Raises
-        ------
-        InputError
-            If there is none, or there are several: names the first ten.
-        ServerUnavailableError
-            If S3 does not answer.
-        """
-        scheme = scheme_of(location)
-        if is_nwb(location.partition("?")[0] if scheme.startswith("http") else location):
-            return location.rstrip("/")
-        if scheme.startswith("http"):
-            msg = f"The input {shown_url(location)} cannot be searched over http: name the file in `file_location`."
-            raise InputError(msg)
-        found = find_local(location) if scheme == "file" else find_s3(self._connection(location), location)
-        if len(found) != 1:
-            raise InputError(_ambiguous(location, found))
-        return found[0]
-
-    def fetch(self, url: str, folder: Path) -> tuple[Path, InputFile]:
-        """Make one input available on disk.
-
-        Parameters
-        ----------
-        url : str
-            Its address: a file, or a directory (on disk or in S3).
-        folder : Path
-            A folder private to the job; each input gets a numbered folder in it.
-
-        Returns
-        -------
-        tuple of Path and InputFile
-            The file or directory, and what is to be remembered of it.
-
-        Raises
-        ------
-        InputError
-            If it does not exist or may not be read.
-        InputChangedError
-            If it changed while it was read.
-        ServerUnavailableError
-            If its server does not answer.
-        """
-        scheme, place = scheme_of(url), new_place(folder, url)
-        if scheme == "file":
-            return place, fetch_local(url, place)
-        if scheme == "s3":
-            return place, fetch_s3(self._connection(url), url, place)
-        return place, fetch_http(url, place)
-
-    def check(self, fetched: InputFile) -> None:
-        """Refuse a local input that is no longer what it was when it was fetched; a copy cannot change.
-
-        Parameters
-        ----------
-        fetched : InputFile
-            As `fetch` returned it.
-
-        Raises
-        ------
-        InputChangedError
-            If its size or time differs, or it is gone.
-        """
-        if scheme_of(fetched.url) == "file":
-            check_local(fetched)
-
-    def _connection(self, url: str) -> S3Connection:
-        """Return the connection to the S3 server that has a bucket."""
-        bucket = split_s3_url(url)[0]
-        if self.s3.embedded_home is not None and self.s3.has_bucket(bucket):
-            return self.s3
-        if self.input_endpoint_url is not None:
-            return S3Connection(endpoint_url=self.input_endpoint_url, use_unsigned_session=self.input_unsigned)
-        if self.s3.embedded_home is not None:
-            return S3Connection(use_unsigned_session=self.input_unsigned)
-        unsigned = self.input_unsigned or self.s3.use_unsigned_session
-        return S3Connection(
-            endpoint_url=self.s3.endpoint_url,
-            region_name=self.s3.region_name,
-            profile_name=self.s3.profile_name,
-            use_unsigned_session=unsigned,
-        )
-
-
-def _rebuilt(s3: dict[str, Any], endpoint_url: str | None, unsigned: bool) -> Inputs:  # noqa: FBT001  as pickled
-    """Make the resource again from its configuration."""
-    return Inputs(s3=S3Connection(**s3), input_endpoint_url=endpoint_url, input_unsigned=unsigned)
-
-
-def _ambiguous(location: str, found: list[str]) -> str:
-    """Say that a location does not name one file."""
-    where = shown_url(location)
-    if not found:
-        return (
-            f"No NWB file (*.nwb, *.nwb.zarr) was found under {where}. Check the address, or name the file in "
-            "`file_location`."
-        )
-    shown = ", ".join(shown_url(url) for url in found[:_SHOWN])
-    more = ", and more" if len(found) > _SHOWN else ""
-    return f"Several NWB files are under {where}: {shown}{more}. Name the one that is meant in `file_location`."
+    @property
+    def reader(self) -> InputReader:
+        """What reads them: plain data, which worker processes take a copy of."""
+        return InputReader(self.s3.server, self.input_endpoint_url, self.input_unsigned)

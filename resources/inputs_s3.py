@@ -17,7 +17,8 @@ from domain.errors import InputChangedError, InputError
 from domain.inputs import InputFile
 from resources.input_urls import is_nwb, shown_url
 from resources.inputs_local import MAX_DEPTH, MAX_FOUND
-from resources.s3 import S3Connection, etag_of, is_missing, s3_errors, split_s3_url
+from resources.s3_errors import etag_of, is_missing, s3_errors
+from resources.s3_server import S3Server, split_s3_url
 
 THREADS = 16
 MAX_FOLDERS = 5000
@@ -43,12 +44,12 @@ class _Object:
     modified: datetime
 
 
-def find_s3(s3: S3Connection, location: str) -> list[str]:
+def find_s3(s3: S3Server, location: str) -> list[str]:
     """Return the NWB files and directories under an S3 location, nearest first.
 
     Parameters
     ----------
-    s3 : S3Connection
+    s3 : S3Server
         The server that has the bucket.
     location : str
         ``s3://bucket/prefix``.
@@ -80,12 +81,12 @@ def find_s3(s3: S3Connection, location: str) -> list[str]:
     return found[:MAX_FOUND]
 
 
-def fetch_s3(s3: S3Connection, url: str, place: Path) -> InputFile:
+def fetch_s3(s3: S3Server, url: str, place: Path) -> InputFile:
     """Download an object, or every object below a prefix.
 
     Parameters
     ----------
-    s3 : S3Connection
+    s3 : S3Server
         The server that has the bucket.
     url : str
         ``s3://bucket/key``.
@@ -117,7 +118,7 @@ def fetch_s3(s3: S3Connection, url: str, place: Path) -> InputFile:
     )
 
 
-def _listing(s3: S3Connection, bucket: str, prefix: str) -> tuple[list[str], list[str]]:
+def _listing(s3: S3Server, bucket: str, prefix: str) -> tuple[list[str], list[str]]:
     """Return the folders and files directly below a prefix."""
     folders, files = [], []
     with _errors(s3, f"list s3://{bucket}/{prefix}"):
@@ -128,7 +129,7 @@ def _listing(s3: S3Connection, bucket: str, prefix: str) -> tuple[list[str], lis
     return folders, files
 
 
-def _head(s3: S3Connection, bucket: str, key: str) -> _Object | None:
+def _head(s3: S3Server, bucket: str, key: str) -> _Object | None:
     """Look at one object; None when there is none of exactly this name."""
     with _errors(s3, f"look at s3://{bucket}/{key}"):
         try:
@@ -140,7 +141,7 @@ def _head(s3: S3Connection, bucket: str, key: str) -> _Object | None:
     return _Object(key, "", head["ContentLength"], etag_of(head), head["LastModified"])
 
 
-def _objects_below(s3: S3Connection, bucket: str, prefix: str, *, url: str) -> list[_Object]:
+def _objects_below(s3: S3Server, bucket: str, prefix: str, *, url: str) -> list[_Object]:
     """List a directory by path, refusing keys that are no paths below it."""
     with _errors(s3, f"list s3://{bucket}/{prefix}"):
         pages = s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -151,7 +152,7 @@ def _objects_below(s3: S3Connection, bucket: str, prefix: str, *, url: str) -> l
         if not item["Key"].endswith("/")
     ]
     if not objects:
-        msg = f"The input {shown_url(url)} does not exist on {s3.server_name}. {_HINT}"
+        msg = f"The input {shown_url(url)} does not exist on {s3.name}. {_HINT}"
         raise InputError(msg)
     for item in objects:
         if {"", ".", ".."} & set(item.path.split("/")) or re.search(r"[\x00-\x1f\x7f]", item.path):
@@ -170,7 +171,7 @@ def _download_all(objects: Iterable[_Object], download: Callable[[_Object], None
         threads.shutdown(cancel_futures=True)
 
 
-def _download(s3: S3Connection, bucket: str, item: _Object, file: Path) -> None:
+def _download(s3: S3Server, bucket: str, item: _Object, file: Path) -> None:
     """Download one object, and make sure that it is still the one that was looked at."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with _errors(s3, f"download s3://{bucket}/{item.key}"):
@@ -200,6 +201,6 @@ def _digest(objects: Iterable[_Object]) -> str:
     return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
 
 
-def _errors(s3: S3Connection, what: str) -> AbstractContextManager[None]:
+def _errors(s3: S3Server, what: str) -> AbstractContextManager[None]:
     """Turn S3's errors into the platform's: a refusal is a fault of the input's address."""
-    return s3_errors(what, server=s3.server_name, denied=InputError, hint=_HINT)
+    return s3_errors(what, server=s3.name, denied=InputError, hint=_HINT)

@@ -225,7 +225,8 @@ class Ledger(dg.ConfigurableResource["Ledger"]):
     def settle(self, entry: LedgerEntry, *, state: JobState, **fields: Any) -> None:
         """Record the state of a job that nobody has claimed: reused, or refused before a claim.
 
-        Without effect when somebody asked to compute the job again after ``entry`` was read: that wish stays.
+        Without effect when somebody asked to compute the job again after ``entry`` was read: that wish stays. A job
+        that has changed its state since is not failed either: it may have been finished.
         """
         now = self.mongo.now()
         match = {
@@ -233,6 +234,8 @@ class Ledger(dg.ConfigurableResource["Ledger"]):
             "force.when": entry.force.when if entry.force else None,
             "$or": [{"state": {"$ne": JobState.RUNNING.value}}, {"lease.until": {"$lt": now}}],
         }
+        if state is JobState.FAILED:
+            match["state"] = entry.state.value
         change = {"state": state.value, "lease": None, "force": None, "fruitless": 0, "updated": now, **fields}
         jobs = self._jobs()
         self.mongo.call(lambda: jobs.update_one(match, {"$set": change}))
@@ -251,7 +254,7 @@ class Ledger(dg.ConfigurableResource["Ledger"]):
         jobs = self._jobs()
         return self.mongo.call(lambda: jobs.update_many(gone, back)).modified_count
 
-    def fail_hopeless(self, analysis: str, job_keys: Sequence[str]) -> int:
+    def fail_hopeless(self, analysis: str, job_keys: Sequence[str], *, code_version: str) -> int:
         """Fail new jobs that run after run left unfinished, because they are probably what ends the runs.
 
         Parameters
@@ -260,6 +263,8 @@ class Ledger(dg.ConfigurableResource["Ledger"]):
             Name of the analysis.
         job_keys : sequence of str
             New jobs that no unfinished run covers.
+        code_version : str
+            The analysis's current code, which they failed with.
 
         Returns
         -------
@@ -273,7 +278,8 @@ class Ledger(dg.ConfigurableResource["Ledger"]):
             "state": JobState.NEW.value,
             "fruitless": {"$gte": MAX_FRUITLESS},
         }
-        change = {"state": JobState.FAILED.value, "error": error.model_dump(), "fruitless": 0, "updated": self.mongo.now()}
+        told = {"error": error.model_dump(), "code_version": code_version}
+        change = {"state": JobState.FAILED.value, "fruitless": 0, "updated": self.mongo.now(), **told}
         jobs = self._jobs()
         return self.mongo.call(lambda: jobs.update_many(match, {"$set": change})).modified_count
 

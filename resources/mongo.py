@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -21,7 +20,7 @@ from pymongo.errors import AutoReconnect, ConfigurationError, InvalidURI, Operat
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from domain.errors import ServerUnavailableError, SettingsError
-from resources.embedded import running
+from resources.embedded import addresses_of
 
 Document = dict[str, Any]
 Indexes = tuple[tuple[str, ...], ...]
@@ -138,13 +137,7 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
 
     def _uri(self) -> str:
         """Return the configured address, else the embedded server's."""
-        if self.uri:
-            return self.uri
-        addresses = running(Path(self.embedded_home or ""))
-        if addresses is None:
-            msg = f"The embedded MongoDB of {self.embedded_home} is not running. {self._next_step()}"
-            raise ServerUnavailableError(msg)
-        return addresses.docdb_uri
+        return self.uri or addresses_of(self.embedded_home or "").docdb_uri
 
     def _address(self) -> str:
         """Return the hosts of the address, without user and password."""

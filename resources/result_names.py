@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from domain.errors import OutputError
-from resources.s3 import split_s3_url
+from resources.s3_server import split_s3_url
 
 METADATA = "metadata.nd.json"
 """The file that is written last: an attempt that has it is complete."""

@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from domain.provenance import Provenance, from_record
+from domain.provenance import Provenance
+from domain.records import from_record
 from resources.record_store import RecordStore
 
 

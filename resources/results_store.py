@@ -19,7 +19,9 @@ from pydantic import Field
 
 from domain.errors import OutputError
 from resources.result_names import METADATA, check_result, is_attempt, key_of, split_location
-from resources.s3 import S3Connection, etag_of, is_missing, s3_errors, split_s3_url
+from resources.s3 import S3Connection
+from resources.s3_errors import etag_of, is_missing, s3_errors
+from resources.s3_server import split_s3_url
 
 SINGLE_PUT_BYTES = 16 * 1024 * 1024
 """Files up to this size are uploaded in one request, so that its answer carries their ETag."""

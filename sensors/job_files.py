@@ -16,7 +16,7 @@ from analysis_assets._materialization import asset_key_of, materialization
 from domain.batches import covered, ranges, run_key
 from domain.identity import keys_digest, result_id
 from domain.job_state import JobState
-from domain.provenance import from_record
+from domain.records import from_record
 from resources.inbox_notes import FileNote, InboxNotes
 from resources.job_inbox import JobInbox
 from resources.ledger import Ledger
@@ -128,9 +128,9 @@ def tick(
     read = intake.take_in(todo.to_read, stores.ledger, stores.notes, judged_with=judged_with)
     stores.notes.forget(name, todo.gone)
     repair(instance, entry, stores)
-    requests = request_runs(instance, entry, stores)
     bad = stores.notes.bad(name)
     events, cursor_now = _bad_file_events(name, bad, cursor)
+    requests = request_runs(instance, entry, stores)  # last: what it counts must not be lost by a later fault
     left = todo.left + len(todo.to_read) - read
     if not requests and not events:
         more = f"; {left} files wait for the next tick" if left else ""
@@ -178,7 +178,7 @@ def request_runs(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stor
     instance.add_dynamic_partitions(name, new)
     order = instance.get_dynamic_partitions(name)
     wanted = set(new) - covered(order, unfinished_spans(instance, name))
-    if ledger.fail_hopeless(name, list(wanted)):
+    if ledger.fail_hopeless(name, list(wanted), code_version=entry.code_version):
         wanted &= set(ledger.keys_in(name, JobState.NEW, limit=JOBS_PER_TICK))
     batches = _batches(order, wanted, entry, ledger)
     known = ledger.summaries(name, wanted)

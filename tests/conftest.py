@@ -7,6 +7,7 @@ import pytest
 
 from resources.embedded import serving
 from resources.job_inbox import JobInbox
+from resources.mongo import _client
 from resources.results_store import ResultsStore
 from resources.s3 import S3Connection
 from resources.settings import RETIRED, Settings
@@ -36,6 +37,7 @@ def servers(home):
     """Addresses of the running servers; do not kill these, start some of your own."""
     with serving(home) as addresses:
         yield addresses
+        _client(addresses.docdb_uri).close()
 
 
 @pytest.fixture(scope="session")

@@ -9,15 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from domain.provenance import (
-    METADATA_DESCRIBED_BY,
-    METADATA_SCHEMA_VERSION,
-    CodeFacts,
-    GroupField,
-    Provenance,
-    from_record,
-    to_record,
-)
+from domain.provenance import CodeFacts, GroupField, Provenance
+from domain.records import METADATA_DESCRIBED_BY, METADATA_SCHEMA_VERSION, from_record, to_record
 from tests.provenances import STARTED, rich, sparse
 
 QUICK = settings(max_examples=60, deadline=None, database=None)

@@ -50,7 +50,7 @@ def failing_s3(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr("resources.s3.ATTEMPTS", 1)
+    monkeypatch.setattr("resources.s3_server.ATTEMPTS", 1)
 
     @contextmanager
     def _failing(status, code):

@@ -12,8 +12,8 @@ import pytest
 from domain.errors import InputChangedError, InputError, ServerUnavailableError
 from domain.inputs import InputFile
 from resources import inputs_s3
-from resources.inputs import Inputs
-from resources.s3 import S3Connection
+from resources.input_reader import InputReader
+from resources.s3_server import S3Server
 from resources.settings import PROJECT_ROOT
 
 DATA = PROJECT_ROOT.parent / "shared" / "data" / "nwb"
@@ -22,7 +22,7 @@ DATA = PROJECT_ROOT.parent / "shared" / "data" / "nwb"
 @pytest.fixture
 def inputs(s3):
     """Read inputs from the embedded server."""
-    return Inputs(s3=s3)
+    return InputReader(s3=s3.server)
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_a_missing_object_or_bucket_is_named(inputs, bucket, tmp_path, monkeypat
     with pytest.raises(InputError, match=r"nothing\.nwb does not exist on the embedded S3"):
         inputs.fetch(f"s3://{bucket}/nothing.nwb", tmp_path)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    unsigned = Inputs(s3=inputs.s3, input_unsigned=True, input_endpoint_url=inputs.s3.embedded.s3_endpoint)
+    unsigned = InputReader(s3=inputs.s3, input_unsigned=True, input_endpoint_url=inputs.s3.embedded.s3_endpoint)
     with pytest.raises(InputError, match=r"INPUT_S3_UNSIGNED"):
         unsigned.fetch("s3://Not A Bucket/x.nwb", tmp_path)
 
@@ -227,7 +227,7 @@ def test_keys_that_lead_outside_are_refused_before_anything_is_read(serve_http, 
             address,
             asked,
         ):
-            inputs = Inputs(s3=s3, input_endpoint_url=address)
+            inputs = InputReader(s3=s3.server, input_endpoint_url=address)
             with pytest.raises(InputError, match="no path below it: nothing was read"):
                 inputs.fetch("s3://bucket/d.nwb", tmp_path / "job")
         assert not any("evil" in path for path in asked)
@@ -261,7 +261,7 @@ def test_an_object_that_changes_while_it_is_read_is_found_out(inputs, bucket, tm
 )
 def test_trouble_is_told_from_refusal(failing_s3, s3, tmp_path, answer, kind, text):
     with failing_s3(*answer) as address:
-        inputs = Inputs(s3=s3, input_endpoint_url=address)
+        inputs = InputReader(s3=s3.server, input_endpoint_url=address)
         for act in (lambda: inputs.resolve("s3://bucket/x"), lambda: inputs.fetch("s3://bucket/x.nwb", tmp_path)):
             with pytest.raises(kind, match=text):
                 act()
@@ -269,17 +269,17 @@ def test_trouble_is_told_from_refusal(failing_s3, s3, tmp_path, answer, kind, te
 
 def test_a_bucket_is_read_where_it_is(s3, bucket, serve_http):
     def connection(inputs, name):
-        found = inputs._connection(f"s3://{name}/key")
-        return found.server_name, found.use_unsigned_session
+        found = inputs._server(f"s3://{name}/key")
+        return found.name, found.unsigned
 
     embedded = (s3.server_name, False)
-    own = Inputs(s3=s3, input_endpoint_url="http://h:1", input_unsigned=True)
+    own = InputReader(s3=s3.server, input_endpoint_url="http://h:1", input_unsigned=True)
     assert connection(own, bucket) == embedded
     assert connection(own, "elsewhere") == ("http://h:1", True)
-    assert connection(Inputs(s3=s3, input_unsigned=True), "elsewhere") == ("AWS S3", True)
-    named = S3Connection(endpoint_url="http://minio:9000")
-    assert connection(Inputs(s3=named), bucket) == ("http://minio:9000", False)
-    assert connection(Inputs(s3=named, input_unsigned=True), bucket) == ("http://minio:9000", True)
+    assert connection(InputReader(s3=s3.server, input_unsigned=True), "elsewhere") == ("AWS S3", True)
+    named = S3Server(endpoint_url="http://minio:9000")
+    assert connection(InputReader(s3=named), bucket) == ("http://minio:9000", False)
+    assert connection(InputReader(s3=named, input_unsigned=True), bucket) == ("http://minio:9000", True)
 
 
 def test_a_file_is_downloaded_over_http(inputs, serve_http, tmp_path):

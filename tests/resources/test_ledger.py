@@ -13,7 +13,7 @@ from domain.job_state import JobError, JobState
 from domain.stored_job import Source, StoredJob
 from resources import ledger as module
 from resources.embedded import server_pids, serving
-from resources.ledger import KEPT_ATTEMPTS, MAX_LOST, Ledger, job_id
+from resources.ledger import KEPT_ATTEMPTS, MAX_FRUITLESS, Ledger, job_id
 from resources.mongo import MongoConnection
 
 NEW, RUNNING, DONE, FAILED = JobState
@@ -115,7 +115,7 @@ def together(count, work):
 def test_a_stored_job_is_new_and_comes_back_as_it_was(ledger):
     entry = stored(ledger)
     assert entry.stored_job == job_of(0)
-    assert (entry.state, entry.attempt_number, entry.requests, entry.lost) == (NEW, 0, 0, 0)
+    assert (entry.state, entry.attempt_number, entry.requests, entry.fruitless) == (NEW, 0, 0, 0)
     assert entry.lease is entry.error is entry.force is entry.result_id is entry.code_version is None
     assert entry.sources == (Source(name="file.json"),)
     assert entry.attempts == ()
@@ -473,41 +473,62 @@ def test_jobs_of_dead_runs_and_expired_leases_become_new_and_live_ones_stay(ledg
     claim(ledger, other)
     assert ledger.release_lost("demo", dead_runs=["dead"]) == 2
     assert [now(ledger, e).state for e in (dead, late, live, ended, other)] == [NEW, NEW, RUNNING, DONE, RUNNING]
-    assert (now(ledger, dead).lost, now(ledger, dead).lease) == (1, None)
+    assert now(ledger, dead).lease is None
     assert ledger.release_lost("demo", dead_runs=["dead"]) == 0
 
 
-def lose(ledger, entry, times):
-    """Claim a job and let its worker vanish, again and again."""
-    for number in range(times):
-        claim(ledger, entry, f"lost{number}", run_id="dead")
-        ledger.release_lost("demo", dead_runs=["dead"])
-    return now(ledger, entry)
+def ask_for_runs(ledger, entry, times):
+    """Ask for runs that leave the job unfinished; give how many jobs are given up then."""
+    for _ in range(times):
+        ledger.count_request(entry.analysis, [entry.job_key])
+    return ledger.fail_hopeless(entry.analysis, [entry.job_key], code_version="v1")
 
 
-def test_a_job_whose_workers_vanish_again_and_again_fails(ledger):
-    entry = stored(ledger)
-    assert lose(ledger, entry, MAX_LOST - 1).state is NEW
-    hopeless = lose(ledger, entry, 1)
-    assert (hopeless.state, hopeless.error.kind, hopeless.error.permanent) == (FAILED, "lost", False)
-    assert f"{MAX_LOST} times" in hopeless.error.message
-
-
-@pytest.mark.parametrize("how", ["a person", "new code", "a result"])
-def test_a_job_that_failed_for_vanished_workers_gets_all_its_chances_again(ledger, how):
-    entry = stored(ledger)
-    lose(ledger, entry, MAX_LOST)
-    if how == "a person":
-        ledger.ask_again("demo", [entry.job_key], who="me")
-    elif how == "new code":
-        stored(ledger, code_version=NEXT_CODE)
-    else:
-        claim(ledger, entry, states=[FAILED])
-        finish(ledger, entry)
-        ledger.ask_again("demo", [entry.job_key], who="me")
-    ledger.release_lost("demo", dead_runs=[])
+def test_a_job_that_run_after_run_leaves_unfinished_fails(ledger):
+    entry, other = stored(ledger, 0), stored(ledger, 1)
+    assert ask_for_runs(ledger, entry, MAX_FRUITLESS - 1) == 0
     assert now(ledger, entry).state is NEW
-    assert lose(ledger, entry, 1).state is NEW
+    assert ask_for_runs(ledger, entry, 1) == 1
+    hopeless = now(ledger, entry)
+    assert (hopeless.state, hopeless.error.kind, hopeless.error.permanent) == (FAILED, "lost", False)
+    assert f"{MAX_FRUITLESS} runs" in hopeless.error.message
+    assert now(ledger, other).state is NEW
+
+
+def test_only_new_jobs_that_are_named_are_given_up(ledger):
+    running, unnamed = stored(ledger, 0), stored(ledger, 1)
+    for _ in range(MAX_FRUITLESS):
+        ledger.count_request("demo", [running.job_key, unnamed.job_key])
+    claim(ledger, running)
+    assert (
+        ledger.fail_hopeless("demo", [running.job_key], code_version="v1")
+        == ledger.fail_hopeless("demo", [], code_version="v1")
+        == 0
+    )
+    assert [now(ledger, e).state for e in (running, unnamed)] == [RUNNING, NEW]
+
+
+@pytest.mark.parametrize("how", ["a person", "new code", "a result", "a result elsewhere"])
+def test_a_job_that_was_given_up_gets_all_its_chances_again(ledger, how):
+    entry = stored(ledger)
+    ask_for_runs(ledger, entry, MAX_FRUITLESS)
+    if how == "new code":
+        stored(ledger, code_version=NEXT_CODE)
+    elif how == "a result":
+        finish(ledger, claim(ledger, entry, states=[FAILED]))
+    elif how == "a result elsewhere":
+        ledger.settle(entry, state=DONE, result_id="r")
+    ledger.ask_again("demo", [entry.job_key], who="me")
+    assert now(ledger, entry).state is NEW
+    assert ask_for_runs(ledger, entry, MAX_FRUITLESS - 1) == 0
+
+
+def test_runs_before_a_result_do_not_count(ledger):
+    entry = stored(ledger)
+    ask_for_runs(ledger, entry, MAX_FRUITLESS - 1)
+    finish(ledger, claim(ledger, entry))
+    assert now(ledger, entry).fruitless == 0
+    assert now(ledger, entry).requests == MAX_FRUITLESS - 1
 
 
 # -- a server that dies --------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import pytest
 from pymongo.errors import DuplicateKeyError
 
 from domain.errors import ServerUnavailableError
-from domain.provenance import from_record, to_record
+from domain.records import from_record, to_record
 from resources.mongo import MongoConnection
 from resources.record_store import RecordStore, attempt_of
 from resources.server_process import free_port

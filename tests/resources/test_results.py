@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.provenance import to_record
+from domain.records import to_record
 from resources.mongo import MongoConnection
 from resources.record_store import RecordStore
 from resources.results import results_of

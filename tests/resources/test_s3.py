@@ -10,8 +10,10 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from domain.errors import InputError, PermanentError, ServerUnavailableError, SettingsError
-from resources import s3 as module
-from resources.s3 import S3Connection, error_code, etag_of, is_missing, s3_errors, split_s3_url
+from resources.embedded import addresses_of
+from resources.s3 import S3Connection
+from resources.s3_errors import error_code, etag_of, is_missing, s3_errors
+from resources.s3_server import split_s3_url
 
 
 def test_the_embedded_server_is_found_by_its_folder(s3, servers):
@@ -69,11 +71,11 @@ def test_requests_without_credentials_are_not_signed(serve_http):
 
 
 def test_a_bucket_is_made_on_the_embedded_server_only(s3):
-    assert not s3.has_bucket("made-here")
+    assert not s3.server.has_bucket("made-here")
     s3.ensure_bucket("made-here")
     s3.ensure_bucket("made-here")
-    assert s3.has_bucket("made-here")
-    assert not s3.has_bucket("No Such Name")
+    assert s3.server.has_bucket("made-here")
+    assert not s3.server.has_bucket("No Such Name")
     S3Connection(endpoint_url="http://127.0.0.1:1").ensure_bucket("elsewhere")  # nothing is asked
 
 
@@ -125,7 +127,7 @@ def test_a_server_that_is_not_there_is_unavailable(failing_s3):
 
 def test_has_bucket_does_not_take_trouble_for_an_answer(failing_s3):
     with failing_s3(403, "AccessDenied") as address, pytest.raises(SettingsError, match="look for the bucket"):
-        S3Connection(endpoint_url=address).has_bucket("bucket")
+        S3Connection(endpoint_url=address).server.has_bucket("bucket")
 
 
 def test_no_credentials_is_a_fault_of_the_settings(monkeypatch):
@@ -178,12 +180,12 @@ def test_errors_of_botocore_are_told_apart_and_show_no_signature(raised, kind):
 
 
 def test_a_restart_on_other_ports_is_noticed(s3, home, servers, monkeypatch):
-    assert module._embedded(str(home)) is module._embedded(str(home))
+    assert addresses_of(str(home)) is addresses_of(str(home))
     state = home / "servers.json"
-    before = module._embedded(str(home))
+    before = addresses_of(str(home))
     state.write_text(state.read_text())  # written anew: asked again
-    assert module._embedded(str(home)) is not before
-    assert module._embedded(str(home)) == servers
+    assert addresses_of(str(home)) is not before
+    assert addresses_of(str(home)) == servers
 
 
 def test_etags_lose_their_quotes():

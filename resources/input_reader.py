@@ -1,0 +1,137 @@
+"""Reading inputs: which file is meant, and a local copy of it. No Dagster here: worker processes start without it.
+
+Inputs are read from S3, from disk (by a link, nothing is copied) and over http(s). Nothing is ever written to where
+they come from, and nothing is written outside the folder that a job gives.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from domain.errors import InputError
+from domain.inputs import InputFile
+from resources.input_urls import is_nwb, new_place, scheme_of, shown_url
+from resources.inputs_http import fetch_http
+from resources.inputs_local import check_local, fetch_local, find_local
+from resources.inputs_s3 import fetch_s3, find_s3
+from resources.s3_server import S3Server, split_s3_url
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class InputReader:
+    """Small verbs on inputs.
+
+    Attributes
+    ----------
+    s3 : S3Server
+        The platform's own server.
+    input_endpoint_url : str or None
+        Another server for the inputs (``INPUT_S3_ENDPOINT_URL``).
+    input_unsigned : bool
+        Read without credentials (``INPUT_S3_UNSIGNED``).
+    """
+
+    s3: S3Server
+    input_endpoint_url: str | None = None
+    input_unsigned: bool = False
+
+    def resolve(self, location: str) -> str:
+        """Say which file a job means by a location.
+
+        Parameters
+        ----------
+        location : str
+            Address of a data asset, or of an NWB file or directory.
+
+        Returns
+        -------
+        str
+            The location itself when it names an NWB file or directory (``.nwb``, ``.nwb.zarr``), else the single one
+            under it.
+
+        Raises
+        ------
+        InputError
+            If there is none, or there are several: names the first ten.
+        ServerUnavailableError
+            If S3 does not answer.
+        """
+        scheme = scheme_of(location)
+        if is_nwb(location.partition("?")[0] if scheme.startswith("http") else location):
+            return location.rstrip("/")
+        if scheme.startswith("http"):
+            msg = f"The input {shown_url(location)} cannot be searched over http: name the file in `file_location`."
+            raise InputError(msg)
+        found = find_local(location) if scheme == "file" else find_s3(self._server(location), location)
+        if len(found) != 1:
+            raise InputError(_ambiguous(location, found))
+        return found[0]
+
+    def fetch(self, url: str, folder: Path) -> tuple[Path, InputFile]:
+        """Make one input available on disk.
+
+        Parameters
+        ----------
+        url : str
+            Its address: a file, or a directory (on disk or in S3).
+        folder : Path
+            A folder private to the job; each input gets a numbered folder in it.
+
+        Returns
+        -------
+        tuple of Path and InputFile
+            The file or directory, and what is to be remembered of it.
+
+        Raises
+        ------
+        InputError
+            If it does not exist or may not be read.
+        InputChangedError
+            If it changed while it was read.
+        ServerUnavailableError
+            If its server does not answer.
+        """
+        scheme, place = scheme_of(url), new_place(folder, url)
+        if scheme == "file":
+            return place, fetch_local(url, place)
+        if scheme == "s3":
+            return place, fetch_s3(self._server(url), url, place)
+        return place, fetch_http(url, place)
+
+    def check(self, fetched: InputFile) -> None:
+        """Refuse a local input that is no longer what it was when it was fetched; a copy cannot change.
+
+        Parameters
+        ----------
+        fetched : InputFile
+            As `fetch` returned it.
+
+        Raises
+        ------
+        InputChangedError
+            If its size or time differs, or it is gone.
+        """
+        if scheme_of(fetched.url) == "file":
+            check_local(fetched)
+
+    def _server(self, url: str) -> S3Server:
+        """Return the S3 server that has a bucket: the embedded one, the one named for inputs, or the platform's."""
+        if self.s3.embedded_home is not None and self.s3.has_bucket(split_s3_url(url)[0]):
+            return self.s3
+        if self.input_endpoint_url is not None:
+            return S3Server(endpoint_url=self.input_endpoint_url, unsigned=self.input_unsigned)
+        return replace(self.s3, embedded_home=None, unsigned=self.input_unsigned or self.s3.unsigned)
+
+
+def _ambiguous(location: str, found: list[str]) -> str:
+    """Say that a location does not name one file."""
+    where = shown_url(location)
+    if not found:
+        return (
+            f"No NWB file (*.nwb, *.nwb.zarr) was found under {where}. Check the address, or name the file in "
+            "`file_location`."
+        )
+    shown = ", ".join(shown_url(url) for url in found[:_SHOWN])
+    more = ", and more" if len(found) > _SHOWN else ""
+    return f"Several NWB files are under {where}: {shown}{more}. Name the one that is meant in `file_location`."

@@ -1,0 +1,111 @@
+"""What the errors of S3 mean to the platform: the one place that knows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from boto3.exceptions import Boto3Error
+from botocore import exceptions
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    ParamValidationError,
+)
+from s3transfer.exceptions import RetriesExceededError
+
+from domain.errors import PermanentError, PlatformError, ServerUnavailableError, SettingsError
+
+_CONNECTION_FAILURES = (exceptions.ConnectionError, HTTPClientError, IncompleteReadError, RetriesExceededError)
+_BUSY = frozenset({"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "RequestLimitExceeded"})
+_MISSING_BUCKET = "NoSuchBucket"
+_SERVER_ERROR = 500
+_DENIED = frozenset({401, 403})
+_TOO_MANY = 429
+
+
+@contextmanager
+def s3_errors(
+    what: str, *, server: str, denied: type[PermanentError] = SettingsError, hint: str = ""
+) -> Iterator[None]:
+    """Turn what boto3 raises into the platform's errors, so that a caller knows whether a retry would help.
+
+    Parameters
+    ----------
+    what : str
+        What is being tried, on which object: "read s3://bucket/key".
+    server : str
+        Which server, as `S3Server.name` calls it.
+    denied : type of PermanentError
+        What to raise when the server refuses, or has no such bucket.
+    hint : str
+        What to do about a refusal; by default the settings of the results are named.
+
+    Raises
+    ------
+    ServerUnavailableError
+        If the server does not answer, fails, or asks for fewer requests.
+    PermanentError
+        If it refuses. A missing object is left to the caller: ``ClientError``, see `is_missing`.
+    """
+    try:
+        yield
+    except ClientError as error:
+        raised = _meaning(error, what=what, server=server, denied=denied, hint=hint)
+        if raised is None:
+            raise
+        raise raised from None
+    except Boto3Error as error:  # a failed transfer hides what happened in its context
+        cause = error.__context__
+        if isinstance(cause, ClientError) and (raised := _meaning(cause, what=what, server=server, denied=denied)):
+            raise raised from None
+        raise _unavailable(what, server, error) from error
+    except _CONNECTION_FAILURES as error:
+        raise _unavailable(what, server, error) from error
+    except ParamValidationError as error:
+        msg = f"Cannot {what}: it has a bucket or key that S3 does not allow. {hint}"
+        raise denied(msg) from error
+    except BotoCoreError as error:  # no credentials, no region, an unknown profile
+        msg = f"Cannot {what} on {server}: {error}. Check AWS_ENDPOINT_URL and the AWS_* credentials."
+        raise SettingsError(msg) from error
+
+
+def error_code(error: ClientError) -> str:
+    """Return S3's word for what went wrong, or the HTTP status when the answer had no body."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def is_missing(error: ClientError) -> bool:
+    """Tell whether S3 says that an object (or, asked for with ``head_bucket``, a bucket) does not exist."""
+    return error_code(error) in {"404", "NoSuchKey", "NotFound"}
+
+
+def etag_of(answer: Any) -> str:
+    """Return the ETag of an answer or a listed object without the quotes that some servers put around it."""
+    return str(answer.get("ETag", "")).strip('"')
+
+
+def _meaning(
+    error: ClientError, *, what: str, server: str, denied: type[PermanentError], hint: str = ""
+) -> PlatformError | None:
+    """Return what an answer of S3 means to the platform; None when the caller should see it."""
+    code, status = error_code(error), int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if code in _BUSY or status >= _SERVER_ERROR or status == _TOO_MANY:
+        return _unavailable(what, server, error)
+    if code == _MISSING_BUCKET:
+        hint = hint or "Create the bucket, or correct ANALYSIS_BUCKET and AWS_ENDPOINT_URL."
+        return denied(f"Cannot {what}: {server} has no such bucket. {hint}")
+    if status in _DENIED:
+        hint = hint or "Check the AWS_* credentials, their permissions and AWS_ENDPOINT_URL."
+        return denied(f"Cannot {what}: {server} refused access ({code}). {hint}")
+    if is_missing(error):
+        return None
+    return PermanentError(f"Cannot {what}: {server} refused ({code}, HTTP status {status}).")
+
+
+def _unavailable(what: str, server: str, error: Exception) -> ServerUnavailableError:
+    """Say which server did not do its work, and which setting names it."""
+    reason = error_code(error) if isinstance(error, ClientError) else type(error).__name__
+    msg = f"Cannot {what}: {server} did not answer ({reason}). If this lasts, check it and AWS_ENDPOINT_URL."
+    return ServerUnavailableError(msg)
