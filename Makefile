@@ -36,7 +36,7 @@ check: setup ## Check format, style, types, layers, docstrings, spelling and def
 	$(BIN)/lint-imports
 	$(BIN)/interrogate --quiet .
 	$(BIN)/codespell
-	$(BIN)/dg check defs
+	$(BIN)/dagster definitions validate --workspace workspace.yaml
 
 format: setup ## Format the code and mend what can be mended.
 	$(BIN)/ruff check --fix .
@@ -44,7 +44,7 @@ format: setup ## Format the code and mend what can be mended.
 
 lock: setup ## Make the requirement files anew from pyproject.toml; UPGRADE=1 takes the newest versions.
 	$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements/base.txt
-	$(LOCK) $(if $(UPGRADE),--upgrade) --group dev --output-file requirements/dev.txt
+	$(LOCK) $(if $(UPGRADE),--upgrade) --group dev --constraint requirements/base.txt --output-file requirements/dev.txt
 	echo uv | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--constraint requirements/dev.txt - --output-file requirements/uv.txt
 

@@ -95,7 +95,7 @@ def _asset(entry: CatalogEntry, *, work_folder: Path, dry_run: bool) -> dg.Asset
         keys = _expected_keys(context)
         services = Services(results_store, record_store, ledger, inputs, work_folder)
         run = RunFacts(
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             by_hand=KEYS_TAG not in context.run.tags,
             dry_run=dry_run or config.dry_run,
             force_reason=config.force_reason,

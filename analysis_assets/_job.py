@@ -123,7 +123,7 @@ class JobRunner:
         number, delay = 1, retry.delay_s
         while True:
             attempt = str(uuid.uuid4())
-            claimed = self._claim(job, attempt)
+            claimed = None if self.stopping.is_set() else self._claim(job, attempt)
             if claimed is None:
                 return Outcome(job.job_key, "put_off")
             outcome = self._attempt(claimed, attempt, old, notes)

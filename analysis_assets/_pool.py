@@ -33,6 +33,7 @@ class WorkerPool:
         self._workers = workers
         self._time_limit_s = time_limit_s
         self._lock = threading.Lock()
+        self._stopped = False
         self._pool = self._new_pool()
 
     def run(self, task: Task) -> Work | JobError:
@@ -54,12 +55,17 @@ class WorkerPool:
 
     def stop(self) -> None:
         """End every worker at once, with everything that it started."""
+        with self._lock:
+            self._stopped = True
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
     def _schedule(self, task: Task) -> ProcessFuture[Work | JobError]:
         """Hand a task to the pool; a pool that broke while idle is replaced."""
         with self._lock:
+            if self._stopped:
+                msg = "the run is ending"
+                raise RuntimeError(msg)
             if not self._pool.active:
                 self._pool = self._new_pool()
             return self._pool.schedule(execute, args=(task,), timeout=self._time_limit_s)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -202,10 +203,17 @@ def _show(platform: Platform, jobs: Sequence[LedgerEntry], console: Console) -> 
         record = records.get(job.result_id or "")
         if job.state is not JobState.DONE or record is None:
             reason = job.error.message if job.error else "no result"
-            table.add_row(job.inputs["spelled_locations"][0], job.parameters["method"], f"failed: {reason}", "", "", "")
+            table.add_row(
+                escape(job.inputs["spelled_locations"][0]),
+                job.parameters["method"],
+                escape(f"failed: {reason}"),
+                "",
+                "",
+                "",
+            )
             continue
         found = from_record(record)
-        session = ", ".join(found.session_names)
+        session = escape(", ".join(found.session_names))
         outputs = found.outputs
         table.add_row(
             session,
@@ -218,7 +226,7 @@ def _show(platform: Platform, jobs: Sequence[LedgerEntry], console: Console) -> 
         figures.append((session, _figure_path(platform, found)))
     console.print(table)
     for session, path in figures:
-        console.print(f"{session}: {path}", soft_wrap=True, highlight=False)
+        console.print(f"{session}: {escape(str(path))}", soft_wrap=True, highlight=False)
 
 
 def _figure_path(platform: Platform, found: Provenance) -> Path:

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,7 @@ from domain.job import Job, read_job
 from domain.job_state import JobState
 from domain.parameter_files import read_fixed_parameters
 from domain.stored_job import Source, StoredJob, take_in
-
-MAX_FILE_BYTES = 1024 * 1024
-_FIXED = "analysis_parameters.json"
+from resources.inbox_names import MAX_BYTES, PARAMETERS_FILE, too_large
 
 
 @dataclass(frozen=True)
@@ -155,7 +154,7 @@ def parse_settings(words: Sequence[str]) -> dict[str, Any]:
             raise ParametersError(msg)
         try:
             values[name] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             values[name] = text
     return values
 
@@ -171,7 +170,7 @@ def read_target(target: str) -> Job:
     if "://" in target:
         return Job(s3_location=(target,))
     path = Path(target)
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110  Path.exists raises for a name that is too long
         msg = f"{target}: there is no such file. Give a job file (.json), or an NWB file as path or URL."
         raise InputError(msg)
     if path.is_file() and path.suffix.lower() == ".json":
@@ -180,25 +179,30 @@ def read_target(target: str) -> Job:
 
 
 def read_file(path: Path) -> bytes:
-    """Read at most one byte more than a job file may have.
+    """Read a job file or a parameter file.
 
     Raises
     ------
     JobFileError
-        If it cannot be read.
+        If it cannot be read, or is larger than the inbox takes.
     """
     try:
         with path.open("rb") as file:
-            return file.read(MAX_FILE_BYTES + 1)
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}."
         raise JobFileError(msg) from error
+    if (problem := too_large(max(size, len(data)))) is not None:
+        msg = f"{path}: {problem}."
+        raise JobFileError(msg)
+    return data
 
 
 def inbox_parameters(platform: Platform, name: str) -> dict[str, Any]:
     """Return the fixed parameters of an analysis's inbox folder."""
     data = platform.connections.job_inbox.read_fixed_parameters(name)
-    return {} if data is None else read_fixed_parameters(data, name=_FIXED).fixed
+    return {} if data is None else read_fixed_parameters(data, name=PARAMETERS_FILE).fixed
 
 
 def _request(

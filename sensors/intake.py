@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis_assets._catalog import CatalogEntry
-from domain.errors import PermanentError
+from domain.errors import JobFileError, PermanentError
 from domain.job import read_job
 from domain.json_values import canonical_json, sha256_hex
 from domain.parameter_files import read_fixed_parameters
 from domain.stored_job import Source, StoredJob, take_in
+from resources.inbox_names import PARAMETERS_FILE
 from resources.inbox_notes import FileNote, InboxNotes
 from resources.job_inbox import InboxFile, JobInbox
 from resources.ledger import Ledger
@@ -96,11 +97,9 @@ class Intake:
         self._name = entry.analysis.name
 
     def judged_with(self) -> str:
-        """Return a digest of what judgements depend on besides the file: fixed parameters and the model."""
-        models = self._entry.analysis.parameters.model_json_schema()
-        return sha256_hex(
-            canonical_json([self._inbox.fixed_fingerprint(self._name), sha256_hex(repr(models).encode())])
-        )
+        """Return a digest of what judgements depend on besides the file: fixed parameters, the model and its code."""
+        models = sha256_hex(repr(self._entry.analysis.parameters.model_json_schema()).encode())
+        return sha256_hex(canonical_json([self._inbox.fixed_fingerprint(self._name), models, self._entry.code_version]))
 
     def judge(self, files: Sequence[InboxFile], *, seconds: float = SECONDS_PER_TICK) -> Iterator[Judged]:
         """Read files, one by one, until the time is up; at least one."""
@@ -153,17 +152,13 @@ class Intake:
             return Judged(file, take_in(self._entry.analysis, job, name=url, fixed=fixed), None)
         except FileNotFoundError:
             return None
-        except OSError as error:
-            return Judged(file, None, f"{file.name} cannot be read: {error.strerror}")
         except PermanentError as error:
             return Judged(file, None, str(error))
 
     def _fixed(self) -> tuple[dict[str, Any], str | None]:
         """Return the inbox's fixed parameters, or why they cannot be used: then every file waits for them."""
-        data = self._inbox.read_fixed_parameters(self._name)
-        if data is None:
-            return {}, None
         try:
-            return read_fixed_parameters(data, name="analysis_parameters.json").fixed, None
-        except PermanentError as error:
+            data = self._inbox.read_fixed_parameters(self._name)
+            return {} if data is None else read_fixed_parameters(data, name=PARAMETERS_FILE).fixed, None
+        except JobFileError as error:  # an inbox that cannot be read is another matter, and ends the tick
             return {}, str(error)

@@ -44,7 +44,7 @@ def test_it_is_injected_into_assets_as_itself(s3):
 
 def test_servers_that_do_not_run_are_named_with_what_to_do(tmp_path):
     connection = S3Connection(embedded_home=str(tmp_path))
-    with pytest.raises(ServerUnavailableError, match=rf"{tmp_path} are not running: start them with `make dev`"):
+    with pytest.raises(ServerUnavailableError, match=rf"{tmp_path} are not running. Start them with `make dev`"):
         _ = connection.client
 
 

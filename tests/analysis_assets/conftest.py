@@ -1,0 +1,235 @@
+"""A whole platform for one analysis: real servers, a Dagster instance of its own, and jobs that no other test has."""
+
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from analysis_assets import _source
+from analysis_assets._asset import build_asset
+from analysis_assets._catalog import CatalogEntry, load_analysis
+from analysis_assets._execute import BatchRun
+from analysis_assets._materialization import asset_key_of
+from analysis_assets._outcome import Outcome, RunFacts, Services
+from domain.identity import result_id
+from domain.job import Job
+from domain.stored_job import Source, take_in
+from resources.inputs import Inputs
+from resources.ledger import Ledger, job_id
+from resources.mongo import MongoConnection
+from resources.record_store import RecordStore
+
+LAB = Path(__file__).parents[1] / "lab"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@dataclass
+class Platform:
+    """One analysis with everything around it."""
+
+    entry: CatalogEntry
+    services: Services
+    asset: dg.AssetsDefinition
+    instance: dg.DagsterInstance
+    place: str = field(default_factory=lambda: f"s3://lab/{uuid.uuid4().hex}")
+
+    @property
+    def name(self):
+        return self.entry.analysis.name
+
+    def take_in(self, *parameters, code_version=None, **source):
+        """Store one job for each set of parameters; gives their keys, which are partitions then."""
+        job = Job(s3_location=(self.place,))
+        pairs = [take_in(self.entry.analysis, job, name="test", fixed=p) for p in parameters]
+        requests = [(stored, Source(name="test", **source)) for stored, _ in pairs]
+        self.services.ledger.store(requests, code_version=code_version or self.entry.code_version)
+        keys = [stored.job_key for stored, _ in pairs]
+        self.instance.add_dynamic_partitions(self.name, keys)
+        return keys
+
+    def run(self, keys, *, instance=None, config=None, tags=None):
+        """Materialize a range of partitions in one run; gives the run's result."""
+        span = {RANGE_START: keys[0], RANGE_END: keys[-1]}
+        return dg.materialize(
+            [self.asset],
+            instance=instance or self.instance,
+            resources=self.resources(),
+            tags={**span, **(tags or {})},
+            run_config={"ops": {self.asset.op.name: {"config": config or {}}}},
+            raise_on_error=False,
+        )
+
+    def resources(self):
+        """Give the resources under the names that the asset asks for."""
+        s = self.services
+        return {"results_store": s.results, "record_store": s.records, "ledger": s.ledger, "inputs": s.inputs}
+
+    def job(self, key):
+        """Read a job's entry."""
+        return self.services.ledger.get(self.name, key)
+
+    def change(self, key, **fields):
+        """Write fields of a job's document, as somebody else would."""
+        self.services.ledger._jobs().update_one({"_id": job_id(self.name, key)}, {"$set": fields})
+
+    def result_id(self, key):
+        return result_id(self.name, self.entry.code_version, key)
+
+    def record(self, key):
+        """Read the record of a job's result."""
+        return self.services.records.get(self.result_id(key))
+
+    def superseded(self, key):
+        """Read the records that lost their place."""
+        return list(self.services.records._superseded().find({"name": self.result_id(key)}))
+
+    def attempts_stored(self, key):
+        """Name the attempts that have any file in S3."""
+        bucket, _, prefix = f"{self.services.results.root}/{self.result_id(key)}/".partition("/")
+        return {o["Key"].removeprefix(prefix).split("/")[0] for o in self.services.results._objects(bucket, prefix)}
+
+    def materializations(self, key, *, instance=None):
+        """Give what Dagster knows of a partition, newest first."""
+        found = (instance or self.instance).fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=asset_key_of(self.name), asset_partitions=[key]), limit=20
+        )
+        return [record.asset_materialization for record in found.records]
+
+    @contextmanager
+    def batch(self, **facts) -> Iterator[BatchRun]:
+        """Open a run without Dagster."""
+        run = RunFacts(**{"run_id": str(uuid.uuid4()), **facts})
+        with BatchRun(self.entry, self.services, run) as batch:
+            yield batch
+
+    def work(self, *keys, **facts) -> dict[str, Outcome]:
+        """Work off jobs without Dagster."""
+        with self.batch(**facts) as batch:
+            found = {}
+            for outcome in batch.outcomes(keys):
+                batch.settled(outcome)
+                found[outcome.job_key] = outcome
+            return found
+
+
+class Crash(BaseException):
+    """What a test throws where a process would die."""
+
+
+@dataclass
+class Verbs:
+    """Counts calls that change something outside, and dies at one of them: from then on nothing gets out any more."""
+
+    die: Callable[[], None]
+    at: int | None = None
+    calls: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, name):
+        with self.lock:
+            self.calls.append(name)
+            if self.at is not None and len(self.calls) >= self.at:
+                self.die()
+
+    def counted(self):
+        """Count the calls by name."""
+        return Counter(self.calls)
+
+
+VERBS = (
+    "resources.ledger.Ledger.claim",
+    "resources.results_store.ResultsStore.put_file",
+    "resources.results_store.ResultsStore.put_bytes",
+    "resources.results_store.ResultsStore.discard",
+    "resources.record_store.RecordStore.insert_once",
+    "resources.record_store.RecordStore.replace",
+    "dagster.AssetExecutionContext.log_event",
+    "resources.ledger.Ledger.finish",
+    "resources.ledger.Ledger.fail",
+    "resources.ledger.Ledger.release",
+    "resources.ledger.Ledger.settle",
+)
+
+
+def watch(patch, verbs):
+    """Let every verb be counted before it is done."""
+    for path in VERBS:
+        owner, _, name = path.rpartition(".")
+        real = pytest.MonkeyPatch if False else None  # replaced below
+        module, _, class_name = owner.rpartition(".")
+        cls = getattr(__import__(module, fromlist=[class_name]), class_name)
+        real = getattr(cls, name)
+
+        def counted(*args, _real=real, _name=name, **kwargs):
+            verbs(_name)
+            return _real(*args, **kwargs)
+
+        patch.setattr(cls, name, counted)
+
+
+@pytest.fixture(scope="session")
+def stores(docdb_uri):
+    """Open ledger and records once for all tests: making collections takes longer than a test."""
+    mongo = MongoConnection(uri=docdb_uri, database=f"test_{uuid.uuid4().hex[:16]}")
+    return Ledger(mongo=mongo, records_name="records"), RecordStore(mongo=mongo, name="records")
+
+
+@pytest.fixture
+def make_platform(stores, results_store, s3, tmp_path):
+    """Give a function that makes a platform of an analysis file."""
+    ledger, records = stores
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def make(path, **options):
+            entry = path if isinstance(path, CatalogEntry) else load_analysis(path)
+            work = tmp_path / "work"
+            services = Services(results_store, records, ledger, Inputs(s3=s3), work)
+            asset = build_asset(entry, work_folder=work, **options)
+            return Platform(entry, services, asset, instance)
+
+        yield make
+
+
+@pytest.fixture
+def double(make_platform):
+    """Give the platform of an analysis that works."""
+    return make_platform(LAB / "double.py")
+
+
+@pytest.fixture
+def misbehave(make_platform):
+    """Give the platform of an analysis that does what it is told, however bad."""
+    return make_platform(LAB / "misbehave.py")
+
+
+@pytest.fixture
+def marks(tmp_path):
+    """Give a file in which executions leave a mark, and a function that counts them."""
+    path = tmp_path / "marks"
+    return str(path), lambda: len(path.read_text().splitlines()) if path.exists() else 0
+
+
+@pytest.fixture
+def verbs(monkeypatch):
+    """Count every verb; set ``at`` to die there."""
+
+    def die():
+        raise Crash
+
+    counter = Verbs(die)
+    watch(monkeypatch, counter)
+    return counter
+
+
+@pytest.fixture
+def fresh_git():
+    """Forget what git said before."""
+    _source._git.cache_clear()
+    yield
+    _source._git.cache_clear()

@@ -1,0 +1,60 @@
+"""Worlds for the sensor: real stores of their own, and a Dagster."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from analysis_assets._catalog import load_analysis
+from resources.inbox_notes import InboxNotes
+from resources.job_inbox import JobInbox
+from resources.ledger import Ledger
+from resources.mongo import MongoConnection
+from resources.record_store import RecordStore
+from resources.s3 import S3Connection
+from sensors.job_files import Stores
+from tests.sensors.world import World
+
+LAB = Path(__file__).parent.parent / "lab"
+
+
+@pytest.fixture
+def instance():
+    """Give a Dagster of its own."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def make_world(docdb_uri, results_store, instance):
+    """Give the function that makes a world over an inbox."""
+
+    def make(inbox, database, *, analysis="double", dagster=instance):
+        mongo = MongoConnection(uri=docdb_uri, database=database)
+        stores = Stores(
+            inbox=inbox,
+            notes=InboxNotes(mongo=mongo, records_name="results"),
+            ledger=Ledger(mongo=mongo, records_name="results"),
+            records=RecordStore(mongo=mongo, name="results"),
+            results=results_store,
+        )
+        path = analysis if isinstance(analysis, Path) else LAB / f"{analysis}.py"
+        return World(load_analysis(path), stores, dagster)
+
+    return make
+
+
+@pytest.fixture
+def world(make_world, folder_inbox, database):
+    """Give a world whose inbox is a folder."""
+    return make_world(folder_inbox, database)
+
+
+@pytest.fixture
+def failing_s3_inbox(monkeypatch):
+    """Give an inbox on a server that nobody runs."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "nobody")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr("resources.s3_server.ATTEMPTS", 1)
+    return JobInbox(s3=S3Connection(endpoint_url="http://127.0.0.1:9"), root="s3://bucket/in")

@@ -1,0 +1,104 @@
+"""A sensor's world: a Dagster, real stores of its own, and a daemon that does what it is asked."""
+
+import json
+from dataclasses import replace
+
+import dagster as dg
+from dagster._core.test_utils import create_run_for_test
+
+from domain.identity import result_id
+from domain.records import to_record
+from sensors.job_files import job_name_of, tick
+from tests.provenances import sparse
+
+START = "dagster/asset_partition_range_start"
+END = "dagster/asset_partition_range_end"
+
+
+def job_file(number=1.0, *, asset="s3://bucket/asset", **more):
+    """Write a job file for the analysis `double`."""
+    parameters = {"distributed_parameters": {"number": number}}
+    return json.dumps({"s3_location": [asset], **parameters, **more}).encode()
+
+
+class World:
+    """One analysis, its stores, and a Dagster that launches what the sensor asks for."""
+
+    def __init__(self, entry, stores, instance):
+        self.entry, self.stores, self.instance = entry, stores, instance
+        self.name = entry.analysis.name
+        self.cursor = None
+        self.run_keys = []
+
+    def write(self, name, data):
+        self.stores.inbox._place().write(self.name, name, data)
+
+    def tick(self, *, stores=None, instance=None):
+        """Evaluate the sensor once; remember the cursor, and store its events as the daemon does."""
+        found = tick(instance or self.instance, self.cursor, self.entry, stores or self.stores)
+        if isinstance(found, dg.SensorResult):
+            self.cursor = found.cursor
+        return found
+
+    def launch(self, found, status=dg.DagsterRunStatus.STARTED):
+        """Make runs of what a tick asked for, none for a run key that was launched before."""
+        runs = []
+        for request in getattr(found, "run_requests", None) or []:
+            assert request.run_key not in self.run_keys
+            self.run_keys.append(request.run_key)
+            job = job_name_of(self.name)
+            runs.append(create_run_for_test(self.instance, job_name=job, tags=dict(request.tags), status=status))
+        return runs
+
+    def end(self, runs, status=dg.DagsterRunStatus.FAILURE):
+        """Let runs end without having done anything."""
+        for run in runs:
+            _end(self.instance, run, status)
+
+    def keys(self):
+        return self.instance.get_dynamic_partitions(self.name)
+
+    def asked(self, found):
+        """Return the keys of the ranges that a tick asked for, in order."""
+        order, keys = self.keys(), []
+        for request in getattr(found, "run_requests", None) or []:
+            first, last = order.index(request.tags[START]), order.index(request.tags[END])
+            keys += order[first : last + 1]
+        return keys
+
+    def jobs(self, state=None):
+        query = {} if state is None else {"state": state.value}
+        return {d["job_key"]: d for d in self.collection("jobs").find(query)}
+
+    def collection(self, kind):
+        return self.stores.ledger.mongo.collection(f"{self.stores.ledger.records_name}_{kind}")
+
+    def change(self, key, **fields):
+        """Change a job behind everybody's back."""
+        self.collection("jobs").update_one({"job_key": key}, {"$set": fields})
+
+    def add_record(self, key):
+        """Store the result of a job, as a run would have."""
+        version = self.entry.code_version
+        result = result_id(self.name, version, key)
+        provenance = sparse(analysis=self.name, job_key=key, code_version=version, result_id=result)
+        self.stores.records.insert_once(to_record(provenance))
+        return result
+
+    def bad(self):
+        return {note.name: note.problem for note in self.stores.notes.bad(self.name)}
+
+    def with_parameters(self, parameters):
+        """Return the same world whose analysis has another model."""
+        analysis = self.entry.analysis.model_copy(update={"parameters": parameters})
+        self.entry = replace(self.entry, analysis=analysis)
+
+
+def _end(instance, run, status):
+    """End a run."""
+    event = {
+        dg.DagsterRunStatus.FAILURE: dg.DagsterEventType.RUN_FAILURE,
+        dg.DagsterRunStatus.SUCCESS: dg.DagsterEventType.RUN_SUCCESS,
+        dg.DagsterRunStatus.CANCELED: dg.DagsterEventType.RUN_CANCELED,
+    }[status]
+    instance.report_dagster_event(dg.DagsterEvent(event.value, job_name=run.job_name), run_id=run.run_id)
