@@ -19,7 +19,12 @@ from rich.table import Table
 from domain.errors import PermanentError, TransientError
 
 P = ParamSpec("P")
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Run, track and trust large-scale analyses. Exit codes: 0 fine, 2 what you gave is wrong, 1 the platform failed.",
+)
 _out = Console()
 _err = Console(stderr=True)
 
@@ -188,6 +193,21 @@ def rerun(
     running = len(set(key or []) - set(chosen))
     left = f" {running} are running and left to their run." if running else ""
     _out.print(f"{len(chosen)} jobs are asked for again.{left}", highlight=False)
+
+
+@app.command()
+@_told
+def rekey(analysis: AnalysisName) -> None:
+    """Add jobs under new keys after the Parameters model of an analysis has changed."""
+    from commands.platform import open_platform
+    from commands.rekey import rekey as run_rekey
+
+    with open_platform() as platform:
+        found = run_rekey(platform, analysis)
+    for job in found:
+        told = job.new_key if job.problem is None else f"cannot be taken over: {_plain(job.problem)}"
+        _out.print(f"{job.old_key} -> {told}", highlight=False, soft_wrap=True)
+    _out.print(f"{len(found)} jobs no longer had their key.", highlight=False)
 
 
 def _plain(text: object) -> str:

@@ -200,6 +200,7 @@ class JobRunner:
         if attempt_of(winner) != attempt:
             return self._published(job, winner, "reused", attempt, notes)
         figure = self._local_figure(task.results)
+        notes = (*notes, *_other_code(provenance.code))
         return Outcome(job.job_key, "computed", provenance=provenance, figure=figure, attempt=attempt, notes=notes)
 
     def _recover(self, job: LedgerEntry, attempt: str) -> dict[str, Any] | None:
@@ -314,6 +315,14 @@ class JobRunner:
     def _code(self) -> CodeFacts:
         """The repository's state when it was first asked for."""
         return code_facts(self.entry.path)
+
+
+def _other_code(code: CodeFacts) -> list[str]:
+    """Warn when a job file asked for other code than ran: what it asks for is recorded, never obeyed."""
+    asked = [value for value in (code.requested_url, code.requested_version) if value]
+    if not asked or set(asked) <= {code.url, code.commit}:
+        return []
+    return [f"The job file asks for the code {' at '.join(asked)}; what ran is {code.url} at {code.commit}."]
 
 
 def _kind_of(error: PlatformError) -> Literal["output", "server"]:

@@ -56,7 +56,7 @@ def provenance_of_execution(entry: CatalogEntry, job: LedgerEntry, execution: Ex
     """
     inputs, work = job.stored_job.inputs, execution.work
     files = [*execution.manifest["files"], *execution.manifest["logs"]]
-    figure = entry.analysis.figure
+    figure, asked_by = entry.analysis.figure, _asked_by(job)
     return Provenance(
         analysis=entry.analysis.name,
         job_key=job.job_key,
@@ -76,7 +76,7 @@ def provenance_of_execution(entry: CatalogEntry, job: LedgerEntry, execution: Ex
         ended=work.ended,
         resources=work.resources,
         subject_ids=_unique(session.subject_id for session in work.sessions),
-        session_names=_unique(session.session_name for session in work.sessions),
+        session_names=_unique(session.session_name for session in work.sessions) or asked_by["asset_names"],
         owners=entry.analysis.owners,
         run_id=execution.run_id,
         reason=execution.reason or None,
@@ -85,7 +85,7 @@ def provenance_of_execution(entry: CatalogEntry, job: LedgerEntry, execution: Ex
         listing_sha256=execution.listing_sha256,
         file_count=len(files),
         file_bytes=sum(file["bytes"] for file in files),
-        **_asked_by(job),
+        **asked_by,
     )
 
 

@@ -125,7 +125,7 @@ def verify(analysis: Analysis, stored: StoredJob) -> BaseModel:
     return parameters
 
 
-_REKEY = "Submit the job file again to add the job under its new key."
+_REKEY = "`analysis rekey` adds the job under its new key; so does submitting its file again."
 
 
 def _differ(key: str, one: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -139,7 +139,7 @@ def test_a_changed_model_is_refused_by_naming_the_fields(fields, named):
         verify(changed(**fields), stored)
     assert named in str(caught.value)
     assert stored.job_key in str(caught.value)
-    assert "Submit the job file again" in str(caught.value)
+    assert "`analysis rekey` adds the job under its new key" in str(caught.value)
 
 
 def test_a_default_that_changed_is_no_change_because_defaults_were_stored():
