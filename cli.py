@@ -14,7 +14,7 @@ from typing import Annotated, Any, ParamSpec
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from domain.errors import PermanentError, TransientError
 
@@ -159,7 +159,8 @@ def results(analysis: AnalysisName, as_json: AsJson = False) -> None:  # noqa: F
     if as_json:
         _print_json([result.as_dict() for result in found])
         return
-    table = Table("state", "session", "outputs", "ended", "job key")
+    whole_key = Column("job key", overflow="fold")  # in a narrow terminal on several lines, but never cut
+    table = Table("state", "session", "outputs", "ended", whole_key)
     for result in found:
         outputs = ", ".join(f"{k}={v}" for k, v in result.outputs.items())
         session = ", ".join(result.session_names) or ", ".join(result.inputs)
@@ -192,7 +193,7 @@ def rerun(
         chosen = run_rerun(platform, analysis, failed=failed, outdated=outdated, keys=key or [], force_reason=reason)
     running = len(set(key or []) - set(chosen))
     left = f" {running} are running and left to their run." if running else ""
-    _out.print(f"{len(chosen)} jobs are asked for again.{left}", highlight=False)
+    _out.print(f"Asked for again: {len(chosen)}.{left}", highlight=False)
 
 
 @app.command()

@@ -78,7 +78,12 @@ def load_analysis(path: Path) -> CatalogEntry:
         msg = f"{path}: ANALYSIS is named `{analysis.name}`; it must be named like its file, `{path.stem}`."
         raise AnalysisFileError(msg)
     _check_run(analysis, path)
-    return CatalogEntry(analysis, path, version_of(analysis, path), module.__doc__ or "")
+    try:
+        version = version_of(analysis, path)
+    except AnalysisFileError as error:
+        msg = f"{path}: {error}"
+        raise AnalysisFileError(msg) from error
+    return CatalogEntry(analysis, path, version, module.__doc__ or "")
 
 
 def _check_run(analysis: Analysis, path: Path) -> None:
@@ -88,10 +93,11 @@ def _check_run(analysis: Analysis, path: Path) -> None:
         msg = f"{path}: `run` must be a plain function written with `def`: other code is no part of the code version."
         raise AnalysisFileError(msg)
     arguments = inspect.signature(run).parameters
-    if len(arguments) != _RUN_ARGUMENTS:
+    positional = [a for a in arguments.values() if a.kind in {a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD}]
+    if not len(arguments) == len(positional) == _RUN_ARGUMENTS:
         msg = f"{path}: `run` must take (job, parameters, results_dir); it takes ({', '.join(arguments)})."
         raise AnalysisFileError(msg)
-    if inspect.get_annotations(run).get("return", "") is None:
+    if inspect.get_annotations(run).get("return", "") in {None, "None"}:
         msg = f"{path}: `run` is annotated to return None; it must return {analysis.outputs.__name__}."
         raise AnalysisFileError(msg)
 
@@ -104,13 +110,13 @@ def _import(path: Path) -> ModuleType:
             return importlib.import_module(name)
         return _import_from(path, name)
     except AnalysisFileError as error:
-        msg = f"{path}: {error}"
+        msg = f"{path}{_line_in(path, error)}: {error}"
         raise AnalysisFileError(msg) from error
     except ValidationError as error:
         faults = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors())
-        msg = f"{path}: ANALYSIS = Analysis(...) is wrong: {faults}."
+        msg = f"{path}{_line_in(path, error)}: ANALYSIS = Analysis(...) is wrong: {faults}."
         raise AnalysisFileError(msg) from error
-    except Exception as error:  # whatever a scientist's module raises while it is imported
+    except (Exception, SystemExit) as error:  # whatever a scientist's module raises while it is imported
         line = _line_in(path, error)
         msg = f"{path}{line}: cannot be imported: {type(error).__name__}: {error}"
         raise AnalysisFileError(msg) from error

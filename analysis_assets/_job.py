@@ -5,19 +5,19 @@ manifest and record as files, and last the record, which is the commit point.
 """
 
 import getpass
+import os
 import shutil
 import threading
-import traceback
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from analysis_assets._catalog import CatalogEntry
-from analysis_assets._outcome import Outcome, OutcomeKind, RunFacts, Services
+from analysis_assets._outcome import Outcome, OutcomeKind, RunFacts, Services, error_of
 from analysis_assets._pool import WorkerPool
 from analysis_assets._provenance import Execution, provenance_of_execution
 from analysis_assets._publish import (
@@ -28,12 +28,12 @@ from analysis_assets._publish import (
     differences,
     listing_digest,
     result_files,
+    stored_figure,
     upload,
     write_documents,
 )
 from analysis_assets._source import code_facts
 from analysis_assets._worker import Task, Work
-from domain.errors import JobChangedError, OutputError, PlatformError, TransientError
 from domain.identity import result_id
 from domain.job_state import JobError, JobState, LedgerEntry
 from domain.provenance import CodeFacts, Provenance
@@ -98,10 +98,8 @@ class JobRunner:
         try:
             verify(self.entry.analysis, job.stored_job)
             return self._dry_run(job) if self.run.dry_run else self._reuse_or_compute(job)
-        except JobChangedError as error:
-            return self._refused(job, JobError(kind="job_changed", message=str(error), permanent=True))
-        except TransientError as error:
-            return self._refused(job, JobError(kind="server", message=str(error), permanent=False))
+        except Exception as error:  # noqa: BLE001  one bad job must not end the others of the run
+            return self._refused(job, error_of(error))
 
     def _reuse_or_compute(self, job: LedgerEntry) -> Outcome:
         """Take the result that is there if its files are what was published; otherwise make one."""
@@ -111,7 +109,9 @@ class JobRunner:
             found = from_record(record)
             changed = differences(self.services.results, found)
             if not changed:
-                return Outcome(job.job_key, "reused", provenance=found, figure=self._stored_figure(found))
+                return Outcome(
+                    job.job_key, "reused", provenance=found, figure=stored_figure(self.services.results, found)
+                )
             notes = (
                 f"The files of {found.location} are not what was published: {'; '.join(changed)}. Computing again.",
             )
@@ -129,11 +129,13 @@ class JobRunner:
             outcome = self._attempt(claimed, attempt, old, notes)
             if outcome.error is None:
                 return outcome
+            if outcome.error.kind == "code_changed":  # this run would try the code that it began with again
+                self._release(claimed, attempt)
+                return outcome
             if outcome.error.permanent or number == retry.max_attempts or self.stopping.is_set():
                 self._give_up(claimed, attempt, outcome.error)
                 return outcome
-            self.services.ledger.release(claimed, attempt=attempt)
-            self.claims.pop(attempt, None)
+            self._release(claimed, attempt)
             notes = (*notes, f"Attempt {number} failed and is repeated: {outcome.error.message}")
             self.stopping.wait(delay)
             number, delay = number + 1, delay * retry.backoff
@@ -165,17 +167,8 @@ class JobRunner:
                 if isinstance(work, JobError):
                     return Outcome(job.job_key, "failed", error=work, attempt=attempt, notes=notes)
                 return self._publish(job, attempt, (task, work), current, notes)
-        except PlatformError as error:
-            told = JobError(kind=_kind_of(error), message=str(error), permanent=not isinstance(error, TransientError))
-            return Outcome(job.job_key, "failed", error=told, attempt=attempt, notes=notes)
-        except Exception as error:  # noqa: BLE001  a fault of the platform must not end the other jobs of the run
-            told = JobError(
-                kind="platform",
-                message=f"The platform itself failed: {type(error).__name__}: {error}",
-                permanent=True,
-                traceback=traceback.format_exc(),
-            )
-            return Outcome(job.job_key, "failed", error=told, attempt=attempt, notes=notes)
+        except Exception as error:  # noqa: BLE001  likewise
+            return Outcome(job.job_key, "failed", error=error_of(error), attempt=attempt, notes=notes)
 
     def _publish(
         self,
@@ -219,15 +212,11 @@ class JobRunner:
     def _dry_run(self, job: LedgerEntry) -> Outcome:
         """Execute a job and keep nothing."""
         attempt = str(uuid.uuid4())
-        try:
-            with self._executed(job, attempt) as (task, work):
-                if isinstance(work, JobError):
-                    return Outcome(job.job_key, "failed", error=work)
-                manifest = build_manifest(task.results, result_files(task.results), log=task.log)
-                provenance = self._provenance(job, attempt, work, manifest, "")
-                return Outcome(job.job_key, "dry_run", provenance=provenance)
-        except OutputError as error:
-            return Outcome(job.job_key, "failed", error=JobError(kind="output", message=str(error), permanent=True))
+        with self._executed(job, attempt) as (task, work):
+            if isinstance(work, JobError):
+                return Outcome(job.job_key, "failed", error=work)
+            manifest = build_manifest(task.results, result_files(task.results), log=task.log)
+            return Outcome(job.job_key, "dry_run", provenance=self._provenance(job, attempt, work, manifest, ""))
 
     @contextmanager
     def _executed(self, job: LedgerEntry, attempt: str) -> Iterator[tuple[Task, Work | JobError]]:
@@ -270,7 +259,7 @@ class JobRunner:
     ) -> Outcome:
         """Describe a result that is stored."""
         found = from_record(record)
-        figure = self._stored_figure(found)
+        figure = stored_figure(self.services.results, found)
         return Outcome(job.job_key, kind, provenance=found, figure=figure, attempt=attempt, notes=notes)
 
     def _refused(self, job: LedgerEntry, error: JobError) -> Outcome:
@@ -279,6 +268,11 @@ class JobRunner:
             told = error.model_dump()
             self.services.ledger.settle(job, state=JobState.FAILED, code_version=self.entry.code_version, error=told)
         return Outcome(job.job_key, "failed", error=error)
+
+    def _release(self, job: LedgerEntry, attempt: str) -> None:
+        """Give a claimed job back, to be tried again."""
+        self.services.ledger.release(job, attempt=attempt)
+        self.claims.pop(attempt, None)
 
     def _give_up(self, job: LedgerEntry, attempt: str, error: JobError) -> None:
         """Record the failure of a claimed job; one that was stopped with its run is given back later instead."""
@@ -298,18 +292,12 @@ class JobRunner:
         """Return who replaces a record, and why."""
         if job.force is not None and not self.run.force_reason:
             return job.force.who, job.force.reason
-        return getpass.getuser(), self.run.force_reason or " ".join(notes)
+        return _person(), self.run.force_reason or " ".join(notes)
 
     def _local_figure(self, folder: Path) -> bytes | None:
         """Return the figure that was just made."""
         path = folder / self.entry.analysis.figure if self.entry.analysis.figure else None
         return path.read_bytes() if path is not None and path.is_file() else None
-
-    def _stored_figure(self, provenance: Provenance) -> bytes | None:
-        """Return the figure of a stored result."""
-        if provenance.figure is None:
-            return None
-        return self.services.results.get_bytes(provenance.location, provenance.figure)
 
     @cached_property
     def _code(self) -> CodeFacts:
@@ -325,6 +313,9 @@ def _other_code(code: CodeFacts) -> list[str]:
     return [f"The job file asks for the code {' at '.join(asked)}; what ran is {code.url} at {code.commit}."]
 
 
-def _kind_of(error: PlatformError) -> Literal["output", "server"]:
-    """Tell a result that cannot be published from a server that does not take it."""
-    return "server" if isinstance(error, TransientError) else "output"
+def _person() -> str:
+    """Name who runs this process; in a container its user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"

@@ -1,13 +1,14 @@
 """What goes into a run, and how each of its jobs ends."""
 
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from resources.inputs import Inputs
-
-from domain.job_state import JobError
+from domain.errors import JobChangedError, PlatformError, TransientError
+from domain.job_state import FailureKind, JobError
 from domain.provenance import Provenance
+from resources.inputs import Inputs
 from resources.ledger import Ledger
 from resources.record_store import RecordStore
 from resources.results_store import ResultsStore
@@ -85,3 +86,30 @@ class Outcome:
     figure: bytes | None = None
     attempt: str | None = None
     notes: tuple[str, ...] = ()
+
+
+def error_of(error: Exception) -> JobError:
+    """Describe what the platform itself met while it worked on a job.
+
+    Parameters
+    ----------
+    error : Exception
+        Anything that was raised outside user code.
+
+    Returns
+    -------
+    JobError
+        Transient if the same work may succeed later; with a traceback if nobody raised it on purpose.
+    """
+    if isinstance(error, PlatformError):
+        transient = isinstance(error, TransientError)
+        kind: FailureKind = "server" if transient else "output"
+        if isinstance(error, JobChangedError):
+            kind = "job_changed"
+        return JobError(kind=kind, message=str(error), permanent=not transient)
+    return JobError(
+        kind="platform",
+        message=f"The platform itself failed: {type(error).__name__}: {error}",
+        permanent=True,
+        traceback="".join(traceback.format_exception(error)),
+    )

@@ -1,6 +1,7 @@
 """Judges what an analysis returned: small values that can be stored, queried and shown."""
 
 import math
+from numbers import Integral, Real
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -52,7 +53,7 @@ def checked_outputs(analysis: Analysis, returned: object) -> tuple[dict[str, Any
 
 def _without_not_finite(value: Any, path: str, found: list[str]) -> Any:
     """Replace numbers that are not finite by None, and note their paths."""
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, Real) and not isinstance(value, Integral) and not math.isfinite(value):  # NumPy's, too
         found.append(path)
         return None
     if isinstance(value, dict):

@@ -34,6 +34,7 @@ class WorkerPool:
         self._time_limit_s = time_limit_s
         self._lock = threading.Lock()
         self._stopped = False
+        self._waited_for: set[ProcessFuture[Work | JobError]] = set()
         self._pool = self._new_pool()
 
     def run(self, task: Task) -> Work | JobError:
@@ -45,7 +46,7 @@ class WorkerPool:
             What the analysis brought back, or why it failed.
         """
         try:
-            return _with_log(self._schedule(task).result(), task)
+            return _with_log(self._result(task), task)
         except FutureTimeoutError:
             return self._failed(task, "time_limit", f"still running after its time limit of {self._time_limit_s:g} s")
         except ProcessExpired as error:
@@ -57,8 +58,19 @@ class WorkerPool:
         """End every worker at once, with everything that it started."""
         with self._lock:
             self._stopped = True
+            for future in self._waited_for:  # pebble answers nobody who still waits when its pool stops
+                future.cancel()  # type: ignore[no-untyped-call]
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
+
+    def _result(self, task: Task) -> Work | JobError:
+        """Wait for a task; `stop` ends the waiting."""
+        future = self._schedule(task)
+        try:
+            return future.result()
+        finally:
+            with self._lock:
+                self._waited_for.discard(future)
 
     def _schedule(self, task: Task) -> ProcessFuture[Work | JobError]:
         """Hand a task to the pool; a pool that broke while idle is replaced."""
@@ -68,7 +80,9 @@ class WorkerPool:
                 raise RuntimeError(msg)
             if not self._pool.active:
                 self._pool = self._new_pool()
-            return self._pool.schedule(execute, args=(task,), timeout=self._time_limit_s)
+            future = self._pool.schedule(execute, args=(task,), timeout=self._time_limit_s)
+            self._waited_for.add(future)
+            return future
 
     def _new_pool(self) -> ProcessPool:
         """Make a pool of fresh interpreters: a forked copy of a threaded process may deadlock."""

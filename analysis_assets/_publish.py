@@ -12,6 +12,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
+from analysis_assets._worker import LOG_NAME
 from domain.errors import OutputError
 from domain.json_values import canonical_json, sha256_hex
 from domain.provenance import Provenance
@@ -41,7 +42,7 @@ def result_files(folder: Path) -> list[str]:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             msg = f"The analysis wrote `{name}`, which is no ordinary file; write or copy the file itself."
             raise OutputError(msg)
-        if name in _RESERVED:
+        if name in {*_RESERVED, LOG_NAME}:
             msg = f"The analysis wrote `{name}`, a name that the platform keeps for itself; choose another."
             raise OutputError(msg)
         if path.is_file():
@@ -136,14 +137,23 @@ def differences(results: ResultsStore, provenance: Provenance) -> list[str]:
     return _named_differences(results, provenance, listed)
 
 
+def stored_figure(results: ResultsStore, provenance: Provenance) -> bytes | None:
+    """Return the figure of a stored result, if it has one."""
+    return None if provenance.figure is None else results.get_bytes(provenance.location, provenance.figure)
+
+
 def complete_attempt(results: ResultsStore, result_id: str, attempt: str) -> dict[str, Any] | None:
     """Return the record of an attempt that stopped just before its commit, if all its files are there."""
     content = results.get_bytes(results.location(result_id, attempt), METADATA)
     if content is None:
         return None
-    record: dict[str, Any] = json.loads(content)
-    is_ours = record.get("_id") == result_id and attempt_of(record) == attempt
-    return record if is_ours and not differences(results, from_record(record)) else None
+    try:
+        record: dict[str, Any] = json.loads(content)
+        provenance = from_record(record)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):  # damaged, or of another version's making
+        return None
+    is_ours = (provenance.result_id, provenance.attempt) == (result_id, attempt)
+    return record if is_ours and not differences(results, provenance) else None
 
 
 def _named_differences(results: ResultsStore, provenance: Provenance, listed: list[StoredFile]) -> list[str]:
@@ -152,8 +162,11 @@ def _named_differences(results: ResultsStore, provenance: Provenance, listed: li
     content = results.get_bytes(provenance.location, MANIFEST)
     if content is None:
         return [f"{MANIFEST} is missing"]
-    manifest = json.loads(content)
-    expected = {f["path"]: f["bytes"] for f in (*manifest["files"], *manifest["logs"])}
+    try:
+        manifest = json.loads(content)
+        expected = {f["path"]: f["bytes"] for f in (*manifest["files"], *manifest["logs"])}
+    except (ValueError, KeyError, TypeError):
+        return [f"{MANIFEST} cannot be read"]
     named = [f"{name} is missing" for name in sorted({*expected, *_RESERVED} - set(sizes))]
     named += [f"{name} is new" for name in sorted(set(sizes) - set(expected) - _RESERVED)]
     named += [

@@ -93,7 +93,10 @@ def _packages(analysis: Analysis) -> dict[str, str]:
     """Return every source of the helper packages that an analysis declares."""
     sources = {}
     for package in analysis.packages:
-        spec = importlib.util.find_spec(package)
+        try:
+            spec = importlib.util.find_spec(package)
+        except ModuleNotFoundError:  # the parent of a dotted name
+            spec = None
         if spec is None or spec.origin is None:
             msg = f"Analysis `{analysis.name}` declares the helper package `{package}`, which is not installed."
             raise AnalysisFileError(msg)

@@ -18,14 +18,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType, TracebackType, UnionType
 from typing import Any
 
 from analysis_assets._catalog import CatalogEntry, load_analysis
 from analysis_assets._outputs import checked_outputs
 from analysis_assets._usage import cpu_s, reset_peak_memory, resource_facts
 from domain.analysis import AnalysisJob
-from domain.errors import CodeChangedError, InputError, OutputError, PermanentError, TransientError
+from domain.errors import (
+    CodeChangedError,
+    InputChangedError,
+    InputError,
+    OutputError,
+    PermanentError,
+    PlatformError,
+    ServerUnavailableError,
+    TransientError,
+)
 from domain.inputs import InputFile
 from domain.job_state import FailureKind, JobError
 from domain.parameters import validate_stored
@@ -35,7 +44,14 @@ from resources.nwb import Session, describe_session
 
 LOG_NAME = "analysis.log"
 LOG_TAIL_BYTES = 32 * 1024
+TEXT_CHARACTERS = 16 * 1024
 _PR_SET_PDEATHSIG = 1
+_KINDS: tuple[tuple[type[PlatformError] | UnionType, FailureKind], ...] = (
+    (InputError | InputChangedError, "input"),
+    (OutputError, "output"),
+    (CodeChangedError, "code_changed"),
+    (ServerUnavailableError, "server"),
+)
 
 
 @dataclass(frozen=True)
@@ -187,14 +203,20 @@ def _describe(error: BaseException) -> JobError:
     """Turn what user code raised into what the ledger keeps; prints the traceback to the job's log too."""
     told = "".join(traceback.format_exception(type(error), error, _user_frames(error)))
     sys.stderr.write(told)
-    kind: FailureKind = "exception"
-    if isinstance(error, InputError):
-        kind = "input"
-    elif isinstance(error, OutputError):
-        kind = "output"
+    kind = next((kind for kinds, kind in _KINDS if isinstance(error, kinds)), "exception")
     transient = isinstance(error, TransientError | ConnectionError | TimeoutError)
     name = "" if isinstance(error, PermanentError | TransientError) else f"{type(error).__name__}: "
-    return JobError(kind=kind, message=f"{name}{error}", permanent=not transient, traceback=told)
+    message, trace = _storable(f"{name}{error}"), _storable(told)
+    return JobError(kind=kind, message=message, permanent=not transient, traceback=trace)
+
+
+def _storable(text: str) -> str:
+    """Shorten what user code said, and replace what is no Unicode: the ledger takes neither endless nor broken text."""
+    clean = text.encode("utf-8", errors="replace").decode()
+    if len(clean) <= TEXT_CHARACTERS:
+        return clean
+    half = TEXT_CHARACTERS // 2
+    return f"{clean[:half]}\n[... {len(clean) - 2 * half} characters left out ...]\n{clean[-half:]}"
 
 
 def _user_frames(error: BaseException) -> TracebackType | None:
@@ -229,7 +251,8 @@ def _captured(task: Task) -> Iterator[None]:
         os.chdir(before)
         tempfile.tempdir = None
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            with contextlib.suppress(AttributeError, OSError, ValueError):  # user code may have closed it
+                stream.flush()
         for number, copy in zip((1, 2), saved, strict=True):
             os.dup2(copy, number)
             os.close(copy)

@@ -17,8 +17,7 @@ The first split answers the only question that a caller must ask: *would the sam
     └── TransientError              the same call may succeed later; retried with a limit
         ├── ServerUnavailableError  MongoDB or S3 did not answer
         ├── InputChangedError       an input changed while it was being read
-        ├── CodeChangedError        the analysis file changed while a run was using it
-        └── LeaseLostError          another worker owns the job now
+        └── CodeChangedError        the analysis file changed while a run was using it
 
 A message says what was tried, on which object, what was found, what was expected, and what to do next.
 """
@@ -78,7 +77,3 @@ class InputChangedError(TransientError):
 
 class CodeChangedError(TransientError):
     """The analysis file changed while a run was using it."""
-
-
-class LeaseLostError(TransientError):
-    """Another worker owns the job now."""

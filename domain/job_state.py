@@ -21,6 +21,7 @@ FailureKind = Literal[
     "input",
     "output",
     "job_changed",
+    "code_changed",
     "unknown_job",
     "lost",
     "invalidated",

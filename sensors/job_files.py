@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from analysis_assets._asset import KEYS_TAG, inbox_key_of, partitions_of
+from analysis_assets._asset import KEYS_TAG, inbox_key_of
 from analysis_assets._catalog import CatalogEntry
 from analysis_assets._materialization import asset_key_of, materialization
+from analysis_assets._publish import differences, stored_figure
 from domain.batches import covered, ranges, run_key
 from domain.identity import keys_digest, result_id
 from domain.job_state import JobState
@@ -97,7 +98,11 @@ def job_name_of(name: str) -> str:
 def build_inbox_check(entry: CatalogEntry) -> dg.AssetChecksDefinition:
     """Make the check that fails while any job file of an analysis is refused."""
 
-    @dg.asset_check(asset=inbox_key_of(entry.analysis.name), name=CHECK_NAME)
+    @dg.asset_check(
+        asset=inbox_key_of(entry.analysis.name),
+        name=CHECK_NAME,
+        description="Fails while any job file is refused; lists each with the reason, until it is mended or removed.",
+    )
     def job_files_readable(inbox_notes: InboxNotes) -> dg.AssetCheckResult:
         bad = inbox_notes.bad(entry.analysis.name)
         return dg.AssetCheckResult(passed=not bad, metadata={"bad files": _bad_files(bad)})
@@ -147,26 +152,30 @@ def repair(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) ->
 
 
 def adopt(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> int:
-    """Make new jobs done whose record exists already; returns how many.
+    """Make new jobs done whose result exists already; returns how many.
 
-    Dagster is told first: cut off in between, the job is adopted again by the next tick.
+    A result whose files are not what was published is left to a run, which reports it and computes again. Dagster is
+    told first: cut off in between, the job is adopted again by the next tick.
     """
     name, version = entry.analysis.name, entry.code_version
     keys = stores.ledger.keys_in(name, JobState.NEW, limit=JOBS_PER_TICK, force=None)
     by_result = {result_id(name, version, key): key for key in keys}
     found = sorted(stores.records.existing(by_result))[:ADOPTIONS_PER_TICK] if by_result else []
-    if not found:
-        return 0
-    instance.add_dynamic_partitions(partitions_of(name).name or name, [by_result[r] for r in found])
-    entries = stores.ledger.get_many(name, [by_result[r] for r in found])
-    for result, record in stores.records.get_many(found).items():
+    entries = stores.ledger.get_many(name, [by_result[r] for r in found]) if found else {}
+    adopted = 0
+    for result, record in stores.records.get_many(found).items() if found else ():
         provenance = from_record(record)
+        if differences(stores.results, provenance):
+            continue
+        figure = stored_figure(stores.results, provenance)
+        instance.add_dynamic_partitions(name, [provenance.job_key])
         instance.report_runless_asset_event(
-            materialization(provenance, results=stores.results, figure=None, reused=True)
+            materialization(provenance, results=stores.results, figure=figure, reused=True)
         )
         job = entries[by_result[result]]
         stores.ledger.settle(job, state=JobState.DONE, code_version=version, result_id=result, error=None)
-    return len(found)
+        adopted += 1
+    return adopted
 
 
 def request_runs(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> list[dg.RunRequest]:

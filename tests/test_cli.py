@@ -1,0 +1,305 @@
+"""The `analysis` command: what it prints, and its exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from cli import _plain, app
+from commands.platform import open_platform
+from domain.errors import ServerUnavailableError
+from domain.identity import result_id
+from domain.job_state import JobError, JobState
+from domain.records import to_record
+from resources.settings import PROJECT_ROOT, load_settings
+from tests.provenances import rich
+
+NAME = "unit_quality"
+
+
+@pytest.fixture
+def _environment(monkeypatch, servers, home, database, tmp_path):
+    """Set the environment of a command: the servers that run, and a database, inbox and folder of its own."""
+    monkeypatch.setenv("ANALYSIS_HOME", str(home))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    monkeypatch.setenv("DOCDB_DATABASE", database)
+    monkeypatch.setenv("JOB_INBOX", str(tmp_path / "inbox"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def invoke(_environment):
+    """Give the function that runs a command in this process and checks its exit code."""
+
+    def invoke(*words, code=0):
+        found = CliRunner().invoke(app, [str(word) for word in words])
+        assert found.exit_code == code, found.output
+        assert "Traceback" not in found.output
+        assert found.exception is None or isinstance(found.exception, SystemExit)
+        return found
+
+    return invoke
+
+
+@pytest.fixture
+def platform(_environment, tmp_path):
+    """Open the platform of the same environment."""
+    with open_platform(load_settings(env_file=tmp_path / "no.env")) as platform:
+        yield platform
+
+
+def write_job(name="job.json", **parameters):
+    Path(name).write_text(
+        json.dumps({"s3_location": ["s3://bucket/asset"], "distributed_parameters": parameters}), encoding="utf-8"
+    )
+    return name
+
+
+def explained(invoke, target, *more):
+    return json.loads(invoke("explain", NAME, target, "--json", *more).stdout)
+
+
+def claim(platform, key):
+    ledger = platform.connections.ledger
+    version = platform.entry(NAME).code_version
+    return ledger.claim(
+        ledger.get(NAME, key), attempt="a", owner="w", run_id="r", code_version=version, states=list(JobState)
+    )
+
+
+def add_result(platform, key, **changes):
+    version = changes.get("code_version", platform.entry(NAME).code_version)
+    found = rich(
+        analysis=NAME,
+        job_key=key,
+        **({"code_version": version, "result_id": result_id(NAME, version, key)} | changes),
+    )
+    platform.connections.record_store.insert_once(to_record(found))
+    return found
+
+
+# -- submit and validate -------------------------------------------------------------------------------------------
+
+
+def test_submit_stores_a_job_and_prints_its_key(invoke, platform):
+    found = invoke(
+        "submit", NAME, write_job(), "s3://bucket/other.nwb", "--set", "method=llobet", "--set", "x=1", code=2
+    )
+    assert "unknown key `x` (from by_hand)" in found.stderr
+    found = invoke("submit", NAME, write_job(), "s3://bucket/other.nwb", "--set", "method=llobet")
+    lines = [line.split(maxsplit=2) for line in found.stdout.splitlines()]
+    assert [(line[0], line[2]) for line in lines] == [("new", "job.json"), ("new", "s3://bucket/other.nwb")]
+    jobs = platform.connections.ledger.get_many(NAME, [line[1] for line in lines])
+    assert {job.parameters["method"] for job in jobs.values()} == {"llobet"}
+    assert {job.origins["method"] for job in jobs.values()} == {"by_hand"}
+
+
+def test_submit_takes_an_nwb_file_and_a_zarr_folder(invoke):
+    Path("a.nwb").write_bytes(b"")
+    Path("b.nwb").mkdir()
+    assert invoke("submit", NAME, "a.nwb", "b.nwb").stdout.count("new  ") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("submit", NAME, "nothing.json"), "nothing.json: there is no such file"),
+        (("submit", "nobody", "s3://b/a"), "There is no analysis `nobody`. The analyses are: unit_quality"),
+        (("submit", NAME, "s3://b/a", "--set", "method"), "expected name=value"),
+        (("submit", NAME, "s3://u:secret-word@b/a"), "user"),
+        (("submit", NAME), "Missing argument"),
+        (("explain", NAME, "0" * 64), "No job of `unit_quality` is stored under 0000"),
+        (("explain", NAME, "s3://b/a", "--fixed", "nothing.json"), "nothing.json: cannot be read"),
+        (("results", "nobody"), "There is no analysis `nobody`"),
+        (("rerun", NAME, "--key", "x"), "No job of `unit_quality` is stored under x"),
+        (("rerun", NAME), "exactly one of --failed, --outdated and --key"),
+        (("rerun", NAME, "--failed", "--outdated"), "exactly one of"),
+        (("rerun", NAME, "--failed", "--key", "x"), "exactly one of"),
+        (("rerun", NAME, "--failed", "--force"), "--force and --reason go together"),
+        (("rerun", NAME, "--failed", "--reason", "x"), "--force and --reason go together"),
+        (("rerun", NAME, "--failed", "--force", "--reason", " "), "--force and --reason go together"),
+        (("demo", "--data", "nothing"), "does not exist"),
+        (("nonsense",), "No such command"),
+    ],
+)
+def test_what_is_wrong_is_said_and_the_exit_code_is_2(invoke, words, reason):
+    found = invoke(*words, code=2)
+    assert " ".join(reason.split()) in " ".join(found.stderr.replace("│", " ").split())
+    assert "secret-word" not in found.output
+
+
+def test_validate_says_of_each_file_whether_it_is_good(invoke):
+    Path("bad.json").write_bytes(b"{")
+    found = invoke("validate", write_job(), "bad.json", "--analysis", NAME, code=2)
+    good, bad = found.stdout.splitlines()
+    assert good.startswith("job.json: good  job ")
+    assert bad.startswith("bad.json: bad: Job file bad.json is not JSON")
+    assert good.split()[-1] == explained(invoke, "job.json")["job_key"]
+
+
+def test_validate_without_an_analysis_judges_the_file_and_warns(invoke):
+    found = invoke("validate", write_job(dry_run=True, nonsense=1))
+    assert found.stdout == "job.json: good\n"
+    found = invoke("validate", write_job(dry_run=True), "--analysis", NAME)
+    assert "  warning: label `dry_run` in distributed_parameters is ignored" in found.stdout
+
+
+def test_hostile_names_are_shown_escaped(invoke):
+    name = "[red]\x1b[31m\r\u202ex[/nothing].json"
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_bytes(b"{")
+    for found in (invoke("validate", name, code=2), invoke("submit", NAME, name, code=2)):
+        assert "\x1b" not in found.output
+        assert "\r" not in found.output
+        assert "\u202e" not in found.output
+        assert "[red]\\x1b[31m\\r\\u202ex[/nothing].json" in found.output
+    assert _plain("a[b]\n\t") == "a\\[b]\n\\t"
+
+
+# -- explain -------------------------------------------------------------------------------------------------------
+
+
+def test_explain_says_what_a_job_is_and_why(invoke, platform):
+    write_job(method="llobet", dry_run=True)
+    found = explained(invoke, "job.json")
+    assert {
+        "analysis",
+        "job_key",
+        "code_version",
+        "result_id",
+        "inputs",
+        "parameters",
+        "origins",
+        "state",
+        "reason",
+    } <= found.keys()
+    assert (found["state"], found["analysis"]) == ("unknown", NAME)
+    invoke("submit", NAME, "job.json")
+    assert explained(invoke, found["job_key"]) == {
+        **found,
+        "state": "new",
+        "reason": explained(invoke, "job.json")["reason"],
+    }
+    text = invoke("explain", NAME, found["job_key"]).stdout
+    for shown in ("new: It waits", found["job_key"], found["result_id"], "s3://bucket/asset", '"llobet"'):
+        assert shown in text
+    assert "ignored label `dry_run` in distributed_parameters" in text
+    claimed = claim(platform, found["job_key"])
+    assert explained(invoke, "job.json")["state"] == "running"
+    error = JobError(kind="exception", message="[bold]no[/bold] [/x]", permanent=True)
+    platform.connections.ledger.fail(claimed, attempt="a", code_version=found["code_version"], error=error)
+    assert explained(invoke, "job.json")["state"] == "failed"
+    assert "[bold]no[/bold] [/x]" in invoke("explain", NAME, "job.json").stdout
+
+
+def test_explain_takes_other_fixed_parameters(invoke):
+    Path("fixed.json").write_text('{"fixed_parameters": {"method": "llobet"}}', encoding="utf-8")
+    found = explained(invoke, "s3://b/a", "--fixed", "fixed.json")
+    assert (found["parameters"]["method"], found["origins"]["method"]) == ("llobet", "fixed_parameters")
+
+
+# -- results and rerun ---------------------------------------------------------------------------------------------
+
+
+def test_results_are_listed_for_people_and_for_scripts(invoke, platform):
+    assert json.loads(invoke("results", NAME, "--json").stdout) == []
+    invoke("submit", NAME, write_job())
+    key = explained(invoke, "job.json")["job_key"]
+    new = add_result(platform, key, session_names=("[red]session[/x]",))
+    old = add_result(platform, "b" * 64, code_version="0+earlier", session_names=(), ended=new.ended.replace(year=2030))
+    listed = json.loads(invoke("results", NAME, "--json").stdout)
+    assert [(r["result_id"], r["job_key"], r["state"]) for r in listed] == [
+        (old.result_id, "b" * 64, "outdated"),
+        (new.result_id, key, "done"),
+    ]
+    expected = {"location", "inputs", "parameters", "outputs", "code_version", "started", "ended"}
+    assert expected <= listed[0].keys()
+    assert listed[1]["outputs"] == new.outputs
+    assert listed[1]["ended"] == new.ended.isoformat()
+    text = invoke("results", NAME).stdout
+    assert key in "".join(line.split("│")[-2].strip() for line in text.splitlines() if line.startswith("│"))
+    assert "Jobs: 1 new, 0 running, 0 done, 0 failed" in text
+
+
+def test_a_wide_terminal_shows_names_as_they_are(invoke, platform, monkeypatch):
+    found = add_result(platform, "c" * 64, session_names=("[red]session[/x]",))
+    monkeypatch.setattr("cli._out", Console(width=400))
+    text = invoke("results", NAME).stdout
+    assert "[red]session[/x]" in text
+    assert found.job_key in text
+
+
+def test_rerun_asks_again_and_says_for_how_many(invoke, platform):
+    invoke("submit", NAME, write_job("a.json"), write_job("b.json", method="llobet"))
+    one, other = (explained(invoke, name)["job_key"] for name in ("a.json", "b.json"))
+    version = platform.entry(NAME).code_version
+    error = JobError(kind="exception", message="no", permanent=True)
+    platform.connections.ledger.fail(claim(platform, one), attempt="a", code_version=version, error=error)
+    claim(platform, other)
+    assert invoke("rerun", NAME, "--failed").stdout == "Asked for again: 1.\n"
+    assert explained(invoke, one)["state"] == "new"
+    assert invoke("rerun", NAME, "--outdated").stdout == "Asked for again: 0.\n"
+    found = invoke("rerun", NAME, "--key", one, "--key", other, "--force", "--reason", "new drift")
+    assert found.stdout == "Asked for again: 1. 1 are running and left to their run.\n"
+    assert "computed again: new drift" in explained(invoke, one)["reason"]
+
+
+# -- the platform fails --------------------------------------------------------------------------------------------
+
+
+def test_when_the_platform_fails_the_exit_code_is_1(invoke, monkeypatch):
+    def fails(*_, **__):
+        msg = "MongoDB at [host] did not answer"
+        raise ServerUnavailableError(msg)
+
+    monkeypatch.setattr("commands.platform.serving", fails)
+    assert "The platform failed: MongoDB at [host] did not answer" in invoke("results", NAME, code=1).stderr
+
+
+def test_a_bad_setting_is_said(invoke, monkeypatch):
+    monkeypatch.setenv("DOCDB_DATABASE", "no name")
+    assert "DOCDB_DATABASE cannot be used" in invoke("results", NAME, code=2).stderr
+
+
+@pytest.mark.parametrize(("fine", "code"), [(True, 0), (False, 1)])
+def test_the_demo_tells_by_its_exit_code_how_it_went(invoke, monkeypatch, tmp_path, fine, code):
+    asked = []
+    monkeypatch.setattr("commands.demo.demo", lambda **words: asked.append(words["data"]) or fine)
+    invoke("demo", "--data", tmp_path, code=code)
+    assert asked == [tmp_path]
+
+
+def test_dev_ends_with_dagsters_exit_code(invoke, monkeypatch):
+    monkeypatch.setattr("commands.dev.dev", lambda *, port, say: say(f"port {port}") or 3)
+    assert invoke("dev", "--port", "4000", code=3).stdout == "port 4000\n"
+
+
+@pytest.mark.parametrize("words", [("--help",), ("submit", "--help"), ("rerun", "--help")])
+def test_help_is_given(invoke, words):
+    assert "Usage" in invoke(*words).stdout
+
+
+# -- as a process of its own ---------------------------------------------------------------------------------------
+
+
+def run(*words):
+    command = [sys.executable, "-c", "from cli import main; main()", *words]
+    return subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_other_processes_share_the_servers_of_this_one(platform, tmp_path):
+    submitted = run("submit", NAME, str(tmp_path / write_job()))
+    assert (submitted.returncode, submitted.stderr) == (0, "")
+    key = submitted.stdout.split()[1]
+    assert platform.connections.ledger.get(NAME, key).state is JobState.NEW
+    add_result(platform, key)
+    (listed,) = json.loads(run("results", NAME, "--json").stdout)
+    assert listed["job_key"] == key
+    failed = run("explain", NAME, "nothing.json")
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert "there is no such file" in failed.stderr
+    assert "Traceback" not in failed.stderr
