@@ -93,6 +93,7 @@ class BatchRun:
             for again until they are released, finished, or their lease expires.
         """
         waiting = list(job_keys)
+        self._pool.expect(len(waiting))
         while waiting:
             self._jobs.update(self._ledger.get_many(self._name, waiting))
             put_off = []

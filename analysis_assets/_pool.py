@@ -35,7 +35,11 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._stopped = False
         self._waited_for: set[ProcessFuture[Work | JobError]] = set()
-        self._pool = self._new_pool()
+        self._pool: ProcessPool | None = None
+
+    def expect(self, jobs: int) -> None:
+        """Start no more workers than there are jobs; to be said before the first one."""
+        self._workers = max(1, min(self._workers, jobs))
 
     def run(self, task: Task) -> Work | JobError:
         """Run one task and wait for it.
@@ -60,8 +64,9 @@ class WorkerPool:
             self._stopped = True
             for future in self._waited_for:  # pebble answers nobody who still waits when its pool stops
                 future.cancel()  # type: ignore[no-untyped-call]
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        self._pool.join()
+        if self._pool is not None:
+            self._pool.stop()  # type: ignore[no-untyped-call]
+            self._pool.join()
 
     def _result(self, task: Task) -> Work | JobError:
         """Wait for a task; `stop` ends the waiting."""
@@ -73,12 +78,12 @@ class WorkerPool:
                 self._waited_for.discard(future)
 
     def _schedule(self, task: Task) -> ProcessFuture[Work | JobError]:
-        """Hand a task to the pool; a pool that broke while idle is replaced."""
+        """Hand a task to the pool; the pool starts with the first task, and one that broke is replaced."""
         with self._lock:
             if self._stopped:
                 msg = "the run is ending"
                 raise RuntimeError(msg)
-            if not self._pool.active:
+            if self._pool is None or not self._pool.active:
                 self._pool = self._new_pool()
             future = self._pool.schedule(execute, args=(task,), timeout=self._time_limit_s)
             self._waited_for.add(future)

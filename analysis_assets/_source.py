@@ -1,6 +1,5 @@
 """Which code an analysis is: its version (identity), and the repository that it comes from (provenance)."""
 
-import ast
 import importlib.util
 import subprocess
 import sys
@@ -106,11 +105,6 @@ def _packages(analysis: Analysis) -> dict[str, str]:
             tail = file.relative_to(origin.parent).with_suffix("").as_posix().replace("/", ".")
             sources[f"{package}:{tail}"] = file.read_text(encoding="utf-8")
     return sources
-
-
-def first_docstring(path: Path) -> str:
-    """Return the module docstring of a file without importing it."""
-    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
 
 
 @lru_cache(maxsize=64)

@@ -14,12 +14,13 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType, TracebackType, UnionType
-from typing import Any
+from typing import Any, TextIO
 
 from analysis_assets._catalog import CatalogEntry, load_analysis
 from analysis_assets._outputs import checked_outputs
@@ -30,7 +31,6 @@ from domain.errors import (
     InputChangedError,
     InputError,
     OutputError,
-    PermanentError,
     PlatformError,
     ServerUnavailableError,
     TransientError,
@@ -201,11 +201,12 @@ class _Opened:
 
 def _describe(error: BaseException) -> JobError:
     """Turn what user code raised into what the ledger keeps; prints the traceback to the job's log too."""
-    told = "".join(traceback.format_exception(type(error), error, _user_frames(error)))
+    chain = not isinstance(error, PlatformError)  # what our own errors come from is our own business
+    told = "".join(traceback.format_exception(type(error), error, _user_frames(error), chain=chain))
     sys.stderr.write(told)
     kind = next((kind for kinds, kind in _KINDS if isinstance(error, kinds)), "exception")
     transient = isinstance(error, TransientError | ConnectionError | TimeoutError)
-    name = "" if isinstance(error, PermanentError | TransientError) else f"{type(error).__name__}: "
+    name = "" if isinstance(error, PlatformError) else f"{type(error).__name__}: "
     message, trace = _storable(f"{name}{error}"), _storable(told)
     return JobError(kind=kind, message=message, permanent=not transient, traceback=trace)
 
@@ -246,16 +247,20 @@ def _captured(task: Task) -> Iterator[None]:
     tempfile.tempdir = str(scratch)
     os.chdir(scratch)
     try:
-        yield
+        with _stream(1) as out, _stream(2) as err, redirect_stdout(out), redirect_stderr(err):
+            yield
     finally:
+        ctypes.CDLL(None).fflush(None)  # what C code has printed belongs to this job, not to the next one
         os.chdir(before)
         tempfile.tempdir = None
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(AttributeError, OSError, ValueError):  # user code may have closed it
-                stream.flush()
         for number, copy in zip((1, 2), saved, strict=True):
             os.dup2(copy, number)
             os.close(copy)
+
+
+def _stream(number: int) -> TextIO:
+    """Open a stream for one job, which may close it; by lines, so that a crash loses none."""
+    return os.fdopen(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _end_group(_number: int, _frame: FrameType | None) -> None:

@@ -122,7 +122,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _end_with_parent() -> None:
+def _end_with_parent() -> None:  # pragma: no cover  runs in the child, before its program
     """Ask the kernel to end this process when its parent dies, however it dies."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell may have started us with it ignored
     if sys.platform == "linux":

@@ -201,11 +201,6 @@ class Ledger(dg.ConfigurableResource["Ledger"]):
         jobs = self._jobs()
         return self.mongo.call(lambda: jobs.update_many(match, {"$set": {"lease.until": until}})).matched_count
 
-    def holds(self, entry: LedgerEntry, attempt: str) -> bool:
-        """Tell whether an attempt still owns its job."""
-        now_stored = self.get(entry.analysis, entry.job_key)
-        return now_stored is not None and now_stored.lease is not None and now_stored.lease.attempt == attempt
-
     def finish(self, entry: LedgerEntry, *, attempt: str, code_version: str, result_id: str) -> None:
         """Record that a claimed job has its result, and give the lease back."""
         done = {"code_version": code_version, "result_id": result_id, "error": None, "force": None, "fruitless": 0}

@@ -7,6 +7,7 @@ so a tick may die anywhere. The cursor holds only a digest of the bad files that
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -15,8 +16,10 @@ from analysis_assets._catalog import CatalogEntry
 from analysis_assets._materialization import asset_key_of, materialization
 from analysis_assets._publish import differences, stored_figure
 from domain.batches import covered, ranges, run_key
+from domain.errors import PermanentError
 from domain.identity import keys_digest, result_id
 from domain.job_state import JobState
+from domain.provenance import Provenance
 from domain.records import from_record
 from resources.inbox_notes import FileNote, InboxNotes
 from resources.job_inbox import JobInbox
@@ -154,8 +157,8 @@ def repair(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) ->
 def adopt(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> int:
     """Make new jobs done whose result exists already; returns how many.
 
-    A result whose files are not what was published is left to a run, which reports it and computes again. Dagster is
-    told first: cut off in between, the job is adopted again by the next tick.
+    A result that cannot be reused as it is is left to a run, which reports why and computes again. Dagster is told
+    first: cut off in between, the job is adopted again by the next tick.
     """
     name, version = entry.analysis.name, entry.code_version
     keys = stores.ledger.keys_in(name, JobState.NEW, limit=JOBS_PER_TICK, force=None)
@@ -164,10 +167,10 @@ def adopt(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> 
     entries = stores.ledger.get_many(name, [by_result[r] for r in found]) if found else {}
     adopted = 0
     for result, record in stores.records.get_many(found).items() if found else ():
-        provenance = from_record(record)
-        if differences(stores.results, provenance):
+        reusable = _reusable(record, stores.results)
+        if reusable is None:
             continue
-        figure = stored_figure(stores.results, provenance)
+        provenance, figure = reusable
         instance.add_dynamic_partitions(name, [provenance.job_key])
         instance.report_runless_asset_event(
             materialization(provenance, results=stores.results, figure=figure, reused=True)
@@ -176,6 +179,19 @@ def adopt(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> 
         stores.ledger.settle(job, state=JobState.DONE, code_version=version, result_id=result, error=None)
         adopted += 1
     return adopted
+
+
+def _reusable(record: dict[str, Any], results: ResultsStore) -> tuple[Provenance, bytes | None] | None:
+    """Return a stored result and its figure; None if its record or files are not what was published.
+
+    A record that cannot be read, or that names a bucket which is gone, must not hold up every other job.
+    """
+    try:
+        provenance = from_record(record)
+        changed = differences(results, provenance)
+        return None if changed else (provenance, stored_figure(results, provenance))
+    except (PermanentError, ValueError, KeyError, IndexError, TypeError):
+        return None
 
 
 def request_runs(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> list[dg.RunRequest]:

@@ -4,15 +4,21 @@ import os
 import uuid
 
 import pytest
+from dotenv import load_dotenv
 
 from resources.embedded import serving
 from resources.job_inbox import JobInbox
 from resources.mongo import _client
 from resources.results_store import ResultsStore
 from resources.s3 import S3Connection
-from resources.settings import RETIRED, Settings
+from resources.settings import PROJECT_ROOT, RETIRED, Settings
 
 BUCKET = "analysis-results"
+
+
+def _load_any_but_the_projects(file, **options):
+    """Read a settings file, unless it is that of whoever runs the tests."""
+    return file != PROJECT_ROOT / ".env" and load_dotenv(file, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +27,7 @@ def _clean_environment(monkeypatch, tmp_path):
     settings = {name.upper() for name in Settings.model_fields} | set(RETIRED)
     for name in [name for name in os.environ if name.upper() in settings or name.startswith("AWS_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setattr("resources.settings.load_dotenv", _load_any_but_the_projects)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-aws-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))

@@ -2,7 +2,6 @@
 
 import threading
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,6 +40,7 @@ class Platform:
 
     @property
     def name(self):
+        """Name of the analysis."""
         return self.entry.analysis.name
 
     def take_in(self, *parameters, code_version=None, **source):
@@ -79,6 +79,7 @@ class Platform:
         self.services.ledger._jobs().update_one({"_id": job_id(self.name, key)}, {"$set": fields})
 
     def result_id(self, key):
+        """Give the id of the result that the current code makes of a job."""
         return result_id(self.name, self.entry.code_version, key)
 
     def record(self, key):
@@ -132,14 +133,11 @@ class Verbs:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, name):
+        """Count a call, and die if it is its turn."""
         with self.lock:
             self.calls.append(name)
             if self.at is not None and len(self.calls) >= self.at:
                 self.die()
-
-    def counted(self):
-        """Count the calls by name."""
-        return Counter(self.calls)
 
 
 VERBS = (
@@ -161,7 +159,6 @@ def watch(patch, verbs):
     """Let every verb be counted before it is done."""
     for path in VERBS:
         owner, _, name = path.rpartition(".")
-        real = pytest.MonkeyPatch if False else None  # replaced below
         module, _, class_name = owner.rpartition(".")
         cls = getattr(__import__(module, fromlist=[class_name]), class_name)
         real = getattr(cls, name)
@@ -220,7 +217,8 @@ def verbs(monkeypatch):
     """Count every verb; set ``at`` to die there."""
 
     def die():
-        raise Crash
+        message = "died"
+        raise Crash(message)
 
     counter = Verbs(die)
     watch(monkeypatch, counter)

@@ -32,6 +32,12 @@ Mode = Literal[
     "print",
     "sleep",
     "figure",
+    "takes_log_name",
+    "unprintable",
+    "closes_stdout",
+    "exits_politely",
+    "float32",
+    "prints_from_c",
 ]
 
 
@@ -52,7 +58,7 @@ class Outputs(OutputsModel):
     strict: float = Field(default=0.0, description="A measure that may not.")
 
 
-def run(job: AnalysisJob, parameters: Parameters, results_dir: Path) -> Outputs | None:  # noqa: C901, PLR0912, PLR0915
+def run(job: AnalysisJob, parameters: Parameters, results_dir: Path) -> Outputs | dict[str, object] | None:  # noqa: C901, PLR0912, PLR0915
     """Behave as told."""
     if parameters.note:
         with Path(parameters.note).open("a", encoding="utf-8") as note:
@@ -95,6 +101,18 @@ def run(job: AnalysisJob, parameters: Parameters, results_dir: Path) -> Outputs 
         case "figure":
             noise = np.random.default_rng(parameters.number).integers(0, 255, (600, 800, 3), dtype=np.uint8)
             Image.fromarray(noise).save(results_dir / "figure.png")
+        case "takes_log_name":
+            (results_dir / "analysis.log").write_text("mine", encoding="utf-8")
+        case "unprintable":
+            raise ValueError("\udce9" + "x" * 20_000_000)
+        case "closes_stdout":
+            sys.stdout.close()
+        case "exits_politely":
+            sys.exit("enough")
+        case "prints_from_c":
+            ctypes.CDLL(None).puts(b"printed by C")
+        case "float32":
+            return {"number": parameters.number, "measure": np.float32("nan")}
     return Outputs(number=parameters.number)
 
 

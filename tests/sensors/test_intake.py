@@ -320,18 +320,22 @@ def test_real_job_files_are_taken_in_or_refused_for_the_right_reason(make_world,
         world.write(path.name, path.read_bytes())
     world.tick()
     bad = world.bad()
-    assert "is not JSON" in bad.pop("curation_OLD_FILE_LOC_invalid.json")
-    taken = {s["name"].rpartition("/")[2]: job for job in world.jobs().values() for s in job["sources"]}
-    assert sorted([*bad, *taken]) == [path.name for path in files if "invalid" not in path.name]
-    for name in ("aw_2025-06_v1_assetid_fileloc.json", "aw_2025-08_v2_assetid_distparams.json"):
-        assert taken[name]["parameters"]["isi_violations_cutoff"] == 0.05
-        assert taken[name]["sources"][0]["asset_names"] == [
-            "behavior_774659_2025-06-07_14-31-15_processed_2025-06-08_03-49-49"
-        ]
-    for name in ("template_2026-02_v3_docdbid_query_code.json", "template_2026-03_v4_full.json"):
-        assert name in bad or taken[name]["sources"]
-    for reason in bad.values():
-        assert "do not fit the analysis `unit_quality`" in reason
+    assert sorted(bad) == ["curation_2026-06_nwb_file.json", "curation_OLD_FILE_LOC_invalid.json"]
+    assert "is not JSON" in bad["curation_OLD_FILE_LOC_invalid.json"]
+    for key in ("name", "channels", "preprocessing"):  # written for another analysis
+        assert f"unknown key `{key}` (from analysis_code)" in bad["curation_2026-06_nwb_file.json"]
+    taken = {s["name"].rpartition("/")[2]: (job, s) for job in world.jobs().values() for s in job["sources"]}
+    assert sorted([*bad, *taken]) == [path.name for path in files]
+    origins = {name: {k for k, v in job["origins"].items() if v != "default"} for name, (job, _) in taken.items()}
+    assert origins == {
+        "aw_2025-06_v1_assetid_fileloc.json": set(),
+        "aw_2025-08_v2_assetid_distparams.json": {"isi_violations_cutoff"},
+        "template_2026-02_v3_docdbid_query_code.json": {"analysis_name", "analysis_tag", "isi_violations_cutoff"},
+        "template_2026-03_v4_full.json": {"analysis_name", "analysis_tag", "isi_violations_cutoff"},
+    }
+    assert {job["parameters"]["isi_violations_cutoff"] for job, _ in taken.values()} == {0.05}
+    for name in list(origins)[:2]:
+        assert taken[name][1]["asset_names"] == ["behavior_774659_2025-06-07_14-31-15_processed_2025-06-08_03-49-49"]
 
 
 @needs_data

@@ -1,11 +1,13 @@
 """A sensor's world: a Dagster, real stores of its own, and a daemon that does what it is asked."""
 
 import json
+import uuid
 from dataclasses import replace
 
 import dagster as dg
 from dagster._core.test_utils import create_run_for_test
 
+from analysis_assets._publish import listing_digest, write_documents
 from domain.identity import result_id
 from domain.records import to_record
 from sensors.job_files import job_name_of, tick
@@ -31,6 +33,7 @@ class World:
         self.run_keys = []
 
     def write(self, name, data):
+        """Put a file into the inbox as a dispatcher would, past all checks."""
         self.stores.inbox._place().write(self.name, name, data)
 
     def tick(self, *, stores=None, instance=None):
@@ -55,22 +58,25 @@ class World:
         for run in runs:
             _end(self.instance, run, status)
 
-    def keys(self):
+    def partitions(self):
+        """Return the partitions, in their stored order."""
         return self.instance.get_dynamic_partitions(self.name)
 
     def asked(self, found):
         """Return the keys of the ranges that a tick asked for, in order."""
-        order, keys = self.keys(), []
+        order, keys = self.partitions(), []
         for request in getattr(found, "run_requests", None) or []:
             first, last = order.index(request.tags[START]), order.index(request.tags[END])
             keys += order[first : last + 1]
         return keys
 
     def jobs(self, state=None):
+        """Return the documents of the ledger by key, of one state or all."""
         query = {} if state is None else {"state": state.value}
         return {d["job_key"]: d for d in self.collection("jobs").find(query)}
 
     def collection(self, kind):
+        """Return one of the collections beside the records."""
         return self.stores.ledger.mongo.collection(f"{self.stores.ledger.records_name}_{kind}")
 
     def change(self, key, **fields):
@@ -78,14 +84,27 @@ class World:
         self.collection("jobs").update_one({"job_key": key}, {"$set": fields})
 
     def add_record(self, key):
-        """Store the result of a job, as a run would have."""
-        version = self.entry.code_version
-        result = result_id(self.name, version, key)
-        provenance = sparse(analysis=self.name, job_key=key, code_version=version, result_id=result)
-        self.stores.records.insert_once(to_record(provenance))
-        return result
+        """Store the result of a job, record and files, as a run would have."""
+        version, results = self.entry.code_version, self.stores.results
+        result, attempt = result_id(self.name, version, key), str(uuid.uuid4())
+        location = results.location(result, attempt)
+        files = [results.put_bytes(location, "double.txt", b"2"), results.put_bytes(location, "log.txt", b"")]
+        facts = {
+            "analysis": self.name,
+            "job_key": key,
+            "code_version": version,
+            "result_id": result,
+            "attempt": attempt,
+            "location": location,
+            "listing_sha256": listing_digest(files),
+        }
+        record = to_record(sparse(**facts))
+        write_documents(results, record, {"files": [], "logs": []})
+        self.stores.records.insert_once(record)
+        return record
 
     def bad(self):
+        """Return the refused files with their reasons."""
         return {note.name: note.problem for note in self.stores.notes.bad(self.name)}
 
     def with_parameters(self, parameters):

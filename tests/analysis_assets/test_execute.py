@@ -1,0 +1,103 @@
+"""A run's jobs side by side, and what a run leaves when it ends early."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+
+from analysis_assets import _execute
+from analysis_assets._execute import remove_leftovers
+from domain.errors import ServerUnavailableError
+from domain.job_state import JobState
+from resources import ledger as ledger_module
+from resources.ledger import Ledger
+
+
+def test_a_cancelled_run_gives_every_job_back_at_once_and_leaves_no_process(misbehave, marks):
+    slow = [{"mode": "sleep", "seconds": 2.0, "number": n, "note": marks[0]} for n in range(7)]
+    keys = misbehave.take_in({"note": marks[0]}, *slow)
+    with misbehave.batch() as batch:
+        next(batch.outcomes(keys))
+        begun = time.monotonic()
+        workers = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+    assert time.monotonic() - begun < 2.5
+    assert workers
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
+    assert {misbehave.job(key).state for key in keys} == {JobState.NEW}
+    assert all(misbehave.job(key).lease is None for key in keys)
+    assert marks[1]() <= 3, "nothing is begun once the run ends"
+    assert list(misbehave.services.work_folder.iterdir()) == []
+
+
+def test_a_run_that_ends_while_a_job_waits_for_its_next_attempt_begins_no_other(make_platform, misbehave, marks):
+    patient = misbehave.entry.analysis.retry.model_copy(update={"delay_s": 60.0})
+    analysis = misbehave.entry.analysis.model_copy(update={"retry": patient})
+    platform = make_platform(type(misbehave.entry)(**{**misbehave.entry.__dict__, "analysis": analysis}))
+    (key,) = platform.take_in({"mode": "transient_once", "note": marks[0]})
+    begun = time.monotonic()
+    with platform.batch() as batch:
+        future = batch._threads.submit(batch._runner.work_off, key, platform.job(key))
+        while not (platform.job(key).attempts and platform.job(key).state is JobState.NEW):
+            assert time.monotonic() - begun < 30
+            time.sleep(0.05)
+    assert future.result(1).kind == "put_off"
+    assert marks[1]() == 1
+    assert platform.job(key).state is JobState.NEW
+
+
+def test_leases_are_extended_as_long_as_the_run_lasts(misbehave, monkeypatch):
+    monkeypatch.setattr(_execute, "LEASE_S", 0.2)
+    monkeypatch.setattr(ledger_module, "LEASE_S", 1.0)
+    (key,) = misbehave.take_in({"mode": "sleep", "seconds": 2.5})
+    seen = set()
+    with misbehave.batch() as batch:
+        thread = threading.Thread(target=lambda: [batch.settled(o) for o in batch.outcomes([key])])
+        thread.start()
+        while thread.is_alive():
+            job = misbehave.job(key)
+            if job.lease:
+                seen.add(job.lease.until)
+                assert misbehave.services.ledger.release_lost("misbehave", dead_runs=[]) == 0
+            time.sleep(0.1)
+    assert len(seen) > 3
+    assert misbehave.job(key).state is JobState.DONE
+
+
+def test_a_ledger_that_is_away_does_not_end_the_heartbeat_nor_the_way_out(misbehave, monkeypatch):
+    monkeypatch.setattr(_execute, "LEASE_S", 0.1)
+    (key,) = misbehave.take_in({"number": 1})
+    asked = threading.Event()
+
+    def away(*_, **__):
+        asked.set()
+        message = "MongoDB did not answer"
+        raise ServerUnavailableError(message)
+
+    with misbehave.batch() as batch:
+        list(batch.outcomes([key]))
+        monkeypatch.setattr(Ledger, "extend_leases", away)
+        monkeypatch.setattr(Ledger, "release", away)
+        assert asked.wait(5)
+    assert misbehave.job(key).state is JobState.RUNNING, "the lease expires by itself"
+    assert misbehave.record(key) is not None
+
+
+def test_folders_of_dead_runs_are_removed_and_others_are_kept(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    mine = tmp_path / f"{psutil.Process().pid}-ab"
+    for folder in (tmp_path / f"{gone.pid}-ab", mine, tmp_path / "some-thing"):
+        (folder / "deep").mkdir(parents=True)
+    remove_leftovers(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([mine.name, "some-thing"])
+    remove_leftovers(tmp_path / "none")
+
+
+def test_an_outcome_of_an_unknown_job_settles_nothing(double):
+    with double.batch() as batch:
+        (outcome,) = batch.outcomes(["0" * 64])
+        batch.settled(outcome)
+    assert outcome.error.kind == "unknown_job"
+    assert double.job("0" * 64) is None

@@ -1,0 +1,114 @@
+"""The worker processes of a run: how they end, and that nobody waits for them in vain."""
+
+import os
+import signal
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from analysis_assets._catalog import load_analysis
+from analysis_assets._pool import WorkerPool
+from analysis_assets._worker import Task, Work
+from resources.input_reader import InputReader
+from resources.s3_server import S3Server
+
+MISBEHAVE = Path(__file__).parents[1] / "lab" / "misbehave.py"
+
+
+@pytest.fixture
+def task(tmp_path):
+    """Give a function that makes a task in a folder of its own."""
+    entry = load_analysis(MISBEHAVE)
+
+    def make(**parameters):
+        values = entry.analysis.parameters(**parameters).model_dump()
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        return Task(MISBEHAVE, entry.code_version, (), (), values, folder, InputReader(S3Server()))
+
+    return make
+
+
+@pytest.fixture
+def pool():
+    """Give a pool of at most two workers."""
+    made = WorkerPool(workers=2, time_limit_s=30)
+    yield made
+    made.stop()
+
+
+def started(task):
+    """Wait until a task is at work; gives its process."""
+    deadline = time.monotonic() + 30
+    while not (task.pid_file.exists() and task.pid_file.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return int(task.pid_file.read_text())
+
+
+def in_thread(pool, task):
+    """Run a task in a thread; gives the thread and the list that its result goes to."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(pool.run(task)))
+    thread.start()
+    return thread, found
+
+
+def test_no_more_workers_are_started_than_there_are_jobs(pool, task):
+    pool.expect(1)
+    assert isinstance(pool.run(task()), Work)
+    assert len(pool._pool._pool_manager.worker_manager.workers) == 1
+
+
+def test_no_worker_is_started_before_the_first_job(pool):
+    assert pool._pool is None
+
+
+def test_stopping_ends_who_is_at_work_and_who_waits(pool, task):
+    pool.expect(1)
+    first, second = task(mode="grandchild"), task()
+    threads = [in_thread(pool, first)]
+    worker = psutil.Process(started(first))
+    threads.append(in_thread(pool, second))
+    family = [worker, *worker.children(recursive=True)]
+    begun = time.monotonic()
+    pool.stop()
+    for thread, found in threads:
+        thread.join(10)
+        (error,) = found
+        assert (error.kind, error.permanent) == ("killed", False)
+    assert time.monotonic() - begun < 10
+    assert psutil.wait_procs(family, timeout=5)[1] == []
+
+
+def test_a_stopped_pool_takes_nothing_more(pool, task):
+    pool.stop()
+    error = pool.run(task())
+    assert (error.kind, error.permanent) == ("killed", False)
+    assert "the run is ending" in error.message
+    assert pool._pool is None
+
+
+def test_a_pool_whose_worker_died_while_idle_is_replaced(pool, task):
+    pool.expect(1)
+    first = task()
+    assert isinstance(pool.run(first), Work)
+    broken = pool._pool
+    os.kill(started(first), signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while broken.active:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert isinstance(pool.run(task()), Work)
+
+
+def test_a_worker_that_is_asked_to_end_is_told_as_killed(pool, task):
+    made = task(mode="sleep", seconds=20)
+    thread, found = in_thread(pool, made)
+    os.kill(started(made), signal.SIGTERM)
+    thread.join(20)
+    assert found[0].kind == "killed"
+    assert "SIGKILL" in found[0].message

@@ -1,0 +1,108 @@
+"""What the demo and `dev` refuse, and what they say; that they work is shown end to end."""
+
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from commands import demo as module
+from commands.dagster_processes import only_one_daemon
+from commands.demo import demo
+from commands.dev import dev
+from commands.jobs import submit
+from commands.platform import open_platform
+from domain.errors import InputError, ServerUnavailableError, SettingsError
+from domain.job_state import JobError, JobState
+
+
+@pytest.fixture
+def console():
+    """Give a console that keeps what it prints."""
+    return Console(record=True, width=300)
+
+
+@pytest.fixture
+def quality(settings):
+    """Open the platform with the analysis that the demo runs."""
+    with open_platform(settings) as platform:
+        yield platform
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("DOCDB_URI", "mongodb://127.0.0.1:9/"), ("ANALYSIS_BUCKET", "bucket"), ("DRY_RUN", "1")]
+)
+def test_the_demo_never_runs_on_other_servers_than_its_own(settings, monkeypatch, console, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"unset .*{name}"):
+        demo(data=None, console=console)
+
+
+def test_a_folder_without_nwb_files_is_refused(tmp_path):
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(InputError, match=r"holds no \*\.nwb or \*\.nwb\.zarr"):
+        module._own_sessions(tmp_path)
+
+
+def test_nwb_files_and_zarr_folders_are_found_at_any_depth_and_not_what_is_in_them(tmp_path):
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "deep" / "er" / "a b.nwb").touch()
+    (tmp_path / "z.nwb.zarr" / "inner.nwb").mkdir(parents=True)
+    (tmp_path / "y.nwb").mkdir()
+    assert module._own_sessions(tmp_path) == [
+        f"file://{tmp_path}/{name}" for name in ("deep/er/a%20b.nwb", "y.nwb", "z.nwb.zarr")
+    ]
+
+
+def test_a_daemon_that_ends_ends_the_demo(platform):
+    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"]) as ended:
+        ended.wait()
+        with pytest.raises(ServerUnavailableError, match=r"ended with code 7. Its log: .*demo-daemon\.log"):
+            next(module._polls(platform, ended, "jobs did not end"))
+
+
+def test_the_demo_does_not_wait_for_ever(platform, monkeypatch):
+    monkeypatch.setattr(module, "TIME_LIMIT_S", 0.05)
+    monkeypatch.setattr(module, "_POLL_S", 0.01)
+    with pytest.raises(ServerUnavailableError, match="the demo's jobs did not end"):
+        list(module._polls(platform, None, "jobs did not end"))
+
+
+def test_the_daemon_of_a_running_dev_is_used(platform, console):
+    with only_one_daemon(platform.settings), module._daemon(platform, console) as daemon:
+        assert daemon is None
+    assert "Using the Dagster daemon of the running" in console.export_text()
+
+
+def test_only_one_dev_runs_over_a_folder(settings):
+    with (
+        only_one_daemon(settings),
+        pytest.raises(SettingsError, match="Another `analysis dev` or `analysis demo` runs"),
+    ):
+        dev(port=0, say=print)
+
+
+def test_the_jobs_of_the_demo_have_the_keys_that_the_sensor_gives_them(quality):
+    files = module._job_files(quality, ["file:///a.nwb", "file:///b.nwb"])
+    assert len({file.job_key for file in files}) == len(files) == 2 * len(module.PARAMETER_SETS)
+    module._write(quality, files, "demo")
+    assert [f.name for f in quality.connections.job_inbox.list_files(module.ANALYSIS)] == sorted(
+        f"demo/{file.name}" for file in files
+    )
+
+
+def test_a_job_that_failed_is_shown_with_its_reason_whatever_it_holds(quality, console):
+    name, ledger = module.ANALYSIS, quality.connections.ledger
+    keys = [job.job_key for job in submit(quality, name, ["s3://b/[red]a", "s3://b/b"], by_hand={})]
+    version = quality.entry(name).code_version
+    claimed = ledger.claim(
+        ledger.get(name, keys[0]), attempt="a", owner="w", run_id="r", code_version=version, states=list(JobState)
+    )
+    error = JobError(kind="input", message="no [bold]such[/nothing] file", permanent=True)
+    ledger.fail(claimed, attempt="a", code_version=version, error=error)
+    jobs = ledger.get_many(name, keys)
+    module._show(quality, [jobs[key] for key in keys], console)
+    shown = console.export_text()
+    assert "failed: no [bold]such[/nothing] file" in shown
+    assert "s3://b/[red]a" in shown
+    assert "failed: no result" in shown
