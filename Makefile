@@ -27,7 +27,7 @@ dev: setup ## Run the embedded servers and Dagster with its UI and sensors.
 	$(BIN)/analysis dev
 
 test: setup ## Run all tests with branch coverage.
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 check: setup ## Check format, style, types, layers, docstrings, spelling and definitions.
 	$(BIN)/ruff format --check .

@@ -16,6 +16,11 @@ from resources.settings import PROJECT_ROOT, RETIRED, Settings
 BUCKET = "analysis-results"
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the slow tests: two workers then end at about the same time."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def _load_any_but_the_projects(file, **options):
     """Read a settings file, unless it is that of whoever runs the tests."""
     return file != PROJECT_ROOT / ".env" and load_dotenv(file, **options)

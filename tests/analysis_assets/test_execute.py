@@ -16,18 +16,20 @@ from resources.ledger import Ledger
 
 
 def test_a_cancelled_run_gives_every_job_back_at_once_and_leaves_no_process(misbehave, marks):
-    slow = [{"mode": "sleep", "seconds": 2.0, "number": n, "note": marks[0]} for n in range(7)]
+    slow = [{"mode": "sleep", "seconds": 2.0, "number": n, "note": marks[0]} for n in range(15)]
     keys = misbehave.take_in({"note": marks[0]}, *slow)
     with misbehave.batch() as batch:
         next(batch.outcomes(keys))
         begun = time.monotonic()
         workers = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
-    assert time.monotonic() - begun < 2.5
+    assert time.monotonic() - begun < 8, "far less than the jobs would take"
     assert workers
     assert psutil.wait_procs(workers, timeout=5)[1] == []
     assert {misbehave.job(key).state for key in keys} == {JobState.NEW}
     assert all(misbehave.job(key).lease is None for key in keys)
-    assert marks[1]() <= 3, "nothing is begun once the run ends"
+    begun_jobs = marks[1]()
+    time.sleep(1)
+    assert marks[1]() == begun_jobs < len(keys), "nothing is begun once the run has ended"
     assert list(misbehave.services.work_folder.iterdir()) == []
 
 

@@ -122,7 +122,7 @@ def test_attempts_that_cannot_be_read_are_no_obstacle(misbehave, marks):
 
 
 def test_a_superseded_attempt_is_not_raised_from_the_dead(misbehave, marks, done):
-    key, _ = done
+    key, old = done
     superseded = misbehave.services.records._superseded()
     superseded.insert_one({**old, "_id": f"{old['_id']}/{old['analysis_assets']['attempt']}"})
     misbehave.services.records._records().delete_one({"_id": old["_id"]})
