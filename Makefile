@@ -34,7 +34,7 @@ check: setup ## Check format, style, types, layers, docstrings, spelling and def
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/interrogate --quiet .
+	$(BIN)/interrogate .
 	$(BIN)/codespell
 	$(BIN)/dagster definitions validate --workspace workspace.yaml
 
