@@ -353,4 +353,4 @@ def test_a_real_zarr_directory_comes_back_from_s3_as_it_was(inputs, bucket, tmp_
     assert all((path / f.relative_to(source)).read_bytes() == f.read_bytes() for f in files)
     local, described = inputs.fetch(source.as_uri(), tmp_path / "job")
     assert (described.files, described.bytes) == (fact.files, fact.bytes)
-    assert local.resolve() == Path(source)
+    assert local.resolve() == Path(source).resolve()
