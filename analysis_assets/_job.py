@@ -4,8 +4,6 @@ The order of steps is the contract: reuse, claim, commit what an earlier attempt
 manifest and record as files, and last the record, which is the commit point.
 """
 
-import getpass
-import os
 import shutil
 import threading
 import uuid
@@ -39,6 +37,7 @@ from domain.job_state import JobError, JobState, LedgerEntry
 from domain.provenance import CodeFacts, Provenance
 from domain.records import from_record, to_record
 from domain.stored_job import verify
+from resources.own_process import person
 from resources.record_store import attempt_of
 
 
@@ -292,7 +291,7 @@ class JobRunner:
         """Return who replaces a record, and why."""
         if job.force is not None and not self.run.force_reason:
             return job.force.who, job.force.reason
-        return _person(), self.run.force_reason or " ".join(notes)
+        return person(), self.run.force_reason or " ".join(notes)
 
     def _local_figure(self, folder: Path) -> bytes | None:
         """Return the figure that was just made."""
@@ -311,11 +310,3 @@ def _other_code(code: CodeFacts) -> list[str]:
     if not asked or set(asked) <= {code.url, code.commit}:
         return []
     return [f"The job file asks for the code {' at '.join(asked)}; what ran is {code.url} at {code.commit}."]
-
-
-def _person() -> str:
-    """Name who runs this process; in a container its user may have no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"

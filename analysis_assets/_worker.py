@@ -41,11 +41,11 @@ from domain.parameters import validate_stored
 from domain.provenance import ResourceFacts
 from resources.input_reader import InputReader
 from resources.nwb import Session, describe_session
+from resources.own_process import asker_for_end_with_parent
 
 LOG_NAME = "analysis.log"
 LOG_TAIL_BYTES = 32 * 1024
 TEXT_CHARACTERS = 16 * 1024
-_PR_SET_PDEATHSIG = 1
 _KINDS: tuple[tuple[type[PlatformError] | UnionType, FailureKind], ...] = (
     (InputError | InputChangedError, "input"),
     (OutputError, "output"),
@@ -115,8 +115,8 @@ def prepare_worker() -> None:
     """Make this process a group of its own that ends, grandchildren included, with the process that started it."""
     os.setpgrp()
     signal.signal(signal.SIGTERM, _end_group)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if (ask_for_end := asker_for_end_with_parent(signal.SIGTERM)) is not None:
+        ask_for_end()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable(file=2, all_threads=False)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)

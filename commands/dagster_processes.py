@@ -1,6 +1,5 @@
 """Starting Dagster's own processes over this project, so that they end with the command that started them."""
 
-import ctypes
 import fcntl
 import os
 import shutil
@@ -13,10 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from domain.errors import ServerUnavailableError
+from resources.own_process import asker_for_end_with_parent
 from resources.settings import PROJECT_ROOT, Settings, child_environment
 
-_PR_SET_PDEATHSIG = 1
 _STOP_S = 20
+_ASK_FOR_END = asker_for_end_with_parent(signal.SIGINT)
 
 
 def prepare_dagster_home(settings: Settings) -> Path:
@@ -125,5 +125,5 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def _end_with_parent() -> None:  # pragma: no cover  runs in the child, before its program
     """Ask the kernel to end this process when its parent dies, however it dies."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell may have started us with it ignored
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+    if _ASK_FOR_END is not None:
+        _ASK_FOR_END()

@@ -1,6 +1,5 @@
 """Asking for jobs, by hand: submit, validate, rerun."""
 
-import getpass
 import json
 import os
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from domain.job_state import JobState
 from domain.parameter_files import read_fixed_parameters
 from domain.stored_job import Source, StoredJob, take_in
 from resources.inbox_names import MAX_BYTES, PARAMETERS_FILE, too_large
+from resources.own_process import person
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def submit(platform: Platform, name: str, targets: Sequence[str], *, by_hand: di
     """
     entry = platform.entry(name)
     fixed = inbox_parameters(platform, name)
-    who = f"submitted by {getpass.getuser()}"
+    who = f"submitted by {person()}"
     requests = [_request(entry, target, fixed=fixed, by_hand=by_hand, who=who) for target in targets]
     ledger = platform.connections.ledger
     ledger.store(requests, code_version=entry.code_version)
@@ -134,7 +134,7 @@ def rerun(
         chosen += ledger.keys_in(name, JobState.DONE, code_version={"$ne": entry.code_version})
     states = ledger.summaries(name, chosen)
     chosen = [key for key in dict.fromkeys(chosen) if states[key][0] is not JobState.RUNNING]
-    ledger.ask_again(name, chosen, who=getpass.getuser(), reason=force_reason, force=force_reason is not None)
+    ledger.ask_again(name, chosen, who=person(), reason=force_reason, force=force_reason is not None)
     return chosen
 
 

@@ -1,18 +1,16 @@
 """One embedded server as a process: start it, wait until it listens, start it again, stop it."""
 
-import ctypes
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from domain.errors import ServerUnavailableError
+from resources.own_process import asker_for_end_with_parent
 from resources.server_programs import Program, lacks_libcurl, start_advice, with_bundled_libcurl
 
 _RESTART_PAUSE_S = 1.0  # a server that dies at once is not started again more often than this
@@ -20,7 +18,6 @@ _READY_S = 30.0
 _STOP_S = 30.0
 _MAX_STARTS = 4
 _LOG_LIMIT = 10 * 1024 * 1024
-_PR_SET_PDEATHSIG = 1
 
 
 class Server:
@@ -64,7 +61,7 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_parent(),  # noqa: PLW1509 - this process has one thread
+                preexec_fn=asker_for_end_with_parent(signal.SIGTERM),  # noqa: PLW1509 - this process has one thread
             )
 
     def wait_until_ready(self) -> None:
@@ -165,16 +162,3 @@ def _listens(pid: int, port: int) -> bool:
         sockets = psutil.Process(pid).net_connections(kind="tcp4")
         return any(s.status == psutil.CONN_LISTEN and s.laddr.port == port for s in sockets)
     return False
-
-
-def _end_with_parent() -> Callable[[], None] | None:
-    """Return what a child calls before it becomes a server, so that it ends with the supervisor (Linux)."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-
-    def ask_the_kernel() -> None:
-        """Ask for a signal when the parent ends."""
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-    return ask_the_kernel

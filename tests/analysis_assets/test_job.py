@@ -85,7 +85,7 @@ def test_whoever_has_no_user_name_is_named_by_number(misbehave, done, monkeypatc
     def nobody():
         raise KeyError
 
-    monkeypatch.setattr(_job.getpass, "getuser", nobody)
+    monkeypatch.setattr("getpass.getuser", nobody)
     key, _ = done
     assert misbehave.work(key, force_reason="again")[key].kind == "computed"
     assert misbehave.superseded(key)[0]["superseded"]["who"].startswith("user ")

@@ -1,5 +1,6 @@
 """One server process: it starts, overcomes what can be overcome, and says why when it cannot."""
 
+import signal
 import socket
 import stat
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from domain.errors import ServerUnavailableError
 from resources import server_process
+from resources.own_process import asker_for_end_with_parent
 from resources.server_process import Server, free_port, is_free
 from resources.server_programs import Program, find_mongod
 
@@ -154,6 +156,6 @@ def test_a_port_of_another_process_does_not_count():
 
 
 def test_nothing_is_asked_of_kernels_that_cannot_do_it(monkeypatch):
-    monkeypatch.setattr(server_process.sys, "platform", "darwin")
-    assert server_process._end_with_parent() is None
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert asker_for_end_with_parent(signal.SIGTERM) is None
     assert threading.active_count() >= 1
