@@ -5,54 +5,27 @@ Exit codes: 0 fine; 2 what the user gave is wrong (a reason, no traceback); 1 th
 
 import json
 import logging
-import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
-from domain.errors import PermanentError, TransientError
+from commands.terminal import out, plain, print_json, told
 
-P = ParamSpec("P")
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Run, track and trust large-scale analyses. Exit codes: 0 fine, 2 what you gave is wrong, 1 the platform failed.",
 )
-_out = Console()
-_err = Console(stderr=True)
-
 AnalysisName = Annotated[str, typer.Argument(metavar="ANALYSIS", help="Name of the analysis.")]
 Targets = Annotated[list[str], typer.Argument(metavar="FILE…", help="Job files, or NWB files as paths or URLs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
-def _told(function: Callable[P, None]) -> Callable[P, None]:
-    """Turn the platform's errors into a sentence and an exit code."""
-
-    @wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-        """Run the command."""
-        try:
-            function(*args, **kwargs)
-        except PermanentError as error:
-            _err.print(f"[red]Error:[/red] {_plain(error)}", highlight=False, soft_wrap=True)
-            raise typer.Exit(2) from None
-        except TransientError as error:
-            _err.print(f"[red]The platform failed:[/red] {_plain(error)}", highlight=False, soft_wrap=True)
-            raise typer.Exit(1) from None
-
-    return wrapper
-
-
 @app.command()
-@_told
+@told
 def demo(
     data: Annotated[
         Path | None, typer.Option(help="Folder with your own NWB files.", exists=True, file_okay=False)
@@ -61,21 +34,21 @@ def demo(
     """Run the main job end to end on embedded servers, twice: the second time nothing is computed."""
     from commands.demo import demo as run_demo
 
-    if not run_demo(data=data, console=_out):
+    if not run_demo(data=data, console=out):
         raise typer.Exit(1)
 
 
 @app.command()
-@_told
+@told
 def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI on 127.0.0.1.")] = 3000) -> None:
     """Run the embedded servers and Dagster with its UI and sensors, until interrupted."""
     from commands.dev import dev as run_dev
 
-    raise typer.Exit(run_dev(port=port, say=_out.print))
+    raise typer.Exit(run_dev(port=port, say=out.print))
 
 
 @app.command()
-@_told
+@told
 def submit(
     analysis: AnalysisName,
     files: Targets,
@@ -89,11 +62,11 @@ def submit(
     by_hand = parse_settings(values or [])
     with open_platform() as platform:
         for job in run_submit(platform, analysis, files, by_hand=by_hand):
-            _out.print(f"{job.state}  {job.job_key}  {_plain(job.target)}", highlight=False, soft_wrap=True)
+            out.print(f"{job.state}  {job.job_key}  {plain(job.target)}", highlight=False, soft_wrap=True)
 
 
 @app.command()
-@_told
+@told
 def validate(
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Job files.")],
     analysis: Annotated[str | None, typer.Option(help="Check the parameters against this analysis too.")] = None,
@@ -106,16 +79,16 @@ def validate(
         verdicts = run_validate(platform, files, analysis=analysis)
     for verdict in verdicts:
         key = f"  job {verdict.job_key}" if verdict.job_key else ""
-        told = "good" + key if verdict.problem is None else f"bad: {_plain(verdict.problem)}"
-        _out.print(f"{_plain(verdict.file)}: {told}", highlight=False, soft_wrap=True)
+        told = "good" + key if verdict.problem is None else f"bad: {plain(verdict.problem)}"
+        out.print(f"{plain(verdict.file)}: {told}", highlight=False, soft_wrap=True)
         for warning in verdict.warnings:
-            _out.print(f"  warning: {_plain(warning)}", highlight=False, soft_wrap=True)
+            out.print(f"  warning: {plain(warning)}", highlight=False, soft_wrap=True)
     if any(verdict.problem for verdict in verdicts):
         raise typer.Exit(2)
 
 
 @app.command()
-@_told
+@told
 def explain(
     analysis: AnalysisName,
     target: Annotated[str, typer.Argument(metavar="FILE|KEY", help="A job file, an NWB file or a job key.")],
@@ -130,23 +103,23 @@ def explain(
     with open_platform() as platform:
         found = run_explain(platform, analysis, target, fixed_file=fixed, is_queued=is_queued_in(platform.settings))
     if as_json:
-        _print_json(found.as_dict())
+        print_json(found.as_dict())
         return
-    _out.print(f"[bold]{found.state}[/bold]: {_plain(found.reason)}", highlight=False)
+    out.print(f"[bold]{found.state}[/bold]: {plain(found.reason)}", highlight=False)
     for name in ("analysis", "job_key", "code_version", "result_id"):
-        _out.print(f"{name:13} {getattr(found, name)}", highlight=False, soft_wrap=True)
+        out.print(f"{name:13} {getattr(found, name)}", highlight=False, soft_wrap=True)
     for url in (*found.inputs["locations"], *found.inputs["files"]):
-        _out.print(f"input         {_plain(url)}", highlight=False, soft_wrap=True)
+        out.print(f"input         {plain(url)}", highlight=False, soft_wrap=True)
     table = Table("parameter", "value", "origin")
     for name, value in found.parameters.items():
-        table.add_row(name, _plain(json.dumps(value)), found.origins.get(name, ""))
-    _out.print(table)
+        table.add_row(name, plain(json.dumps(value)), found.origins.get(name, ""))
+    out.print(table)
     for label, where in found.stripped.items():
-        _out.print(f"ignored label `{_plain(label)}` in {where}", highlight=False)
+        out.print(f"ignored label `{plain(label)}` in {where}", highlight=False)
 
 
 @app.command()
-@_told
+@told
 def results(analysis: AnalysisName, as_json: AsJson = False) -> None:  # noqa: FBT002  Typer reads options from keywords
     """List the results of an analysis."""
     from commands.platform import open_platform
@@ -157,22 +130,20 @@ def results(analysis: AnalysisName, as_json: AsJson = False) -> None:  # noqa: F
         found = results_of(platform.connections.record_store, analysis, code_version=entry.code_version)
         counts = platform.connections.ledger.counts(analysis)
     if as_json:
-        _print_json([result.as_dict() for result in found])
+        print_json([result.as_dict() for result in found])
         return
     whole_key = Column("job key", overflow="fold")  # in a narrow terminal on several lines, but never cut
     table = Table("state", "session", "outputs", "ended", whole_key)
     for result in found:
         outputs = ", ".join(f"{k}={v}" for k, v in result.outputs.items())
         session = ", ".join(result.session_names) or ", ".join(result.inputs)
-        table.add_row(
-            result.state, _plain(session), _plain(outputs), f"{result.ended:%Y-%m-%d %H:%M:%S}", result.job_key
-        )
-    _out.print(table)
-    _out.print("Jobs: " + ", ".join(f"{number} {state}" for state, number in counts.items()), highlight=False)
+        table.add_row(result.state, plain(session), plain(outputs), f"{result.ended:%Y-%m-%d %H:%M:%S}", result.job_key)
+    out.print(table)
+    out.print("Jobs: " + ", ".join(f"{number} {state}" for state, number in counts.items()), highlight=False)
 
 
 @app.command()
-@_told
+@told
 def rerun(
     analysis: AnalysisName,
     failed: Annotated[bool, typer.Option("--failed", help="Every job that failed.")] = False,  # noqa: FBT002
@@ -193,11 +164,11 @@ def rerun(
         chosen = run_rerun(platform, analysis, failed=failed, outdated=outdated, keys=key or [], force_reason=reason)
     running = len(set(key or []) - set(chosen))
     left = f" {running} are running and left to their run." if running else ""
-    _out.print(f"Asked for again: {len(chosen)}.{left}", highlight=False)
+    out.print(f"Asked for again: {len(chosen)}.{left}", highlight=False)
 
 
 @app.command()
-@_told
+@told
 def rekey(analysis: AnalysisName) -> None:
     """Add jobs under new keys after the Parameters model of an analysis has changed."""
     from commands.platform import open_platform
@@ -206,20 +177,9 @@ def rekey(analysis: AnalysisName) -> None:
     with open_platform() as platform:
         found = run_rekey(platform, analysis)
     for job in found:
-        told = job.new_key if job.problem is None else f"cannot be taken over: {_plain(job.problem)}"
-        _out.print(f"{job.old_key} -> {told}", highlight=False, soft_wrap=True)
-    _out.print(f"{len(found)} jobs no longer had their key.", highlight=False)
-
-
-def _plain(text: object) -> str:
-    """Show text from outside as it is: no markup, no control characters."""
-    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(text))
-    return escape(shown)
-
-
-def _print_json(value: Any) -> None:
-    """Print JSON, and nothing else, on standard output."""
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+        told = job.new_key if job.problem is None else f"cannot be taken over: {plain(job.problem)}"
+        out.print(f"{job.old_key} -> {told}", highlight=False, soft_wrap=True)
+    out.print(f"{len(found)} jobs no longer had their key.", highlight=False)
 
 
 def main() -> None:

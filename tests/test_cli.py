@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cli import _plain, app
+from cli import app
 from commands.platform import open_platform
+from commands.terminal import plain
 from domain.errors import ServerUnavailableError
 from domain.identity import result_id
 from domain.job_state import JobError, JobState
@@ -157,7 +158,7 @@ def test_hostile_names_are_shown_escaped(invoke):
         assert "\r" not in found.output
         assert "\u202e" not in found.output
         assert "[red]\\x1b[31m\\r\\u202ex[/nothing].json" in found.output
-    assert _plain("a[b]\n\t") == "a\\[b]\n\\t"
+    assert plain("a[b]\n\t") == "a\\[b]\n\\t"
 
 
 # -- explain -------------------------------------------------------------------------------------------------------
@@ -227,7 +228,7 @@ def test_results_are_listed_for_people_and_for_scripts(invoke, platform):
 
 def test_a_wide_terminal_shows_names_as_they_are(invoke, platform, monkeypatch):
     found = add_result(platform, "c" * 64, session_names=("[red]session[/x]",))
-    monkeypatch.setattr("cli._out", Console(width=400))
+    monkeypatch.setattr("cli.out", Console(width=400))
     text = invoke("results", NAME).stdout
     assert "[red]session[/x]" in text
     assert found.job_key in text
