@@ -115,11 +115,13 @@ def test_the_files_of_users_that_ended_are_swept_away(tmp_path):
 
 
 def test_servers_left_over_are_ended_and_strangers_are_not(tmp_path):
-    sleep = "import time; time.sleep(60)"
+    sleep = "import time; print('on', flush=True); time.sleep(60)"
     with (
-        subprocess.Popen([sys.executable, "-c", sleep, str(tmp_path / "mongo")]) as ours,
-        subprocess.Popen([sys.executable, "-c", sleep]) as stranger,
+        subprocess.Popen([sys.executable, "-c", sleep, str(tmp_path / "mongo")], stdout=subprocess.PIPE) as ours,
+        subprocess.Popen([sys.executable, "-c", sleep], stdout=subprocess.PIPE) as stranger,
     ):
+        for process in (ours, stranger):
+            process.stdout.readline()  # a process that has only just begun has no command line yet
         state = {"addresses": {}, "pids": {"mongo": ours.pid, "s3": stranger.pid, "browse": 2**22 + 1}}
         (tmp_path / "servers.json").write_text(json.dumps(state))
         supervisor._end_leftovers(tmp_path)
