@@ -49,15 +49,67 @@ def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI on 127.0.
 
 @app.command()
 @told
+def new(name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new analysis.")]) -> None:
+    """Write the file of a new analysis, its test, and its section in the documentation."""
+    from commands.new import new_analysis
+
+    for path in new_analysis(name):
+        out.print(f"wrote {plain(path)}", highlight=False, soft_wrap=True)
+    out.print(f"Next: edit the first file, then  analysis try {name} FILE", highlight=False, soft_wrap=True)
+
+
+@app.command(name="try")
+@told
+def try_(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the analysis.")],
+    target: Annotated[str, typer.Argument(metavar="FILE", help="A job file, or an NWB file as path or URL.")],
+    values: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter.")] = None,
+    fixed: Annotated[Path | None, typer.Option(help="File of fixed parameters.")] = None,
+    pdb: Annotated[bool, typer.Option("--pdb", help="Open the debugger where the analysis raises.")] = False,  # noqa: FBT002
+) -> None:
+    """Run one job here and now: no server, no claim, nothing posted."""
+    from commands.show_trial import show_trial
+    from commands.targets import parse_settings
+    from commands.try_job import prepare
+    from resources.settings import load_settings
+
+    trial = prepare(name, target, settings=load_settings(), by_hand=parse_settings(values or []), fixed_file=fixed)
+    if not show_trial(trial, debug=pdb):
+        raise typer.Exit(2)
+
+
+@app.command()
+@told
+def describe(analysis: AnalysisName, as_json: AsJson = False) -> None:  # noqa: FBT002  Typer reads options from keywords
+    """Say what an analysis takes and gives: parameters, outputs, units, checks."""
+    from commands.describe import describe as run_describe
+
+    found = run_describe(analysis)
+    if as_json:
+        print_json(found.as_dict())
+        return
+    out.print(f"[bold]{found.name}[/bold]  {found.code_version}  {plain(', '.join(found.owners))}", highlight=False)
+    out.print(f"{plain(found.file)}\n\n{plain(found.text)}\n", highlight=False, soft_wrap=True)
+    for title, facts in (("parameter", found.parameters), ("output", found.outputs)):
+        table = Table(title, "type", "unit", "default", "bounds", "meaning")
+        for fact in facts:
+            table.add_row(*map(plain, (fact.name, fact.kind, fact.unit, fact.default, fact.bounds, fact.meaning)))
+        out.print(table)
+    for check, text in found.checks.items():
+        out.print(f"check {check}: {plain(text)}", highlight=False)
+
+
+@app.command()
+@told
 def submit(
     analysis: AnalysisName,
     files: Targets,
     values: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter.")] = None,
 ) -> None:
     """Ask for jobs by hand; the running sensor launches them."""
-    from commands.jobs import parse_settings
     from commands.jobs import submit as run_submit
     from commands.platform import open_platform
+    from commands.targets import parse_settings
 
     by_hand = parse_settings(values or [])
     with open_platform() as platform:

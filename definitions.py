@@ -4,8 +4,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from analysis_assets._asset import build_asset, inbox_key_of
+from analysis_assets._asset import build_asset, inbox_key_of, partitions_of
 from analysis_assets._catalog import ANALYSES_FOLDER, CatalogEntry, find_analyses
+from analysis_assets._checks import build_checks
 from resources.connections import connect
 from resources.settings import Settings, load_settings
 from sensors.job_files import build_inbox_check, build_sensor
@@ -26,7 +27,10 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
     assets = [build_asset(entry, work_folder=work_folder, dry_run=settings.dry_run) for entry in entries]
     return dg.Definitions(
         assets=[*assets, *(_inbox(entry, settings) for entry in entries)],
-        asset_checks=[build_inbox_check(entry) for entry in entries],
+        asset_checks=[
+            *(build_inbox_check(entry) for entry in entries),
+            *(check for entry in entries for check in build_checks(entry, partitions_of(entry.analysis.name))),
+        ],
         sensors=[build_sensor(e, a, dry_run=settings.dry_run) for e, a in zip(entries, assets, strict=True)],
         resources=connect(settings, for_dagster=True).as_dict(),
         executor=dg.in_process_executor,  # a run is already a process of its own, and its jobs have theirs

@@ -4,18 +4,21 @@ A partition is one result, keyed by its job key; see
 https://docs.dagster.io/guides/build/partitions-and-backfills. A run takes a range of partitions.
 """
 
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from analysis_assets._catalog import CatalogEntry
+from analysis_assets._checks import evaluations
 from analysis_assets._execute import BatchRun
 from analysis_assets._materialization import asset_key_of, materialization, metadata
 from analysis_assets._outcome import Outcome, RunFacts, Services
+from domain.command import Command
+from domain.fields import describe_fields, markdown_table
 from domain.identity import keys_digest
 from resources.inputs import Inputs
 from resources.ledger import Ledger
@@ -77,10 +80,13 @@ def _asset(entry: CatalogEntry, *, work_folder: Path, dry_run: bool) -> dg.Asset
         backfill_policy=dg.BackfillPolicy.multi_run(analysis.batch_size),
         code_version=entry.code_version,
         description=entry.description,
-        metadata={"parameters": _table(analysis.parameters), "outputs": _table(analysis.outputs)},
+        metadata={
+            "parameters": dg.MetadataValue.md(markdown_table(describe_fields(analysis.parameters), with_defaults=True)),
+            "outputs": dg.MetadataValue.md(markdown_table(describe_fields(analysis.outputs), with_defaults=False)),
+        },
         group_name=analysis.name,
         owners=list(analysis.owners),
-        kinds={"python", "s3", "mongodb"},
+        kinds={_kind(entry), "s3", "mongodb"},
         tags=analysis.tags,
         output_required=False,
     )
@@ -103,7 +109,7 @@ def _asset(entry: CatalogEntry, *, work_folder: Path, dry_run: bool) -> dg.Asset
         failures = []
         with BatchRun(entry, services, run) as batch:
             for outcome in batch.outcomes(keys):
-                _report(context, outcome, results_store)
+                _report(context, entry, outcome, results_store)
                 batch.settled(outcome)
                 if outcome.error is not None:
                     failures.append(outcome)
@@ -112,6 +118,12 @@ def _asset(entry: CatalogEntry, *, work_folder: Path, dry_run: bool) -> dg.Asset
         yield from ()  # a generator reports by events alone: Dagster adds no materialization of its own
 
     return compute
+
+
+def _kind(entry: CatalogEntry) -> str:
+    """Return the language of an analysis, as Dagster shows it."""
+    run = entry.analysis.run
+    return re.sub(r"[^a-z0-9_]", "", run.language.lower()) or "shell" if isinstance(run, Command) else "python"
 
 
 def _expected_keys(context: dg.AssetExecutionContext) -> list[str]:
@@ -133,7 +145,7 @@ def _expected_keys(context: dg.AssetExecutionContext) -> list[str]:
     return keys
 
 
-def _report(context: dg.AssetExecutionContext, outcome: Outcome, results: ResultsStore) -> None:
+def _report(context: dg.AssetExecutionContext, entry: CatalogEntry, outcome: Outcome, results: ResultsStore) -> None:
     """Tell Dagster how one job ended."""
     for note in outcome.notes:
         context.log.warning("%s: %s", outcome.job_key, note)
@@ -152,6 +164,8 @@ def _report(context: dg.AssetExecutionContext, outcome: Outcome, results: Result
     elif provenance is not None:
         event = materialization(provenance, results=results, figure=outcome.figure, reused=outcome.kind == "reused")
         context.log_event(event)
+        for evaluation in evaluations(entry, provenance):
+            context.log_event(evaluation)
         context.log.info(
             "%s: %s, %.1f s, %d bytes", outcome.job_key, outcome.kind, provenance.duration_s, provenance.file_bytes
         )
@@ -172,13 +186,3 @@ def _failure(failures: list[Outcome], total: int) -> dg.Failure:
         },
         allow_retries=False,
     )
-
-
-def _table(model: type[BaseModel]) -> dg.MetadataValue[Any]:
-    """Show a model's fields: name, type, default, meaning."""
-    rows = ["| name | type | default | meaning |", "|---|---|---|---|"]
-    for name, field in model.model_fields.items():
-        kind = str(getattr(field.annotation, "__name__", field.annotation)).replace("|", "or")
-        default = "" if field.is_required() else f"`{field.default!r}`"
-        rows.append(f"| `{name}` | {kind} | {default} | {field.description} |")
-    return dg.MetadataValue.md("\n".join(rows))

@@ -10,9 +10,10 @@ from types import ModuleType
 
 from pydantic import ValidationError
 
-from analysis_assets._source import version_of
+from analysis_assets._source import command_identity, version_of
 from domain.analysis import Analysis
-from domain.errors import AnalysisFileError
+from domain.command import Command
+from domain.errors import AnalysisFileError, UnknownJobError
 
 ANALYSES_FOLDER = Path(__file__).parent
 _RUN_ARGUMENTS = 3
@@ -32,12 +33,20 @@ class CatalogEntry:
         Its code, as it was when the file was loaded.
     description : str
         The file's docstring.
+    command_identity : str
+        Digest of the command and its files, as they were then; empty when the code is a Python function.
     """
 
     analysis: Analysis
     path: Path
     code_version: str
     description: str
+    command_identity: str = ""
+
+
+def analysis_files(folder: Path = ANALYSES_FOLDER) -> dict[str, Path]:
+    """Return the files that should each define an analysis, by name; nothing is imported."""
+    return {path.stem: path for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")}
 
 
 def find_analyses(folder: Path = ANALYSES_FOLDER) -> dict[str, CatalogEntry]:
@@ -50,14 +59,31 @@ def find_analyses(folder: Path = ANALYSES_FOLDER) -> dict[str, CatalogEntry]:
     """
     entries: dict[str, CatalogEntry] = {}
     faults = []
-    for path in sorted(p for p in folder.glob("*.py") if not p.name.startswith("_")):
+    for name, path in analysis_files(folder).items():
         try:
-            entries[path.stem] = load_analysis(path)
+            entries[name] = load_analysis(path)
         except AnalysisFileError as error:
             faults.append(str(error))
     if faults:
         raise AnalysisFileError("\n".join(faults))
     return entries
+
+
+def load_named(name: str, folder: Path = ANALYSES_FOLDER) -> CatalogEntry:
+    """Load one analysis by its name; a mistake in another file is no obstacle.
+
+    Raises
+    ------
+    UnknownJobError
+        If there is none of this name; lists those that exist.
+    AnalysisFileError
+        If its file does not define an analysis.
+    """
+    files = analysis_files(folder)
+    if name not in files:
+        msg = f"There is no analysis `{name}`. The analyses are: {', '.join(files)}."
+        raise UnknownJobError(msg)
+    return load_analysis(files[name])
 
 
 def load_analysis(path: Path) -> CatalogEntry:
@@ -68,38 +94,62 @@ def load_analysis(path: Path) -> CatalogEntry:
     AnalysisFileError
         If it cannot be imported, holds no ``ANALYSIS``, or its name is not the file's.
     """
+    if path.with_suffix("").is_dir():
+        msg = f"{path}: a folder beside it has the same name, and Python would import only one: rename the file."
+        raise AnalysisFileError(msg)
     module = _import(path)
     analysis = getattr(module, "ANALYSIS", None)
     if not isinstance(analysis, Analysis):
         found = "nothing" if analysis is None else f"a {type(analysis).__name__}"
-        msg = f"{path}: expected `ANALYSIS = Analysis(...)` at module level, found {found}."
+        msg = (
+            f"{path}{_form_line(path)}: expected `ANALYSIS = Analysis(...)` at module level, found {found}. Write it at "
+            "the end of the file, or give the file a name with a leading underscore if it is no analysis."
+        )
         raise AnalysisFileError(msg)
     if analysis.name != path.stem:
-        msg = f"{path}: ANALYSIS is named `{analysis.name}`; it must be named like its file, `{path.stem}`."
+        msg = (
+            f"{path}{_form_line(path)}: ANALYSIS is named `{analysis.name}`; it must be named like its file: write "
+            f'name="{path.stem}", or rename the file to {analysis.name}.py.'
+        )
         raise AnalysisFileError(msg)
     _check_run(analysis, path)
     try:
-        version = version_of(analysis, path)
+        version, command = version_of(analysis, path), command_identity(analysis, path)
     except AnalysisFileError as error:
-        msg = f"{path}: {error}"
+        msg = f"{path}{_form_line(path)}: {error}"
         raise AnalysisFileError(msg) from error
-    return CatalogEntry(analysis, path, version, module.__doc__ or "")
+    return CatalogEntry(analysis, path, version, module.__doc__ or "", command)
+
+
+def _form_line(path: Path) -> str:
+    """Return ``:<line>`` of the file's ``ANALYSIS``, if it has one."""
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+    return next((f":{number}" for number, line in lines if line.startswith("ANALYSIS")), "")
 
 
 def _check_run(analysis: Analysis, path: Path) -> None:
     """Refuse a ``run`` that the code version would not see, or that cannot be called as the platform calls it."""
     run = analysis.run
+    if isinstance(run, Command):
+        return
     if not inspect.isfunction(run) or run.__name__ == "<lambda>":
-        msg = f"{path}: `run` must be a plain function written with `def`: other code is no part of the code version."
+        msg = f"{path}{_line_of(run)}: `run` must be a plain function written with `def`: other code is no part of the code version."
         raise AnalysisFileError(msg)
     arguments = inspect.signature(run).parameters
     positional = [a for a in arguments.values() if a.kind in {a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD}]
     if not len(arguments) == len(positional) == _RUN_ARGUMENTS:
-        msg = f"{path}: `run` must take (job, parameters, results_dir); it takes ({', '.join(arguments)})."
+        msg = (
+            f"{path}{_line_of(run)}: `run` must take (job, parameters, results_dir); it takes ({', '.join(arguments)})."
+        )
         raise AnalysisFileError(msg)
     if inspect.get_annotations(run).get("return", "") in {None, "None"}:
-        msg = f"{path}: `run` is annotated to return None; it must return {analysis.outputs.__name__}."
+        msg = f"{path}{_line_of(run)}: `run` is annotated to return None; it must return {analysis.outputs.__name__}."
         raise AnalysisFileError(msg)
+
+
+def _line_of(run: object) -> str:
+    """Return ``:<line>`` where a function is written, if it is one."""
+    return f":{run.__code__.co_firstlineno}" if inspect.isfunction(run) else ""
 
 
 def _import(path: Path) -> ModuleType:
@@ -115,6 +165,12 @@ def _import(path: Path) -> ModuleType:
     except ValidationError as error:
         faults = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors())
         msg = f"{path}{_line_in(path, error)}: ANALYSIS = Analysis(...) is wrong: {faults}."
+        raise AnalysisFileError(msg) from error
+    except ModuleNotFoundError as error:
+        msg = (
+            f"{path}{_line_in(path, error)}: cannot be imported: there is no module `{error.name}`. Correct the name, or "
+            "add the package to pyproject.toml and run `make lock setup`."
+        )
         raise AnalysisFileError(msg) from error
     except (Exception, SystemExit) as error:  # whatever a scientist's module raises while it is imported
         line = _line_in(path, error)

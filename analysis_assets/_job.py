@@ -301,7 +301,7 @@ class JobRunner:
     @cached_property
     def _code(self) -> CodeFacts:
         """The repository's state when it was first asked for."""
-        return code_facts(self.entry.path)
+        return code_facts(self.entry.analysis, self.entry.path)
 
 
 def _other_code(code: CodeFacts) -> list[str]:

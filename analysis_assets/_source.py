@@ -8,12 +8,15 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from analysis_assets._command import read_files
 from domain.analysis import Analysis
 from domain.code_identity import code_version, imported_names, source_digest
+from domain.command import Command
 from domain.errors import AnalysisFileError
+from domain.json_values import canonical_json, sha256_hex
 from domain.provenance import CodeFacts
 
-_GIT_TIMEOUT_S = 20
+_ANSWER_TIMEOUT_S = 20
 _LOCK_FILE = "requirements/base.txt"
 
 
@@ -34,7 +37,28 @@ def version_of(analysis: Analysis, path: Path) -> str:
     """
     if analysis.code_identity == "version":
         return analysis.version
-    return code_version(analysis.version, source_digest(sources_of(analysis, path)))
+    digest = source_digest(sources_of(analysis, path))
+    if isinstance(analysis.run, Command):
+        digest = sha256_hex(canonical_json([digest, command_identity(analysis, path)]))
+    return code_version(analysis.version, digest)
+
+
+def command_identity(analysis: Analysis, path: Path) -> str:
+    """Return the digest of an analysis's command and its files; empty when its code is a Python function.
+
+    Raises
+    ------
+    AnalysisFileError
+        If a declared file is not there.
+    """
+    command = analysis.run
+    if not isinstance(command, Command):
+        return ""
+    try:
+        return command.identity(read_files(command, path.parent))
+    except OSError as error:
+        msg = f"the command declares the file `{error.filename}`, which cannot be read: {error.strerror}."
+        raise AnalysisFileError(msg) from error
 
 
 def sources_of(analysis: Analysis, path: Path) -> dict[str, str]:
@@ -42,8 +66,8 @@ def sources_of(analysis: Analysis, path: Path) -> dict[str, str]:
     return {path.stem: path.read_text(encoding="utf-8")} | _packages(analysis) | _imported(path)
 
 
-def code_facts(path: Path) -> CodeFacts:
-    """Return where the analysis file comes from: repository, commit, uncommitted changes, locked dependencies."""
+def code_facts(analysis: Analysis, path: Path) -> CodeFacts:
+    """Return where an analysis comes from: repository, commit, uncommitted changes, locked dependencies, language."""
     root = _git(path.parent, "rev-parse", "--show-toplevel")
     folder = Path(root) if root else path.parent
     lock = folder / _LOCK_FILE
@@ -53,9 +77,18 @@ def code_facts(path: Path) -> CodeFacts:
         commit=(_git(folder, "rev-parse", "--verify", "-q", "HEAD") or None) if root else None,
         dirty=None if status is None else bool(status),
         run_script=path.resolve().relative_to(folder.resolve()).as_posix(),
-        language_version=".".join(str(part) for part in sys.version_info[:3]),
+        **_language(analysis),
         lock_sha256=sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
     )
+
+
+def _language(analysis: Analysis) -> dict[str, str]:
+    """Return the language that an analysis is written in, and its version; a command is asked for it."""
+    command = analysis.run
+    if not isinstance(command, Command):
+        return {"language": "Python", "language_version": ".".join(str(part) for part in sys.version_info[:3])}
+    told = _first_line(command.version_words) if command.version_words else None
+    return {"language": command.language, "language_version": told or "not told"}
 
 
 def _imported(path: Path) -> dict[str, str]:
@@ -110,12 +143,23 @@ def _packages(analysis: Analysis) -> dict[str, str]:
 @lru_cache(maxsize=64)
 def _git(folder: Path, *words: str) -> str | None:
     """Ask git one thing; None where there is no repository or no git."""
+    return _answer(("git", "-C", str(folder), *words))
+
+
+def _first_line(words: tuple[str, ...]) -> str | None:
+    """Return the first line that a command prints, on either stream; None when it fails."""
+    return next(iter((_answer(words, with_errors=True) or "").splitlines()), None)
+
+
+def _answer(words: tuple[str, ...], *, with_errors: bool = False) -> str | None:
+    """Run a short command and return what it prints; None when it cannot be run, fails, or takes too long."""
     try:
-        answer = subprocess.run(  # noqa: S603  no shell, and no word comes from outside this module
-            ["git", "-C", str(folder), *words],  # noqa: S607  git is found where the operator installed it
-            capture_output=True,
+        answer = subprocess.run(  # noqa: S603  no shell, and no word comes from a job
+            words,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if with_errors else subprocess.DEVNULL,
             text=True,
-            timeout=_GIT_TIMEOUT_S,
+            timeout=_ANSWER_TIMEOUT_S,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -36,8 +36,8 @@ def _peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
-def resource_facts(used_cpu_s: float) -> ResourceFacts:
-    """Describe the machine, and what the job used."""
+def resource_facts(used_cpu_s: float, peak_memory_bytes: int | None = None) -> ResourceFacts:
+    """Describe the machine, and what the job used; memory is this process's unless another one did the work."""
     return ResourceFacts(
         os=platform.platform(),
         architecture=platform.machine(),
@@ -45,7 +45,7 @@ def resource_facts(used_cpu_s: float) -> ResourceFacts:
         cpu_cores=os.cpu_count(),
         memory_bytes=psutil.virtual_memory().total,
         cpu_s=round(used_cpu_s, 3),
-        peak_memory_bytes=_peak_memory_bytes(),
+        peak_memory_bytes=peak_memory_bytes or _peak_memory_bytes(),
     )
 
 

@@ -23,9 +23,11 @@ from types import FrameType, TracebackType, UnionType
 from typing import Any, TextIO
 
 from analysis_assets._catalog import CatalogEntry, load_analysis
+from analysis_assets._command import CommandFailedError, CommandJob, run_command
 from analysis_assets._outputs import checked_outputs
 from analysis_assets._usage import cpu_s, reset_peak_memory, resource_facts
 from domain.analysis import AnalysisJob
+from domain.command import Command
 from domain.errors import (
     CodeChangedError,
     InputChangedError,
@@ -46,6 +48,8 @@ from resources.own_process import asker_for_end_with_parent
 LOG_NAME = "analysis.log"
 LOG_TAIL_BYTES = 32 * 1024
 TEXT_CHARACTERS = 16 * 1024
+RESULTS_VARIABLE = "RESULTS_DIR"
+_WORDS = Path(__file__).parents[1] / "domain"
 _KINDS: tuple[tuple[type[PlatformError] | UnionType, FailureKind], ...] = (
     (InputError | InputChangedError, "input"),
     (OutputError, "output"),
@@ -139,13 +143,31 @@ def execute(task: Task) -> Work | JobError:
     task.results.mkdir()
     with _captured(task):
         try:
-            return _run(task)
+            return run_task(task)
         except BaseException as error:  # noqa: BLE001  user code may raise anything, SystemExit included
             return _describe(error)
 
 
-def _run(task: Task) -> Work:
-    """Open the inputs when asked, call ``run``, and check what it returned."""
+def run_task(task: Task) -> Work:
+    """Open the inputs when asked, run the analysis, and check what it returned.
+
+    Parameters
+    ----------
+    task : Task
+        The job; its folder and its results folder exist.
+
+    Returns
+    -------
+    Work
+        What the analysis brought back.
+
+    Raises
+    ------
+    CodeChangedError
+        If the analysis is no longer what the run announced.
+    Exception
+        Whatever user code raises, and what its inputs or its outputs are refused for.
+    """
     entry = _load(task.analysis_file)
     if entry.code_version != task.code_version:
         msg = (
@@ -154,16 +176,56 @@ def _run(task: Task) -> Work:
         )
         raise CodeChangedError(msg)
     opened = _Opened(task)
-    job = AnalysisJob(locations=task.locations, files=task.files, opener=opened.open)
     parameters = validate_stored(entry.analysis, task.parameters)
-    reset_peak_memory()
-    cpu_before, started = cpu_s(), datetime.now(UTC)
-    returned = entry.analysis.run(job, parameters, task.results)
-    ended = datetime.now(UTC)
-    used = resource_facts(cpu_s() - cpu_before)
+    with _surroundings(task, entry):
+        reset_peak_memory()
+        cpu_before, started = cpu_s(), datetime.now(UTC)
+        returned, peak_memory_bytes = _call(entry, task, opened, parameters)
+        ended = datetime.now(UTC)
+        used = resource_facts(cpu_s() - cpu_before, peak_memory_bytes)
     outputs, not_finite = checked_outputs(entry.analysis, returned)
     opened.check_unchanged()
     return Work(outputs, not_finite, opened.facts, opened.sessions(), started, ended, used)
+
+
+def _call(entry: CatalogEntry, task: Task, opened: "_Opened", parameters: Any) -> tuple[Any, int | None]:
+    """Call the function, or run the command; returns what came back, and the memory of another process."""
+    run = entry.analysis.run
+    if not isinstance(run, Command):
+        job = AnalysisJob(locations=task.locations, files=task.files, opener=opened.open)
+        return run(job, parameters, task.results), None
+    job_of_command = CommandJob(
+        analysis=entry.analysis.name,
+        identity=entry.command_identity,
+        inputs=opened.open(),
+        locations=task.locations,
+        files=task.files,
+        parameters=task.parameters,
+        folder=task.folder,
+        results=task.results,
+    )
+    end = run_command(run, task.analysis_file.parent, job_of_command)
+    return end.outputs, end.peak_memory_bytes
+
+
+@contextlib.contextmanager
+def _surroundings(task: Task, entry: CatalogEntry) -> Iterator[None]:
+    """Let user code work in the folder that the analysis asks for, and find its results folder by a variable."""
+    scratch = task.folder / "scratch"
+    scratch.mkdir(exist_ok=True)
+    tempfile.tempdir = str(scratch)
+    before, variable = Path.cwd(), os.environ.get(RESULTS_VARIABLE)
+    os.environ[RESULTS_VARIABLE] = str(task.results)
+    os.chdir(task.results if entry.analysis.working_folder == "results" else scratch)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+        tempfile.tempdir = None
+        if variable is None:
+            del os.environ[RESULTS_VARIABLE]
+        else:
+            os.environ[RESULTS_VARIABLE] = variable
 
 
 class _Opened:
@@ -201,8 +263,16 @@ class _Opened:
 
 def _describe(error: BaseException) -> JobError:
     """Turn what user code raised into what the ledger keeps; prints the traceback to the job's log too."""
+    if isinstance(error, CommandFailedError):
+        sys.stderr.write(f"{error.traceback}{error}\n")
+        return JobError(
+            kind=error.kind,
+            message=_storable(str(error)),
+            permanent=not error.transient,
+            traceback=_storable(error.traceback),
+        )
     chain = not isinstance(error, PlatformError)  # what our own errors come from is our own business
-    told = "".join(traceback.format_exception(type(error), error, _user_frames(error), chain=chain))
+    told = "".join(traceback.format_exception(type(error), error, user_frames(error), chain=chain))
     sys.stderr.write(told)
     kind = next((kind for kinds, kind in _KINDS if isinstance(error, kinds)), "exception")
     transient = isinstance(error, TransientError | ConnectionError | TimeoutError)
@@ -220,12 +290,18 @@ def _storable(text: str) -> str:
     return f"{clean[:half]}\n[... {len(clean) - 2 * half} characters left out ...]\n{clean[-half:]}"
 
 
-def _user_frames(error: BaseException) -> TracebackType | None:
-    """Skip this module's own frames, so that a scientist sees the traceback of the analysis."""
+def user_frames(error: BaseException) -> TracebackType | None:
+    """Skip the platform's own frames in front, so that a scientist sees the traceback of the analysis."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+    while trace is not None and _is_machinery(Path(trace.tb_frame.f_code.co_filename)):
         trace = trace.tb_next
     return trace
+
+
+def _is_machinery(file: Path) -> bool:
+    """Tell whether a frame's code is the platform's and not an analysis's."""
+    here = Path(__file__).parent
+    return (file.parent == here and file.name.startswith("_")) or file.parent in {here.parent / "commands", _WORDS}
 
 
 @lru_cache(maxsize=4)
@@ -236,23 +312,16 @@ def _load(path: Path) -> CatalogEntry:
 
 @contextlib.contextmanager
 def _captured(task: Task) -> Iterator[None]:
-    """Send everything this process prints to the job's log, and let it work in the job's folder."""
+    """Send everything this process prints to the job's log."""
     saved = os.dup(1), os.dup(2)
-    before = Path.cwd()
     with task.log.open("ab", buffering=0) as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    scratch = task.folder / "scratch"
-    scratch.mkdir()
-    tempfile.tempdir = str(scratch)
-    os.chdir(scratch)
     try:
         with _stream(1) as out, _stream(2) as err, redirect_stdout(out), redirect_stderr(err):
             yield
     finally:
         ctypes.CDLL(None).fflush(None)  # what C code has printed belongs to this job, not to the next one
-        os.chdir(before)
-        tempfile.tempdir = None
         for number, copy in zip((1, 2), saved, strict=True):
             os.dup2(copy, number)
             os.close(copy)

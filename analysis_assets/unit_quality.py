@@ -49,6 +49,7 @@ _CONTAMINATION = {
     "llobet": ("contamination_llobet", "contamination, Llobet (fraction)"),
     "violation_fraction": ("isi_violation_fraction", "ISI violations (fraction)"),
 }
+_FEW_PASS = 0.05
 _COLUMNS_OF_METHOD = {
     "amplitude_cutoff": {"spike_amplitudes", "amplitude_cutoff"},
     "isolation_distance": {"isolation_distance"},
@@ -283,6 +284,12 @@ def _figure(units: list[Unit], parameters: Parameters) -> bytes:
     return draw_criteria(units, _criteria(parameters), title=title)
 
 
+def enough_units_pass(outputs: Outputs) -> bool | str:
+    """At least one unit in twenty passes: where hardly any does, sorting or parameters have gone wrong."""
+    fraction = outputs.passing_fraction
+    return fraction is None or fraction >= _FEW_PASS or f"only {outputs.n_passing} of {outputs.n_units} units pass"
+
+
 ANALYSIS = Analysis(
     name="unit_quality",
     version="1.0.0",
@@ -293,4 +300,5 @@ ANALYSIS = Analysis(
     time_limit_s=1800,
     figure="unit_quality.png",
     tags={"modality": "ecephys"},
+    checks=(enough_units_pass,),
 )

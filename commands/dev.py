@@ -37,7 +37,7 @@ def dev(*, port: int, say: Callable[[str], None]) -> int:
             raise SettingsError(msg)
         chosen = free_port(port)
         say(f"Dagster UI   http://127.0.0.1:{chosen}")
-        say(f"Job inbox    {settings.job_inbox}/<analysis>/   ({', '.join(sorted(platform.catalog))})")
+        say(f"Job inbox    {settings.job_inbox}/<analysis>/   ({', '.join(platform.names)})")
         say(f"Results      s3://{settings.analysis_bucket}")
         words = ["-W", _SUPERSEDED, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(chosen)]
         with dagster_process(settings, words) as process, interruptible():

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from analysis_assets._catalog import CatalogEntry
-from commands.jobs import inbox_parameters, read_file, read_target
+from commands.jobs import inbox_parameters
 from commands.platform import Platform
+from commands.targets import read_file, read_target
 from domain.errors import UnknownJobError
 from domain.identity import result_id
 from domain.job_state import JobState, LedgerEntry

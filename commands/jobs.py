@@ -1,7 +1,5 @@
 """Asking for jobs, by hand: submit, validate, rerun."""
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +7,13 @@ from typing import Any
 
 from analysis_assets._catalog import CatalogEntry
 from commands.platform import Platform
-from domain.errors import InputError, JobFileError, ParametersError, PermanentError, UnknownJobError
-from domain.job import Job, read_job
+from commands.targets import read_file, read_target
+from domain.errors import PermanentError, UnknownJobError
+from domain.job import read_job
 from domain.job_state import JobState
 from domain.parameter_files import read_fixed_parameters
 from domain.stored_job import Source, StoredJob, take_in
-from resources.inbox_names import MAX_BYTES, PARAMETERS_FILE, too_large
+from resources.inbox_names import PARAMETERS_FILE
 from resources.own_process import person
 
 
@@ -138,67 +137,6 @@ def rerun(
     return chosen
 
 
-def parse_settings(words: Sequence[str]) -> dict[str, Any]:
-    """Read ``name=value`` words; a value is JSON if it can be read as such, else text.
-
-    Raises
-    ------
-    ParametersError
-        If a word has no ``=``, or a name is given twice.
-    """
-    values: dict[str, Any] = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals or not name or name in values:
-            msg = f"`--set {word}`: expected name=value, each name once."
-            raise ParametersError(msg)
-        try:
-            values[name] = json.loads(text)
-        except (ValueError, RecursionError):
-            values[name] = text
-    return values
-
-
-def read_target(target: str) -> Job:
-    """Read a job file, or make a job of an NWB file given as path or URL.
-
-    Raises
-    ------
-    JobFileError, InputError
-        If it is neither.
-    """
-    if "://" in target:
-        return Job(s3_location=(target,))
-    path = Path(target)
-    if not os.path.exists(path):  # noqa: PTH110  Path.exists raises for a name that is too long
-        msg = f"{target}: there is no such file. Give a job file (.json), or an NWB file as path or URL."
-        raise InputError(msg)
-    if path.is_file() and path.suffix.lower() == ".json":
-        return read_job(read_file(path), name=target)
-    return Job(s3_location=(path.resolve().as_uri(),))
-
-
-def read_file(path: Path) -> bytes:
-    """Read a job file or a parameter file.
-
-    Raises
-    ------
-    JobFileError
-        If it cannot be read, or is larger than the inbox takes.
-    """
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        msg = f"{path}: cannot be read: {error.strerror}."
-        raise JobFileError(msg) from error
-    if (problem := too_large(max(size, len(data)))) is not None:
-        msg = f"{path}: {problem}."
-        raise JobFileError(msg)
-    return data
-
-
 def inbox_parameters(platform: Platform, name: str) -> dict[str, Any]:
     """Return the fixed parameters of an analysis's inbox folder."""
     data = platform.connections.job_inbox.read_fixed_parameters(name)
@@ -235,4 +173,4 @@ def _analysis_of(platform: Platform, file: str) -> str | None:
     if "://" in platform.settings.job_inbox or not path.is_relative_to(inbox):
         return None
     name = path.relative_to(inbox).parts[0]
-    return name if name in platform.catalog else None
+    return name if name in platform.names else None

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from analysis_assets._catalog import ANALYSES_FOLDER, CatalogEntry, find_analyses
-from domain.errors import UnknownJobError
+from analysis_assets._catalog import ANALYSES_FOLDER, CatalogEntry, analysis_files, load_named
 from resources.connections import Connections, connect
 from resources.embedded import serving
 from resources.settings import Settings, load_settings
@@ -20,28 +20,38 @@ class Platform:
     ----------
     settings : Settings
         What the environment says.
-    catalog : dict of str to CatalogEntry
-        The analyses.
+    folder : Path
+        Where the analyses are.
     connections : Connections
         The outside systems.
     """
 
     settings: Settings
-    catalog: dict[str, CatalogEntry]
+    folder: Path
     connections: Connections
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the analyses, whether or not their files can be loaded."""
+        return list(analysis_files(self.folder))
+
     def entry(self, name: str) -> CatalogEntry:
-        """Return an analysis.
+        """Return an analysis, loaded when it is first asked for.
 
         Raises
         ------
         UnknownJobError
             If there is none of this name; lists those that exist.
+        AnalysisFileError
+            If its file does not define an analysis.
         """
-        if name not in self.catalog:
-            msg = f"There is no analysis `{name}`. The analyses are: {', '.join(sorted(self.catalog))}."
-            raise UnknownJobError(msg)
-        return self.catalog[name]
+        return _loaded(name, self.folder)
+
+
+@lru_cache(maxsize=64)
+def _loaded(name: str, folder: Path) -> CatalogEntry:
+    """Load an analysis once for each command."""
+    return load_named(name, folder)
 
 
 @contextmanager
@@ -61,4 +71,4 @@ def open_platform(settings: Settings | None = None, *, folder: Path = ANALYSES_F
         connections.job_inbox.ensure()
         if settings.embedded_s3:
             connections.results_store.ensure_bucket()
-        yield Platform(settings, find_analyses(folder), connections)
+        yield Platform(settings, folder, connections)

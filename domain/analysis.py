@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from domain.checks import Check, faults_of
+from domain.command import Command, WorkingFolder
+from domain.errors import AnalysisFileError
 from domain.model_rules import check_outputs_model, check_parameters_model
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -88,7 +91,9 @@ class Analysis(BaseModel):
     owners: tuple[str, ...] = Field(min_length=1, description="E-mail addresses, or `team:name`.")
     parameters: type[BaseModel] = Field(description="The Parameters model.")
     outputs: type[BaseModel] = Field(description="The Outputs model.")
-    run: Callable[[AnalysisJob, Any, Path], Any] = Field(description="run(job, parameters, results_dir) -> Outputs.")
+    run: Callable[[AnalysisJob, Any, Path], Any] | Command = Field(
+        description="run(job, parameters, results_dir) -> Outputs; or a Command, for other languages and environments."
+    )
     retry: Retry = Field(default=Retry(), description="For transient faults only.")
     time_limit_s: float = Field(default=3600.0, gt=0, description="A job is killed after this many seconds.")
     workers: int | None = Field(default=None, ge=1, le=256, description="Jobs at once in a run; default: one per core.")
@@ -99,10 +104,20 @@ class Analysis(BaseModel):
         default="source", description="`version`: only the declared version tells results apart, not the source."
     )
     tags: dict[str, str] = Field(default_factory=dict, description="Dagster tags of the asset.")
+    checks: tuple[Check, ...] = Field(default=(), description="Functions that say whether outputs are plausible.")
+    working_folder: WorkingFolder = Field(
+        default="scratch", description="Where `run` works: `scratch`, which is thrown away, or `results`."
+    )
+    example: dict[str, Any] = Field(
+        default={}, description="Parameters without a default, for the tests that every analysis gets."
+    )
 
     @model_validator(mode="after")
-    def _models_can_carry_identity(self) -> "Analysis":
-        """Refuse models whose values could not be hashed the same way twice."""
+    def _parts_can_be_used(self) -> "Analysis":
+        """Refuse models whose values could not be hashed the same way twice, and checks that cannot be asked."""
         check_parameters_model(self.parameters)
         check_outputs_model(self.outputs)
+        if faults := faults_of(self.checks):
+            msg = f"The checks of `{self.name}` cannot be used: {'; '.join(faults)}."
+            raise AnalysisFileError(msg)
         return self

@@ -13,6 +13,7 @@ import dagster as dg
 
 from analysis_assets._asset import KEYS_TAG, inbox_key_of
 from analysis_assets._catalog import CatalogEntry
+from analysis_assets._checks import judge_adopted
 from analysis_assets._materialization import asset_key_of, materialization
 from analysis_assets._publish import differences, stored_figure
 from domain.batches import covered, ranges, run_key
@@ -72,7 +73,7 @@ def build_sensor(entry: CatalogEntry, asset: dg.AssetsDefinition, *, dry_run: bo
 
     @dg.sensor(
         name=f"{name}_job_files",
-        job=dg.define_asset_job(job_name_of(name), selection=[asset]),
+        job=dg.define_asset_job(job_name_of(name), selection=dg.AssetSelection.assets(asset).without_checks()),
         minimum_interval_seconds=MIN_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Takes in the job files of {name} and asks for runs of what is new.",
@@ -175,6 +176,7 @@ def adopt(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> 
         instance.report_runless_asset_event(
             materialization(provenance, results=stores.results, figure=figure, reused=True)
         )
+        judge_adopted(instance, entry, provenance)
         job = entries[by_result[result]]
         stores.ledger.settle(job, state=JobState.DONE, code_version=version, result_id=result, error=None)
         adopted += 1

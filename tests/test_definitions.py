@@ -80,6 +80,7 @@ def test_every_definition_is_what_it_was(lab):
     assert {s.job_name for s in repository.sensor_defs} == {"double_batch", "misbehave_batch"}
     assert {"double_batch", "misbehave_batch"} <= set(repository.job_names)
     assert sorted(key.to_user_string() for key in repository.asset_graph.asset_check_keys) == [
+        "analysis/double:is_positive",
         "inbox/double:job_files_readable",
         "inbox/misbehave:job_files_readable",
     ]
@@ -105,7 +106,7 @@ def test_a_person_may_choose_a_dry_run_or_a_reason_and_no_parameter():
 
 def test_people_see_what_parameters_and_outputs_mean(lab):
     spec = lab.get_assets_def(dg.AssetKey(["analysis", "double"])).get_asset_spec()
-    assert "| `number` | float | `1.0` | The number. |" in spec.metadata["parameters"].value
+    assert "| `number` | number | no unit | `1.0` |  | The number. |" in spec.metadata["parameters"].value
     assert "Twice the number." in spec.metadata["outputs"].value
     assert spec.description.startswith("Doubles a number")
 
@@ -132,7 +133,7 @@ def test_no_secret_is_shown(tmp_path, monkeypatch):
 
 def test_an_analysis_that_cannot_be_loaded_is_named(tmp_path, settings):
     (tmp_path / "broken.py").write_text("ANALYSIS = 1\n", encoding="utf-8")
-    with pytest.raises(AnalysisFileError, match=r"broken\.py: expected `ANALYSIS = Analysis"):
+    with pytest.raises(AnalysisFileError, match=r"broken\.py:1: expected `ANALYSIS = Analysis"):
         build_defs(settings, folder=tmp_path)
 
 

@@ -13,7 +13,10 @@ import typer
 from analysis_assets._catalog import find_analyses, load_analysis
 from cli import app
 from commands.explain import ShownState
+from commands.reference import refreshed
 from domain import errors
+from domain.analysis import Analysis
+from domain.command import Command
 from domain.job_state import FailureKind
 from resources.settings import RETIRED, Settings
 
@@ -125,6 +128,11 @@ def test_every_analysis_is_documented_with_parameters_and_outputs(name):
     assert set(rows(section(page, "### Outputs"))) == set(analysis.outputs.model_fields)
 
 
+def test_the_tables_of_the_analyses_are_those_of_their_models():
+    page = text_of("docs", "analyses.md")
+    assert refreshed(page, ANALYSES.values()) == page, "run `make docs`"
+
+
 def test_every_make_target_is_in_the_readme_and_no_other():
     targets = re.findall(r"^([a-z][a-z-]*):.*##", text_of("Makefile"), re.MULTILINE)
     assert sorted(rows(section(text_of("README.md"), "## Make targets"))) == sorted(f"make {t}" for t in targets)
@@ -166,15 +174,37 @@ def test_no_file_names_a_package_registry(path):
     assert not [line for line in lines if re.search(r"https?://|(?<!-emit)-(extra-)?index-url|--find-links", line)]
 
 
-@pytest.mark.parametrize("number", range(len(PYTHON.findall(text_of("docs", "add-an-analysis.md")))))
-def test_every_python_block_about_analyses_compiles(number):
-    compile(PYTHON.findall(text_of("docs", "add-an-analysis.md"))[number], f"block {number}", "exec")
+@pytest.mark.parametrize("page", ["add-an-analysis", "other-languages", "from-the-wrapper"])
+def test_every_python_block_about_analyses_compiles(page):
+    blocks = PYTHON.findall(text_of("docs", f"{page}.md"))
+    assert blocks
+    for number, block in enumerate(blocks):
+        compile(block, f"{page}, block {number}", "exec")
+
+
+def test_every_field_of_the_forms_is_documented():
+    form = rows(section(text_of("docs", "add-an-analysis.md"), "### `ANALYSIS = Analysis(...)`"))
+    text = section(text_of("docs", "add-an-analysis.md"), "### `ANALYSIS = Analysis(...)`")
+    assert all(f"`{name}`" in text for name in Analysis.model_fields)
+    assert set(form) - {"parameters", "outputs", "run"} <= set(Analysis.model_fields)
+    assert rows(section(text_of("docs", "other-languages.md"), "## The fields of `Command`")) == list(
+        Command.model_fields
+    )
+
+
+def test_the_example_of_another_language_loads(tmp_path, monkeypatch):
+    example = PYTHON.findall(text_of("docs", "other-languages.md"))[0]
+    (tmp_path / "lab" / "scripts").mkdir(parents=True)
+    (tmp_path / "lab" / "scripts" / "isi_fit.R").write_text("1 + 1\n", encoding="utf-8")
+    (tmp_path / "lab" / "isi_fit.py").write_text(example, encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "lab.isi_fit", None)  # removed again afterwards
+    assert load_analysis(tmp_path / "lab" / "isi_fit.py").analysis.run.language == "R"
 
 
 @pytest.fixture
 def example(tmp_path):
     """Write the complete example of the page to a file of its name, and the test that goes with it."""
-    file, test = PYTHON.findall(text_of("docs", "add-an-analysis.md"))
+    file, *_, test = PYTHON.findall(text_of("docs", "add-an-analysis.md"))
     name = re.search(r'name="(\w+)"', file)[1]
     (folder := tmp_path / "lab").mkdir()
     (folder / f"{name}.py").write_text(file, encoding="utf-8")

@@ -77,8 +77,8 @@ def test_the_files_of_a_result_are_those_of_its_manifest(double):
 
 def test_the_asset_says_what_the_analysis_takes_and_gives(double):
     spec = next(iter(double.asset.specs))
-    assert "| `number` | float | `1.0` | The number. |" in spec.metadata["parameters"].value
-    assert "| `double` | float |  | Twice the number. |" in spec.metadata["outputs"].value
+    assert "| `number` | number | no unit | `1.0` |  | The number. |" in spec.metadata["parameters"].value
+    assert "| `double` | number | no unit | Twice the number. |" in spec.metadata["outputs"].value
     assert (spec.group_name, list(spec.owners)) == ("double", ["team:tests"])
     assert spec.code_version == double.entry.code_version
     assert double.asset.partitions_def == dg.DynamicPartitionsDefinition(name="double")

@@ -88,7 +88,7 @@ def test_every_file_without_an_underscore_is_an_analysis(write):
         (
             {"imports": "import no_such_module"},
             8,
-            "cannot be imported: ModuleNotFoundError: No module named 'no_such_m",
+            "cannot be imported: there is no module `no_such_module`. Correct the name, or add the package",
         ),
         ({"imports": "x ="}, 8, "cannot be imported: SyntaxError"),
         ({"imports": "1 / 0"}, 8, "cannot be imported: ZeroDivisionError: division by zero"),
@@ -97,15 +97,19 @@ def test_every_file_without_an_underscore_is_an_analysis(write):
         ({"name": ""}, None, "SyntaxError"),
         ({"more": ", wrokers=2"}, 27, "`wrokers`: Extra inputs are not permitted"),
         ({"description": ""}, 27, "Parameters model `Parameters` cannot be used"),
-        ({"name": 'name="subtracts"'}, None, "ANALYSIS is named `subtracts`; it must be named like its file, `adds`"),
-        ({"called": "lambda job, parameters, results_dir: None"}, None, "must be a plain function written with `def`"),
+        (
+            {"name": 'name="subtracts"'},
+            27,
+            'ANALYSIS is named `subtracts`; it must be named like its file: write name="a',
+        ),
+        ({"called": "lambda job, parameters, results_dir: None"}, 27, "must be a plain function written with `def`"),
         ({"called": "print"}, None, "must be a plain function written with `def`"),
-        ({"run": "def run(job, parameters): ..."}, None, "it takes (job, parameters)"),
-        ({"run": "def run(job, parameters, *, results_dir): ..."}, None, "it takes (job, parameters, results_dir)"),
-        ({"run": "def run(job, parameters, results_dir) -> None: ..."}, None, "it must return Outputs"),
-        ({"run": "def run(job, parameters, results_dir) -> 'None': ..."}, None, "it must return Outputs"),
-        ({"more": ', packages=("no_such_package",)'}, None, "helper package `no_such_package`, which is not installed"),
-        ({"more": ', packages=("no_such.package",)'}, None, "helper package `no_such.package`, which is not installed"),
+        ({"run": "def run(job, parameters): ..."}, 22, "it takes (job, parameters)"),
+        ({"run": "def run(job, parameters, *, results_dir): ..."}, 22, "it takes (job, parameters, results_dir)"),
+        ({"run": "def run(job, parameters, results_dir) -> None: ..."}, 22, "it must return Outputs"),
+        ({"run": "def run(job, parameters, results_dir) -> 'None': ..."}, 22, "it must return Outputs"),
+        ({"more": ', packages=("no_such_package",)'}, 27, "helper package `no_such_package`, which is not installed"),
+        ({"more": ', packages=("no_such.package",)'}, 27, "helper package `no_such.package`, which is not installed"),
     ],
 )
 def test_a_broken_file_is_named_with_line_and_reason(write, parts, line, told):
@@ -121,7 +125,7 @@ def test_a_broken_file_is_named_with_line_and_reason(write, parts, line, told):
     ("text", "found"), [("", "found nothing"), ("ANALYSIS = 'adds'", "found a str"), ("ANALYSIS = None", "nothing")]
 )
 def test_a_file_without_an_analysis_is_named(write, text, found):
-    with pytest.raises(AnalysisFileError, match=rf"adds\.py: expected `ANALYSIS = Analysis.* {found}"):
+    with pytest.raises(AnalysisFileError, match=rf"adds\.py(:1)?: expected `ANALYSIS = Analysis.* {found}"):
         load_analysis(write(text=text))
 
 
@@ -138,7 +142,7 @@ def test_every_broken_file_is_named_at_once(write):
         find_analyses(write().parent)
     first, second = str(caught.value).splitlines()
     assert "one.py:1: cannot be imported" in first
-    assert "two.py: expected" in second
+    assert "two.py:1: expected" in second
 
 
 def test_a_file_that_is_no_python_is_refused(tmp_path):

@@ -143,9 +143,9 @@ def committed(path):
     git(path.parents[1], "commit", "-q", "-m", "one")
 
 
-def test_a_clean_commit_is_named(repository):
+def test_a_clean_commit_is_named(analysis, repository):
     committed(repository)
-    facts = code_facts(repository)
+    facts = code_facts(analysis, repository)
     assert len(facts.commit) == 40
     assert facts.dirty is False
     assert facts.run_script == "lab/double.py"
@@ -154,14 +154,14 @@ def test_a_clean_commit_is_named(repository):
     assert facts.url == repository.parents[1].as_uri()
 
 
-def test_uncommitted_changes_are_told(repository):
+def test_uncommitted_changes_are_told(analysis, repository):
     committed(repository)
     repository.write_text("X = 2\n", encoding="utf-8")
-    assert code_facts(repository).dirty is True
+    assert code_facts(analysis, repository).dirty is True
 
 
-def test_a_repository_without_a_commit_has_none(repository):
-    facts = code_facts(repository)
+def test_a_repository_without_a_commit_has_none(analysis, repository):
+    facts = code_facts(analysis, repository)
     assert (facts.commit, facts.dirty) == (None, True)
 
 
@@ -174,24 +174,24 @@ def test_a_repository_without_a_commit_has_none(repository):
         ("git@github.com:lab/repo.git", "git@github.com:lab/repo.git"),
     ],
 )
-def test_credentials_are_no_part_of_the_repositorys_address(repository, url, shown):
+def test_credentials_are_no_part_of_the_repositorys_address(analysis, repository, url, shown):
     git(repository.parents[1], "remote", "add", "origin", url)
-    assert code_facts(repository).url == shown
+    assert code_facts(analysis, repository).url == shown
 
 
-def test_without_a_repository_nothing_is_said_about_commits(folder, fresh_git, monkeypatch):
+def test_without_a_repository_nothing_is_said_about_commits(analysis, folder, fresh_git, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
-    facts = code_facts(write(folder, double="X = 1\n"))
+    facts = code_facts(analysis, write(folder, double="X = 1\n"))
     assert (facts.commit, facts.dirty, facts.lock_sha256) == (None, None, None)
     assert facts.run_script == "double.py"
     assert facts.url == folder.as_uri()
 
 
-def test_without_git_nothing_is_said_about_commits(repository, monkeypatch):
+def test_without_git_nothing_is_said_about_commits(analysis, repository, monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
-    assert code_facts(repository).commit is None
+    assert code_facts(analysis, repository).commit is None
 
 
-def test_a_git_that_does_not_answer_is_no_obstacle(repository, monkeypatch):
-    monkeypatch.setattr(_source, "_GIT_TIMEOUT_S", 0)
-    assert code_facts(repository).commit is None
+def test_a_git_that_does_not_answer_is_no_obstacle(analysis, repository, monkeypatch):
+    monkeypatch.setattr(_source, "_ANSWER_TIMEOUT_S", 0)
+    assert code_facts(analysis, repository).commit is None

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from commands.jobs import parse_settings, read_file, read_target, rerun, submit, validate
+from commands.jobs import rerun, submit, validate
+from commands.targets import parse_settings, read_file, read_target
 from domain.errors import InputError, JobFileError, ParametersError, UnknownJobError
 from domain.job_state import JobError, JobState
 from domain.stored_job import take_in

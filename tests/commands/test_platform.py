@@ -39,7 +39,7 @@ def test_with_addresses_configured_no_server_is_started(tmp_path):
         job_inbox=str(tmp_path / "inbox"),
     )
     with open_platform(settings, folder=ANALYSES_FOLDER) as platform:
-        assert "unit_quality" in platform.catalog
+        assert "unit_quality" in platform.names
         assert not (tmp_path / "home").exists()
         assert platform.connections.ledger.mongo.uri.startswith("mongodb://127.0.0.1:9")
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from analysis_assets._catalog import find_analyses
 from commands.platform import Platform
 from commands.rekey import rekey
 from domain.job import Job
@@ -29,7 +28,7 @@ def opened(servers, home, database, tmp_path):
         file = folder / "double.py"
         for old, new in changes:
             file.write_text(file.read_text().replace(old, new))
-        return Platform(settings, find_analyses(folder), connect(settings))
+        return Platform(settings, folder, connect(settings))
 
     return open_with
 
@@ -42,7 +41,7 @@ def store(platform, **parameters):
     return stored
 
 
-FIELD = 'number: float = Field(default=1.0, description="The number.")'
+FIELD = 'number: float = Field(default=1.0, description="The number (no unit).")'
 
 
 def test_a_new_field_with_a_default_gives_new_keys_and_keeps_what_was_given(opened):
@@ -68,7 +67,7 @@ def test_it_is_harmless_to_do_it_twice_and_leaves_jobs_that_fit(opened):
 
 def test_a_job_that_the_model_refuses_now_says_why(opened):
     given = store(opened(), number=-3)
-    platform = opened((FIELD, 'number: float = Field(default=1.0, ge=0, description="The number.")'))
+    platform = opened((FIELD, 'number: float = Field(default=1.0, ge=0, description="The number (no unit).")'))
     (found,) = rekey(platform, "double")
     assert found.old_key == given.job_key
     assert found.new_key is None

@@ -10,13 +10,13 @@ from domain.analysis import Analysis, AnalysisJob, OutputsModel, ParametersModel
 class Parameters(ParametersModel):
     """What to double."""
 
-    number: float = Field(default=1.0, description="The number.")
+    number: float = Field(default=1.0, description="The number (no unit).")
 
 
 class Outputs(OutputsModel):
     """The double."""
 
-    double: float = Field(description="Twice the number.")
+    double: float = Field(description="Twice the number (no unit).")
 
 
 def run(job: AnalysisJob, parameters: Parameters, results_dir: Path) -> Outputs:
@@ -25,6 +25,11 @@ def run(job: AnalysisJob, parameters: Parameters, results_dir: Path) -> Outputs:
     (results_dir / "deep" / "er").mkdir(parents=True)
     (results_dir / "deep" / "er" / "input.txt").write_text("\n".join(job.locations), encoding="utf-8")
     return Outputs(double=parameters.number * 2)
+
+
+def is_positive(outputs: Outputs) -> bool | str:
+    """The double is above zero."""
+    return outputs.double > 0 or f"{outputs.double} is not above zero"
 
 
 ANALYSIS = Analysis(
@@ -36,4 +41,5 @@ ANALYSIS = Analysis(
     run=run,
     workers=2,
     retry=Retry(delay_s=0.1),
+    checks=(is_positive,),
 )

@@ -1,0 +1,80 @@
+"""Keeps `docs/analyses.md` true: the tables of parameters and outputs come from the models.
+
+A section is written once, from the file's docstring, and then belongs to whoever edits it; only what stands between
+the marks is made anew. `make docs` runs this module.
+"""
+
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from analysis_assets._catalog import CatalogEntry, find_analyses
+from domain.checks import description_of
+from domain.fields import describe_fields, markdown_table
+from resources.settings import PROJECT_ROOT
+
+PAGE = PROJECT_ROOT / "docs" / "analyses.md"
+_BEGIN = "<!-- {kind} of {name}: made from the model by `make docs` -->"
+_END = "<!-- end -->"
+
+
+def refreshed(page: str, entries: Iterable[CatalogEntry]) -> str:
+    """Return the page with every table as the models are now, and a section for each analysis that had none.
+
+    Parameters
+    ----------
+    page : str
+        The page as it is.
+    entries : iterable of CatalogEntry
+        The analyses.
+    """
+    for entry in entries:
+        if not re.search(rf"^## `{entry.analysis.name}`", page, re.MULTILINE):
+            page = f"{page.rstrip()}\n\n{_section(entry)}"
+        for kind, table in _tables(entry).items():
+            page = _with_block(page, entry.analysis.name, kind, table)
+    return page
+
+
+def _tables(entry: CatalogEntry) -> dict[str, str]:
+    """Return what is made from the models, by its kind."""
+    analysis = entry.analysis
+    checks = ["| check | what it looks at |", "|---|---|"]
+    checks += [f"| `{check.__name__}` | {description_of(check)} |" for check in analysis.checks]
+    return {
+        "parameters": markdown_table(describe_fields(analysis.parameters), with_defaults=True),
+        "outputs": markdown_table(describe_fields(analysis.outputs), with_defaults=False),
+        "checks": "\n".join(checks) if analysis.checks else "None are declared.",
+    }
+
+
+def _section(entry: CatalogEntry) -> str:
+    """Write the first version of an analysis's section."""
+    first, _, rest = entry.description.strip().partition("\n\n")
+    title = " ".join(first.split()).rstrip(".")
+    blocks = [f"### {kind.capitalize()}\n\n{_block(entry.analysis.name, kind, '')}" for kind in _tables(entry)]
+    return "\n\n".join([f"## `{entry.analysis.name}`: {title}", *([rest] if rest else []), *blocks]) + "\n"
+
+
+def _block(name: str, kind: str, table: str) -> str:
+    """Put a table between its marks."""
+    return f"{_BEGIN.format(kind=kind, name=name)}\n\n{table}\n\n{_END}"
+
+
+def _with_block(page: str, name: str, kind: str, table: str) -> str:
+    """Replace what stands between the marks of one table, where they are."""
+    marks = re.compile(re.escape(_BEGIN.format(kind=kind, name=name)) + r"\n.*?" + re.escape(_END), re.DOTALL)
+    return marks.sub(lambda _: _block(name, kind, table), page)
+
+
+def main(page: Path = PAGE) -> None:
+    """Write the page anew."""
+    before = page.read_text(encoding="utf-8")
+    after = refreshed(before, find_analyses().values())
+    page.write_text(after, encoding="utf-8")
+    sys.stdout.write(f"{page.name}: {'as it was' if after == before else 'made anew'}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""What a person names on the command line: job files, NWB files, parameter values. Nothing of Dagster, so it is quick."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from domain.errors import InputError, JobFileError, ParametersError
+from domain.job import Job, read_job
+from resources.inbox_names import MAX_BYTES, too_large
+
+
+def parse_settings(words: Sequence[str]) -> dict[str, Any]:
+    """Read ``name=value`` words; a value is JSON if it can be read as such, else text.
+
+    Raises
+    ------
+    ParametersError
+        If a word has no ``=``, or a name is given twice.
+    """
+    values: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name or name in values:
+            msg = f"`--set {word}`: expected name=value, each name once."
+            raise ParametersError(msg)
+        try:
+            values[name] = json.loads(text)
+        except (ValueError, RecursionError):
+            values[name] = text
+    return values
+
+
+def read_target(target: str) -> Job:
+    """Read a job file, or make a job of an NWB file given as path or URL.
+
+    Raises
+    ------
+    JobFileError, InputError
+        If it is neither.
+    """
+    if "://" in target:
+        return Job(s3_location=(target,))
+    path = Path(target)
+    if not os.path.exists(path):  # noqa: PTH110  Path.exists raises for a name that is too long
+        msg = f"{target}: there is no such file. Give a job file (.json), or an NWB file as path or URL."
+        raise InputError(msg)
+    if path.is_file() and path.suffix.lower() == ".json":
+        return read_job(read_file(path), name=target)
+    return Job(s3_location=(path.resolve().as_uri(),))
+
+
+def read_file(path: Path) -> bytes:
+    """Read a job file or a parameter file.
+
+    Raises
+    ------
+    JobFileError
+        If it cannot be read, or is larger than the inbox takes.
+    """
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror}."
+        raise JobFileError(msg) from error
+    if (problem := too_large(max(size, len(data)))) is not None:
+        msg = f"{path}: {problem}."
+        raise JobFileError(msg)
+    return data

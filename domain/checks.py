@@ -1,0 +1,94 @@
+"""Declared checks: small functions that say whether a result's outputs are plausible.
+
+A check never stops a result from being published: it is shown beside it, so that a person looks. It takes the
+``Outputs`` and returns True, or False, or a sentence that says what is wrong.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+Check = Callable[[Any], bool | str]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one check says of one result.
+
+    Attributes
+    ----------
+    name : str
+        The check.
+    passed : bool
+        Whether it passes.
+    reason : str
+        Why it does not; empty when it does.
+    """
+
+    name: str
+    passed: bool
+    reason: str
+
+
+def description_of(check: Check) -> str:
+    """Return the first paragraph of a check's docstring."""
+    return " ".join((inspect.getdoc(check) or "").partition("\n\n")[0].split())
+
+
+def faults_of(checks: Sequence[Check]) -> list[str]:
+    """Say what is wrong with declared checks: each is a plain function of one argument, described, named once."""
+    faults = [
+        f"`{getattr(check, '__name__', check)}` is no plain function written with `def`"
+        for check in checks
+        if not inspect.isfunction(check) or check.__name__ == "<lambda>"
+    ]
+    if faults:
+        return faults
+    names = [check.__name__ for check in checks]
+    faults += [
+        f"`{name}` stands there {names.count(name)} times" for name in dict.fromkeys(names) if names.count(name) > 1
+    ]
+    faults += [f"`{check.__name__}` has no docstring" for check in checks if not description_of(check)]
+    faults += [
+        f"`{check.__name__}` must take one argument, the outputs"
+        for check in checks
+        if len(inspect.signature(check).parameters) != 1
+    ]
+    return faults
+
+
+def verdicts(checks: Sequence[Check], model: type[BaseModel], outputs: Mapping[str, Any]) -> list[Verdict]:
+    """Ask every check about one result.
+
+    Parameters
+    ----------
+    checks : sequence of callable
+        The declared checks.
+    model : type of BaseModel
+        The ``Outputs`` model.
+    outputs : mapping
+        The outputs as they are stored.
+
+    Returns
+    -------
+    list of Verdict
+        One for each check; a check that raises does not pass, and says what it raised.
+    """
+    return [_verdict(check, model, outputs) for check in checks]
+
+
+def _verdict(check: Check, model: type[BaseModel], outputs: Mapping[str, Any]) -> Verdict:
+    """Ask one check."""
+    name = getattr(check, "__name__", "")
+    try:
+        said = check(model.model_validate(dict(outputs)))
+    except Exception as error:  # noqa: BLE001  whatever a scientist's function raises is its answer
+        return Verdict(name, passed=False, reason=f"the check itself failed: {type(error).__name__}: {error}")
+    if said is None:
+        return Verdict(name, passed=False, reason="the check returned None: return True, False or a sentence")
+    if isinstance(said, str):
+        return Verdict(name, passed=not said, reason=said)
+    return Verdict(name, passed=bool(said), reason="" if said else "the outputs are not within what it expects")

@@ -1,0 +1,100 @@
+"""An analysis that is a command: another language, another environment, a container.
+
+The command gets its job as JSON and gives its outputs as JSON; everything else (claim, time limit, log, publishing,
+provenance) is as for a Python function. The contract is in ``docs/other-languages.md``; it is that of Dagster Pipes
+(https://docs.dagster.io/guides/build/external-pipelines), with plain files for languages that have no Pipes library.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from domain.json_values import canonical_json, sha256_hex
+
+COMMAND_FORMAT = "analysis-command/1"
+TRY_AGAIN = 75
+"""Exit code by which a command says that the same call may succeed later (``EX_TEMPFAIL`` of sysexits.h)."""
+
+_PLACES = ("{code}", "{folder}", "{results}")
+VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+
+
+class Command(BaseModel):
+    """A program with its arguments, the files that make it up, and what it may see of the environment.
+
+    The declared files are copied into the job's private folder and run from there, so what ran is what was hashed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    words: tuple[str, ...] = Field(
+        min_length=1,
+        description="Program and arguments; no shell. A word that is a declared file becomes the path of its copy; "
+        "`{code}`, `{folder}` and `{results}` become the folders of the copies, of the job and of its results.",
+    )
+    files: tuple[str, ...] = Field(
+        min_length=1, description="Files that make up the code, relative to the analysis file: its code version."
+    )
+    language: str = Field(min_length=1, max_length=50, description="Programming language, for the record.")
+    version_words: tuple[str, ...] = Field(
+        default=(), description="Command that prints the language's version, for the record: its first line is kept."
+    )
+    environment: dict[VariableName, str] = Field(default={}, description="Variables that are set; never secrets.")
+    pass_variables: tuple[VariableName, ...] = Field(
+        default=(), description="Variables of the platform's process that are passed on; by default only a few are."
+    )
+
+    @model_validator(mode="after")
+    def _files_are_beside_the_analysis(self) -> Self:
+        """Refuse files elsewhere: they would not be part of the project that holds the analysis."""
+        strange = [f for f in self.files if PurePosixPath(f).is_absolute() or {"..", "."} & set(f.split("/"))]
+        if strange or len(set(self.files)) < len(self.files):
+            what = f"`{strange[0]}`" if strange else "a file twice"
+            msg = f"files names {what}; each is a path below the analysis file's folder, such as `scripts/fit.R`, once"
+            raise ValueError(msg)
+        return self
+
+    def identity(self, contents: Mapping[str, bytes]) -> str:
+        """Return the digest of what the command is.
+
+        Parameters
+        ----------
+        contents : mapping of str to bytes
+            The declared files.
+
+        Returns
+        -------
+        str
+            64 lower-case hexadecimal characters: the same while the words, the set variables and every byte of the
+            files are.
+        """
+        described = {
+            "format": COMMAND_FORMAT,
+            "words": list(self.words),
+            "environment": dict(self.environment),
+            "files": {name: sha256_hex(contents[name]) for name in self.files},
+        }
+        return sha256_hex(canonical_json(described))
+
+    def argv(self, *, code: str, folder: str, results: str) -> list[str]:
+        """Return the words as they are run.
+
+        Parameters
+        ----------
+        code, folder, results : str
+            Folders of the copied files, of the job and of its results.
+        """
+        places = dict(zip(_PLACES, (code, folder, results), strict=True))
+        return [f"{code}/{word}" if word in self.files else _filled(word, places.items()) for word in self.words]
+
+
+def _filled(word: str, places: Iterable[tuple[str, str]]) -> str:
+    """Put folders where a word names them."""
+    for place, path in places:
+        word = word.replace(place, path)
+    return word
+
+
+WorkingFolder = Literal["scratch", "results"]
