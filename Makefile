@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml
 
-.PHONY: help setup demo dev test check format lock bench clean
+.PHONY: help setup demo dev test check docs format lock bench clean
 
 help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ check: setup ## Check format, style, types, layers, docstrings, spelling and def
 	$(BIN)/interrogate .
 	$(BIN)/codespell
 	$(BIN)/dagster definitions validate --workspace workspace.yaml
+
+docs: setup ## Make the tables of docs/analyses.md anew from the models.
+	$(BIN)/python -m commands.reference
 
 format: setup ## Format the code and mend what can be mended.
 	$(BIN)/ruff check --fix .
