@@ -2,7 +2,8 @@
 
 Every session is a valid NWB file named as the Allen Institute for Neural Dynamics names its data assets. Its units are
 Poisson processes with a refractory period; some are contaminated, some vanish halfway, some lose their small spikes,
-some hardly fire. The same seed gives the same numbers, though not the same bytes: NWB stamps each object with a new id.
+some hardly fire. A session may also hold the trials of a foraging animal (`examples.behavior`). The same seed gives the
+same numbers, though not the same bytes: NWB stamps each object with a new id.
 """
 
 import re
@@ -10,19 +11,20 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from examples.behavior import Behavior, add_trials, make_behavior
+from examples.nwb_file import NAMESPACE, Backend, empty_file, write_file
+
 FloatArray = NDArray[np.float64]
-Backend = Literal["hdf5", "zarr"]
 
 REFRACTORY_PERIOD_S = 0.0025  # no neuron fires twice within this time; foreign spikes may come at any
 DATA_BUCKET = "demo-data"  # where the demo keeps its sessions
 
 _NAME = re.compile(r"(?P<modality>[a-z]+)_(?P<subject>\d+)_(?P<start>\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)")
-_NAMESPACE = uuid.UUID("6e0e8a5c-3f0c-5a55-9d5f-0b7c7f1c9a10")
 _NOISE_SHARE = 0.12
 _KINDS_OF_FILES = 3
 
@@ -69,7 +71,7 @@ class UnitTruth:
 
 @dataclass(frozen=True)
 class SessionTruth:
-    """What is true of one session that was made up; without a units table it has no units."""
+    """What is true of one session that was made up; without units it has no units table, without behavior no trials."""
 
     path: Path
     name: str
@@ -78,6 +80,7 @@ class SessionTruth:
     session_start: datetime
     duration_s: float
     units: tuple[UnitTruth, ...]
+    behavior: Behavior | None = None
 
 
 def spike_train(
@@ -111,7 +114,7 @@ def spike_train(
     return times[order], order >= len(own)
 
 
-def write_session(
+def write_session(  # noqa: PLR0913 - one argument for each thing that a session may differ in
     path: Path,
     *,
     seed: int,
@@ -119,6 +122,7 @@ def write_session(
     n_units: int = 20,
     duration_s: float = 600.0,
     backend: Backend = "hdf5",
+    behavior: Behavior | None = None,
 ) -> SessionTruth:
     """Write one session as an NWB file.
 
@@ -136,6 +140,8 @@ def write_session(
         Length of the recording.
     backend : {"hdf5", "zarr"}
         How the file is stored.
+    behavior : Behavior, optional
+        What the animal did, as `examples.behavior.make_behavior` gives it; None writes no trials table.
 
     Returns
     -------
@@ -151,15 +157,19 @@ def write_session(
         msg = f"session name `{session_name}` must look like `ecephys_700001_2024-05-01_10-00-00`"
         raise ValueError(msg)
     start = datetime.strptime(name["start"], "%Y-%m-%d_%H-%M-%S").replace(tzinfo=UTC)
-    nwb = _empty_file(session_name, subject_id=name["subject"], start=start)
+    nwb = empty_file(session_name, subject_id=name["subject"], start=start)
     rng = np.random.default_rng(seed)
     units = tuple(_add_unit(nwb, rng, unit_id=unit_id, duration_s=duration_s) for unit_id in range(n_units))
-    _write(nwb, path, backend=backend)
-    return SessionTruth(path, session_name, name["subject"], name["modality"], start, duration_s, units)
+    if behavior is not None:
+        add_trials(nwb, behavior, duration_s=duration_s)
+    write_file(nwb, path, backend=backend)
+    return SessionTruth(path, session_name, name["subject"], name["modality"], start, duration_s, units, behavior)
 
 
 def write_demo_sessions(folder: Path, *, n: int = 5) -> list[SessionTruth]:
     """Write the sessions of the demo: HDF5 files, one Zarr directory, and last one file without a units table.
+
+    The first one, the Zarr directory and the last one hold the trials of a foraging animal.
 
     Parameters
     ----------
@@ -191,8 +201,16 @@ def write_demo_sessions(folder: Path, *, n: int = 5) -> list[SessionTruth]:
         asset = folder / name
         asset.mkdir(parents=True, exist_ok=True)
         path = asset / (f"{name}.nwb.zarr" if backend == "zarr" else f"{name}.nwb")
-        n_units = 0 if is_last else 20
-        sessions.append(write_session(path, seed=number, session_name=name, n_units=n_units, backend=backend))
+        sessions.append(
+            write_session(
+                path,
+                seed=number,
+                session_name=name,
+                n_units=0 if is_last else 20,
+                backend=backend,
+                behavior=make_behavior(number, is_baited=is_last) if number in {0, n - 2, n - 1} else None,
+            )
+        )
     return sessions
 
 
@@ -209,9 +227,10 @@ def metadata_record(session: SessionTruth) -> dict[str, Any]:
     dict
         Values of JSON only; the same session gives the same record.
     """
-    record_id, asset_id = (str(uuid.uuid5(_NAMESPACE, f"{kind}/{session.name}")) for kind in ("record", "asset"))
+    record_id, asset_id = (str(uuid.uuid5(NAMESPACE, f"{kind}/{session.name}")) for kind in ("record", "asset"))
     created = session.session_start.isoformat().replace("+00:00", "Z")
-    modality = "Extracellular electrophysiology" if session.modality == "ecephys" else "Behavior"
+    kinds = {"ecephys": "Extracellular electrophysiology"} if session.units else {}
+    kinds |= {} if session.behavior is None else {"behavior": "Behavior"}
     return {
         "_id": record_id,
         "object_type": "Metadata",
@@ -230,26 +249,11 @@ def metadata_record(session: SessionTruth) -> dict[str, Any]:
             "subject_id": session.subject_id,
             "creation_time": created,
             "data_level": "derived",
-            "modalities": [{"name": modality, "abbreviation": session.modality}],
+            "modalities": [{"name": name, "abbreviation": short} for short, name in kinds.items()],
             "project_name": "Made-up sessions",
         },
         "acquisition": {"object_type": "Acquisition", "acquisition_start_time": created},
     }
-
-
-def _empty_file(session_name: str, *, subject_id: str, start: datetime) -> Any:
-    """Make an NWB file in memory that holds its header only."""
-    from pynwb import NWBFile  # noqa: PLC0415 - importing pynwb takes seconds
-    from pynwb.file import Subject  # noqa: PLC0415
-
-    return NWBFile(
-        session_description="A made-up session whose truth is known.",
-        identifier=str(uuid.uuid5(_NAMESPACE, session_name)),
-        session_start_time=start,
-        session_id=session_name,
-        institution="Made up",
-        subject=Subject(subject_id=subject_id, species="Mus musculus", sex="F", age="P90D"),
-    )
 
 
 def _add_unit(nwb: Any, rng: np.random.Generator, *, unit_id: int, duration_s: float) -> UnitTruth:
@@ -282,13 +286,3 @@ def _add_unit(nwb: Any, rng: np.random.Generator, *, unit_id: int, duration_s: f
         active_share=recipe.active_share,
         missed_share=float(1 - is_seen.mean()) if len(times) else 0.0,
     )
-
-
-def _write(nwb: Any, path: Path, *, backend: Backend) -> None:
-    """Write an NWB file from memory to disk."""
-    if backend == "zarr":
-        from hdmf_zarr import NWBZarrIO as Writer  # noqa: PLC0415
-    else:
-        from pynwb import NWBHDF5IO as Writer  # noqa: N811, PLC0415
-    with Writer(str(path), mode="w") as writer:
-        writer.write(nwb)
