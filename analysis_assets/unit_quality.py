@@ -40,6 +40,7 @@ from pydantic import Field, model_validator
 from analysis_assets.methods.criteria import Criterion, draw_criteria
 from analysis_assets.methods.spike_amplitudes import amplitude_cutoff, amplitude_cv, amplitude_median
 from analysis_assets.methods.spike_trains import FloatArray, clean_spike_times, measure_train, merge_intervals
+from analysis_assets.methods.tables import write_table
 from domain.analysis import Analysis, AnalysisJob, OutputsModel, ParametersModel
 from domain.errors import InputError
 from resources.nwb import UnitData, describe_session, open_nwb, read_units
@@ -181,7 +182,7 @@ def run(job: AnalysisJob, parameters: Parameters, results_dir: Path) -> Outputs:
     paths = job.open_inputs()
     urls = job.files or job.locations
     units = [unit for url, path in zip(urls, paths, strict=True) for unit in _units_of(path, url, parameters)]
-    _write_table(units, results_dir / "units.parquet")
+    write_table(units, Unit, results_dir / "units.parquet")
     (results_dir / "unit_quality.png").write_bytes(_figure(units, parameters))
     return _summary(units, parameters, n_sessions=len(paths))
 
@@ -261,20 +262,6 @@ def _summary(units: list[Unit], parameters: Parameters, *, n_sessions: int) -> O
         median_contamination=middle(contamination.column),
         median_presence_ratio=middle(presence.column),
     )
-
-
-def _write_table(units: list[Unit], path: Path) -> None:
-    """Write one row for each unit; the columns carry their descriptions, and are there without units too."""
-    import pyarrow as pa  # noqa: PLC0415 - imported where it is used: listing the analyses stays quick
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    types: dict[Any, pa.DataType] = {str: pa.string(), str | None: pa.string(), int: pa.int64(), bool: pa.bool_()}
-    fields = [
-        pa.field(name, types.get(field.annotation, pa.float64()), metadata={"description": field.description})
-        for name, field in Unit.model_fields.items()
-    ]
-    rows = [unit.model_dump() for unit in units]
-    pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(fields)), path, compression="zstd")
 
 
 def _figure(units: list[Unit], parameters: Parameters) -> bytes:
