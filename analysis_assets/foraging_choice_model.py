@@ -275,7 +275,8 @@ def _title(outputs: Outputs, parameters: Parameters) -> str:
         if known
         else "accuracy unknown"
     )
-    return f"{outputs.n_used} trials  ·  {measured}  ·  {labels}"
+    intervals = f"{100 * parameters.confidence_level:g} % intervals"
+    return f"{outputs.n_used} trials  ·  {intervals}  ·  {measured}  ·  {labels}"
 
 
 ANALYSIS = Analysis(

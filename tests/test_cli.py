@@ -109,7 +109,10 @@ def test_submit_takes_an_nwb_file_and_a_zarr_folder(invoke):
     ("words", "reason"),
     [
         (("submit", NAME, "nothing.json"), "nothing.json: there is no such file"),
-        (("submit", "nobody", "s3://b/a"), "There is no analysis `nobody`. The analyses are: unit_quality"),
+        (
+            ("submit", "nobody", "s3://b/a"),
+            "There is no analysis `nobody`. The analyses are: foraging_choice_model, unit_quality",
+        ),
         (("submit", NAME, "s3://b/a", "--set", "method"), "expected name=value"),
         (("submit", NAME, "s3://u:secret-word@b/a"), "user"),
         (("submit", NAME), "Missing argument"),

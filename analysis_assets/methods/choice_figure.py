@@ -68,7 +68,7 @@ def _draw_coefficients(axes: Any, coefficients: Sequence[Estimate]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
     axes.set(xlabel="lag (answered trials back; 0: bias)", ylabel="coefficient (log odds of right)")
     axes.set_title("pull of past rewards and choices", fontsize=9, color="0.3")
-    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3)
+    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -97,7 +97,7 @@ def _draw_trials(axes: Any, sessions: Sequence[ForagingTrials]) -> None:
     axes.plot([], [], color=_REWARD, marker="|", linestyle="none", label="reward, right above and left below")
     axes.set(xlabel="answered trial", ylabel="share of right", ylim=(-0.12, 1.12), xlim=(-1, ends[-1]))
     axes.set_title(f"running mean over {_SMOOTHING} trials", fontsize=9, color="0.3")
-    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3)
+    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
     axes.spines[["top", "right"]].set_visible(False)
 
 

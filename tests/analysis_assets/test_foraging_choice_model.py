@@ -199,6 +199,15 @@ def test_inputs_without_trials_in_a_group_are_counted_and_change_nothing(small, 
     assert both.model_copy(update={"n_sessions": 1}) == alone
 
 
+def test_a_session_that_was_ignored_throughout_adds_its_trials_to_the_counts_only(small, tmp_path):
+    alone, _ = analyse(tmp_path / "a", small)
+    idle = written(tmp_path / "idle.nwb", make_behavior(1, n_trials=30, animal=Animal(ignored_share=1.0)))
+    both, _ = analyse(tmp_path / "b", idle, small)
+    assert (both.n_sessions_with_trials, both.n_trials, both.n_ignored) == (2, 230, alone.n_ignored + 30)
+    counts = {name: getattr(alone, name) for name in ("n_sessions", "n_sessions_with_trials", "n_trials", "n_ignored")}
+    assert both.model_copy(update=counts) == alone
+
+
 def test_sessions_of_several_subjects_are_refused_with_their_names(small, tmp_path):
     other = written(tmp_path / "b.nwb", make_behavior(2), session_name="behavior_700002_2024-05-01_10-00-00")
     with pytest.raises(

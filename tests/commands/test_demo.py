@@ -9,6 +9,8 @@ from rich.console import Console
 from commands import demo as module
 from commands.dagster_processes import only_one_daemon
 from commands.demo import demo
+from commands.demo_jobs import PARAMETER_SETS, job_files, own_sessions, write_job_files
+from commands.demo_tables import show_results
 from commands.dev import dev
 from commands.jobs import submit
 from commands.platform import open_platform
@@ -23,8 +25,8 @@ def console():
 
 
 @pytest.fixture
-def quality(settings):
-    """Open the platform with the analysis that the demo runs."""
+def whole(settings):
+    """Open the platform with the analyses that the demo runs."""
     with open_platform(settings) as platform:
         yield platform
 
@@ -41,7 +43,7 @@ def test_the_demo_never_runs_on_other_servers_than_its_own(settings, monkeypatch
 def test_a_folder_without_nwb_files_is_refused(tmp_path):
     (tmp_path / "a.txt").touch()
     with pytest.raises(InputError, match=r"holds no \*\.nwb or \*\.nwb\.zarr"):
-        module._own_sessions(tmp_path)
+        own_sessions(tmp_path)
 
 
 def test_nwb_files_and_zarr_folders_are_found_at_any_depth_and_not_what_is_in_them(tmp_path):
@@ -49,7 +51,7 @@ def test_nwb_files_and_zarr_folders_are_found_at_any_depth_and_not_what_is_in_th
     (tmp_path / "deep" / "er" / "a b.nwb").touch()
     (tmp_path / "z.nwb.zarr" / "inner.nwb").mkdir(parents=True)
     (tmp_path / "y.nwb").mkdir()
-    assert module._own_sessions(tmp_path) == [
+    assert own_sessions(tmp_path) == [
         f"file://{tmp_path}/{name}" for name in ("deep/er/a%20b.nwb", "y.nwb", "z.nwb.zarr")
     ]
 
@@ -82,26 +84,37 @@ def test_only_one_dev_runs_over_a_folder(settings):
         dev(port=0, say=print)
 
 
-def test_the_jobs_of_the_demo_have_the_keys_that_the_sensor_gives_them(quality):
-    files = module._job_files(quality, ["file:///a.nwb", "file:///b.nwb"])
-    assert len({file.job_key for file in files}) == len(files) == 2 * len(module.PARAMETER_SETS)
-    module._write(quality, files, "demo")
-    assert [f.name for f in quality.connections.job_inbox.list_files(module.ANALYSIS)] == sorted(
-        f"demo/{file.name}" for file in files
-    )
+def test_the_jobs_of_the_demo_have_the_keys_that_the_sensor_gives_them(whole):
+    files = job_files(whole, ["file:///a.nwb", "file:///b.nwb"])
+    assert {name: len(sets) for name, sets in PARAMETER_SETS.items()} == {"unit_quality": 2, "foraging_choice_model": 1}
+    assert len({file.job_key for file in files}) == len(files) == 2 * 3
+    write_job_files(whole, files, "demo")
+    for name in PARAMETER_SETS:
+        assert [f.name for f in whole.connections.job_inbox.list_files(name)] == sorted(
+            f"demo/{file.name}" for file in files if file.analysis == name
+        )
 
 
-def test_a_job_that_failed_is_shown_with_its_reason_whatever_it_holds(quality, console):
-    name, ledger = module.ANALYSIS, quality.connections.ledger
-    keys = [job.job_key for job in submit(quality, name, ["s3://b/[red]a", "s3://b/b"], by_hand={})]
-    version = quality.entry(name).code_version
+def test_jobs_that_the_sensor_has_not_seen_yet_are_not_waited_for_as_if_they_were_there(whole):
+    files = job_files(whole, ["file:///a.nwb"])
+    assert module._jobs(whole, files) == {"unit_quality": [], "foraging_choice_model": []}
+    submit(whole, "unit_quality", ["file:///a.nwb"], by_hand=PARAMETER_SETS["unit_quality"][1])
+    assert [job.job_key for job in module._jobs(whole, files)["unit_quality"]] == [files[1].job_key]
+    assert module._total_attempts(whole, files) == 0
+
+
+@pytest.mark.parametrize("name", PARAMETER_SETS)
+def test_a_job_that_failed_is_shown_with_its_reason_whatever_it_holds(whole, console, name):
+    ledger = whole.connections.ledger
+    keys = [job.job_key for job in submit(whole, name, ["s3://b/[red]a", "s3://b/b"], by_hand={})]
+    version = whole.entry(name).code_version
     claimed = ledger.claim(
         ledger.get(name, keys[0]), attempt="a", owner="w", run_id="r", code_version=version, states=list(JobState)
     )
     error = JobError(kind="input", message="no [bold]such[/nothing] file", permanent=True)
     ledger.fail(claimed, attempt="a", code_version=version, error=error)
     jobs = ledger.get_many(name, keys)
-    module._show(quality, [jobs[key] for key in keys], console)
+    show_results(whole, name, [jobs[key] for key in keys], console)
     shown = console.export_text()
     assert "failed: no [bold]such[/nothing] file" in shown
     assert "s3://b/[red]a" in shown

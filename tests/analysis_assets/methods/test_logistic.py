@@ -76,10 +76,16 @@ def test_a_search_that_does_not_end_is_told(monkeypatch):
     assert fit_logistic(*data(), confidence_level=LEVEL) == "not_converged"
 
 
-def test_a_curvature_that_is_lost_on_the_way_is_told(monkeypatch):
-    monkeypatch.setattr(logistic, "is_separated", lambda *_: False)  # as if the linear programme had missed it
-    design, _ = data()
-    assert fit_logistic(design, design[:, 1] + 0.5 * design[:, 2] > -0.2, confidence_level=LEVEL) == "not_converged"
+def test_what_the_checks_beforehand_might_miss_makes_up_no_number():
+    design, is_true = data()
+    dependent = np.column_stack([design, np.zeros(len(design))])
+    separated = design[:, 1] + 0.5 * design[:, 2] > -0.2
+    for regressors, choices in (
+        (dependent, is_true),
+        (design, separated),
+        (design, np.full(len(design), fill_value=True)),
+    ):
+        assert logistic._newton(regressors, choices, confidence_level=LEVEL) == "not_converged"
 
 
 def test_folds_are_unbroken_and_predicted_from_the_others():
