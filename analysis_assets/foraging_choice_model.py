@@ -210,7 +210,7 @@ def _fit(
     """Fit the model, or say why not."""
     if not trials:
         return "no_trials", None
-    if len(is_right) < parameters.min_trials:
+    if len(is_right) < max(parameters.min_trials, design.shape[1] + 1):
         return "too_few_trials", None
     fit = fit_logistic(design, is_right, confidence_level=parameters.confidence_level)
     return (fit, None) if isinstance(fit, str) else ("fitted", fit)

@@ -280,6 +280,14 @@ def test_where_a_fold_leaves_too_little_the_accuracy_is_unknown_and_the_rest_is_
     assert outputs.accuracy is outputs.baseline_accuracy is outputs.log_likelihood is None
 
 
+def test_trials_that_are_not_more_than_the_coefficients_are_too_few(spoilt, tmp_path):
+    def ignore_the_rest(trials):
+        trials["animal_response"][90:] = 2
+
+    outputs, _ = analyse(tmp_path / "r", spoilt(ignore_the_rest), n_lags=30, min_trials=20)
+    assert (outputs.outcome, 61 >= outputs.n_used > 20) == ("too_few_trials", True)
+
+
 @pytest.mark.parametrize("columns", [["reward_probabilityL"], ["reward_probabilityL", "reward_probabilityR"]])
 def test_without_reward_probabilities_only_efficiency_is_unknown(spoilt, small, tmp_path, columns):
     known, _ = analyse(tmp_path / "a", small)
