@@ -279,6 +279,14 @@ def _title(outputs: Outputs, parameters: Parameters) -> str:
     return f"{outputs.n_used} trials  ·  {intervals}  ·  {measured}  ·  {labels}"
 
 
+def history_tells_something(outputs: Outputs) -> bool | str:
+    """Cross-validated, the fitted model gives choices a higher likelihood than the frequency of the sides alone."""
+    model, baseline = outputs.log_likelihood, outputs.baseline_log_likelihood
+    if model is None or baseline is None or model > baseline:  # without a fit the outcome says why
+        return True
+    return f"{model:.3f} nats for each choice, and {baseline:.3f} by the sides alone"
+
+
 ANALYSIS = Analysis(
     name="foraging_choice_model",
     version="1.0.0",
@@ -289,4 +297,5 @@ ANALYSIS = Analysis(
     time_limit_s=1800,
     figure="foraging_choice_model.png",
     tags={"modality": "behavior"},
+    checks=(history_tells_something,),
 )

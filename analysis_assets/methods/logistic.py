@@ -105,7 +105,7 @@ def is_separated(design: FloatArray, is_true: BoolArray) -> bool:
     bool
         True when coefficients exist that never point the wrong way and somewhere the right way.
     """
-    from scipy.optimize import linprog  # type: ignore[import-untyped]  # noqa: PLC0415 - as the module says
+    from scipy.optimize import linprog  # noqa: PLC0415 - as the module says
 
     signed = np.where(is_true, 1.0, -1.0)[:, np.newaxis] * design
     found = linprog(-signed.sum(axis=0), A_ub=-signed, b_ub=np.zeros(len(signed)), bounds=(-1, 1), method="highs")

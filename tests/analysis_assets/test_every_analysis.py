@@ -12,6 +12,7 @@ from PIL import Image
 
 from analysis_assets._catalog import analysis_files, find_analyses
 from domain.fields import describe_fields, fields_without_unit
+from examples.behavior import make_behavior
 from examples.sessions import write_session
 from resources.settings import PROJECT_ROOT
 
@@ -28,8 +29,10 @@ def entries():
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
-    """Write one short session that every analysis can read."""
-    return write_session(tmp_path_factory.mktemp("session") / "session.nwb", seed=3, n_units=4, duration_s=60.0).path
+    """Write one short session that every analysis can read: with units, and with the trials of a foraging animal."""
+    path = tmp_path_factory.mktemp("session") / "session.nwb"
+    behavior = make_behavior(seed=3, n_trials=200)
+    return write_session(path, seed=3, n_units=4, duration_s=60.0, behavior=behavior).path
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,109 @@
+"""A platform with Dagster's UI and jobs of every kind, for tests in a real browser."""
+
+import json
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from commands.dagster_processes import dagster_process, free_port
+from commands.platform import Platform, open_platform
+from domain.job import Job
+from domain.job_state import JobError, JobState
+from domain.stored_job import Source, take_in
+from resources.settings import PROJECT_ROOT
+
+LAB = Path(__file__).parents[1] / "lab"
+LAB_DEFINITIONS = f"""
+from pathlib import Path
+
+import dagster as dg
+
+from definitions import build_defs
+from resources.settings import load_settings
+
+
+@dg.definitions
+def defs():
+    return build_defs(load_settings(), folder=Path({str(LAB)!r}))
+"""
+WORKSPACE = f"""
+load_from:
+  - python_file:
+      relative_path: {PROJECT_ROOT}/definitions.py
+      location_name: analysis-assets
+  - python_file:
+      relative_path: lab_definitions.py
+      working_directory: {PROJECT_ROOT}
+      location_name: lab
+"""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the tests play on.
+
+    Attributes
+    ----------
+    url : str
+        Address of the UI.
+    platform : Platform
+        The project's analyses.
+    lab : Platform
+        The analyses for tests, over the same stores.
+    """
+
+    url: str
+    platform: Platform
+    lab: Platform
+
+    def instance(self):
+        """Open Dagster's storage."""
+        return dg.DagsterInstance.from_config(str(self.platform.settings.dagster_home))
+
+    def submit(self, name, document):
+        """Put a job file into the inbox; gives the job's key."""
+        platform = self.lab if (LAB / f"{name}.py").exists() else self.platform
+        job = Job(**{k: tuple(v) if isinstance(v, list) else v for k, v in document.items()})
+        stored, _ = take_in(platform.entry(name).analysis, job, name="test", fixed={})
+        platform.connections.job_inbox.write(name, f"{stored.job_key[:12]}.json", json.dumps(document).encode())
+        return stored.job_key
+
+    def wait_for_a_person(self, name, document):
+        """Store a job that no sensor launches: it failed before it was executed, and a person has to ask again."""
+        entry, ledger = self.lab.entry(name), self.lab.connections.ledger
+        stored, _ = take_in(entry.analysis, Job(**document), name="test", fixed={})
+        ledger.store([(stored, Source(name="test"))], code_version=entry.code_version)
+        error = JobError(kind="lost", message="waits for a person", permanent=False)
+        told = {"code_version": entry.code_version, "error": error.model_dump()}
+        ledger.settle(ledger.get(name, stored.job_key), state=JobState.FAILED, **told)
+        with self.instance() as instance:
+            instance.add_dynamic_partitions(name, [stored.job_key])
+        return stored.job_key
+
+    def job(self, name, key):
+        """Read a job's entry."""
+        return self.platform.connections.ledger.get(name, key)
+
+
+@contextmanager
+def on_stage(folder):
+    """Run servers, daemon and UI over the project's analyses and those for tests.
+
+    ``ANALYSIS_HOME`` names the folder of the servers.
+    """
+    from resources.settings import load_settings  # noqa: PLC0415  after the environment is set
+
+    settings = load_settings(env_file=folder / "no.env")
+    (folder / "lab_definitions.py").write_text(LAB_DEFINITIONS, encoding="utf-8")
+    (folder / "workspace.yaml").write_text(WORKSPACE, encoding="utf-8")
+    port = free_port(3000 + os.getpid() % 1000)
+    words = ["-W", "ignore", "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)]
+    with (
+        open_platform(settings) as platform,
+        open_platform(settings, folder=LAB) as lab,
+        dagster_process(settings, words, log=folder / "dev.log", workspace=folder / "workspace.yaml"),
+    ):
+        yield Stage(f"http://127.0.0.1:{port}", platform, lab)
