@@ -2,11 +2,13 @@
 
 import json
 import os
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+import requests
 
 from commands.dagster_processes import dagster_process, free_port
 from commands.platform import Platform, open_platform
@@ -16,6 +18,7 @@ from domain.stored_job import Source, take_in
 from resources.settings import PROJECT_ROOT
 
 LAB = Path(__file__).parents[1] / "lab"
+_PATIENCE_S = 120
 LAB_DEFINITIONS = f"""
 from pathlib import Path
 
@@ -106,4 +109,19 @@ def on_stage(folder):
         open_platform(settings, folder=LAB) as lab,
         dagster_process(settings, words, log=folder / "dev.log", workspace=folder / "workspace.yaml"),
     ):
-        yield Stage(f"http://127.0.0.1:{port}", platform, lab)
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_it_answers(url)
+        yield Stage(url, platform, lab)
+
+
+def _wait_until_it_answers(url):
+    """Wait until the UI answers, with its definitions loaded."""
+    question = {"query": "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"}
+    for _ in range(_PATIENCE_S):
+        with suppress(requests.ConnectionError):
+            found = requests.post(f"{url}/graphql", json=question, timeout=10).json()["data"]["workspaceOrError"]
+            if [entry["loadStatus"] for entry in found["locationEntries"]] == ["LOADED", "LOADED"]:
+                return
+        time.sleep(1)
+    message = f"{url} did not answer"
+    raise TimeoutError(message)

@@ -1,0 +1,159 @@
+"""What a person sees and clicks in Dagster's UI."""
+
+import time
+
+import pytest
+import requests
+from playwright.sync_api import expect
+
+from domain.job_state import JobState
+
+pytestmark = pytest.mark.slow
+expect.set_options(timeout=30_000)
+INPUT = {"s3_location": ("s3://bucket/asset",)}
+
+
+def wait_for(condition, what, seconds=120):
+    """Wait until a condition holds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.3)
+    return pytest.fail(f"after {seconds} s: {what}")
+
+
+def see(place, text, *, exact=False):
+    """Wait until a text is seen; the UI also holds hidden copies of texts, to measure them."""
+    expect(place.get_by_text(text, exact=exact).filter(visible=True).first).to_be_visible()
+
+
+def open_partition(page, stage, name, key):
+    """Open one partition of an asset."""
+    page.goto(f"{stage.url}/assets/analysis/{name}?view=partitions&partition={key}")
+    see(page, key)
+
+
+def ended(stage, name, key):
+    """Wait until a job has ended; gives its state."""
+    over = {JobState.DONE, JobState.FAILED}
+    wait_for(lambda: (job := stage.job(name, key)) is not None and job.state in over, f"{name} did not end")
+    return stage.job(name, key).state
+
+
+def latest_run(stage, name, *, but=()):
+    """Return the newest finished run that a person launched on an asset."""
+
+    def found():
+        with stage.instance() as instance:
+            runs = [r for r in instance.get_runs(limit=20) if r.is_finished and r.run_id not in but]
+        return next((r for r in runs if any(k.path[-1] == name for k in r.asset_selection or ())), None)
+
+    return wait_for(found, f"no run of {name} ended")
+
+
+@pytest.fixture(scope="module")
+def results(stage, session_url):
+    """Ask for a result of both analyses, and wait for it."""
+    keys = {name: stage.submit(name, {"file_location": [session_url]}) for name in stage.platform.names}
+    for name, key in keys.items():
+        assert ended(stage, name, key) is JobState.DONE
+    return keys
+
+
+def test_both_analyses_are_in_the_catalog_with_their_parameters(page, stage):
+    page.goto(f"{stage.url}/assets")
+    for name in ("unit_quality", "foraging_choice_model"):
+        expect(page.get_by_role("link", name=f"analysis / {name}").first).to_be_visible()
+    page.goto(f"{stage.url}/assets/analysis/unit_quality?view=overview")
+    see(page, "Which units of a session are well isolated?")
+    see(page, "modality: ecephys")
+    see(page, "Code location", exact=True)
+
+
+@pytest.mark.parametrize("name", ["unit_quality", "foraging_choice_model"])
+def test_a_materialization_shows_session_numbers_figure_and_links_that_open(page, stage, results, name):
+    open_partition(page, stage, name, results[name])
+    see(page, "ecephys_700001_2024-05-01_10-00-00")
+    see(page, "outcome", exact=True)
+    page.get_by_text("[Show Markdown]").first.click()
+    image = page.get_by_role("dialog").locator("img")
+    expect(image).to_be_visible()
+    assert image.evaluate("image => image.complete && image.naturalWidth") > 200
+    page.get_by_role("button", name="Close").click()
+    link = page.locator('a[href*="/analysis-results/"]').first.get_attribute("href")
+    listing = requests.get(link, timeout=10)
+    assert listing.status_code == 200
+    assert f"{name}.png" in listing.text
+
+
+def test_the_verdict_of_a_check_stands_beside_the_result(page, stage, results):
+    page.goto(f"{stage.url}/assets/analysis/unit_quality?view=checks")
+    see(page, "enough_units_pass")
+    see(page, "At least one unit in twenty passes")
+    see(page, "Passed")
+    see(page, results["unit_quality"])
+
+
+def test_a_missing_partition_is_launched_by_hand_from_its_key_alone(page, stage):
+    key = stage.wait_for_a_person("double", INPUT | {"distributed_parameters": {"number": 21}})
+    open_partition(page, stage, "double", key)
+    page.get_by_role("button", name="Materialize").first.click()
+    page.get_by_role("button", name="Launch 1 run").click()
+    wait_for(lambda: stage.job("double", key).state is JobState.DONE, "the job is not done")
+    open_partition(page, stage, "double", key)
+    see(page, "Materialized", exact=True)
+    see(page, "42", exact=True)
+
+
+def test_several_partitions_are_backfilled_at_once(page, stage):
+    keys = [
+        stage.wait_for_a_person("double", INPUT | {"distributed_parameters": {"number": number}})
+        for number in (101, 102, 103)
+    ]
+    page.goto(f"{stage.url}/assets/analysis/double?view=partitions")
+    see(page, "Missing (3)")
+    page.get_by_role("button", name="Materialize").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Missing", exact=True).click()
+    see(dialog, "3 partitions")
+    dialog.get_by_role("button", name="Launch backfill").click()
+    wait_for(lambda: all(stage.job("double", key).state is JobState.DONE for key in keys), "the backfill did not end")
+    attempts = [attempt for key in keys for attempt in stage.job("double", key).attempts]
+    assert len({attempt.run_id for attempt in attempts}) == 1, "one run took them all"
+
+
+def test_a_dry_run_from_the_launchpad_stores_nothing(page, stage):
+    key = stage.wait_for_a_person("double", INPUT | {"distributed_parameters": {"number": 300}})
+    before = stage.job("double", key)
+    with stage.instance() as instance:
+        known = {run.run_id for run in instance.get_runs(limit=50)}
+    open_partition(page, stage, "double", key)
+    page.get_by_role("button", name="Materialize").first.click()
+    page.get_by_text("Config", exact=True).click()
+    page.get_by_role("button", name="Add config").click()
+    page.locator(".CodeMirror").last.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text("ops:\n  analysis__double:\n    config:\n      dry_run: true\n")
+    page.get_by_role("button", name="Save config").click()
+    page.get_by_role("button", name="Launch 1 run").click()
+    run = latest_run(stage, "double", but=known)
+    assert run.is_success
+    assert stage.job("double", key) == before
+    page.goto(f"{stage.url}/runs/{run.run_id}")
+    see(page, "dry run, nothing stored")
+    open_partition(page, stage, "double", key)
+    see(page, "No metadata entries")
+
+
+def test_a_failed_job_shows_the_traceback_of_its_author(page, stage):
+    key = stage.submit("misbehave", {"s3_location": ["s3://bucket/a"], "distributed_parameters": {"mode": "raise"}})
+    assert ended(stage, "misbehave", key) is JobState.FAILED
+    open_partition(page, stage, "misbehave", key)
+    see(page, "failed, and did not materialize this asset")
+    page.get_by_role("link", name="View logs").or_(page.get_by_role("button", name="View logs")).first.click()
+    page.goto(f"{stage.url}/runs/{stage.job('misbehave', key).attempts[-1].run_id}")
+    see(page, "ValueError: the scientist's own error")
+    shown = page.inner_text("body")
+    assert "_fails_here" in shown
+    assert "_worker.py" not in shown
