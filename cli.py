@@ -69,8 +69,8 @@ def try_(
 ) -> None:
     """Run one job here and now: no server, no claim, nothing posted."""
     from commands.show_trial import show_trial
-    from commands.targets import parse_settings
     from commands.try_job import prepare
+    from domain.parameter_words import parse_settings
     from resources.settings import load_settings
 
     trial = prepare(name, target, settings=load_settings(), by_hand=parse_settings(values or []), fixed_file=fixed)
@@ -109,7 +109,7 @@ def submit(
     """Ask for jobs by hand; the running sensor launches them."""
     from commands.jobs import submit as run_submit
     from commands.platform import open_platform
-    from commands.targets import parse_settings
+    from domain.parameter_words import parse_settings
 
     by_hand = parse_settings(values or [])
     with open_platform() as platform:

@@ -1,35 +1,11 @@
-"""What a person names on the command line: job files, NWB files, parameter values. Nothing of Dagster, so it is quick."""
+"""What a person names on the command line: job files and NWB files. Nothing of Dagster, so it is quick."""
 
-import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from domain.errors import InputError, JobFileError, ParametersError
+from domain.errors import InputError, JobFileError
 from domain.job import Job, read_job
 from resources.inbox_names import MAX_BYTES, too_large
-
-
-def parse_settings(words: Sequence[str]) -> dict[str, Any]:
-    """Read ``name=value`` words; a value is JSON if it can be read as such, else text.
-
-    Raises
-    ------
-    ParametersError
-        If a word has no ``=``, or a name is given twice.
-    """
-    values: dict[str, Any] = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals or not name or name in values:
-            msg = f"`--set {word}`: expected name=value, each name once."
-            raise ParametersError(msg)
-        try:
-            values[name] = json.loads(text)
-        except (ValueError, RecursionError):
-            values[name] = text
-    return values
 
 
 def read_target(target: str) -> Job:

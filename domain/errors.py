@@ -13,6 +13,7 @@ The first split answers the only question that a caller must ask: *would the sam
     │   ├── InputError              an input is refused, missing or ambiguous
     │   ├── OutputError             what an analysis returned or wrote cannot be published
     │   ├── JobChangedError         a stored job no longer has the key that it was stored under
+    │   ├── DispatchError           options or query of a dispatch cannot be used
     │   └── UnknownJobError         nothing is known under this key
     └── TransientError              the same call may succeed later; retried with a limit
         ├── ServerUnavailableError  MongoDB or S3 did not answer
@@ -57,6 +58,10 @@ class OutputError(PermanentError):
 
 class JobChangedError(PermanentError):
     """A stored job no longer has the key that it was stored under."""
+
+
+class DispatchError(PermanentError):
+    """Options or query of a dispatch cannot be used."""
 
 
 class UnknownJobError(PermanentError):

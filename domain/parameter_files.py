@@ -22,12 +22,12 @@ class ParameterFile(BaseModel):
     )
 
 
-def read_fixed_parameters(data: bytes, *, name: str) -> ParameterFile:
+def read_fixed_parameters(data: bytes | str, *, name: str) -> ParameterFile:
     """Read one ``analysis_parameters.json``.
 
     Parameters
     ----------
-    data : bytes
+    data : bytes or str
         The file: an object with ``fixed_parameters`` and ``distributed_parameters``, or an older form (a bare
         object, a list, ``{"analysis_parameter": …}`` around either, or null).
     name : str

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from commands.jobs import rerun, submit, validate
-from commands.targets import parse_settings, read_file, read_target
+from commands.targets import read_file, read_target
 from domain.errors import InputError, JobFileError, ParametersError, UnknownJobError
 from domain.job_state import JobError, JobState
+from domain.parameter_words import parse_settings
 from domain.stored_job import take_in
 
 MIB = 1024 * 1024
