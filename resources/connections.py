@@ -4,7 +4,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import dagster as dg
+from pydantic import SecretStr
 
+from resources.asset_records import MongoAssetRecords
+from resources.asset_records_rest import RestAssetRecords
 from resources.inbox_notes import InboxNotes
 from resources.inputs import Inputs
 from resources.job_inbox import JobInbox
@@ -26,6 +29,7 @@ class Connections:
     record_store: RecordStore
     results_store: ResultsStore
     inputs: Inputs
+    asset_records: MongoAssetRecords | RestAssetRecords
 
     def as_dict(self) -> dict[str, Any]:
         """Return the resources as Dagster takes them."""
@@ -45,7 +49,7 @@ def connect(settings: Settings, *, for_dagster: bool = False) -> Connections:
     """
     home = str(settings.analysis_home)
     mongo = MongoConnection(
-        uri=_uri(settings, for_dagster=for_dagster),
+        uri=_uri("DOCDB_URI", settings.docdb_uri, for_dagster=for_dagster),
         database=settings.docdb_database,
         embedded_home=home if settings.embedded_mongo else None,
     )
@@ -60,11 +64,25 @@ def connect(settings: Settings, *, for_dagster: bool = False) -> Connections:
         inputs=Inputs(
             s3=s3, input_endpoint_url=settings.input_s3_endpoint_url, input_unsigned=settings.input_s3_unsigned
         ),
+        asset_records=_asset_records(settings, for_dagster=for_dagster),
     )
 
 
-def _uri(settings: Settings, *, for_dagster: bool) -> Any:
-    """Return the address of MongoDB, or the variable that holds it."""
-    if settings.docdb_uri is None:
+def _asset_records(settings: Settings, *, for_dagster: bool) -> MongoAssetRecords | RestAssetRecords:
+    """Choose where the metadata records of data assets are: behind an API, or in a database of their own or ours."""
+    database, name = settings.assets_database, settings.assets_collection
+    if settings.assets_api_url is not None:
+        return RestAssetRecords(url=settings.assets_api_url, database=database, name=name)
+    if settings.assets_uri is None:
+        uri = _uri("DOCDB_URI", settings.docdb_uri, for_dagster=for_dagster)
+        home = str(settings.analysis_home) if settings.embedded_mongo else None
+        return MongoAssetRecords(mongo=MongoConnection(uri=uri, database=database, embedded_home=home), name=name)
+    uri = _uri("ASSETS_URI", settings.assets_uri, for_dagster=for_dagster)
+    return MongoAssetRecords(mongo=MongoConnection(uri=uri, database=database, setting="ASSETS_URI"), name=name)
+
+
+def _uri(name: str, value: SecretStr | None, *, for_dagster: bool) -> Any:
+    """Return an address of MongoDB, or the variable that holds it."""
+    if value is None:
         return None
-    return dg.EnvVar("DOCDB_URI") if for_dagster else settings.docdb_uri.get_secret_value()
+    return dg.EnvVar(name) if for_dagster else value.get_secret_value()

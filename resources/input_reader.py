@@ -57,16 +57,33 @@ class InputReader:
         ServerUnavailableError
             If S3 does not answer.
         """
+        found = self.candidates(location)
+        if len(found) != 1:
+            raise InputError(ambiguous(location, found))
+        return found[0]
+
+    def candidates(self, location: str) -> list[str]:
+        """Return the files that a job could mean by a location; `resolve` demands that there is one.
+
+        Parameters
+        ----------
+        location : str
+            As `resolve` takes it.
+
+        Raises
+        ------
+        InputError
+            If the location cannot be searched.
+        ServerUnavailableError
+            If S3 does not answer.
+        """
         scheme = scheme_of(location)
         if is_nwb(location.partition("?")[0] if scheme.startswith("http") else location):
-            return location.rstrip("/")
+            return [location.rstrip("/")]
         if scheme.startswith("http"):
             msg = f"The input {shown_url(location)} cannot be searched over http: name the file in `file_location`."
             raise InputError(msg)
-        found = find_local(location) if scheme == "file" else find_s3(self._server(location), location)
-        if len(found) != 1:
-            raise InputError(_ambiguous(location, found))
-        return found[0]
+        return find_local(location) if scheme == "file" else find_s3(self.server_of(location), location)
 
     def fetch(self, url: str, folder: Path) -> tuple[Path, InputFile]:
         """Make one input available on disk.
@@ -96,7 +113,7 @@ class InputReader:
         if scheme == "file":
             return place, fetch_local(url, place)
         if scheme == "s3":
-            return place, fetch_s3(self._server(url), url, place)
+            return place, fetch_s3(self.server_of(url), url, place)
         return place, fetch_http(url, place)
 
     def check(self, fetched: InputFile) -> None:
@@ -115,8 +132,14 @@ class InputReader:
         if scheme_of(fetched.url) == "file":
             check_local(fetched)
 
-    def _server(self, url: str) -> S3Server:
-        """Return the S3 server that has a bucket: the embedded one, the one named for inputs, or the platform's."""
+    def server_of(self, url: str) -> S3Server:
+        """Return the S3 server that has a bucket: the embedded one, the one named for inputs, or the platform's.
+
+        Parameters
+        ----------
+        url : str
+            An address in the bucket.
+        """
         if self.s3.embedded_home is not None and self.s3.has_bucket(split_s3_url(url)[0]):
             return self.s3
         if self.input_endpoint_url is not None:
@@ -124,8 +147,16 @@ class InputReader:
         return replace(self.s3, embedded_home=None, unsigned=self.input_unsigned or self.s3.unsigned)
 
 
-def _ambiguous(location: str, found: list[str]) -> str:
-    """Say that a location does not name one file."""
+def ambiguous(location: str, found: list[str]) -> str:
+    """Say that a location does not name one file.
+
+    Parameters
+    ----------
+    location : str
+        The location.
+    found : list of str
+        What could be meant.
+    """
     where = shown_url(location)
     if not found:
         return (

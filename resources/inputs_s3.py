@@ -72,13 +72,63 @@ def find_s3(s3: S3Server, location: str) -> list[str]:
                 msg = f"More than {MAX_FOLDERS} folders are under {shown_url(location)}: name the file in `file_location`."
                 raise InputError(msg)
             below: list[str] = []
-            for folders, files in threads.map(lambda prefix: _listing(s3, bucket, prefix), level):
+            for folders, files in threads.map(lambda prefix: list_folder(s3, bucket, prefix), level):
                 found += [f"s3://{bucket}/{path.rstrip('/')}" for path in (*files, *folders) if is_nwb(path)]
                 below += [path for path in folders if not path.lower().endswith((".nwb/", ".zarr/"))]
             if len(found) >= MAX_FOUND:
                 break
             level = below
     return found[:MAX_FOUND]
+
+
+def list_folder(s3: S3Server, bucket: str, prefix: str) -> tuple[list[str], list[str]]:
+    """Return the folders (with a slash at their end) and files directly below a prefix.
+
+    Parameters
+    ----------
+    s3 : S3Server
+        The server that has the bucket.
+    bucket, prefix : str
+        Where to look; the prefix is empty or ends in a slash.
+
+    Raises
+    ------
+    InputError
+        If the bucket is missing or refused.
+    ServerUnavailableError
+        If S3 does not answer.
+    """
+    folders, files = [], []
+    with _errors(s3, f"list s3://{bucket}/{prefix}"):
+        pages = s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
+        for page in pages:
+            folders += [item["Prefix"] for item in page.get("CommonPrefixes", [])]
+            files += [item["Key"] for item in page.get("Contents", []) if not item["Key"].endswith("/")]
+    return folders, files
+
+
+def exists_s3(s3: S3Server, url: str) -> bool:
+    """Tell whether there is an object of this name, or anything below it.
+
+    Parameters
+    ----------
+    s3 : S3Server
+        The server that has the bucket.
+    url : str
+        ``s3://bucket/key``.
+
+    Raises
+    ------
+    InputError
+        If the bucket is missing or refused.
+    ServerUnavailableError
+        If S3 does not answer.
+    """
+    bucket, key = split_s3_url(url)
+    prefix = f"{key.rstrip('/')}/" if key.strip("/") else ""
+    with _errors(s3, f"list s3://{bucket}/{prefix}"):
+        answer = s3.client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+    return bool(answer.get("Contents")) or (bool(prefix) and _head(s3, bucket, key.rstrip("/")) is not None)
 
 
 def fetch_s3(s3: S3Server, url: str, place: Path) -> InputFile:
@@ -116,17 +166,6 @@ def fetch_s3(s3: S3Server, url: str, place: Path) -> InputFile:
         files=len(objects),
         modified=max(item.modified for item in objects),
     )
-
-
-def _listing(s3: S3Server, bucket: str, prefix: str) -> tuple[list[str], list[str]]:
-    """Return the folders and files directly below a prefix."""
-    folders, files = [], []
-    with _errors(s3, f"list s3://{bucket}/{prefix}"):
-        pages = s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
-        for page in pages:
-            folders += [item["Prefix"] for item in page.get("CommonPrefixes", [])]
-            files += [item["Key"] for item in page.get("Contents", []) if not item["Key"].endswith("/")]
-    return folders, files
 
 
 def _head(s3: S3Server, bucket: str, key: str) -> _Object | None:

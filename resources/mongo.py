@@ -43,6 +43,7 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
     uri: str | None = Field(default=None, description="DOCDB_URI; unset: the embedded server.")
     database: str = Field(description="DOCDB_DATABASE.")
     embedded_home: str | None = Field(default=None, description="Folder of the embedded server, when there is no uri.")
+    setting: str = Field(default="DOCDB_URI", description="Name of the setting that holds the address, for messages.")
 
     def collection(self, name: str, *, indexes: Indexes = (), durable: bool = False) -> Collection[Document]:
         """Return a collection.
@@ -123,7 +124,7 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
             raise ServerUnavailableError(msg) from None
         except OperationFailure as error:
             if error.code in _ACCESS_CODES:
-                msg = f"MongoDB at {self._address()} refused access to `{self.database}`: check the user in DOCDB_URI."
+                msg = f"MongoDB at {self._address()} refused access to `{self.database}`: check the user in {self.setting}."
                 raise SettingsError(msg) from None
             raise
 
@@ -132,7 +133,7 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         try:
             return _client(self._uri())
         except (PyMongoError, ValueError):  # a malformed address, which the driver's message would repeat in full
-            msg = "DOCDB_URI is no MongoDB address. Expected mongodb://host:port/ or mongodb+srv://host/."
+            msg = f"{self.setting} is no MongoDB address. Expected mongodb://host:port/ or mongodb+srv://host/."
             raise SettingsError(msg) from None
 
     def _uri(self) -> str:
@@ -147,7 +148,7 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
     def _next_step(self) -> str:
         """Say what an operator does about a server that is down."""
         if self.uri:
-            return "Check that it runs and that DOCDB_URI names it."
+            return f"Check that it runs and that {self.setting} names it."
         return "Start it with `make dev`, or set DOCDB_URI to a server of your own."
 
 

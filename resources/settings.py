@@ -43,6 +43,12 @@ _COLLECTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}")
 _log = logging.getLogger(__name__)
 
 
+def _assets_database(found: dict[str, Any]) -> str:
+    """Return the default database of assets: beside the records, or what the lab's metadata database is called."""
+    elsewhere = found.get("assets_uri") is not None or found.get("assets_api_url") is not None
+    return "metadata_index" if elsewhere else str(found.get("docdb_database", ""))
+
+
 class Settings(BaseSettings):
     """What the environment says, checked; every field is named as its variable, in lower case.
 
@@ -70,6 +76,20 @@ class Settings(BaseSettings):
     docdb_uri: SecretStr | None = Field(default=None, description="Address of MongoDB or Amazon DocumentDB.")
     docdb_database: str = Field(default="analysis", description="Database that holds records and ledger.")
     docdb_collection: str = Field(default="results", description="Collection of the records.")
+    assets_uri: SecretStr | None = Field(
+        default=None, description="Address of the MongoDB with the metadata records of data assets."
+    )
+    assets_api_url: str | None = Field(
+        default=None, description="Address of the REST API of a metadata database, where there is no direct access."
+    )
+    assets_database: str = Field(
+        default_factory=_assets_database, description="Database of the assets' metadata records."
+    )
+    assets_collection: str = Field(default="data_assets", description="Collection of the assets' metadata records.")
+    dispatches: Path = Field(
+        default_factory=lambda data: data["analysis_home"] / "dispatches",
+        description="Folder of saved dispatches, each with its own schedule.",
+    )
     dry_run: bool = Field(default=False, description="Sensors only report what they would do.")
     input_s3_endpoint_url: str | None = Field(default=None, description="S3 server of the inputs, when not AWS.")
     input_s3_unsigned: bool = Field(default=False, description="Read inputs without credentials (public buckets).")
@@ -103,7 +123,7 @@ class Settings(BaseSettings):
         stripped = {k: v.strip() if isinstance(v, str) else v for k, v in values.items()}
         return {k: v for k, v in stripped.items() if v not in ("", None) or k == "analysis_bucket"}
 
-    @field_validator("analysis_home", "dagster_home", mode="after")
+    @field_validator("analysis_home", "dagster_home", "dispatches", mode="after")
     @classmethod
     def _home_is_absolute(cls, value: Path) -> Path:
         """Read a relative folder against the project, never against the caller's folder."""
@@ -125,48 +145,50 @@ class Settings(BaseSettings):
         """Refuse addresses that would store results at a place nobody meant."""
         return _bucket_and_prefix("ANALYSIS_BUCKET", value, value)
 
-    @field_validator("docdb_uri", mode="after")
+    @field_validator("docdb_uri", "assets_uri", mode="after")
     @classmethod
-    def _uri_is_mongodb(cls, value: SecretStr | None) -> SecretStr | None:
+    def _uri_is_mongodb(cls, value: SecretStr | None, info: Any) -> SecretStr | None:
         """Check the scheme and the host, without ever showing the value."""
         if value is None:
             return None
         scheme, separator, rest = value.get_secret_value().partition("://")
         if scheme not in {"mongodb", "mongodb+srv"} or not rest.rpartition("@")[2].strip("/"):
             found = f"an address of scheme {scheme!r}" if separator else "an address without a scheme"
-            _refuse("DOCDB_URI", f"{found} (not shown: it may hold a password)", "mongodb://user:password@host:27017/")
+            good = "mongodb://user:password@host:27017/"
+            _refuse(info.field_name.upper(), f"{found} (not shown: it may hold a password)", good)
         return value
 
-    @field_validator("docdb_database", mode="after")
+    @field_validator("docdb_database", "assets_database", mode="after")
     @classmethod
-    def _database_is_a_name(cls, value: str) -> str:
+    def _database_is_a_name(cls, value: str, info: Any) -> str:
         """Refuse names that MongoDB or DocumentDB would refuse later."""
         if not _DATABASE.fullmatch(value):
-            _refuse("DOCDB_DATABASE", repr(value), "1 to 38 letters, digits, `_` or `-`, such as `analysis`")
+            _refuse(info.field_name.upper(), repr(value), "1 to 38 letters, digits, `_` or `-`, such as `analysis`")
         return value
 
-    @field_validator("docdb_collection", mode="after")
+    @field_validator("docdb_collection", "assets_collection", mode="after")
     @classmethod
-    def _collection_is_a_name(cls, value: str) -> str:
+    def _collection_is_a_name(cls, value: str, info: Any) -> str:
         """Refuse names that MongoDB or DocumentDB would refuse later."""
         if not _COLLECTION.fullmatch(value) or value.startswith("system."):
-            _refuse("DOCDB_COLLECTION", repr(value), "up to 100 letters, digits, `_`, `-` or `.`, such as `results`")
+            _refuse(
+                info.field_name.upper(), repr(value), "up to 100 letters, digits, `_`, `-` or `.`, such as `results`"
+            )
         return value
 
-    @field_validator("dry_run", mode="before")
+    @field_validator("dry_run", "input_s3_unsigned", mode="before")
     @classmethod
-    def _dry_run_is_a_word(cls, value: Any) -> bool:
+    def _is_a_word(cls, value: Any, info: Any) -> bool:
         """Read a yes or no."""
-        return _yes_or_no("DRY_RUN", value)
-
-    @field_validator("input_s3_unsigned", mode="before")
-    @classmethod
-    def _unsigned_is_a_word(cls, value: Any) -> bool:
-        """Read a yes or no."""
-        return _yes_or_no("INPUT_S3_UNSIGNED", value)
+        return _yes_or_no(info.field_name.upper(), value)
 
     @field_validator(
-        "input_s3_endpoint_url", "aws_endpoint_url", "aws_endpoint_url_s3", "results_browser_url", mode="after"
+        "input_s3_endpoint_url",
+        "aws_endpoint_url",
+        "aws_endpoint_url_s3",
+        "results_browser_url",
+        "assets_api_url",
+        mode="after",
     )
     @classmethod
     def _url_is_http(cls, value: str | None, info: Any) -> str | None:
@@ -185,6 +207,13 @@ class Settings(BaseSettings):
         if self.s3_endpoint_url is not None and "analysis_bucket" not in self.model_fields_set:
             good = "`bucket` or `bucket/prefix` on that server; or unset AWS_ENDPOINT_URL to use the embedded one"
             _refuse("ANALYSIS_BUCKET", f"nothing, while AWS_ENDPOINT_URL is {self.s3_endpoint_url!r}", good)
+        return self
+
+    @model_validator(mode="after")
+    def _assets_have_one_place(self) -> "Settings":
+        """Refuse two places for the assets' records: it would be unclear which one counts."""
+        if self.assets_uri is not None and self.assets_api_url is not None:
+            _refuse("ASSETS_API_URL", "ASSETS_URI beside it", "one of the two: the database itself, or its REST API")
         return self
 
 

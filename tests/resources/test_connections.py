@@ -56,9 +56,26 @@ def test_dagster_is_told_the_name_of_the_variable_and_never_its_value(tmp_path):
 
 def test_resources_have_the_names_that_dagster_injects(tmp_path):
     found = connect(Settings(analysis_home=tmp_path))
-    names = {"job_inbox", "inbox_notes", "ledger", "record_store", "results_store", "inputs"}
+    names = {"job_inbox", "inbox_notes", "ledger", "record_store", "results_store", "inputs", "asset_records"}
     assert set(found.as_dict()) == names
     assert all(found.as_dict()[name] is getattr(found, name) for name in names)
+
+
+def test_records_of_assets_are_read_where_the_settings_say(tmp_path):
+    beside = connect(Settings(analysis_home=tmp_path, docdb_uri=URI, docdb_database="lab")).asset_records
+    assert (beside.mongo.uri, beside.mongo.database, beside.name) == (URI, "lab", "data_assets")
+    embedded = connect(Settings(analysis_home=tmp_path)).asset_records
+    assert (embedded.mongo.uri, embedded.mongo.embedded_home) == (None, str(tmp_path))
+    other = "mongodb://reader:other-password@docdb/"
+    own = Settings(analysis_home=tmp_path, docdb_uri=URI, assets_uri=other, assets_collection="assets")
+    found = connect(own).asset_records
+    assert (found.mongo.uri, found.mongo.database, found.name) == (other, "metadata_index", "assets")
+    assert found.mongo.setting == "ASSETS_URI"
+    told = connect(own, for_dagster=True).asset_records
+    assert told.mongo.uri.env_var_name == "ASSETS_URI"
+    assert "other-password" not in repr(told)
+    rest = connect(Settings(analysis_home=tmp_path, assets_api_url="https://api.example.org/v2/")).asset_records
+    assert (rest.url, rest.database, rest.name) == ("https://api.example.org/v2", "metadata_index", "data_assets")
 
 
 @pytest.mark.parametrize("for_dagster", [True, False])

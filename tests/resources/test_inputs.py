@@ -269,7 +269,7 @@ def test_trouble_is_told_from_refusal(failing_s3, s3, tmp_path, answer, kind, te
 
 def test_a_bucket_is_read_where_it_is(s3, bucket, serve_http):
     def connection(inputs, name):
-        found = inputs._server(f"s3://{name}/key")
+        found = inputs.server_of(f"s3://{name}/key")
         return found.name, found.unsigned
 
     embedded = (s3.server_name, False)

@@ -100,6 +100,9 @@ def test_an_unusable_bucket_is_refused_with_the_good_form(monkeypatch, value):
         ("AWS_ENDPOINT_URL", "localhost:9000", "https://host:9000"),
         ("INPUT_S3_ENDPOINT_URL", "http://", "https://host:9000"),
         ("RESULTS_BROWSER_URL", "ftp://host", "https://host:9000"),
+        ("ASSETS_API_URL", "api.example.org", "https://host:9000"),
+        ("ASSETS_DATABASE", "a.b", "letters"),
+        ("ASSETS_COLLECTION", "system.users", "letters"),
     ],
 )
 def test_a_bad_value_is_named_with_the_good_form(monkeypatch, name, value, good):
@@ -108,10 +111,11 @@ def test_a_bad_value_is_named_with_the_good_form(monkeypatch, name, value, good)
         Settings()
 
 
+@pytest.mark.parametrize("name", ["DOCDB_URI", "ASSETS_URI"])
 @pytest.mark.parametrize("value", ["hunter2@db.example", "http://me:hunter2@db.example", "mongodb://me:hunter2@/"])
-def test_an_unusable_database_address_is_refused_without_being_shown(monkeypatch, value):
-    monkeypatch.setenv("DOCDB_URI", value)
-    with pytest.raises(SettingsError, match="DOCDB_URI") as error:
+def test_an_unusable_database_address_is_refused_without_being_shown(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name) as error:
         Settings()
     assert "hunter2" not in str(error.value)
 
@@ -120,6 +124,14 @@ def test_an_unusable_database_address_is_refused_without_being_shown(monkeypatch
 def test_a_password_in_an_address_is_refused_and_not_shown(monkeypatch, name):
     monkeypatch.setenv(name, "https://me:hunter2@host:9000/?sig=hunter2")
     with pytest.raises(SettingsError, match=name) as error:
+        Settings()
+    assert "hunter2" not in str(error.value)
+
+
+def test_the_records_of_assets_have_one_place(monkeypatch):
+    monkeypatch.setenv("ASSETS_URI", "mongodb://me:hunter2@db.example/")
+    monkeypatch.setenv("ASSETS_API_URL", "https://api.example.org/v2")
+    with pytest.raises(SettingsError, match="ASSETS_API_URL cannot be used: found ASSETS_URI beside it") as error:
         Settings()
     assert "hunter2" not in str(error.value)
 
