@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
+from commands.dispatch_words import dispatch
 from commands.terminal import out, plain, print_json, told
 
 app = typer.Typer(
@@ -45,6 +46,9 @@ def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI on 127.0.
     from commands.dev import dev as run_dev
 
     raise typer.Exit(run_dev(port=port, say=out.print))
+
+
+app.command()(told(dispatch))
 
 
 @app.command()

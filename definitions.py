@@ -7,6 +7,9 @@ import dagster as dg
 from analysis_assets._asset import build_asset, inbox_key_of, partitions_of
 from analysis_assets._catalog import ANALYSES_FOLDER, CatalogEntry, find_analyses
 from analysis_assets._checks import build_checks
+from dispatch.dispatch_job import build_dispatch_job
+from dispatch.recording import dispatch_key_of
+from dispatch.saved import build_schedules
 from resources.connections import connect
 from resources.settings import Settings, load_settings
 from sensors.job_files import build_inbox_check, build_sensor
@@ -22,15 +25,19 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
     folder : Path
         Where the analyses are.
     """
-    entries = list(find_analyses(folder).values())
+    found = find_analyses(folder)
+    entries = list(found.values())
     work_folder = settings.analysis_home / "work"
     assets = [build_asset(entry, work_folder=work_folder, dry_run=settings.dry_run) for entry in entries]
+    dispatch = build_dispatch_job(found, dry_run=settings.dry_run)
     return dg.Definitions(
-        assets=[*assets, *(_inbox(entry, settings) for entry in entries)],
+        assets=[*assets, *(_inbox(entry, settings) for entry in entries), *(_dispatches(entry) for entry in entries)],
         asset_checks=[
             *(build_inbox_check(entry) for entry in entries),
             *(check for entry in entries for check in build_checks(entry, partitions_of(entry.analysis.name))),
         ],
+        jobs=[dispatch],
+        schedules=build_schedules(settings.dispatches, dispatch, analyses=found, dry_run=settings.dry_run),
         sensors=[build_sensor(e, a, dry_run=settings.dry_run) for e, a in zip(entries, assets, strict=True)],
         resources=connect(settings, for_dagster=True).as_dict(),
         executor=dg.in_process_executor,  # a run is already a process of its own, and its jobs have theirs
@@ -42,11 +49,24 @@ def _inbox(entry: CatalogEntry, settings: Settings) -> dg.AssetSpec:
     name = entry.analysis.name
     return dg.AssetSpec(
         key=inbox_key_of(name),
+        deps=[dispatch_key_of(name)],
         group_name=name,
         owners=list(entry.analysis.owners),
         kinds={"json"},
         description=f"Job files for `{name}`, taken in by its sensor. The check fails while any of them is refused.",
         metadata={"folder": dg.MetadataValue.path(f"{settings.job_inbox}/{name}")},
+    )
+
+
+def _dispatches(entry: CatalogEntry) -> dg.AssetSpec:
+    """Describe the dispatches of an analysis: each one is a materialization, each plan an observation."""
+    name = entry.analysis.name
+    return dg.AssetSpec(
+        key=dispatch_key_of(name),
+        group_name=name,
+        owners=list(entry.analysis.owners),
+        kinds={"json"},
+        description=f"Dispatches for `{name}`: who asked for which data, and what was written. Launch the job `dispatch`.",
     )
 
 

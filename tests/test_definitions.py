@@ -68,9 +68,13 @@ def test_every_definition_is_what_it_was(lab):
     def inbox(name):
         return {"group": name, "owners": ["team:tests"], "kinds": ["json"], "partitions": None, "code version": None}
 
+    dispatch = inbox
+
     assert shown == {
         "analysis/double": analysis("double"),
         "analysis/misbehave": analysis("misbehave"),
+        "dispatch/double": dispatch("double"),
+        "dispatch/misbehave": dispatch("misbehave"),
         "inbox/double": inbox("double"),
         "inbox/misbehave": inbox("misbehave"),
     }
@@ -78,13 +82,15 @@ def test_every_definition_is_what_it_was(lab):
     assert {s.default_status for s in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
     assert {s.minimum_interval_seconds for s in repository.sensor_defs} == {5}
     assert {s.job_name for s in repository.sensor_defs} == {"double_batch", "misbehave_batch"}
-    assert {"double_batch", "misbehave_batch"} <= set(repository.job_names)
+    assert {"double_batch", "misbehave_batch", "dispatch"} <= set(repository.job_names)
+    assert repository.schedule_defs == []
     assert sorted(key.to_user_string() for key in repository.asset_graph.asset_check_keys) == [
         "analysis/double:is_positive",
         "inbox/double:job_files_readable",
         "inbox/misbehave:job_files_readable",
     ]
     assert set(repository.get_top_level_resources()) == {
+        "asset_records",
         "inbox_notes",
         "inputs",
         "job_inbox",
@@ -111,6 +117,11 @@ def test_people_see_what_parameters_and_outputs_mean(lab):
     assert spec.description.startswith("Doubles a number")
 
 
+def test_dispatches_lead_to_the_inbox(lab):
+    (spec,) = [s for s in lab.resolve_all_asset_specs() if s.key == dg.AssetKey(["inbox", "double"])]
+    assert [dep.asset_key for dep in spec.deps] == [dg.AssetKey(["dispatch", "double"])]
+
+
 def test_the_folder_of_the_inbox_is_named(lab, settings):
     (spec,) = [s for s in lab.resolve_all_asset_specs() if s.key == dg.AssetKey(["inbox", "double"])]
     assert spec.metadata["folder"].value == f"{settings.job_inbox}/double"
@@ -119,6 +130,7 @@ def test_the_folder_of_the_inbox_is_named(lab, settings):
 def test_no_secret_is_shown(tmp_path, monkeypatch):
     uri = "mongodb://analyst:the-password@db.example.org/"
     monkeypatch.setenv("DOCDB_URI", uri)
+    monkeypatch.setenv("ASSETS_URI", "mongodb://reader:the-password@docdb.example.org/")
     for name in ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"):
         monkeypatch.setenv(name, "the-secret-key")
     settings = Settings(analysis_home=tmp_path / "home")
@@ -126,6 +138,7 @@ def test_no_secret_is_shown(tmp_path, monkeypatch):
     found = build_defs(settings, folder=LAB)
     text = serialize_value(snapshot(found))
     assert "DOCDB_URI" in text
+    assert "ASSETS_URI" in text
     for secret in ("the-password", "the-secret-key"):
         assert secret not in text
         assert secret not in repr(found)

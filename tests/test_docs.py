@@ -96,8 +96,8 @@ def test_pages_show_only_commands_and_options_that_exist():
     for page in PAGES:
         for name, rest in shown.findall(page.read_text(encoding="utf-8")):
             assert name in COMMANDS, f"{page.name}: analysis {name}"
-            options = {word for parameter in COMMANDS[name].params for word in parameter.opts}
-            assert set(re.findall(r"--[a-z]+", rest)) <= options, f"{page.name}: analysis {name}{rest}"
+            options = {word for found in COMMANDS[name].params for word in (*found.opts, *found.secondary_opts)}
+            assert set(re.findall(r"--[a-z][a-z-]*", rest)) <= options, f"{page.name}: analysis {name}{rest}"
 
 
 @pytest.mark.parametrize("name", ERRORS)

@@ -1,0 +1,147 @@
+"""The words of `analysis dispatch`: one for each option of a dispatch, with the option's own description and default."""
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from commands.terminal import err, out, plain, print_json
+from domain.dispatch_options import DispatchOptions
+from domain.dispatch_report import DispatchPlan
+
+WORDS = {
+    "query": ("--query", "JSON|FILE"),
+    "asset_csv": ("--asset-csv", "FILE"),
+    "asset_ids": ("--asset-id", "ID"),
+    "records": ("--record", "ID|NAME|URL"),
+    "file_extension": ("--file-extension", "TEXT"),
+    "split_files": ("--split-files/--no-split-files", None),
+    "group_by": ("--group-by", "FIELD"),
+    "group_parameters": ("--group-parameter", "FIELD=NAME"),
+    "filter_latest": ("--filter-latest", "FIELD"),
+    "filter_by": ("--filter-by", "FIELD"),
+    "unwind_list_fields": ("--unwind-list-fields", "FIELD"),
+    "drop_null_groups": ("--drop-null-groups/--keep-null-groups", None),
+    "parameters": ("--parameters", "JSON|FILE"),
+    "set_values": ("--set", "NAME=VALUE"),
+    "sweep": ("--sweep", "JSON|FILE"),
+    "sweep_mode": ("--sweep-mode", None),
+    "max_jobs": ("--max-jobs", "NUMBER"),
+    "files_per_folder": ("--files-per-folder", "NUMBER"),
+    "check_inputs": ("--check-inputs", None),
+    "max_records": ("--max-records", "NUMBER"),
+    "time_limit_s": ("--time-limit-s", "SECONDS"),
+}
+"""The word of each option, and what follows it."""
+
+_TEXT_OR_FILE = ("query", "parameters", "sweep")
+
+
+def dispatch(analysis: str, *, plan: bool, save: str | None, cron: str | None, as_json: bool, **words: Any) -> None:
+    """Find data assets, and write a job file for each that is not done or asked for.
+
+    Begin with --plan: it shows what would be written and why the rest would not, and writes nothing.
+    """
+    from commands.dispatch import run_dispatch, save_dispatch
+    from commands.platform import open_platform
+
+    options = _options(words)
+    with open_platform() as platform:
+        if save is not None or cron is not None:
+            path = save_dispatch(platform, analysis, options, name=save, cron=cron)
+            out.print(
+                f"Saved as {plain(path)}. Reload the code location to put it on.", highlight=False, soft_wrap=True
+            )
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=err, transient=True) as shown:
+            done = run_dispatch(platform, analysis, options, plan_only=plan, progress=_progress(shown))
+    if as_json:
+        print_json(done.as_dict())
+        return
+    _show(done.plan)
+    out.print(plain(done.told), highlight=False, soft_wrap=True)
+
+
+def _options(words: dict[str, Any]) -> DispatchOptions:
+    """Read the words; whatever is given as a file is read now."""
+    from commands.targets import read_file
+    from domain.dispatch_options import read_options
+    from domain.errors import DispatchError
+
+    given = {name: value for name, value in words.items() if value is not None}
+    for name in _TEXT_OR_FILE:
+        if given[name] and not given[name].lstrip().startswith(("{", "[")):
+            given[name] = read_file(Path(given[name])).decode(errors="surrogateescape")
+    if given["asset_csv"]:
+        try:
+            given["asset_csv"] = read_file(Path(given["asset_csv"])).decode("utf-8-sig")
+        except UnicodeDecodeError:
+            msg = f"{given['asset_csv']}: is not UTF-8. Save the CSV as UTF-8."
+            raise DispatchError(msg) from None
+    return read_options(given)
+
+
+def _show(plan: DispatchPlan) -> None:
+    """Show a plan as a table, with counts and warnings."""
+    table = Table("what", "of", "more")
+    for row in plan.rows():
+        table.add_row(*(plain(cell) for cell in row))
+    if table.row_count:
+        out.print(table)
+    out.print(plain(plan.summary), highlight=False, soft_wrap=True)
+    for reason, number in plan.counts.items():
+        out.print(f"{number:7d}  {reason}", highlight=False)
+    for warning in plan.warnings:
+        err.print(f"[yellow]Warning:[/yellow] {plain(warning)}", highlight=False, soft_wrap=True)
+
+
+def _progress(shown: Progress) -> Any:
+    """Return what shows how far each step is: one bar for each."""
+    bars: dict[str, Any] = {}
+
+    def progress(what: str, done: int, total: int) -> None:
+        """Move the bar of a step; a step that begins again begins its bar again."""
+        if what not in bars:
+            bars[what] = shown.add_task(plain(what), total=total)
+        shown.update(bars[what], completed=done, total=total)
+
+    return progress
+
+
+def _signature() -> list[inspect.Parameter]:
+    """Make the command's parameters: those of its own, and one for each option of a dispatch."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    own = {
+        "plan": (bool, False, typer.Option("--plan", help="Show what would be written, and write nothing.")),
+        "save": (
+            str | None,
+            None,
+            typer.Option("--save", metavar="NAME", help="Save the options as a dispatch of this name; needs `--cron`."),
+        ),
+        "cron": (
+            str | None,
+            None,
+            typer.Option("--cron", metavar="TIMES", help="When the saved dispatch runs (UTC), as five fields of cron."),
+        ),
+        "as_json": (bool, False, typer.Option("--json", help="Print JSON for scripts.")),
+    }
+    name = Annotated[str, typer.Argument(metavar="ANALYSIS", help="Name of the analysis.")]
+    parameters = [inspect.Parameter("analysis", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=name)]
+    for option, field in DispatchOptions.model_fields.items():
+        word, what = WORDS[option]
+        is_list = isinstance(field.default, list)
+        kind: Any = list[str] | None if is_list else field.annotation
+        annotation = Annotated[kind, typer.Option(word, metavar=what, help=field.description)]
+        default = None if is_list else field.default
+        parameters.append(inspect.Parameter(option, keyword, default=default, annotation=annotation))
+    for option, (kind, default, words) in own.items():
+        parameters.append(inspect.Parameter(option, keyword, default=default, annotation=Annotated[kind, words]))
+    return parameters
+
+
+dispatch.__signature__ = inspect.Signature(_signature())  # type: ignore[attr-defined]
+dispatch.__annotations__ = {found.name: found.annotation for found in _signature()}

@@ -1,0 +1,128 @@
+"""The Dagster job ``dispatch``: the launchpad shows every option, and a run plans or writes.
+
+A job of one operation, and not an asset's own run, because one job serves every analysis: as assets, those that are not
+dispatched would show as failed or skipped. What was done is reported on the asset ``["dispatch", <analysis>]``. See
+https://docs.dagster.io/guides/build/ops and https://docs.dagster.io/guides/operate/configuration/run-configuration.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from analysis_assets._catalog import CatalogEntry
+from dispatch.planning import Planning
+from dispatch.recording import materialization, observation, text_table
+from dispatch.services import SERVICES, DispatchServices
+from dispatch.writing import write_plan
+from domain.dispatch_options import DispatchOptions, read_options
+from domain.errors import DispatchError, PlatformError, TransientError
+from resources.asset_files import Progress
+from resources.own_process import person
+
+NAME = "dispatch"
+OP_NAME = "find_and_write"
+"""Dagster wants another name for the operation than for its job."""
+SAVED_TAG = "analysis_assets/saved_dispatch"
+_SCHEDULE_TAG = "dagster/schedule_name"
+_LOG_EVERY_S = 10.0
+
+
+class DispatchConfig(DispatchOptions, dg.Config):
+    """What a person fills in: which analysis, the options of a dispatch, and whether to write at all."""
+
+    analysis: str = Field(description="Name of the analysis that is to be run.")
+    plan_only: bool = Field(
+        default=True, description="Only show what would be written, and why the rest would not. Set to false to write."
+    )
+
+
+def build_dispatch_job(entries: Mapping[str, CatalogEntry], *, dry_run: bool = False) -> dg.JobDefinition:
+    """Make the job.
+
+    Parameters
+    ----------
+    entries : mapping of str to CatalogEntry
+        The analyses by name.
+    dry_run : bool
+        Every run is a plan (the setting ``DRY_RUN``).
+    """
+
+    @dg.op(
+        name=OP_NAME,
+        description="Finds data assets and writes job files for them, or shows what it would write.",
+        required_resource_keys=set(SERVICES),
+    )
+    def find_and_write(context: dg.OpExecutionContext, config: DispatchConfig) -> None:
+        services = DispatchServices(*(getattr(context.resources, name) for name in SERVICES))
+        try:
+            _dispatch(context, config, _entry(entries, config.analysis), services, dry_run=dry_run)
+        except PlatformError as error:
+            raise dg.Failure(description=str(error), allow_retries=isinstance(error, TransientError)) from error
+
+    @dg.job(
+        name=NAME,
+        description="From a metadata query to job files. Fill in the analysis and one way of choosing assets; the first "
+        "launch only shows the plan, `plan_only: false` writes it. The sensor of the analysis does the rest.",
+    )
+    def dispatch_job() -> None:
+        find_and_write()
+
+    return dispatch_job
+
+
+def run_config(analysis: str, options: DispatchOptions) -> dict[str, Any]:
+    """Return the run config of a dispatch that writes."""
+    given = options.model_dump(mode="json", exclude_defaults=True)
+    return {"ops": {OP_NAME: {"config": {"analysis": analysis, "plan_only": False, **given}}}}
+
+
+def _dispatch(
+    context: dg.OpExecutionContext,
+    config: DispatchConfig,
+    entry: CatalogEntry,
+    services: DispatchServices,
+    *,
+    dry_run: bool,
+) -> None:
+    """Plan, show the plan, and write it unless only the plan was wanted."""
+    options = read_options({name: getattr(config, name) for name in DispatchOptions.model_fields})
+    progress = _logging_progress(context)
+    plan = Planning(entry, options, services, progress).plan()
+    context.log.info("%s", text_table(plan))
+    for warning in plan.warnings:
+        context.log.warning("%s", warning)
+    if config.plan_only or dry_run:
+        why = "DRY_RUN is set" if dry_run else "plan_only is true"
+        context.log_event(observation(plan))
+        context.log.info("Nothing was written, because %s.", why)
+        return
+    written = write_plan(plan, services, progress=progress)
+    schedule = context.run.tags.get(_SCHEDULE_TAG)
+    who = f"schedule {schedule}" if schedule else f"{person()}, from the launchpad"
+    context.log_event(materialization(plan, written, who=who))
+    context.log.info("%d job files were written to %s.", written.files, written.folder)
+
+
+def _entry(entries: Mapping[str, CatalogEntry], name: str) -> CatalogEntry:
+    """Return an analysis."""
+    if name not in entries:
+        msg = f"There is no analysis `{name}`. The analyses are: {', '.join(sorted(entries))}."
+        raise DispatchError(msg)
+    return entries[name]
+
+
+def _logging_progress(context: dg.OpExecutionContext) -> Progress:
+    """Log how far a step is, every few seconds and at its end."""
+    last: dict[str, float] = {}
+
+    def progress(what: str, done: int, total: int) -> None:
+        """Log, unless that was done a moment ago."""
+        now = time.monotonic()
+        if done == total or now - last.setdefault(what, now) > _LOG_EVERY_S:
+            last[what] = now
+            context.log.info("%s: %d of %d", what, done, total)
+
+    return progress

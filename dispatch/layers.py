@@ -1,0 +1,42 @@
+"""Parameters of a dispatch: what the options, the inbox and a sweep give, before the analysis validates them."""
+
+from domain.dispatch_options import DispatchOptions
+from domain.dispatch_plan import ParameterLayers
+from domain.parameter_files import ParameterFile, read_fixed_parameters
+from domain.parameter_grid import combined_sets
+from resources.inbox_names import PARAMETERS_FILE
+from resources.job_inbox import JobInbox
+
+
+def read_layers(name: str, options: DispatchOptions, inbox: JobInbox) -> ParameterLayers:
+    """Return the parameters of all jobs of a dispatch.
+
+    Sets that the options give, listed or swept, take the place of the sets in the inbox's ``analysis_parameters.json``.
+    Fixed parameters of the options win over those of the inbox, and values given by hand over both.
+
+    Parameters
+    ----------
+    name : str
+        The analysis.
+    options : DispatchOptions
+        `parameters`, `set_values`, `sweep`, `sweep_mode` and `group_parameters` count.
+    inbox : JobInbox
+        Has the fixed parameters of the analysis.
+
+    Raises
+    ------
+    DispatchError
+        If a text cannot be read, or a parameter is given twice.
+    JobFileError
+        If the inbox's ``analysis_parameters.json`` cannot be read.
+    """
+    given = options.given_parameters()
+    data = inbox.read_fixed_parameters(name)
+    fixed = ParameterFile() if data is None else read_fixed_parameters(data, name=PARAMETERS_FILE)
+    own = given.file.distributed or (() if given.swept else fixed.distributed)
+    return ParameterLayers(
+        inbox=fixed.fixed,
+        given={**given.file.fixed, **given.by_hand},
+        sets=combined_sets(own, given.swept),
+        of_group=options.parameter_of_group_field(),
+    )

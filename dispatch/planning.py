@@ -1,0 +1,218 @@
+"""From options to a plan: everything that a dispatch would do, found out without doing any of it.
+
+The steps are in the order of what they cost: records, files of assets, keys, what is known already (in one query each),
+and last the inputs of the jobs that are left, no more of them than are written.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis_assets._catalog import CatalogEntry
+from dispatch.finding import find_records
+from dispatch.layers import read_layers
+from dispatch.services import DispatchServices
+from domain.asset_groups import Candidate, candidates_of
+from domain.dispatch_options import DispatchOptions, InputCheck, check_options
+from domain.dispatch_plan import PlannedJob, Planner, is_too_large
+from domain.dispatch_report import DispatchPlan
+from domain.dispatch_skips import Reason, Skip
+from domain.errors import PermanentError
+from domain.found_files import check_extension, with_files
+from domain.identity import result_id
+from domain.job_state import JobState
+from resources.asset_files import Progress, check_exists, find_files, look_at
+from resources.input_reader import InputReader, ambiguous
+from sensors.intake import Intake
+from sensors.intake import plan as plan_intake
+
+_KEYS_AT_ONCE = 100_000
+_CHECKED_AT_ONCE = 1000
+_CHECKING_THREADS = 8
+_ALL_FILES = 10**9
+
+
+@dataclass(frozen=True)
+class Planning:
+    """One dispatch being planned.
+
+    Attributes
+    ----------
+    entry : CatalogEntry
+        The analysis.
+    options : DispatchOptions
+        What is asked for.
+    services : DispatchServices
+        The outside systems; only read.
+    progress : callable
+        Told what is being done.
+    """
+
+    entry: CatalogEntry
+    options: DispatchOptions
+    services: DispatchServices
+    progress: Progress
+
+    def plan(self) -> DispatchPlan:
+        """Find out what would be written.
+
+        Returns
+        -------
+        DispatchPlan
+            Jobs to write, and the reason for everything that is left out.
+
+        Raises
+        ------
+        PermanentError
+            If options, query or parameters cannot be used.
+        ServerUnavailableError
+            If an outside system does not answer.
+        """
+        check_options(self.options)
+        check_extension(self.options.file_extension)
+        layers = read_layers(self.entry.analysis.name, self.options, self.services.inbox)
+        planner = Planner(self.entry.analysis, layers)
+        found = find_records(self.options, self.services.assets)
+        candidates, skips = candidates_of(found.records, self.options)
+        skips = [*found.skips, *skips]
+        jobs = planner.jobs(self._with_files(candidates, skips), skips)
+        jobs, outdated = self._not_known(jobs, skips)
+        jobs = self._chosen(self._small(jobs, layers.given, found.query, skips), skips)
+        return DispatchPlan(
+            analysis=self.entry.analysis.name,
+            options=self.options,
+            jobs=tuple(jobs),
+            skips=tuple(skips),
+            warnings=tuple(dict.fromkeys(found.warnings)),
+            records=len(found.records),
+            query=found.query,
+            given=layers.given,
+            outdated=frozenset(job.job_key for job in jobs) & outdated,
+        )
+
+    def _with_files(self, candidates: Sequence[Candidate], skips: list[Skip]) -> Sequence[Candidate]:
+        """Look for files in the assets, where that is asked for."""
+        extension = self.options.file_extension
+        if not extension:
+            return candidates
+        reader = self.services.inputs.reader
+        locations = list(dict.fromkeys(location for c in candidates for location in c.locations))
+        found = look_at(
+            locations,
+            lambda url: find_files(reader, url, extension),
+            what=f"Looking for {extension} files",
+            progress=self.progress,
+        )
+        told = {url: str(files) if isinstance(files, PermanentError) else files for url, files in found.items()}
+        return with_files(candidates, told, split=self.options.split_files, skips=skips)
+
+    def _small(
+        self, jobs: list[PlannedJob], given: Mapping[str, Any], query: str | None, skips: list[Skip]
+    ) -> list[PlannedJob]:
+        """Leave out jobs whose file nobody could read."""
+        large = {job.job_key for job in jobs if is_too_large(job, given=given, query=query)}
+        skips += [Skip(Reason.TOO_LARGE, job.told) for job in jobs if job.job_key in large]
+        return [job for job in jobs if job.job_key not in large]
+
+    def _not_known(self, jobs: list[PlannedJob], skips: list[Skip]) -> tuple[list[PlannedJob], set[str]]:
+        """Leave out what is done or asked for; returns also the keys of results that other code made."""
+        name, version = self.entry.analysis.name, self.entry.code_version
+        states: dict[str, tuple[JobState, str | None, int]] = {}
+        results: set[str] = set()
+        for begin in range(0, len(jobs), _KEYS_AT_ONCE):
+            keys = [job.job_key for job in jobs[begin : begin + _KEYS_AT_ONCE]]
+            states |= self.services.ledger.summaries(name, keys)
+            ids = {result_id(name, version, key): key for key in keys if key not in states}
+            results |= {ids[found] for found in self.services.results.existing(ids)}
+        waiting = self._waiting()
+        left, outdated = [], set()
+        for job in jobs:
+            state, code, _ = states.get(job.job_key, (None, None, 0))
+            if state is None and job.job_key in results:
+                state, code = JobState.DONE, version
+            skip = _known(job, state, name=name, current=code == version, waiting=waiting)
+            if skip is not None:
+                skips.append(skip)
+                continue
+            left.append(job)
+            if state is not None:
+                outdated.add(job.job_key)
+        return left, outdated
+
+    def _waiting(self) -> dict[str, str]:
+        """Return the jobs that files of the inbox ask for which the sensor has not taken in yet, and these files."""
+        name, inbox = self.entry.analysis.name, self.services.inbox
+        intake = Intake(self.entry, inbox)
+        known = self.services.notes.known(name)
+        todo = plan_intake(inbox.list_files(name), known, judged_with=intake.judged_with(), limit=_ALL_FILES)
+        waiting = {}
+        for number, judged in enumerate(intake.judge(todo.to_read, seconds=math.inf), start=1):
+            self.progress("Reading new job files of the inbox", number, len(todo.to_read))
+            if judged.request is not None:
+                waiting[judged.request[0].job_key] = judged.file.name
+        return waiting
+
+    def _chosen(self, jobs: list[PlannedJob], skips: list[Skip]) -> list[PlannedJob]:
+        """Take as many jobs as are wanted, of those whose inputs are there."""
+        chosen: list[PlannedJob] = []
+        begin, limit = 0, self.options.max_jobs
+        while begin < len(jobs) and len(chosen) < limit:
+            some = jobs[begin : begin + min(limit - len(chosen), _CHECKED_AT_ONCE)]
+            begin += len(some)
+            chosen += self._with_inputs(some, skips)
+        skips += [Skip(Reason.BEYOND_MAX_JOBS, job.told) for job in jobs[begin:]]
+        return chosen
+
+    def _with_inputs(self, jobs: list[PlannedJob], skips: list[Skip]) -> list[PlannedJob]:
+        """Leave out jobs whose inputs are not there; files that were found in assets are."""
+        check, reader = self.options.check_inputs, self.services.inputs.reader
+        if check is InputCheck.none:
+            return jobs
+        urls = dict.fromkeys(url for job in jobs if not job.candidate.files for url in job.candidate.locations)
+        found = look_at(
+            list(urls),
+            lambda url: _input_fault(reader, url, check),
+            what="Checking inputs",
+            progress=self.progress,
+            threads=_CHECKING_THREADS,
+        )
+        left = []
+        for job in jobs:
+            faults = [(url, found[url]) for url in job.candidate.locations if found.get(url) is not None]
+            if faults and not job.candidate.files:
+                skips.append(_without_input(job, *faults[0]))
+            else:
+                left.append(job)
+        return left
+
+
+def _known(
+    job: PlannedJob, state: JobState | None, *, name: str, current: bool, waiting: dict[str, str]
+) -> Skip | None:
+    """Say why a job need not be asked for; a request for a result of other code is one for the current code."""
+    if state in {JobState.NEW, JobState.RUNNING}:
+        return Skip(Reason.ASKED, job.told, f"{state}, job {job.job_key}")
+    if state is JobState.DONE and current:
+        return Skip(Reason.DONE, job.told, f"job {job.job_key}")
+    if state is JobState.FAILED and current:
+        return Skip(Reason.FAILED, job.told, f"try it again with: analysis rerun {name} --key {job.job_key}")
+    if job.job_key in waiting:
+        return Skip(Reason.IN_INBOX, job.told, f"by {waiting[job.job_key]}")
+    return None
+
+
+def _input_fault(reader: InputReader, url: str, check: InputCheck) -> tuple[Reason, str] | None:
+    """Say what is wrong with an input, if anything."""
+    found = reader.candidates(url) if check is InputCheck.file else [url.rstrip("/")]
+    if found == [url.rstrip("/")]:
+        check_exists(reader, url)
+    if len(found) == 1:
+        return None
+    return Reason.SEVERAL_FILES if found else Reason.NO_INPUT, ambiguous(url, found)
+
+
+def _without_input(job: PlannedJob, url: str, fault: tuple[Reason, str] | PermanentError | None) -> Skip:
+    """Say which input of a job is not there."""
+    reason, detail = fault if isinstance(fault, tuple) else (Reason.NO_INPUT, str(fault))
+    return Skip(reason, job.told if len(job.candidate.locations) == 1 else f"{job.told}: {url}", detail)

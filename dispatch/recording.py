@@ -1,0 +1,79 @@
+"""A dispatch as Dagster shows it: a materialization of ``["dispatch", <analysis>]``, or of a plan an observation.
+
+See https://docs.dagster.io/guides/build/assets/external-assets: the asset is described in ``definitions.py``, and
+whoever dispatches reports what was done.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from analysis_assets._materialization import asset_key_of
+from dispatch.writing import Written
+from domain.dispatch_report import DispatchPlan
+
+_ROWS = 200
+
+
+def dispatch_key_of(name: str) -> dg.AssetKey:
+    """Return the key of the dispatches of an analysis."""
+    return dg.AssetKey(["dispatch", name])
+
+
+def materialization(plan: DispatchPlan, written: Written, *, who: str) -> dg.AssetMaterialization:
+    """Report a dispatch: who, when, what was asked for, what was written, what was left out, and where it is.
+
+    Parameters
+    ----------
+    plan : DispatchPlan
+        What was planned.
+    written : Written
+        What was written.
+    who : str
+        A person, or a schedule.
+    """
+    return dg.AssetMaterialization(
+        asset_key=dispatch_key_of(plan.analysis),
+        description=plan.summary,
+        metadata={
+            "who": who,
+            "when": dg.MetadataValue.timestamp(written.when),
+            "dispatch id": written.dispatch_id,
+            "job files": written.files,
+            "folder": dg.MetadataValue.path(written.folder.removeprefix("file://")),
+            "results": dg.MetadataValue.asset(asset_key_of(plan.analysis)),
+            **_told(plan),
+        },
+    )
+
+
+def observation(plan: DispatchPlan) -> dg.AssetObservation:
+    """Report a plan of which nothing was written."""
+    told = {"plan only": dg.MetadataValue.bool(True), "jobs to write": len(plan.jobs), **_told(plan)}
+    return dg.AssetObservation(
+        asset_key=dispatch_key_of(plan.analysis), description=f"Plan only: {plan.summary}", metadata=told
+    )
+
+
+def text_table(plan: DispatchPlan) -> str:
+    """Return a plan as lines of text, for a run's log."""
+    lines = [plan.summary, *(f"warning: {text}" for text in plan.warnings)]
+    lines += [f"{number:7d}  {what}" for what, number in {"write": len(plan.jobs), **plan.counts}.items()]
+    rows = plan.rows()
+    width = max((len(what) for what, _, _ in rows), default=0)
+    return "\n".join(lines + [f"{what:{width}}  {of}  {more}".rstrip() for what, of, more in rows])
+
+
+def _told(plan: DispatchPlan) -> dict[str, Any]:
+    """Return what is told of a plan, whether it was written or not."""
+    options = plan.options.model_dump(mode="json", exclude_defaults=True)
+    columns = [dg.TableColumn(name, "string") for name in ("what", "of", "more")]
+    records = [dg.TableRecord({"what": what, "of": of, "more": more}) for what, of, more in plan.rows()[:_ROWS]]
+    return {
+        "records": plan.records,
+        "query": dg.MetadataValue.text(plan.query or "(assets were named)"),
+        "options": dg.MetadataValue.json(options),
+        "counts": dg.MetadataValue.json({"write": len(plan.jobs), **plan.counts}),
+        "plan": dg.MetadataValue.table(records, schema=dg.TableSchema(columns=columns)),
+        **({"warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in plan.warnings))} if plan.warnings else {}),
+    }

@@ -1,0 +1,93 @@
+"""From a plan to files: each written whole or not at all, under a folder of its dispatch's own.
+
+A dispatch that is cut off leaves whole files only. The next one finds these jobs in the inbox or the ledger, and goes
+on with the others.
+"""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dispatch.services import DispatchServices
+from domain.dispatch_plan import job_document
+from domain.dispatch_report import DispatchPlan
+from domain.errors import PlatformError
+from domain.json_values import canonical_json
+from resources.asset_files import Progress
+
+FOLDER = "dispatch"
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Written:
+    """A dispatch that was written.
+
+    Attributes
+    ----------
+    dispatch_id : str
+        When, and a few random characters: ids sort by time, and are safe as a part of a path.
+    folder : str
+        Address of its folder in the inbox.
+    when : datetime
+        When it began.
+    files : int
+        How many job files it wrote.
+    """
+
+    dispatch_id: str
+    folder: str
+    when: datetime
+    files: int
+
+
+def write_plan(plan: DispatchPlan, services: DispatchServices, *, progress: Progress) -> Written:
+    """Write the job files of a plan.
+
+    Parameters
+    ----------
+    plan : DispatchPlan
+        What to write.
+    services : DispatchServices
+        Has the inbox.
+    progress : callable
+        Told after each file.
+
+    Returns
+    -------
+    Written
+        The dispatch; without jobs nothing is written.
+
+    Raises
+    ------
+    PlatformError
+        If a file cannot be written; says how many were. Dispatching again writes the others.
+    """
+    when = datetime.now(UTC)
+    dispatch_id = f"{when:%Y-%m-%dT%H-%M-%SZ}-{uuid.uuid4().hex[:8]}"
+    inbox, name = services.inbox, plan.analysis
+
+    def write(number: int) -> None:
+        """Write one file."""
+        document = job_document(plan.jobs[number], given=plan.given, query=plan.query, dispatch_id=dispatch_id)
+        inbox.write(name, _file_name(dispatch_id, number, plan.options.files_per_folder), canonical_json(document))
+
+    done = 0
+    pool = ThreadPoolExecutor(_THREADS)
+    try:
+        for _ in pool.map(write, range(len(plan.jobs))):
+            done += 1
+            progress("Writing job files", done, len(plan.jobs))
+    except PlatformError as error:
+        msg = f"{error} {done} of {len(plan.jobs)} job files were written; dispatching again writes the others."
+        raise type(error)(msg) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+    first = inbox.url(name, _file_name(dispatch_id, 0, 1))
+    return Written(dispatch_id, first.rpartition(f"/{dispatch_id}/")[0] + f"/{dispatch_id}", when, done)
+
+
+def _file_name(dispatch_id: str, number: int, files_per_folder: int) -> str:
+    """Return the name of a job file: nothing in it comes from outside."""
+    return f"{FOLDER}/{dispatch_id}/{number // files_per_folder:04d}/{number:06d}.json"
