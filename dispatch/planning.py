@@ -125,20 +125,27 @@ class Planning:
             states |= self.services.ledger.summaries(name, keys)
             ids = {result_id(name, version, key): key for key in keys if key not in states}
             results |= {ids[found] for found in self.services.results.existing(ids)}
-        waiting = self._waiting()
         left, outdated = [], set()
         for job in jobs:
             state, code, _ = states.get(job.job_key, (None, None, 0))
             if state is None and job.job_key in results:
                 state, code = JobState.DONE, version
-            skip = _known(job, state, name=name, current=code == version, waiting=waiting)
+            skip = _known(job, state, name=name, current=code == version)
             if skip is not None:
                 skips.append(skip)
                 continue
             left.append(job)
             if state is not None:
                 outdated.add(job.job_key)
-        return left, outdated
+        return self._not_waiting(left, skips), outdated
+
+    def _not_waiting(self, jobs: list[PlannedJob], skips: list[Skip]) -> list[PlannedJob]:
+        """Leave out what a file in the inbox asks for already; without jobs nobody looks there."""
+        waiting = self._waiting() if jobs else {}
+        skips += [
+            Skip(Reason.IN_INBOX, job.told, f"by {waiting[job.job_key]}") for job in jobs if job.job_key in waiting
+        ]
+        return [job for job in jobs if job.job_key not in waiting]
 
     def _waiting(self) -> dict[str, str]:
         """Return the jobs that files of the inbox ask for which the sensor has not taken in yet, and these files."""
@@ -187,9 +194,7 @@ class Planning:
         return left
 
 
-def _known(
-    job: PlannedJob, state: JobState | None, *, name: str, current: bool, waiting: dict[str, str]
-) -> Skip | None:
+def _known(job: PlannedJob, state: JobState | None, *, name: str, current: bool) -> Skip | None:
     """Say why a job need not be asked for; a request for a result of other code is one for the current code."""
     if state in {JobState.NEW, JobState.RUNNING}:
         return Skip(Reason.ASKED, job.told, f"{state}, job {job.job_key}")
@@ -197,8 +202,6 @@ def _known(
         return Skip(Reason.DONE, job.told, f"job {job.job_key}")
     if state is JobState.FAILED and current:
         return Skip(Reason.FAILED, job.told, f"try it again with: analysis rerun {name} --key {job.job_key}")
-    if job.job_key in waiting:
-        return Skip(Reason.IN_INBOX, job.told, f"by {waiting[job.job_key]}")
     return None
 
 

@@ -1,6 +1,9 @@
 """`analysis dispatch`: the same options as in the launchpad, and recorded in Dagster like there."""
 
 import json
+import re
+import shlex
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
@@ -14,9 +17,12 @@ from dispatch.recording import dispatch_key_of
 from dispatch.saved import read_saved
 from domain.dispatch_options import DispatchOptions, read_options
 from domain.errors import DispatchError, UnknownJobError
-from resources.settings import load_settings
+from examples.sessions import DATA_BUCKET, SessionTruth, UnitTruth, metadata_record
+from resources.settings import PROJECT_ROOT, load_settings
 
 NAME = "unit_quality"
+PAGE = (PROJECT_ROOT / "docs" / "dispatch.md").read_text(encoding="utf-8")
+EXAMPLES = list(dict.fromkeys(re.findall(r"^analysis (dispatch .*)$", PAGE, re.MULTILINE)))
 
 
 def ignore(*_):
@@ -47,6 +53,26 @@ def invoke(settings, platform, assets):
 
 def files(platform, name=NAME):
     return platform.connections.job_inbox.list_files(name)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_of_the_documentation_can_be_copied(example, settings, platform, s3, monkeypatch, tmp_path):
+    monkeypatch.setenv("DISPATCHES", str(tmp_path / "dispatches"))
+    s3.ensure_bucket(DATA_BUCKET)
+    sessions = [(f"ecephys_70000{n}_2024-05-0{n}_10-00-00", f"70000{n}", "ecephys") for n in (1, 2)]
+    for name, subject, modality in sessions:
+        start = datetime(2024, 5, 1, 10, tzinfo=UTC)
+        units = (UnitTruth(0, "clean", spike_count=1, contamination=0.0, active_share=1.0, missed_share=0.0),)
+        truth = SessionTruth(tmp_path, name, subject, modality, start, duration_s=1.0, units=units)
+        platform.connections.asset_records.mongo.collection("data_assets").insert_one(metadata_record(truth))
+        s3.client.put_object(Bucket=DATA_BUCKET, Key=f"{name}/a.nwb", Body=b"x")
+    (tmp_path / "query.json").write_text('{"subject.subject_id": "700001"}', encoding="utf-8")
+    (tmp_path / "assets.csv").write_text("asset_id\nx\n", encoding="utf-8")
+    found = CliRunner().invoke(app, shlex.split(example))
+    assert found.exit_code == 0, found.output
+    assert "records found" in found.output or "Saved as" in found.output
+    assert not re.search("[1-9].* records found; 0 jobs to write", found.output)
+    assert "Warning" not in found.output
 
 
 def test_every_option_has_a_word():
@@ -149,7 +175,7 @@ def test_inputs_are_checked_unless_that_is_not_wanted(invoke, assets, tmp_path):
 
 
 def test_with_dry_run_nothing_is_written(platform, assets):
-    dry = type(platform)(platform.settings.model_copy(update={"dry_run": True}), platform.catalog, platform.connections)
+    dry = type(platform)(platform.settings.model_copy(update={"dry_run": True}), platform.folder, platform.connections)
     options = read_options({"query": "{}", "check_inputs": "none"})
     done = run_dispatch(dry, "double", options, plan_only=False, progress=ignore)
     assert (done.written, done.told) == (None, "Nothing was written, because DRY_RUN is set.")
@@ -158,7 +184,7 @@ def test_with_dry_run_nothing_is_written(platform, assets):
 
 def test_a_dispatch_can_be_saved_and_is_never_written_over(platform, settings, monkeypatch, tmp_path):
     settings = settings.model_copy(update={"dispatches": tmp_path / "dispatches"})
-    other = type(platform)(settings, platform.catalog, platform.connections)
+    other = type(platform)(settings, platform.folder, platform.connections)
     options = read_options({"query": {"name": "one"}, "sweep": {"number": [1]}})
     path = save_dispatch(other, "double", options, name="nightly", cron="30 2 * * *")
     assert read_saved(path, analyses=["double"]).dispatch_options() == options
