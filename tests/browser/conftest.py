@@ -23,7 +23,7 @@ ARGUMENTS = (
 _PATIENCE_MS = 60_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
     """Find Chromium."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
@@ -34,9 +34,9 @@ def chromium():
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium):
-    """Run the browser."""
+    """Run the browser; it ends with its tests, because its event loop disturbs whatever runs in this thread after it."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield browser
@@ -55,7 +55,7 @@ def page(browser):
     assert crashes == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stage(chromium, tmp_path_factory):
     """Run the platform with its UI, once for all tests."""
     folder = tmp_path_factory.mktemp("stage")
@@ -65,7 +65,7 @@ def stage(chromium, tmp_path_factory):
             yield stage
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def session_url(tmp_path_factory):
     """Write one session that both analyses can read."""
     path = tmp_path_factory.mktemp("session") / "session.nwb"

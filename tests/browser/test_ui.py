@@ -157,3 +157,37 @@ def test_a_failed_job_shows_the_traceback_of_its_author(page, stage):
     shown = page.inner_text("body")
     assert "_fails_here" in shown
     assert "_worker.py" not in shown
+
+
+def test_a_dispatch_from_the_launchpad_ends_in_a_result_without_another_click(page, stage, session_url):
+    name, tag = "unit_quality", "dispatched in a browser"
+    folder = session_url.rpartition("/")[0]
+    records = stage.platform.connections.asset_records.mongo.collection("data_assets")
+    records.insert_one({"_id": "r1", "name": "session", "location": folder, "subject": {"subject_id": "700001"}})
+    lines = [
+        "ops:",
+        "  find_and_write:",
+        "    config:",
+        f"      analysis: {name}",
+        """      query: '{"subject.subject_id": "700001"}'""",
+        f"      set_values: ['analysis_tag={tag}']",
+        "      plan_only: false",
+    ]
+    page.goto(f"{stage.url}/locations/analysis-assets/jobs/dispatch/playground")
+    page.locator(".CodeMirror").first.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text("\n".join(lines) + "\n")
+    page.get_by_role("button", name="Launch Run").click()
+    ledger = stage.platform.connections.ledger
+
+    def dispatched():
+        found = ledger.get_many(name, ledger.keys_in(name, JobState.DONE)).values()
+        return next((job for job in found if job.parameters["analysis_tag"] == tag), None)
+
+    job = wait_for(dispatched, "no result of the dispatch")
+    assert job.sources[0].dispatch_id in job.sources[0].name
+    assert job.sources[0].query == '{"subject.subject_id":"700001"}'
+    page.goto(f"{stage.url}/assets/dispatch/{name}?view=events")
+    see(page, "1 jobs to write")
+    open_partition(page, stage, name, job.job_key)
+    see(page, tag)
