@@ -22,7 +22,7 @@ from domain.errors import PermanentError
 from domain.found_files import check_extension, with_files
 from domain.identity import result_id
 from domain.job_state import JobState
-from resources.asset_files import Progress, check_exists, find_files, look_at
+from resources.asset_files import LookingReader, Progress, check_exists, find_files, look_at
 from resources.input_reader import InputReader, ambiguous
 from sensors.intake import Intake
 from sensors.intake import plan as plan_intake
@@ -96,7 +96,7 @@ class Planning:
         extension = self.options.file_extension
         if not extension:
             return candidates
-        reader = self.services.inputs.reader
+        reader = LookingReader.of(self.services.inputs.reader)
         locations = list(dict.fromkeys(location for c in candidates for location in c.locations))
         found = look_at(
             locations,
@@ -173,7 +173,7 @@ class Planning:
 
     def _with_inputs(self, jobs: list[PlannedJob], skips: list[Skip]) -> list[PlannedJob]:
         """Leave out jobs whose inputs are not there; files that were found in assets are."""
-        check, reader = self.options.check_inputs, self.services.inputs.reader
+        check, reader = self.options.check_inputs, LookingReader.of(self.services.inputs.reader)
         if check is InputCheck.none:
             return jobs
         urls = dict.fromkeys(url for job in jobs if not job.candidate.files for url in job.candidate.locations)

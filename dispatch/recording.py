@@ -5,6 +5,7 @@ whoever dispatches reports what was done.
 """
 
 from typing import Any
+from urllib.parse import unquote
 
 import dagster as dg
 
@@ -40,7 +41,7 @@ def materialization(plan: DispatchPlan, written: Written, *, who: str) -> dg.Ass
             "when": dg.MetadataValue.timestamp(written.when),
             "dispatch id": written.dispatch_id,
             "job files": written.files,
-            "folder": dg.MetadataValue.path(written.folder.removeprefix("file://")),
+            "folder": dg.MetadataValue.path(_place(written.folder)),
             "results": dg.MetadataValue.asset(asset_key_of(plan.analysis)),
             **_told(plan),
         },
@@ -62,6 +63,11 @@ def text_table(plan: DispatchPlan) -> str:
     rows = plan.rows()
     width = max((len(what) for what, _, _ in rows), default=0)
     return "\n".join(lines + [f"{what:{width}}  {of}  {more}".rstrip() for what, of, more in rows])
+
+
+def _place(url: str) -> str:
+    """Return a folder as people write it: a path where it is one."""
+    return unquote(url.removeprefix("file://")) if url.startswith("file://") else url
 
 
 def _told(plan: DispatchPlan) -> dict[str, Any]:

@@ -7,15 +7,16 @@ answer ends the whole look, because nothing could be said then.
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from domain.errors import InputError, PermanentError
 from domain.found_files import matches
 from resources.input_reader import InputReader
 from resources.input_urls import local_path, scheme_of, shown_url
 from resources.inputs_s3 import MAX_FOLDERS, exists_s3, list_folder
-from resources.s3_server import split_s3_url
+from resources.s3_server import S3Server, split_s3_url
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
@@ -24,6 +25,37 @@ Progress = Callable[[str, int, int], None]
 THREADS = 16
 _NOT_ENTERED = (".zarr", ".nwb")
 """Directories that are files in all but name: thousands of chunks, and none of them an input."""
+
+
+@dataclass(frozen=True)
+class LookingReader(InputReader):
+    """A reader for one look at many addresses: it asks only once which server has a bucket.
+
+    Attributes
+    ----------
+    known : dict
+        Servers by bucket.
+    """
+
+    known: dict[str, S3Server] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, reader: InputReader) -> Self:
+        """Take the servers of another reader."""
+        return cls(reader.s3, reader.input_endpoint_url, reader.input_unsigned)
+
+    def server_of(self, url: str) -> S3Server:
+        """Return the S3 server that has a bucket.
+
+        Parameters
+        ----------
+        url : str
+            An address in the bucket.
+        """
+        bucket, _ = split_s3_url(url)
+        if bucket not in self.known:
+            self.known[bucket] = super().server_of(url)
+        return self.known[bucket]
 
 
 def look_at(

@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from domain.errors import InputError, ServerUnavailableError, SettingsError
-from resources.asset_files import check_exists, find_files, look_at
+from resources.asset_files import LookingReader, check_exists, find_files, look_at
+from resources.input_reader import InputReader
 from resources.inputs import Inputs
 from tests.conftest import BUCKET
 
@@ -101,6 +102,15 @@ def test_faults_of_one_address_hold_up_no_other_and_all_progress_is_told():
 def test_many_addresses_are_looked_at_at_once():
     together = threading.Barrier(8, timeout=10)
     look_at([str(i) for i in range(8)], lambda _: together.wait(), what="x", progress=lambda *_: None, threads=8)
+
+
+def test_which_server_has_a_bucket_is_asked_once(s3, monkeypatch):
+    asked = []
+    monkeypatch.setattr(InputReader, "server_of", lambda _, url: asked.append(url) or s3.server)
+    reader = LookingReader.of(Inputs(s3=s3, input_unsigned=True).reader)
+    for key in ("a", "b"):
+        assert not find_files(reader, f"s3://{BUCKET}/nothing/{key}", ".nwb")
+    assert (len(asked), reader.input_unsigned) == (1, True)
 
 
 def test_a_server_that_does_not_answer_ends_the_look():
