@@ -75,9 +75,8 @@ def run_dispatch(
         return Dispatched(plan, None, "Nothing was written, because DRY_RUN is set.")
     if plan_only:
         return Dispatched(plan, None, "Nothing was written. Leave out --plan to write it.")
-    written = write_plan(plan, services, progress=progress)
-    home = prepare_dagster_home(platform.settings)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with _dagster(platform) as instance:  # opened first: a dispatch that could not be recorded is not written
+        written = write_plan(plan, services, progress=progress)
         instance.report_runless_asset_event(materialization(plan, written, who=f"{person()}, from the command line"))
     return Dispatched(plan, written, f"{written.files} job files were written to {written.folder}")
 
@@ -90,10 +89,13 @@ def save_dispatch(
     Raises
     ------
     DispatchError
-        If name or times are missing or cannot be used, or a dispatch of this name is saved already.
+        If name or times are missing or cannot be used, a dispatch of this name is saved already, or ``DRY_RUN`` is set.
     """
     if not name or not cron:
         msg = "`--save` (a name) and `--cron` (times) go together."
+        raise DispatchError(msg)
+    if platform.settings.dry_run:
+        msg = "Nothing was saved, because DRY_RUN is set."
         raise DispatchError(msg)
     path = saved_path(platform.settings.dispatches, name)
     given = options.model_dump(mode="json", exclude_defaults=True)
@@ -110,3 +112,11 @@ def save_dispatch(
     finally:
         temporary.unlink()
     return path
+
+
+def _dagster(platform: Platform) -> dg.DagsterInstance:
+    """Open Dagster's storage; a home that somebody has configured stays as it is."""
+    home = platform.settings.dagster_home
+    if not (home / "dagster.yaml").is_file():
+        prepare_dagster_home(platform.settings)
+    return dg.DagsterInstance.from_config(str(home))

@@ -180,6 +180,26 @@ def test_with_dry_run_nothing_is_written(platform, assets):
     done = run_dispatch(dry, "double", options, plan_only=False, progress=ignore)
     assert (done.written, done.told) == (None, "Nothing was written, because DRY_RUN is set.")
     assert not files(platform, "double")
+    with pytest.raises(DispatchError, match="Nothing was saved, because DRY_RUN is set"):
+        save_dispatch(dry, "double", options, name="nightly", cron="30 2 * * *")
+
+
+def test_a_dagster_home_that_somebody_has_configured_stays_as_it_is(platform, assets, settings):
+    settings.dagster_home.mkdir(parents=True)
+    own = settings.dagster_home / "dagster.yaml"
+    own.write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+    options = read_options({"query": "{}", "check_inputs": "none"})
+    assert run_dispatch(platform, "double", options, plan_only=False, progress=ignore).written.files == 2
+    assert own.read_text(encoding="utf-8") == "telemetry:\n  enabled: false\n"
+
+
+def test_a_dispatch_that_could_not_be_recorded_is_not_written(platform, assets, settings):
+    settings.dagster_home.mkdir(parents=True)
+    (settings.dagster_home / "dagster.yaml").write_text("nonsense: 1\n", encoding="utf-8")
+    options = read_options({"query": "{}", "check_inputs": "none"})
+    with pytest.raises(dg.DagsterInvalidConfigError, match="nonsense"):
+        run_dispatch(platform, "double", options, plan_only=False, progress=ignore)
+    assert not files(platform, "double")
 
 
 def test_a_dispatch_can_be_saved_and_is_never_written_over(platform, settings, monkeypatch, tmp_path):

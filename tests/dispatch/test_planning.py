@@ -12,7 +12,8 @@ from domain.dispatch_skips import Reason, counts_of
 from domain.errors import DispatchError, JobFileError, ServerUnavailableError
 from domain.identity import result_id
 from domain.job_state import JobState
-from tests.dispatch.conftest import ignore
+from tests.dispatch.conftest import Place, ignore
+from tests.docdb_api import docdb_api
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -376,6 +377,24 @@ def test_an_empty_database_is_noticed(place):
     assert place.plan().warnings == (
         f"There are no records at all in {place.services.assets.told}. Check the settings ASSETS_….",
     )
+
+
+def test_a_plan_through_the_rest_api_is_the_same(place, settings, instance, docdb_uri):
+    for name, level in (("one", "raw"), ("two", "raw"), ("three", "derived")):
+        place.add(name, d={"level": level}, other_identifiers={"Code Ocean": [f"asset-{name}"]})
+    with docdb_api(docdb_uri) as api:
+        own = {"assets_api_url": api.url, "assets_database": settings.docdb_database}
+        rest = Place(settings.model_copy(update=own), instance)
+        for options in (
+            {"group_by": ["d.level"]},
+            {"query": '{"d.level": "raw", "d.nothing": 1}'},
+            {"asset_ids": ["asset-one", "asset-none"]},
+            {"records": ["two", f"{place.bucket}/three"]},
+        ):
+            direct, through = place.plan(**options), rest.plan(**options)
+            assert [job.job_key for job in through.jobs] == [job.job_key for job in direct.jobs]
+            assert (reasons(through), through.warnings) == (reasons(direct), direct.warnings)
+        assert api.asked
 
 
 def test_names_ids_and_cells_never_become_operators_or_paths(place):
