@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from commands.terminal import err, out, plain, print_json
-from domain.dispatch_options import DispatchOptions
+from domain.dispatch_options import DispatchOptions, read_options
 from domain.dispatch_report import DispatchPlan
+from domain.errors import DispatchError
+from domain.json_values import MAX_BYTES
 
 WORDS = {
     "query": ("--query", "JSON|FILE"),
@@ -68,26 +70,37 @@ def dispatch(analysis: str, *, plan: bool, save: str | None, cron: str | None, a
 
 def _options(words: dict[str, Any]) -> DispatchOptions:
     """Read the words; whatever is given as a file is read now."""
-    from commands.targets import read_file
-    from domain.dispatch_options import read_options
-    from domain.errors import DispatchError
-
     given = {name: value for name, value in words.items() if value is not None}
     for name in _TEXT_OR_FILE:
         if given[name] and not given[name].lstrip().startswith(("{", "[")):
-            given[name] = read_file(Path(given[name])).decode(errors="surrogateescape")
+            given[name] = _text_of(Path(given[name]))
     if given["asset_csv"]:
-        try:
-            given["asset_csv"] = read_file(Path(given["asset_csv"])).decode("utf-8-sig")
-        except UnicodeDecodeError:
-            msg = f"{given['asset_csv']}: is not UTF-8. Save the CSV as UTF-8."
-            raise DispatchError(msg) from None
+        given["asset_csv"] = _text_of(Path(given["asset_csv"]))
     return read_options(given)
+
+
+def _text_of(path: Path) -> str:
+    """Read a file that was given instead of a text."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror}."
+        raise DispatchError(msg) from None
+    except UnicodeDecodeError:
+        msg = f"{path}: is not UTF-8. Save it as UTF-8."
+        raise DispatchError(msg) from None
+    if len(data) > MAX_BYTES:
+        msg = f"{path}: is larger than 1 MiB. Give a part of it at a time."
+        raise DispatchError(msg)
+    return text
 
 
 def _show(plan: DispatchPlan) -> None:
     """Show a plan as a table, with counts and warnings."""
-    table = Table("what", "of", "more")
+    whole = [Column(name, overflow="fold") for name in ("what", "of", "more")]  # never cut in a narrow terminal
+    table = Table(*whole)
     for row in plan.rows():
         table.add_row(*(plain(cell) for cell in row))
     if table.row_count:

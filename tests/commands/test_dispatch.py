@@ -16,6 +16,7 @@ from commands.platform import open_platform
 from dispatch.recording import dispatch_key_of
 from dispatch.saved import read_saved
 from domain.dispatch_options import DispatchOptions, read_options
+from domain.dispatch_skips import Reason
 from domain.errors import DispatchError, UnknownJobError
 from examples.sessions import DATA_BUCKET, SessionTruth, UnitTruth, metadata_record
 from resources.settings import PROJECT_ROOT, load_settings
@@ -75,6 +76,16 @@ def test_the_examples_of_the_documentation_can_be_copied(example, settings, plat
     assert "Warning" not in found.output
 
 
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_documented(reason):
+    assert f"`{reason}`" in PAGE or f"`` {reason} ``" in PAGE
+
+
+@pytest.mark.parametrize("option", DispatchOptions.model_fields)
+def test_every_option_is_on_the_page(option):
+    assert f"`{option}`" in PAGE
+
+
 def test_every_option_has_a_word():
     assert set(WORDS) == set(DispatchOptions.model_fields)
 
@@ -119,6 +130,11 @@ def test_a_csv_of_asset_ids_is_read(invoke, assets, tmp_path):
     assert told["counts"] == {"write": 1, "no record was found": 1}
     (tmp_path / "ids.csv").write_bytes("asset_id\nä\n".encode("utf-16"))
     assert "is not UTF-8" in invoke("--asset-csv", "ids.csv", code=2).stderr
+
+
+def test_a_file_that_is_too_large_is_refused(invoke, tmp_path):
+    (tmp_path / "ids.csv").write_bytes(b"asset_id\n" + b"x" * 1024 * 1024)
+    assert "ids.csv: is larger than 1 MiB" in invoke("--asset-csv", "ids.csv", code=2).stderr
 
 
 def test_options_that_take_several_values_are_given_again(invoke):
