@@ -20,6 +20,7 @@ from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, DAGSTER_PIPES_MESSAGES_
 from domain.command import TRY_AGAIN, Command
 from domain.errors import CodeChangedError, OutputError
 from domain.job_state import FailureKind
+from resources.own_process import inherited
 
 JOB_FILE, OUTPUTS_FILE = "job.json", "outputs.json"
 _PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "LD_LIBRARY_PATH")
@@ -176,9 +177,8 @@ def _copy_code(command: Command, source_folder: Path, job: CommandJob) -> Path:
 def _environment(command: Command, job: CommandJob, messages: Path) -> dict[str, str]:
     """Return what the command sees of the environment: credentials of the platform are none of its business."""
     scratch = str(Path.cwd())
-    passed = {name: os.environ[name] for name in (*_PASSED_ON, *command.pass_variables) if name in os.environ}
     return {
-        **passed,
+        **inherited((*_PASSED_ON, *command.pass_variables)),
         **command.environment,
         "TMPDIR": scratch,
         "ANALYSIS_JOB": str(job.folder / JOB_FILE),

@@ -31,7 +31,7 @@ from analysis_assets._publish import (
     write_documents,
 )
 from analysis_assets._source import code_facts
-from analysis_assets._worker import Task, Work
+from analysis_assets._task import Task, Work
 from domain.identity import result_id
 from domain.job_state import JobError, JobState, LedgerEntry
 from domain.provenance import CodeFacts, Provenance

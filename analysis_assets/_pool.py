@@ -14,7 +14,8 @@ from concurrent.futures.process import BrokenProcessPool
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from analysis_assets._worker import Task, Work, execute, log_tail, prepare_worker
+from analysis_assets._task import Task, Work
+from analysis_assets._worker import execute, log_tail, prepare_worker
 from domain.job_state import JobError
 
 

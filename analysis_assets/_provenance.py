@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis_assets._catalog import CatalogEntry
-from analysis_assets._worker import Work
+from analysis_assets._task import Work
 from domain.identity import result_id
 from domain.job_state import LedgerEntry
 from domain.provenance import CodeFacts, Provenance

@@ -12,7 +12,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-from analysis_assets._worker import LOG_NAME
+from analysis_assets._task import LOG_NAME
 from domain.errors import OutputError
 from domain.json_values import canonical_json, sha256_hex
 from domain.provenance import Provenance

@@ -8,7 +8,8 @@ import traceback
 from rich.table import Table
 
 from analysis_assets._command import CommandFailedError
-from analysis_assets._worker import Work, user_frames
+from analysis_assets._task import Work
+from analysis_assets._worker import user_frames
 from commands.terminal import err, out, plain
 from commands.try_job import Trial
 from domain.errors import PlatformError

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis_assets._catalog import ANALYSES_FOLDER, CatalogEntry, load_named
-from analysis_assets._worker import Task, Work, run_task
+from analysis_assets._task import Task, Work, run_task
 from commands.targets import read_file, read_target
 from domain.checks import Verdict, verdicts
 from domain.parameter_files import read_fixed_parameters

@@ -1,10 +1,14 @@
-"""What this process knows of itself: who runs it, and how its children end with it."""
+"""What this process knows of itself: who runs it, what its children inherit, and how they end with it.
+
+The platform is set up by `resources.settings` alone; here variables are only handed on to others.
+"""
 
 import ctypes
 import getpass
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 _PR_SET_PDEATHSIG = 1
 
@@ -15,6 +19,25 @@ def person() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"user {os.getuid()}"
+
+
+def inherited(names: Iterable[str]) -> dict[str, str]:
+    """Return those of the named variables that this process has: what a child is to inherit, and nothing else."""
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+@contextmanager
+def variable(name: str, value: str) -> Iterator[None]:
+    """Set a variable for as long as the context lasts, for code that expects it; then it is what it was."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def asker_for_end_with_parent(number: int) -> Callable[[], None] | None:

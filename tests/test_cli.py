@@ -10,12 +10,14 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from cli import app
+from commands.new import Places
 from commands.platform import open_platform
 from commands.terminal import plain
 from domain.errors import ServerUnavailableError
 from domain.identity import result_id
 from domain.job_state import JobError, JobState
 from domain.records import to_record
+from examples.sessions import write_session
 from resources.settings import PROJECT_ROOT, load_settings
 from tests.provenances import rich
 
@@ -329,3 +331,38 @@ def test_other_processes_share_the_servers_of_this_one(platform, tmp_path):
     assert (failed.returncode, failed.stdout) == (2, "")
     assert "there is no such file" in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+# -- new, try, describe --------------------------------------------------------------------------------------------
+
+
+def test_an_analysis_is_described(invoke):
+    text = invoke("describe", NAME).stdout
+    assert "Which units of a session are well isolated?" in text
+    assert "check enough_units_pass: At least one unit in twenty passes" in text
+    described = json.loads(invoke("describe", NAME, "--json").stdout)
+    assert {"name": "refractory_period_ms", "unit": "ms"}.items() <= described["parameters"][4].items()
+    assert "There is no analysis `nothing`" in invoke("describe", "nothing", code=2).output
+
+
+def test_a_job_is_tried_in_the_foreground(invoke, monkeypatch, tmp_path):
+    monkeypatch.setenv("ANALYSIS_HOME", str(tmp_path / "other"))
+    session = write_session(tmp_path / "s.nwb", seed=1, n_units=2, duration_s=30.0).path
+    text = invoke("try", NAME, session, "--set", "method=llobet").stdout
+    assert "n_units" in text
+    assert "nothing was stored or posted" in text
+    monkeypatch.setattr("commands.show_trial.show_trial", lambda trial, *, debug: debug)
+    assert invoke("try", NAME, session, code=2)
+    assert invoke("try", NAME, session, "--pdb")
+
+
+def test_a_new_analysis_is_written_and_named(invoke, monkeypatch, tmp_path):
+    (tmp_path / "analysis_assets").mkdir()
+    (tmp_path / "page.md").write_text("# Analyses\n")
+    places = Places(tmp_path / "analysis_assets", tmp_path, tmp_path / "page.md")
+    monkeypatch.setattr("commands.new.Places", lambda: places)
+    text = invoke("new", "spike_sum").stdout
+    assert f"wrote {tmp_path / 'analysis_assets' / 'spike_sum.py'}" in text
+    assert "analysis try spike_sum FILE" in text
+    assert "cannot be the name of an analysis" in invoke("new", "Spike Sum", code=2).output
+    monkeypatch.delitem(sys.modules, "analysis_assets.spike_sum", raising=False)

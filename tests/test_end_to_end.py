@@ -26,31 +26,10 @@ from domain.records import from_record
 from resources.connections import connect
 from resources.embedded import server_pids, supervised
 from resources.settings import PROJECT_ROOT, load_settings
+from tests.lab_workspace import LAB, write_workspace
 
-LAB = Path(__file__).parent / "lab"
 DATA = PROJECT_ROOT.parent / "shared" / "data" / "nwb"
 IN_FLIGHT = 4  # jobs that a run has begun and not finished: two at work, two that wait for a worker or publish
-
-LAB_DEFINITIONS = f"""
-from pathlib import Path
-
-import dagster as dg
-
-from definitions import build_defs
-from resources.settings import load_settings
-
-
-@dg.definitions
-def defs():
-    return build_defs(load_settings(), folder=Path({str(LAB)!r}))
-"""
-WORKSPACE = f"""
-load_from:
-  - python_file:
-      relative_path: lab_definitions.py
-      working_directory: {PROJECT_ROOT}
-      location_name: lab
-"""
 
 
 def wait_for(condition, what, seconds=150):
@@ -111,11 +90,10 @@ def platform(home, tmp_path):
 @pytest.fixture
 def daemon(platform, tmp_path):
     """Run Dagster's daemon over the analyses for tests."""
-    (tmp_path / "lab_definitions.py").write_text(LAB_DEFINITIONS, encoding="utf-8")
-    (tmp_path / "workspace.yaml").write_text(WORKSPACE, encoding="utf-8")
+    workspace = write_workspace(tmp_path)
     words = ["-m", "dagster._daemon", "run"]
     log = tmp_path / "daemon.log"
-    with dagster_process(platform.settings, words, log=log, workspace=tmp_path / "workspace.yaml") as daemon:
+    with dagster_process(platform.settings, words, log=log, workspace=workspace) as daemon:
         yield daemon
 
 

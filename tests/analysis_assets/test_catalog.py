@@ -149,3 +149,10 @@ def test_a_file_that_is_no_python_is_refused(tmp_path):
     (tmp_path / "adds.txt").write_text("", encoding="utf-8")
     with pytest.raises(AnalysisFileError, match="is no Python file"):
         load_analysis(tmp_path / "adds.txt")
+
+
+def test_a_folder_of_the_same_name_is_refused_because_only_one_would_be_imported(write):
+    path = write()
+    path.with_suffix("").mkdir()
+    with pytest.raises(AnalysisFileError, match="a folder beside it has the same name"):
+        load_analysis(path)

@@ -11,9 +11,10 @@ import dagster_pipes
 import psutil
 import pytest
 
-from analysis_assets import _worker
+from analysis_assets import _task
 from analysis_assets._catalog import load_analysis
-from analysis_assets._worker import Task, execute
+from analysis_assets._task import Task
+from analysis_assets._worker import execute
 from domain.errors import AnalysisFileError
 from domain.job import Job
 from domain.job_state import JobError, JobState
@@ -46,6 +47,21 @@ def take(shell, tmp_path):
     return take
 
 
+@pytest.fixture
+def execute_shell(tmp_path):
+    """Give a function that runs the shell script in this process's own child, without a pool."""
+
+    def run(**parameters):
+        _task._load.cache_clear()
+        entry = load_analysis(LAB / "shell.py")
+        (folder := tmp_path / "job").mkdir()
+        values = entry.analysis.parameters(**parameters).model_dump()
+        task = Task(entry.path, entry.code_version, (), (), values, folder, InputReader(S3Server()))
+        return execute(task), task
+
+    return run
+
+
 def stored_text(platform, key, name):
     """Read a file of a job's result."""
     return platform.services.results.get_bytes(platform.record(key)["location"], name).decode()
@@ -72,6 +88,7 @@ def test_a_shell_script_is_published_with_provenance_like_a_function(shell, take
     [
         ("fail", "exception", True, "`sh` ended with exit code 3"),
         ("kill", "killed", False, "`sh` was killed (SIGKILL)"),
+        ("again", "exception", False, "`sh` ended with exit code 75, which asks to try again"),
         ("crash", "crash", True, "`sh` crashed with SIGSEGV"),
         ("silent", "output", True, "gave no outputs: write one JSON object to the file that ANALYSIS_OUTPUTS names"),
         ("list", "output", True, "gave no outputs: write one JSON object"),
@@ -79,13 +96,18 @@ def test_a_shell_script_is_published_with_provenance_like_a_function(shell, take
         ("large", "output", True, "outputs.json holds 2000000 bytes, more than 1 MiB"),
     ],
 )
-def test_a_command_that_fails_fails_alone_with_its_reason_and_log(shell, take, mode, kind, permanent, told):
-    bad, good = take(mode=mode), take()
-    outcomes = shell.work(bad, good)
-    error = outcomes[bad].error
+def test_a_command_that_fails_says_how(execute_shell, mode, kind, permanent, told):
+    error, task = execute_shell(mode=mode)
     assert (error.kind, error.permanent) == (kind, permanent)
     assert told in error.message
-    assert f"mode {mode}" in error.log
+    assert f"mode {mode}" in task.log.read_text()
+
+
+def test_a_command_that_fails_fails_alone(shell, take):
+    bad, good = take(mode="crash"), take()
+    outcomes = shell.work(bad, good)
+    assert outcomes[bad].error.kind == "crash"
+    assert "mode crash" in outcomes[bad].error.log
     assert outcomes[good].kind == "computed"
     assert shell.job(bad).state is JobState.FAILED
 
@@ -166,12 +188,12 @@ def test_a_declared_file_that_is_not_there_stops_the_load(copy):
 
 
 def test_what_runs_is_what_was_hashed(copy, tmp_path):
-    _worker._load.cache_clear()
+    _task._load.cache_clear()
     entry = load_analysis(copy)
     (folder := tmp_path / "job").mkdir()
     parameters = entry.analysis.parameters().model_dump()
     task = Task(copy, entry.code_version, (), (), parameters, folder, InputReader(S3Server()))
-    _worker._load(copy)
+    _task._load(copy)
     script = copy.parent / "scripts" / "count.sh"
     script.write_text("echo changed\n", encoding="utf-8")
     error = execute(task)
@@ -250,7 +272,7 @@ def elsewhere(environment, tmp_path):
 
     def run(script, **parameters):
         (folder / "double.py").write_text(textwrap.dedent(script), encoding="utf-8")
-        _worker._load.cache_clear()
+        _task._load.cache_clear()
         entry = load_analysis(path)
         job_folder = tmp_path / f"job{len(list(tmp_path.iterdir()))}"
         job_folder.mkdir()

@@ -12,7 +12,14 @@ import pytest
 from pydantic import ValidationError
 
 from analysis_assets._source import sources_of
-from analysis_assets.foraging_choice_model import ANALYSIS, Coefficient, Outputs, Parameters, run
+from analysis_assets.foraging_choice_model import (
+    ANALYSIS,
+    Coefficient,
+    Outputs,
+    Parameters,
+    history_tells_something,
+    run,
+)
 from analysis_assets.methods import logistic
 from analysis_assets.methods.foraging_efficiency import expected_with_baiting, expected_without_baiting
 from analysis_assets.methods.foraging_trials import ForagingTrials, history_design
@@ -461,3 +468,16 @@ def test_every_module_that_computes_a_number_is_part_of_the_code_s_identity():
     methods = ("choice_figure", "foraging_efficiency", "foraging_trials", "logistic", "tables")
     assert covered >= {"foraging_choice_model", *(f"analysis_assets.methods.{name}" for name in methods)}
     assert not {name for name in covered if name.startswith(("domain", "resources", "analysis_assets._"))}
+
+
+@pytest.mark.parametrize(
+    ("model", "baseline", "verdict"),
+    [
+        (-0.4, -0.6, True),
+        (None, None, True),
+        (-0.7, -0.6, "-0.700 nats for each choice, and -0.600 by the sides alone"),
+    ],
+)
+def test_the_declared_check_compares_with_the_frequency_of_the_sides(model, baseline, verdict):
+    outputs = Outputs.model_construct(log_likelihood=model, baseline_log_likelihood=baseline)
+    assert history_tells_something(outputs) == verdict

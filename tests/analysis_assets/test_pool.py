@@ -12,7 +12,7 @@ import pytest
 
 from analysis_assets._catalog import load_analysis
 from analysis_assets._pool import WorkerPool
-from analysis_assets._worker import Task, Work
+from analysis_assets._task import Task, Work
 from resources.input_reader import InputReader
 from resources.s3_server import S3Server
 

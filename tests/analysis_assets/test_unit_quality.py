@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from analysis_assets._source import sources_of
-from analysis_assets.unit_quality import ANALYSIS, Outputs, Parameters, Unit, run
+from analysis_assets.unit_quality import ANALYSIS, Outputs, Parameters, Unit, enough_units_pass, run
 from domain.analysis import AnalysisJob
 from domain.errors import InputError
 from examples.sessions import write_session
@@ -342,3 +342,12 @@ def test_every_module_that_computes_a_number_is_part_of_the_code_s_identity():
     methods = {f"analysis_assets.methods.{name}" for name in ("criteria", "spike_amplitudes", "spike_trains")}
     assert covered >= {"unit_quality", *methods}
     assert not {name for name in covered if name.startswith(("domain", "resources", "analysis_assets._"))}
+
+
+@pytest.mark.parametrize(
+    ("fraction", "verdict"),
+    [(None, True), (0.05, True), (0.01, "only 1 of 100 units pass"), (0.0, "only 1 of 100 units pass")],
+)
+def test_the_declared_check_doubts_a_session_of_which_hardly_any_unit_passes(fraction, verdict):
+    outputs = Outputs.model_construct(passing_fraction=fraction, n_passing=1, n_units=100)
+    assert enough_units_pass(outputs) == verdict

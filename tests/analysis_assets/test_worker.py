@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis_assets import _worker
+from analysis_assets import _task, _worker
 from analysis_assets._catalog import load_analysis
-from analysis_assets._worker import LOG_TAIL_BYTES, TEXT_CHARACTERS, Task, Work, execute, log_tail
+from analysis_assets._task import Task, Work
+from analysis_assets._worker import LOG_TAIL_BYTES, TEXT_CHARACTERS, execute, log_tail
 from domain.errors import InputChangedError, InputError
 from domain.job_state import JobError
 from resources.input_reader import InputReader
@@ -59,7 +60,7 @@ def task(tmp_path):
     """Give a function that makes a task in a folder of its own."""
 
     def make(file=LAB / "misbehave.py", locations=(), files=(), **parameters):
-        _worker._load.cache_clear()
+        _task._load.cache_clear()
         entry = load_analysis(file)
         values = entry.analysis.parameters(**parameters).model_dump()
         folder = Path(tempfile.mkdtemp(dir=tmp_path))

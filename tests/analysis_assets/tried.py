@@ -12,7 +12,7 @@ from pathlib import Path
 
 from analysis_assets._catalog import load_analysis
 from analysis_assets._publish import build_manifest, result_files
-from analysis_assets._worker import Task, run_task
+from analysis_assets._task import Task, run_task
 from domain.job import Job
 from domain.stored_job import take_in
 from resources.input_reader import InputReader

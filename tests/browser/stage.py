@@ -5,7 +5,6 @@ import os
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import dagster as dg
 import requests
@@ -15,33 +14,10 @@ from commands.platform import Platform, open_platform
 from domain.job import Job
 from domain.job_state import JobError, JobState
 from domain.stored_job import Source, take_in
-from resources.settings import PROJECT_ROOT
-
-LAB = Path(__file__).parents[1] / "lab"
-_PATIENCE_S = 120
-LAB_DEFINITIONS = f"""
-from pathlib import Path
-
-import dagster as dg
-
-from definitions import build_defs
 from resources.settings import load_settings
+from tests.lab_workspace import LAB, write_workspace
 
-
-@dg.definitions
-def defs():
-    return build_defs(load_settings(), folder=Path({str(LAB)!r}))
-"""
-WORKSPACE = f"""
-load_from:
-  - python_file:
-      relative_path: {PROJECT_ROOT}/definitions.py
-      location_name: analysis-assets
-  - python_file:
-      relative_path: lab_definitions.py
-      working_directory: {PROJECT_ROOT}
-      location_name: lab
-"""
+_PATIENCE_S = 120
 
 
 @dataclass(frozen=True)
@@ -97,17 +73,14 @@ def on_stage(folder):
 
     ``ANALYSIS_HOME`` names the folder of the servers.
     """
-    from resources.settings import load_settings  # noqa: PLC0415  after the environment is set
-
     settings = load_settings(env_file=folder / "no.env")
-    (folder / "lab_definitions.py").write_text(LAB_DEFINITIONS, encoding="utf-8")
-    (folder / "workspace.yaml").write_text(WORKSPACE, encoding="utf-8")
+    workspace = write_workspace(folder, with_project=True)
     port = free_port(3000 + os.getpid() % 1000)
     words = ["-W", "ignore", "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)]
     with (
         open_platform(settings) as platform,
         open_platform(settings, folder=LAB) as lab,
-        dagster_process(settings, words, log=folder / "dev.log", workspace=folder / "workspace.yaml"),
+        dagster_process(settings, words, log=folder / "dev.log", workspace=workspace),
     ):
         url = f"http://127.0.0.1:{port}"
         _wait_until_it_answers(url)

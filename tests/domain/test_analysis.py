@@ -105,3 +105,8 @@ def test_models_that_cannot_carry_identity_are_refused_with_our_own_error():
 def test_a_job_opens_its_inputs_through_the_platform():
     job = AnalysisJob(("s3://bucket/a",), (), lambda: (Path("a.nwb"),))
     assert job.open_inputs() == (Path("a.nwb"),)
+
+
+def test_a_check_that_cannot_be_asked_is_refused_when_the_form_is_made():
+    with pytest.raises(AnalysisFileError, match="The checks of `demo` cannot be used: `<lambda>` is no plain function"):
+        analysis(checks=(lambda outputs: True,))

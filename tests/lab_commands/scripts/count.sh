@@ -7,7 +7,7 @@ echo "counting $UNIT, mode $mode"
 [ -z "$note" ] || echo mark >>"$note"
 case "$mode" in
 fail) echo "no such method" >&2; exit 3 ;;
-again) [ "$(wc -l <"$note")" -gt 1 ] || exit 75 ;;
+again) [ -n "$note" ] && [ "$(wc -l <"$note")" -gt 1 ] || exit 75 ;;
 kill) kill -9 $$ ;;
 crash) kill -SEGV $$ ;;
 hang) sleep 600 & wait ;;
