@@ -176,13 +176,12 @@ def _failure(failures: list[Outcome], total: int) -> dg.Failure:
     errors = {outcome.job_key: outcome.error for outcome in failures if outcome.error is not None}
     lines = [f"- `{key}` ({error.kind}): {error.message}" for key, error in list(errors.items())[:_LISTED_FAILURES]]
     more = len(errors) - len(lines)
+    shown = sorted(errors.values(), key=lambda error: error.kind != "exception")[:3]  # first what authors raised
     return dg.Failure(
         description=f"{len(errors)} of {total} jobs failed; the others are done. First: {next(iter(errors.values())).message}",
         metadata={
             "failed": dg.MetadataValue.md("\n".join(lines + ([f"- and {more} more"] if more else []))),
-            "tracebacks": dg.MetadataValue.md(
-                "\n\n".join(f"```\n{e.traceback or e.log}\n```" for e in list(errors.values())[:3])
-            ),
+            "tracebacks": dg.MetadataValue.md("\n\n".join(f"```\n{e.traceback or e.log}\n```" for e in shown)),
         },
         allow_retries=False,
     )

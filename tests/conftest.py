@@ -1,6 +1,8 @@
 """Shared fixtures: real servers on free loopback ports, and an environment without anybody's settings."""
 
 import os
+import signal
+import threading
 import uuid
 
 import pytest
@@ -14,6 +16,16 @@ from resources.s3 import S3Connection
 from resources.settings import PROJECT_ROOT, RETIRED, Settings
 
 BUCKET = "analysis-results"
+
+
+def pytest_configure():
+    """Take Ctrl-C as usual, however the tests were started.
+
+    In the background of a script it is ignored, Dagster then ignores SIGTERM too, and so would every server that the
+    tests start and end.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

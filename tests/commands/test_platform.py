@@ -53,7 +53,7 @@ def test_a_bucket_inbox_that_is_away_is_an_error_when_used(tmp_path, monkeypatch
         analysis_home=tmp_path / "home",
         docdb_uri="mongodb://127.0.0.1:9/",
         analysis_bucket="bucket",
-        aws_endpoint_url="http://127.0.0.1:9",
+        aws_endpoint_url="http://127.0.0.1:11",
         job_inbox="s3://jobs/in",
     )
     with open_platform(settings) as platform, pytest.raises(ServerUnavailableError):

@@ -57,4 +57,5 @@ def failing_s3_inbox(monkeypatch):
         monkeypatch.setenv(name, "nobody")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setattr("resources.s3_server.ATTEMPTS", 1)
-    return JobInbox(s3=S3Connection(endpoint_url="http://127.0.0.1:9"), root="s3://bucket/in")
+    server = S3Connection(endpoint_url="http://127.0.0.1:10")  # no other test's: clients are kept by address
+    return JobInbox(s3=server, root="s3://bucket/in")
