@@ -30,8 +30,8 @@ def places(tmp_path):
 def project(tmp_path):
     """Copy the project, without what it has made, and add a new analysis to the copy by the command."""
     copy = tmp_path / "project"
-    made = {".git", ".venv", ".analysis", "build"}
-    parts = [p for p in PROJECT_ROOT.iterdir() if p.name not in made and not p.name.endswith(("_cache", ".egg-info"))]
+    hidden = [p for p in PROJECT_ROOT.iterdir() if p.name.startswith(".") and p.name != ".env.example"]
+    parts = [p for p in PROJECT_ROOT.iterdir() if p not in hidden and p.suffix != ".egg-info"]
     copy.mkdir()
     for part in parts:
         if part.is_dir():
