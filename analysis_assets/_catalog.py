@@ -114,7 +114,8 @@ def load_analysis(path: Path) -> CatalogEntry:
         raise AnalysisFileError(msg)
     _check_run(analysis, path)
     try:
-        version, command = version_of(analysis, path), command_identity(analysis, path)
+        command = command_identity(analysis, path)
+        version = version_of(analysis, path, command=command)
     except AnalysisFileError as error:
         msg = f"{path}{_form_line(path)}: {error}"
         raise AnalysisFileError(msg) from error

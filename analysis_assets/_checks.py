@@ -74,6 +74,8 @@ def judge_adopted(instance: dg.DagsterInstance, entry: CatalogEntry, provenance:
     provenance : Provenance
         The result.
     """
+    if not entry.analysis.checks:
+        return
     found = evaluations(entry, provenance)
     keys = [evaluation.asset_check_key for evaluation in found]
     known = instance.event_log_storage.get_asset_check_partition_info(keys, partition_keys=[provenance.job_key])

@@ -20,7 +20,7 @@ _ANSWER_TIMEOUT_S = 20
 _LOCK_FILE = "requirements/base.txt"
 
 
-def version_of(analysis: Analysis, path: Path) -> str:
+def version_of(analysis: Analysis, path: Path, *, command: str = "") -> str:
     """Return an analysis's code version: ``<declared>+<source digest>``, or the declared version alone.
 
     Parameters
@@ -29,6 +29,8 @@ def version_of(analysis: Analysis, path: Path) -> str:
         What the file declares.
     path : Path
         The analysis file.
+    command : str
+        As `command_identity` returns it.
 
     Raises
     ------
@@ -38,8 +40,8 @@ def version_of(analysis: Analysis, path: Path) -> str:
     if analysis.code_identity == "version":
         return analysis.version
     digest = source_digest(sources_of(analysis, path))
-    if isinstance(analysis.run, Command):
-        digest = sha256_hex(canonical_json([digest, command_identity(analysis, path)]))
+    if command:
+        digest = sha256_hex(canonical_json([digest, command]))
     return code_version(analysis.version, digest)
 
 
@@ -143,15 +145,15 @@ def _packages(analysis: Analysis) -> dict[str, str]:
 @lru_cache(maxsize=64)
 def _git(folder: Path, *words: str) -> str | None:
     """Ask git one thing; None where there is no repository or no git."""
-    return _answer(("git", "-C", str(folder), *words))
+    return answer_of(("git", "-C", str(folder), *words))
 
 
 def _first_line(words: tuple[str, ...]) -> str | None:
     """Return the first line that a command prints, on either stream; None when it fails."""
-    return next(iter((_answer(words, with_errors=True) or "").splitlines()), None)
+    return next(iter((answer_of(words, with_errors=True) or "").splitlines()), None)
 
 
-def _answer(words: tuple[str, ...], *, with_errors: bool = False) -> str | None:
+def answer_of(words: tuple[str, ...], *, with_errors: bool = False) -> str | None:
     """Run a short command and return what it prints; None when it cannot be run, fails, or takes too long."""
     try:
         answer = subprocess.run(  # noqa: S603  no shell, and no word comes from a job

@@ -34,7 +34,7 @@ from resources.own_process import asker_for_end_with_parent
 
 LOG_TAIL_BYTES = 32 * 1024
 TEXT_CHARACTERS = 16 * 1024
-_WORDS = Path(__file__).parents[1] / "domain"
+_DOMAIN = Path(__file__).parents[1] / "domain"
 _KINDS: tuple[tuple[type[PlatformError] | UnionType, FailureKind], ...] = (
     (InputError | InputChangedError, "input"),
     (OutputError, "output"),
@@ -116,7 +116,7 @@ def user_frames(error: BaseException) -> TracebackType | None:
 def _is_machinery(file: Path) -> bool:
     """Tell whether a frame's code is the platform's and not an analysis's."""
     here = Path(__file__).parent
-    return (file.parent == here and file.name.startswith("_")) or file.parent in {here.parent / "commands", _WORDS}
+    return (file.parent == here and file.name.startswith("_")) or file.parent in {here.parent / "commands", _DOMAIN}
 
 
 @contextlib.contextmanager

@@ -2,12 +2,12 @@
 
 import keyword
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
 from analysis_assets._catalog import ANALYSES_FOLDER, load_analysis
+from analysis_assets._source import answer_of
 from commands.reference import PAGE, refreshed
 from domain.errors import AnalysisFileError
 from resources.settings import PROJECT_ROOT
@@ -85,14 +85,5 @@ def _refuse_name(name: str, taken: list[Path]) -> None:
 
 def _owner() -> str:
     """Return who writes the analysis, as git knows; a placeholder where git does not."""
-    try:
-        asked = subprocess.run(
-            ["git", "config", "user.email"],  # noqa: S607  git is found where the operator installed it
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=10,
-        ).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        asked = ""
+    asked = answer_of(("git", "config", "user.email")) or ""
     return asked if _ADDRESS.fullmatch(asked) else "team:yours"

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from domain.checks import Check, faults_of
-from domain.command import Command, WorkingFolder
+from domain.command import Command
 from domain.errors import AnalysisFileError
 from domain.model_rules import check_outputs_model, check_parameters_model
 
@@ -105,7 +105,7 @@ class Analysis(BaseModel):
     )
     tags: dict[str, str] = Field(default_factory=dict, description="Dagster tags of the asset.")
     checks: tuple[Check, ...] = Field(default=(), description="Functions that say whether outputs are plausible.")
-    working_folder: WorkingFolder = Field(
+    working_folder: Literal["scratch", "results"] = Field(
         default="scratch", description="Where `run` works: `scratch`, which is thrown away, or `results`."
     )
     example: dict[str, Any] = Field(

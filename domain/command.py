@@ -7,7 +7,7 @@ provenance) is as for a Python function. The contract is in ``docs/other-languag
 
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -95,6 +95,3 @@ def _filled(word: str, places: Iterable[tuple[str, str]]) -> str:
     for place, path in places:
         word = word.replace(place, path)
     return word
-
-
-WorkingFolder = Literal["scratch", "results"]

@@ -6,7 +6,7 @@ part of the code version, so a unit may be added at any time.
 """
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -56,10 +56,6 @@ class FieldFacts:
     default: str
     bounds: str
     meaning: str
-
-    def as_dict(self) -> dict[str, str]:
-        """Return the facts as JSON values."""
-        return asdict(self)
 
 
 def describe_fields(model: type[BaseModel]) -> list[FieldFacts]:

@@ -67,6 +67,12 @@ def test_a_result_that_no_run_reports_is_judged_once_however_often_it_is_told(do
     assert told(double.instance) == [(key, True, None)]
 
 
+def test_a_result_of_an_analysis_without_checks_is_told_without_any(misbehave):
+    (key,) = misbehave.take_in({"number": 6})
+    judge_adopted(misbehave.instance, misbehave.entry, misbehave.work(key)[key].provenance)
+    assert misbehave.instance.event_log_storage.get_asset_check_execution_history(KEY, limit=5) == []
+
+
 @pytest.mark.parametrize("name", ["misbehave"])
 def test_an_analysis_that_declares_none_has_none(name, request):
     platform = request.getfixturevalue(name)

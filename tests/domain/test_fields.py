@@ -1,5 +1,6 @@
 """What a model says of its fields, in words."""
 
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -40,7 +41,7 @@ FACTS = {fact.name: fact for fact in describe_fields(Model)}
 def test_a_field_is_described(expected):
     found = FACTS[expected.name]
     assert set(found.bounds.split(", ")) == set(expected.bounds.split(", "))
-    assert {**found.as_dict(), "bounds": ""} == {**expected.as_dict(), "bounds": ""}
+    assert replace(found, bounds="") == replace(expected, bounds="")
 
 
 def test_numbers_without_a_unit_are_found():
