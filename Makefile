@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml
 
-.PHONY: help setup demo dev test check docs format lock bench clean
+.PHONY: help setup demo dev test check docs site format lock bench clean
 
 help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ dev: setup ## Run the embedded servers and Dagster with its UI and sensors.
 test: setup ## Run all tests with branch coverage.
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
-check: setup ## Check format, style, types, layers, docstrings, spelling and definitions.
+check: site ## Check format, style, types, layers, docstrings, spelling, documentation and definitions.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -40,6 +40,9 @@ check: setup ## Check format, style, types, layers, docstrings, spelling and def
 
 docs: setup ## Make the tables of docs/analyses.md anew from the models.
 	$(BIN)/python -m commands.reference
+
+site: setup ## Build the documentation as a website into site/; every warning is an error.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 format: setup ## Format the code and mend what can be mended.
 	$(BIN)/ruff check --fix .
@@ -55,4 +58,4 @@ bench: setup ## Measure the platform's overhead and write benchmarks/RESULTS.md.
 	$(BIN)/python -m benchmarks.overhead
 
 clean: ## Remove everything that make made; results and records of the embedded servers under .analysis/ stay.
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage *.egg-info
+	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage *.egg-info
