@@ -12,6 +12,7 @@ import typer
 from rich.table import Column, Table
 
 from commands.dispatch_words import dispatch
+from commands.lifecycle_words import cancel, invalidate
 from commands.terminal import out, plain, print_json, told
 
 app = typer.Typer(
@@ -176,8 +177,15 @@ def explain(
 
 @app.command()
 @told
-def results(analysis: AnalysisName, as_json: AsJson = False) -> None:  # noqa: FBT002  Typer reads options from keywords
+def results(
+    analysis: AnalysisName,
+    superseded: Annotated[bool, typer.Option("--superseded", help="Those that were replaced or invalidated.")] = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002  Typer reads options from keywords
+) -> None:
     """List the results of an analysis."""
+    if superseded:
+        _superseded_results(analysis, as_json=as_json)
+        return
     from commands.platform import open_platform
     from resources.results import results_of
 
@@ -198,29 +206,59 @@ def results(analysis: AnalysisName, as_json: AsJson = False) -> None:  # noqa: F
     out.print("Jobs: " + ", ".join(f"{number} {state}" for state, number in counts.items()), highlight=False)
 
 
+def _superseded_results(analysis: str, *, as_json: bool) -> None:
+    """List the results that lost their place."""
+    from commands.lifecycle import superseded as run_superseded
+    from commands.platform import open_platform
+
+    with open_platform() as platform:
+        found = run_superseded(platform, analysis)
+    if as_json:
+        print_json([result.as_dict() for result in found])
+        return
+    table = Table("when", "how", "who", "reason", "computed", Column("job key", overflow="fold"))
+    for result in found:
+        when, ended = (f"{time:%Y-%m-%d %H:%M:%S}" for time in (result.when, result.ended))
+        table.add_row(when, result.how, plain(result.who), plain(result.reason), ended, result.job_key)
+    out.print(table)
+
+
 @app.command()
 @told
-def rerun(
+def rerun(  # noqa: PLR0913, PLR0917  one for each option
     analysis: AnalysisName,
-    failed: Annotated[bool, typer.Option("--failed", help="Every job that failed.")] = False,  # noqa: FBT002
+    failed: Annotated[bool, typer.Option("--failed", help="Every job that failed, if no person ended it.")] = False,  # noqa: FBT002
+    kind: Annotated[str | None, typer.Option(help="Every job that failed in this way, such as `server`.")] = None,
     outdated: Annotated[bool, typer.Option("--outdated", help="Every result of other code.")] = False,  # noqa: FBT002
     key: Annotated[list[str] | None, typer.Option(help="A job key; may be given again.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute even what has a result.")] = False,  # noqa: FBT002
     reason: Annotated[str | None, typer.Option(help="Why; kept with the result that is replaced.")] = None,
 ) -> None:
     """Ask again for jobs that failed, are outdated, or are named."""
+    from commands.jobs import ANY_FAULT
     from commands.jobs import rerun as run_rerun
     from commands.platform import open_platform
 
-    if sum([failed, outdated, bool(key)]) != 1:
-        raise typer.BadParameter("give exactly one of --failed, --outdated and --key")  # noqa: TRY003, EM101
+    if sum([failed, kind is not None, outdated, bool(key)]) != 1:
+        raise typer.BadParameter("give exactly one of --failed, --kind, --outdated and --key")  # noqa: TRY003, EM101
     if force != bool(reason and reason.strip()):
         raise typer.BadParameter("--force and --reason go together")  # noqa: TRY003, EM101
     with open_platform() as platform:
-        chosen = run_rerun(platform, analysis, failed=failed, outdated=outdated, keys=key or [], force_reason=reason)
+        chosen = run_rerun(
+            platform,
+            analysis,
+            failed=ANY_FAULT if failed else kind,
+            outdated=outdated,
+            keys=key or [],
+            force_reason=reason,
+        )
     running = len(set(key or []) - set(chosen))
     left = f" {running} are running and left to their run." if running else ""
     out.print(f"Asked for again: {len(chosen)}.{left}", highlight=False)
+
+
+app.command()(told(cancel))
+app.command()(told(invalidate))
 
 
 @app.command()

@@ -13,6 +13,7 @@ from dispatch.saved import build_schedules
 from resources.connections import connect
 from resources.settings import Settings, load_settings
 from sensors.job_files import build_inbox_check, build_sensor
+from sensors.retry_failed import build_retry_job
 
 
 def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Definitions:
@@ -36,7 +37,7 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
             *(build_inbox_check(entry) for entry in entries),
             *(check for entry in entries for check in build_checks(entry, partitions_of(entry.analysis.name))),
         ],
-        jobs=[dispatch],
+        jobs=[dispatch, *(build_retry_job(entry) for entry in entries)],
         schedules=build_schedules(settings.dispatches, dispatch, analyses=found, dry_run=settings.dry_run),
         sensors=[build_sensor(e, a, dry_run=settings.dry_run) for e, a in zip(entries, assets, strict=True)],
         resources=connect(settings, for_dagster=True).as_dict(),

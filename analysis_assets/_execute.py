@@ -5,7 +5,6 @@ thread talks to Dagster: it reports an outcome and then calls `BatchRun.settled`
 the ledger before Dagster knows.
 """
 
-import contextlib
 import os
 import shutil
 import threading
@@ -18,12 +17,11 @@ from typing import Self
 import psutil
 
 from analysis_assets._catalog import CatalogEntry
+from analysis_assets._claims import Claims
 from analysis_assets._job import JobRunner
 from analysis_assets._outcome import Outcome, RunFacts, Services
 from analysis_assets._pool import WorkerPool
-from domain.errors import ServerUnavailableError
 from domain.job_state import JobState, LedgerEntry
-from resources.ledger import LEASE_S
 
 _THREADS_PER_WORKER = 2
 _POLL_S = 2.0
@@ -51,6 +49,8 @@ class BatchRun:
         self._folder = services.work_folder / f"{os.getpid()}-{uuid.uuid4().hex}"
         self._threads = ThreadPoolExecutor(max_workers=workers * _THREADS_PER_WORKER)
         self._pool = WorkerPool(workers=workers, time_limit_s=entry.analysis.time_limit_s)
+        owner = f"{run.run_id}/{uuid.uuid4()}"
+        self._claims = Claims(services.ledger, owner=owner, run_id=run.run_id, code_version=entry.code_version)
         self._runner = JobRunner(
             entry=entry,
             services=services,
@@ -58,14 +58,14 @@ class BatchRun:
             pool=self._pool,
             folder=self._folder,
             stopping=self._stopping,
-            owner=f"{run.run_id}/{uuid.uuid4()}",
+            claims=self._claims,
         )
 
     def __enter__(self) -> Self:
         """Make the run's folder and start the heartbeat of its leases."""
         remove_leftovers(self._folder.parent)
         self._folder.mkdir(parents=True)
-        threading.Thread(target=self._keep_leases, daemon=True).start()
+        threading.Thread(target=self._claims.keep, args=(self._stopping, self._pool.end), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,9 +73,7 @@ class BatchRun:
         self._stopping.set()
         self._pool.stop()
         self._threads.shutdown(wait=True, cancel_futures=True)
-        with contextlib.suppress(ServerUnavailableError):  # the leases expire by themselves
-            for attempt, job in list(self._runner.claims.items()):
-                self._ledger.release(job, attempt=attempt)
+        self._claims.release_all()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def outcomes(self, job_keys: Sequence[str]) -> Iterator[Outcome]:
@@ -113,24 +111,16 @@ class BatchRun:
             return
         result = outcome.provenance.result_id
         if outcome.attempt is None:
-            done = {"code_version": self._code_version, "result_id": result, "error": None}
-            self._ledger.settle(job, state=JobState.DONE, **done)
+            version = self._code_version
+            self._ledger.settle(job, state=JobState.DONE, code_version=version, result_id=result, error=None)
         else:
-            self._ledger.finish(job, attempt=outcome.attempt, code_version=self._code_version, result_id=result)
-            self._runner.claims.pop(outcome.attempt, None)
+            self._claims.finish(outcome.attempt, job, result)
 
     def _one_pass(self, job_keys: Sequence[str]) -> Iterator[Outcome]:
         """Hand every job to a thread and yield what comes back."""
         futures = [self._threads.submit(self._runner.work_off, key, self._jobs.get(key)) for key in job_keys]
         for future in as_completed(futures):
             yield future.result()
-
-    def _keep_leases(self) -> None:
-        """Extend the leases of this run's claims until it ends; a server that is away is asked again."""
-        while not self._stopping.wait(LEASE_S / 4):
-            with contextlib.suppress(ServerUnavailableError):
-                if self._runner.claims:
-                    self._ledger.extend_leases(self._runner.owner)
 
 
 def remove_leftovers(work_folder: Path) -> None:

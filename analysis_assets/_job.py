@@ -9,12 +9,13 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from analysis_assets._catalog import CatalogEntry
+from analysis_assets._claims import Claims
 from analysis_assets._outcome import Outcome, OutcomeKind, RunFacts, Services, error_of
 from analysis_assets._pool import WorkerPool
 from analysis_assets._provenance import Execution, provenance_of_execution
@@ -36,6 +37,7 @@ from domain.identity import result_id
 from domain.job_state import JobError, JobState, LedgerEntry
 from domain.provenance import CodeFacts, Provenance
 from domain.records import from_record, to_record
+from domain.retry import wait_before_round
 from domain.stored_job import verify
 from resources.own_process import person
 from resources.record_store import attempt_of
@@ -59,10 +61,8 @@ class JobRunner:
         The run's local folder.
     stopping : threading.Event
         Set when the run is to end.
-    owner : str
-        Name under which jobs are claimed.
-    claims : dict of str to LedgerEntry
-        Claimed jobs that are not settled yet, by attempt.
+    claims : Claims
+        The run's claims on jobs.
     """
 
     entry: CatalogEntry
@@ -71,8 +71,7 @@ class JobRunner:
     pool: WorkerPool
     folder: Path
     stopping: threading.Event
-    owner: str
-    claims: dict[str, LedgerEntry] = field(default_factory=dict)
+    claims: Claims
 
     def work_off(self, job_key: str, job: LedgerEntry | None) -> Outcome:
         """Bring one job to its end.
@@ -126,32 +125,33 @@ class JobRunner:
             if claimed is None:
                 return Outcome(job.job_key, "put_off")
             outcome = self._attempt(claimed, attempt, old, notes)
+            if self.claims.is_lost(attempt):
+                return self._after_loss(claimed, attempt)
             if outcome.error is None:
                 return outcome
             if outcome.error.kind == "code_changed":  # this run would try the code that it began with again
-                self._release(claimed, attempt)
+                self.claims.release(attempt)
                 return outcome
             if outcome.error.permanent or number == retry.max_attempts or self.stopping.is_set():
                 self._give_up(claimed, attempt, outcome.error)
                 return outcome
-            self._release(claimed, attempt)
+            self.claims.release(attempt)
             notes = (*notes, f"Attempt {number} failed and is repeated: {outcome.error.message}")
             self.stopping.wait(delay)
             number, delay = number + 1, delay * retry.backoff
 
     def _claim(self, job: LedgerEntry, attempt: str) -> LedgerEntry | None:
         """Claim a job from any state in which nobody works on it."""
-        claimed = self.services.ledger.claim(
-            job,
-            attempt=attempt,
-            owner=self.owner,
-            run_id=self.run.run_id,
-            code_version=self.entry.code_version,
-            states=[JobState.NEW, JobState.DONE] + ([JobState.FAILED] if self.run.by_hand else []),
-        )
-        if claimed is not None:
-            self.claims[attempt] = claimed
-        return claimed
+        states = [JobState.NEW, JobState.DONE] + ([JobState.FAILED] if self.run.by_hand else [])
+        return self.claims.claim(job, attempt, states)
+
+    def _after_loss(self, job: LedgerEntry, attempt: str) -> Outcome:
+        """Leave a job to whoever has it now; one that a person ended has failed."""
+        self.claims.drop(attempt)
+        now = self.services.ledger.get(job.analysis, job.job_key)
+        if now is not None and now.state is JobState.FAILED:
+            return Outcome(job.job_key, "failed", error=now.error)
+        return Outcome(job.job_key, "put_off")
 
     def _attempt(self, job: LedgerEntry, attempt: str, old: dict[str, Any] | None, notes: tuple[str, ...]) -> Outcome:
         """Make one execution of a claimed job, from its private folder to its record."""
@@ -187,6 +187,9 @@ class JobRunner:
         provenance = self._provenance(job, attempt, work, manifest, listing_digest(stored))
         record = to_record(provenance)
         write_documents(results, record, manifest)
+        if not self.claims.holds(attempt):
+            results.discard(location)
+            return Outcome(job.job_key, "put_off")
         replacement = None if old is None else Replacement(old, *self._why(job, notes))
         winner = commit(record, results=results, records=self.services.records, replacement=replacement)
         if attempt_of(winner) != attempt:
@@ -231,6 +234,7 @@ class JobRunner:
             parameters=job.parameters,
             folder=folder,
             inputs=self.services.inputs.reader,
+            transient=self.entry.analysis.retry.transient,
         )
         try:
             yield task, self.pool.run(task)
@@ -264,20 +268,18 @@ class JobRunner:
     def _refused(self, job: LedgerEntry, error: JobError) -> Outcome:
         """Record the failure of a job that was not claimed; a finished one stays what it is while a server is away."""
         if not self.run.dry_run and (error.permanent or job.state is not JobState.DONE):
-            told = error.model_dump()
-            self.services.ledger.settle(job, state=JobState.FAILED, code_version=self.entry.code_version, error=told)
+            told = {"code_version": self.entry.code_version, "error": error.model_dump()}
+            self.services.ledger.settle(job, state=JobState.FAILED, retry_in_s=self._retry_in_s(job, error), **told)
         return Outcome(job.job_key, "failed", error=error)
-
-    def _release(self, job: LedgerEntry, attempt: str) -> None:
-        """Give a claimed job back, to be tried again."""
-        self.services.ledger.release(job, attempt=attempt)
-        self.claims.pop(attempt, None)
 
     def _give_up(self, job: LedgerEntry, attempt: str, error: JobError) -> None:
         """Record the failure of a claimed job; one that was stopped with its run is given back later instead."""
         if not self.stopping.is_set():
-            self.services.ledger.fail(job, attempt=attempt, code_version=self.entry.code_version, error=error)
-            self.claims.pop(attempt, None)
+            self.claims.fail(attempt, error, retry_in_s=self._retry_in_s(job, error))
+
+    def _retry_in_s(self, job: LedgerEntry, error: JobError) -> float | None:
+        """Return after how many seconds a failed job is tried again by itself, if ever."""
+        return None if error.permanent else wait_before_round(self.entry.analysis.retry, job.rounds)
 
     def _result_id(self, job: LedgerEntry) -> str:
         """Return the id of the result that the current code makes of a job."""

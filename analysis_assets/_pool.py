@@ -35,7 +35,7 @@ class WorkerPool:
         self._time_limit_s = time_limit_s
         self._lock = threading.Lock()
         self._stopped = False
-        self._waited_for: set[ProcessFuture[Work | JobError]] = set()
+        self._waited_for: dict[ProcessFuture[Work | JobError], Task] = {}
         self._pool: ProcessPool | None = None
 
     def expect(self, jobs: int) -> None:
@@ -59,6 +59,13 @@ class WorkerPool:
         except (BrokenProcessPool, CancelledError, RuntimeError) as error:
             return self._failed(task, "killed", f"its worker process could not be used: {error}")
 
+    def end(self, attempt: str) -> None:
+        """End the process of one attempt, with everything that it started; without effect when it has ended."""
+        with self._lock:
+            for future, task in self._waited_for.items():
+                if task.folder.name == attempt:
+                    future.cancel()  # type: ignore[no-untyped-call]
+
     def stop(self) -> None:
         """End every worker at once, with everything that it started."""
         with self._lock:
@@ -76,7 +83,7 @@ class WorkerPool:
             return future.result()
         finally:
             with self._lock:
-                self._waited_for.discard(future)
+                self._waited_for.pop(future, None)
 
     def _schedule(self, task: Task) -> ProcessFuture[Work | JobError]:
         """Hand a task to the pool; the pool starts with the first task, and one that broke is replaced."""
@@ -87,7 +94,7 @@ class WorkerPool:
             if self._pool is None or not self._pool.active:
                 self._pool = self._new_pool()
             future = self._pool.schedule(execute, args=(task,), timeout=self._time_limit_s)
-            self._waited_for.add(future)
+            self._waited_for[future] = task
             return future
 
     def _new_pool(self) -> ProcessPool:

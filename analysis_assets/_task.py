@@ -50,6 +50,8 @@ class Task:
         The job's private folder.
     inputs : InputReader
         Reads the job's inputs.
+    transient : tuple of str
+        Exceptions that the analysis declares transient.
     """
 
     analysis_file: Path
@@ -59,6 +61,7 @@ class Task:
     parameters: dict[str, Any]
     folder: Path
     inputs: InputReader
+    transient: tuple[str, ...] = ()
 
     @property
     def results(self) -> Path:

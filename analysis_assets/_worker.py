@@ -30,6 +30,7 @@ from domain.errors import (
     TransientError,
 )
 from domain.job_state import FailureKind, JobError
+from domain.retry import is_transient
 from resources.own_process import asker_for_end_with_parent
 
 LOG_TAIL_BYTES = 32 * 1024
@@ -73,10 +74,10 @@ def execute(task: Task) -> Work | JobError:
         try:
             return run_task(task)
         except BaseException as error:  # noqa: BLE001  user code may raise anything, SystemExit included
-            return _describe(error)
+            return _describe(error, task.transient)
 
 
-def _describe(error: BaseException) -> JobError:
+def _describe(error: BaseException, transient_names: tuple[str, ...]) -> JobError:
     """Turn what user code raised into what the ledger keeps; prints the traceback to the job's log too."""
     if isinstance(error, CommandFailedError):
         sys.stderr.write(f"{error.traceback}{error}\n")
@@ -90,7 +91,7 @@ def _describe(error: BaseException) -> JobError:
     told = "".join(traceback.format_exception(type(error), error, user_frames(error), chain=chain))
     sys.stderr.write(told)
     kind = next((kind for kinds, kind in _KINDS if isinstance(error, kinds)), "exception")
-    transient = isinstance(error, TransientError | ConnectionError | TimeoutError)
+    transient = isinstance(error, TransientError) or (kind == "exception" and is_transient(error, transient_names))
     name = "" if isinstance(error, PlatformError) else f"{type(error).__name__}: "
     message, trace = _storable(f"{name}{error}"), _storable(told)
     return JobError(kind=kind, message=message, permanent=not transient, traceback=trace)

@@ -43,7 +43,7 @@ def generated_sessions(platform: Platform) -> list[str]:
     folder = platform.settings.analysis_home / "s3" / DATA_BUCKET
     sessions = write_demo_sessions(folder)
     records = [metadata_record(session) for session in sessions]
-    assets = platform.connections.ledger.mongo.collection("data_assets")
+    assets = platform.connections.record_store.mongo.collection("data_assets")
     for record in records:
         assets.replace_one({"_id": record["_id"]}, record, upsert=True)
     return [f"s3://{DATA_BUCKET}/{session.path.relative_to(folder).parts[0]}" for session in sessions]

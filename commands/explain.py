@@ -16,7 +16,7 @@ from domain.job_state import JobState, LedgerEntry
 from domain.parameter_files import read_fixed_parameters
 from domain.stored_job import StoredJob, take_in
 
-ShownState = Literal["unknown", "new", "queued", "running", "done", "failed", "outdated", "invalidated"]
+ShownState = Literal["unknown", "new", "queued", "running", "done", "failed", "outdated", "invalidated", "cancelled"]
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -33,7 +33,7 @@ class Explanation:
     stripped : dict
         Control labels that the file carried and that are ignored.
     state : str
-        unknown, new, queued, running, done, failed, outdated or invalidated.
+        unknown, new, queued, running, done, failed, outdated, invalidated or cancelled.
     reason : str
         One sentence.
     """
@@ -143,9 +143,13 @@ def _judge_failed(job: LedgerEntry) -> tuple[ShownState, str]:
     """Explain a job that failed, or whose result was declared wrong."""
     error = job.error
     message = error.message if error else "no reason was kept"
-    if job.invalidated():
-        return "invalidated", f"Its result was declared wrong: {message}"
+    if error is not None and error.kind == "invalidated":
+        return "invalidated", f"Its result was declared wrong. {message}. It is computed again when it is rerun."
+    if error is not None and error.kind == "cancelled":
+        return "cancelled", f"{message}. It is computed when it is rerun."
     kind = "permanent: change something, then rerun it" if error and error.permanent else "transient: rerun it"
+    if job.retry_at is not None:
+        kind = f"transient: it is tried again by itself after {job.retry_at:%Y-%m-%d %H:%M:%S} UTC"
     return "failed", f"It failed after {job.attempt_number} attempts ({kind}): {message}"
 
 

@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from analysis_assets._catalog import CatalogEntry
 from commands.platform import Platform
 from commands.targets import read_file, read_target
 from domain.errors import PermanentError, UnknownJobError
 from domain.job import read_job
-from domain.job_state import JobState
+from domain.job_state import ENDED_BY_PEOPLE, FailureKind, JobState
 from domain.parameter_files import read_fixed_parameters
 from domain.stored_job import Source, StoredJob, take_in
 from resources.inbox_names import PARAMETERS_FILE
 from resources.own_process import person
+
+ANY_FAULT = "any"
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def rerun(
     platform: Platform,
     name: str,
     *,
-    failed: bool = False,
+    failed: str | None = None,
     outdated: bool = False,
     keys: Sequence[str] = (),
     force_reason: str | None = None,
@@ -102,8 +104,10 @@ def rerun(
     ----------
     name : str
         The analysis.
-    failed, outdated : bool
-        All jobs that failed, or whose result was made by other code than the current.
+    failed : str, optional
+        All jobs that failed in this way; `ANY_FAULT`: in any, but for those that a person ended.
+    outdated : bool
+        All jobs whose result was made by other code than the current.
     keys : sequence of str
         Single jobs.
     force_reason : str, optional
@@ -117,24 +121,45 @@ def rerun(
     Raises
     ------
     UnknownJobError
-        If a key is not known.
+        If a key or a kind of failure is not known.
     """
     entry = platform.entry(name)
     ledger = platform.connections.ledger
-    known = ledger.summaries(name, keys)
-    unknown = [key for key in keys if key not in known]
-    if unknown:
-        msg = f"No job of `{name}` is stored under {', '.join(unknown)}. `analysis results {name}` lists the keys."
-        raise UnknownJobError(msg)
+    known_keys(platform, name, keys)
     chosen = list(keys)
-    if failed:
-        chosen += ledger.keys_in(name, JobState.FAILED)
+    if failed is not None:
+        chosen += ledger.keys_in(name, JobState.FAILED, match={"error.kind": _kind_condition(failed)})
     if outdated:
-        chosen += ledger.keys_in(name, JobState.DONE, code_version={"$ne": entry.code_version})
+        chosen += ledger.keys_in(name, JobState.DONE, match={"code_version": {"$ne": entry.code_version}})
     states = ledger.summaries(name, chosen)
     chosen = [key for key in dict.fromkeys(chosen) if states[key][0] is not JobState.RUNNING]
     ledger.ask_again(name, chosen, who=person(), reason=force_reason, force=force_reason is not None)
     return chosen
+
+
+def known_keys(platform: Platform, name: str, keys: Sequence[str]) -> None:
+    """Refuse keys under which no job is stored.
+
+    Raises
+    ------
+    UnknownJobError
+        Naming them.
+    """
+    known = platform.connections.ledger.summaries(name, keys)
+    if unknown := [key for key in keys if key not in known]:
+        msg = f"No job of `{name}` is stored under {', '.join(unknown)}. `analysis results {name}` lists the keys."
+        raise UnknownJobError(msg)
+
+
+def _kind_condition(kind: str) -> Any:
+    """Return the condition for failures of a kind; refuses one that does not exist."""
+    if kind == ANY_FAULT:
+        return {"$nin": list(ENDED_BY_PEOPLE)}
+    kinds = get_args(FailureKind)
+    if kind not in kinds:
+        msg = f"There is no kind of failure {kind!r}. The kinds are: {', '.join(kinds)}."
+        raise UnknownJobError(msg)
+    return kind
 
 
 def inbox_parameters(platform: Platform, name: str) -> dict[str, Any]:

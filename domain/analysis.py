@@ -15,6 +15,7 @@ from domain.checks import Check, faults_of
 from domain.command import Command
 from domain.errors import AnalysisFileError
 from domain.model_rules import check_outputs_model, check_parameters_model
+from domain.retry import Retry
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.\-]{0,31}$")]
@@ -65,16 +66,6 @@ class AnalysisJob:
             If an input does not exist, or a location holds no NWB file or several.
         """
         return self.opener()
-
-
-class Retry(BaseModel):
-    """How often, and how patiently, a job that failed for a transient reason is tried again inside its run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_attempts: int = Field(default=3, ge=1, le=20, description="Executions in all, the first one included.")
-    delay_s: float = Field(default=5.0, ge=0, description="Wait before the second execution, in seconds.")
-    backoff: float = Field(default=2.0, ge=1, description="Each further wait is this many times longer.")
 
 
 class Analysis(BaseModel):

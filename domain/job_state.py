@@ -25,9 +25,14 @@ FailureKind = Literal[
     "unknown_job",
     "lost",
     "invalidated",
+    "cancelled",
     "server",
     "platform",
 ]
+
+
+ENDED_BY_PEOPLE: tuple[FailureKind, ...] = ("invalidated", "cancelled")
+"""Kinds that are no fault: only the person who wished them, or another one, asks for the job again."""
 
 
 class JobState(StrEnum):
@@ -97,6 +102,8 @@ class LedgerEntry(_Frozen):
     attempt_number: int = Field(default=0, description="Claims so far.")
     requests: int = Field(default=0, description="Runs asked for so far.")
     fruitless: int = Field(default=0, description="Runs asked for since the job last ended.")
+    rounds: int = Field(default=0, description="Later rounds of its retry policy since a person last asked.")
+    retry_at: datetime | None = Field(default=None, description="When a failed job is tried again by itself.")
     lease: Lease | None = Field(default=None, description="Who works on it.")
     error: JobError | None = Field(default=None, description="Why it failed last.")
     force: Force | None = Field(default=None, description="A wish to compute it again.")
@@ -108,7 +115,3 @@ class LedgerEntry(_Frozen):
     def stored_job(self) -> StoredJob:
         """The job itself."""
         return StoredJob.model_validate(self.model_dump(include=set(StoredJob.model_fields)))
-
-    def invalidated(self) -> bool:
-        """Tell whether a person declared the job's result wrong."""
-        return self.error is not None and self.error.kind == "invalidated"

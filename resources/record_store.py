@@ -23,6 +23,7 @@ _INDEXES = (
     (f"{_OWN}.subject_ids",),
     (f"{_OWN}.session_names",),
 )
+_SUPERSEDED_INDEXES = (("name",), (f"{_OWN}.analysis", "-superseded.when"))
 
 
 class RecordStore(dg.ConfigurableResource["RecordStore"]):
@@ -85,7 +86,7 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
         dict
             The record that is stored under the id now: another one if somebody else replaced ``old`` first.
         """
-        self._keep_superseded(old, who=who, reason=reason)
+        self._keep_superseded(old, who=who, reason=reason, how="replaced")
         match = {"_id": record["_id"], f"{_OWN}.attempt": {"$in": [attempt_of(old), attempt_of(record)]}}
         records = self._records()
         done = self.mongo.call(lambda: records.replace_one(match, record))
@@ -93,6 +94,25 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
             return self.insert_once(record)
         self._sign_superseded(old, who=who, reason=reason)
         return record
+
+    def invalidate(self, record: Document, *, who: str, reason: str) -> None:
+        """Move a record to the superseded ones, because its result is wrong; may be cut off and repeated.
+
+        Parameters
+        ----------
+        record : dict
+            The record, as it was read; another one that has taken its place since stays.
+        who, reason : str
+            Kept with it.
+        """
+        self._keep_superseded(record, who=who, reason=reason, how="invalidated")
+        match = {"_id": record["_id"], f"{_OWN}.attempt": attempt_of(record)}
+        self.mongo.call(lambda: self._records().delete_one(match))
+
+    def superseded(self, analysis: str, *, job_key: str | None = None) -> Iterator[Document]:
+        """Yield the replaced and invalidated records of an analysis, or of one of its jobs, latest first."""
+        match = {f"{_OWN}.analysis": analysis} | ({f"{_OWN}.job_key": job_key} if job_key else {})
+        yield from self.mongo.each(self._superseded().find(match).sort([("superseded.when", DESCENDING)]))
 
     def superseded_attempts(self, result_id: str) -> set[str]:
         """Return the attempts of a result that were replaced or invalidated."""
@@ -107,9 +127,9 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
         records = self._records()
         yield from self.mongo.each(records.find({f"{_OWN}.analysis": analysis}).sort(order))
 
-    def _keep_superseded(self, old: Document, *, who: str, reason: str) -> None:
+    def _keep_superseded(self, old: Document, *, who: str, reason: str, how: str) -> None:
         """Copy a record to the superseded ones, before it loses its place; a copy that is there stays as it is."""
-        signed = {"who": who, "reason": reason, "when": self.mongo.now()}
+        signed = {"how": how, "who": who, "reason": reason, "when": self.mongo.now()}
         kept: Document = {**old, "_id": _superseded_id(old), "superseded": signed}
         superseded = self._superseded()
         with suppress(DuplicateKeyError):
@@ -127,7 +147,7 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
 
     def _superseded(self) -> Collection[Document]:
         """Return the collection of replaced and invalidated records."""
-        return self.mongo.collection(f"{self.name}_superseded", indexes=(("name",),), durable=True)
+        return self.mongo.collection(f"{self.name}_superseded", indexes=_SUPERSEDED_INDEXES, durable=True)
 
 
 def _superseded_id(record: Document) -> str:

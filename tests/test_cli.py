@@ -122,12 +122,18 @@ def test_submit_takes_an_nwb_file_and_a_zarr_folder(invoke):
         (("explain", NAME, "s3://b/a", "--fixed", "nothing.json"), "nothing.json: cannot be read"),
         (("results", "nobody"), "There is no analysis `nobody`"),
         (("rerun", NAME, "--key", "x"), "No job of `unit_quality` is stored under x"),
-        (("rerun", NAME), "exactly one of --failed, --outdated and --key"),
+        (("rerun", NAME), "exactly one of --failed, --kind, --outdated and --key"),
         (("rerun", NAME, "--failed", "--outdated"), "exactly one of"),
         (("rerun", NAME, "--failed", "--key", "x"), "exactly one of"),
         (("rerun", NAME, "--failed", "--force"), "--force and --reason go together"),
         (("rerun", NAME, "--failed", "--reason", "x"), "--force and --reason go together"),
         (("rerun", NAME, "--failed", "--force", "--reason", " "), "--force and --reason go together"),
+        (("rerun", NAME, "--kind", "asleep"), "no kind of failure 'asleep'"),
+        (("cancel", NAME), "exactly one of --key, --dispatch and --all"),
+        (("cancel", NAME, "--all", "--key", "x"), "exactly one of"),
+        (("invalidate", NAME, "--key", "x", "--reason", "y"), "No job of `unit_quality` is stored under x"),
+        (("invalidate", NAME, "--key", "x", "--reason", " "), "must say why"),
+        (("invalidate", NAME, "--key", "x"), "Missing option"),
         (("demo", "--data", "nothing"), "does not exist"),
         (("nonsense",), "No such command"),
     ],
@@ -366,3 +372,19 @@ def test_a_new_analysis_is_written_and_named(invoke, monkeypatch, tmp_path):
     assert "analysis try spike_sum FILE" in text
     assert "cannot be the name of an analysis" in invoke("new", "Spike Sum", code=2).output
     monkeypatch.delitem(sys.modules, "analysis_assets.spike_sum", raising=False)
+
+
+def test_jobs_are_cancelled_and_results_invalidated_and_the_history_shows_them(invoke, platform):
+    invoke("submit", NAME, "s3://b/one", "s3://b/two")
+    ledger, version = platform.connections.ledger, platform.entry(NAME).code_version
+    one, other = ledger.keys_in(NAME, JobState.NEW)
+    assert invoke("cancel", NAME, "--key", one, "--reason", "no").stdout.startswith("Cancelled: 1.")
+    assert invoke("cancel", NAME, "--dispatch", "nobody").stdout.startswith("Cancelled: 0.")
+    result = result_id(NAME, version, other)
+    record = to_record(rich(analysis=NAME, job_key=other, code_version=version, result_id=result))
+    platform.connections.record_store.insert_once(record)
+    found = invoke("invalidate", NAME, "--key", other, "--reason", "bad [clock]").stdout
+    assert f"invalidated  {result}" in found
+    assert "bad [clock]" in invoke("results", NAME, "--superseded").stdout
+    (old,) = json.loads(invoke("results", NAME, "--superseded", "--json").stdout)
+    assert (old["job_key"], old["how"], old["reason"]) == (other, "invalidated", "bad [clock]")

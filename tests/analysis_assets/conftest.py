@@ -20,7 +20,8 @@ from domain.identity import result_id
 from domain.job import Job
 from domain.stored_job import Source, take_in
 from resources.inputs import Inputs
-from resources.ledger import Ledger, job_id
+from resources.ledger import Ledger
+from resources.ledger_reader import job_id
 from resources.mongo import MongoConnection
 from resources.record_store import RecordStore
 

@@ -7,7 +7,7 @@ import time
 
 import psutil
 
-from analysis_assets import _execute
+from analysis_assets import _claims
 from analysis_assets._execute import remove_leftovers
 from domain.errors import ServerUnavailableError
 from domain.job_state import JobState
@@ -50,7 +50,7 @@ def test_a_run_that_ends_while_a_job_waits_for_its_next_attempt_begins_no_other(
 
 
 def test_leases_are_extended_as_long_as_the_run_lasts(misbehave, monkeypatch):
-    monkeypatch.setattr(_execute, "LEASE_S", 0.2)
+    monkeypatch.setattr(_claims, "LEASE_S", 0.2)
     monkeypatch.setattr(ledger_module, "LEASE_S", 1.5)
     (key,) = misbehave.take_in({"mode": "sleep", "seconds": 2.5})
     seen = set()
@@ -69,7 +69,7 @@ def test_leases_are_extended_as_long_as_the_run_lasts(misbehave, monkeypatch):
 
 
 def test_a_ledger_that_is_away_does_not_end_the_heartbeat_nor_the_way_out(misbehave, monkeypatch):
-    monkeypatch.setattr(_execute, "LEASE_S", 0.1)
+    monkeypatch.setattr(_claims, "LEASE_S", 0.1)
     (key,) = misbehave.take_in({"number": 1})
     asked = threading.Event()
 

@@ -14,7 +14,7 @@ from domain.errors import JobFileError, UnknownJobError
 from domain.identity import result_id
 from domain.job_state import JobError, JobState
 from domain.records import to_record
-from sensors.job_files import job_name_of
+from sensors.runs import job_name_of
 from tests.provenances import sparse
 
 FILE = {"s3_location": ["S3://bucket/asset/"], "distributed_parameters": {"number": 2, "dry_run": True}}
@@ -150,7 +150,10 @@ def test_a_failed_job(platform, key, path):
 
 def test_an_invalidated_job(platform, key, path):
     fail(platform, key, kind="invalidated", message="wrong channel map")
-    assert both(platform, key, path) == ("invalidated", "Its result was declared wrong: wrong channel map")
+    assert both(platform, key, path) == (
+        "invalidated",
+        "Its result was declared wrong. wrong channel map. It is computed again when it is rerun.",
+    )
 
 
 def test_a_failed_job_without_a_reason(platform, key):

@@ -5,7 +5,7 @@ from domain.analysis import Analysis, OutputsModel, ParametersModel
 from domain.errors import InputError, JobChangedError, ParametersError
 from domain.identity import JobInputs, job_key
 from domain.job import AnalysisCode, Job
-from domain.job_state import JobError, JobState, LedgerEntry
+from domain.job_state import LedgerEntry
 from domain.provenance import GroupField
 from domain.stored_job import StoredJob, take_in, verify
 
@@ -168,11 +168,3 @@ def test_a_ledger_entry_gives_back_the_very_job_that_was_stored():
     stored = stored_with(bin_s=0.25)
     assert entry_of(stored).stored_job == stored
     assert isinstance(verify(DEMO, entry_of(stored).stored_job), BaseModel)
-
-
-def test_only_an_invalidated_job_is_invalidated():
-    stored = stored_with()
-    told = {kind: JobError(kind=kind, message="x", permanent=True) for kind in ("invalidated", "exception")}
-    assert entry_of(stored, state=JobState.FAILED, error=told["invalidated"]).invalidated()
-    assert not entry_of(stored, state=JobState.FAILED, error=told["exception"]).invalidated()
-    assert not entry_of(stored).invalidated()

@@ -13,7 +13,8 @@ from domain.job_state import JobError, JobState
 from domain.stored_job import Source, StoredJob
 from resources import ledger as module
 from resources.embedded import server_pids, serving
-from resources.ledger import KEPT_ATTEMPTS, MAX_FRUITLESS, Ledger, job_id
+from resources.ledger import KEPT_ATTEMPTS, MAX_FRUITLESS, Ledger
+from resources.ledger_reader import job_id
 from resources.mongo import MongoConnection
 
 NEW, RUNNING, DONE, FAILED = JobState
@@ -217,14 +218,14 @@ def test_keys_are_listed_oldest_first_up_to_a_limit_and_by_further_fields(ledger
     assert ledger.keys_in("demo", NEW) == keys
     assert ledger.keys_in("demo", NEW, limit=2) == keys[:2]
     ledger.ask_again("demo", keys[1:2], who="me", reason="why", force=True)
-    assert ledger.keys_in("demo", NEW, force=None) == [keys[0], *keys[2:]]
+    assert ledger.keys_in("demo", NEW, match={"force": None}) == [keys[0], *keys[2:]]
     assert ledger.keys_in("demo", DONE) == ledger.keys_in("other", NEW) == []
 
 
 def test_jobs_of_older_code_are_found(ledger):
     entry = done(ledger)
-    assert ledger.keys_in("demo", DONE, code_version={"$ne": NEXT_CODE}) == [entry.job_key]
-    assert ledger.keys_in("demo", DONE, code_version={"$ne": CODE}) == []
+    assert ledger.keys_in("demo", DONE, match={"code_version": {"$ne": NEXT_CODE}}) == [entry.job_key]
+    assert ledger.keys_in("demo", DONE, match={"code_version": {"$ne": CODE}}) == []
 
 
 def test_summaries_and_counts_tell_state_code_and_requests(ledger):

@@ -1,0 +1,48 @@
+"""The words of `analysis cancel` and `analysis invalidate`."""
+
+from typing import Annotated
+
+import typer
+
+from commands.terminal import out, plain
+
+AnalysisName = Annotated[str, typer.Argument(metavar="ANALYSIS", help="Name of the analysis.")]
+Keys = Annotated[list[str] | None, typer.Option("--key", help="A job key; may be given again.")]
+
+
+def cancel(
+    analysis: AnalysisName,
+    key: Keys = None,
+    dispatch: Annotated[str | None, typer.Option(help="Every job that this dispatch asked for.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every job of the analysis.")] = False,  # noqa: FBT002
+    reason: Annotated[str, typer.Option(help="Why; kept with the jobs.")] = "no reason given",
+) -> None:
+    """End jobs that wait or run; they stay ended until somebody asks again."""
+    from commands.lifecycle import cancel as run_cancel
+    from commands.platform import open_platform
+
+    if sum([bool(key), dispatch is not None, everything]) != 1:
+        raise typer.BadParameter("give exactly one of --key, --dispatch and --all")  # noqa: TRY003, EM101
+    with open_platform() as platform:
+        number = run_cancel(
+            platform, analysis, keys=key or [], dispatch_id=dispatch, everything=everything, reason=reason
+        )
+    out.print(f"Cancelled: {number}. Processes of running jobs end within half a minute.", highlight=False)
+
+
+def invalidate(
+    analysis: AnalysisName,
+    key: Annotated[list[str], typer.Option(help="A job key; may be given again.")],
+    reason: Annotated[str, typer.Option(help="Why the result is wrong; kept with it.")],
+) -> None:
+    """Declare results wrong: they leave every query and stay in the history."""
+    from commands.lifecycle import invalidate as run_invalidate
+    from commands.platform import open_platform
+
+    if not reason.strip():
+        raise typer.BadParameter("--reason must say why the result is wrong")  # noqa: TRY003, EM101
+    with open_platform() as platform:
+        found = run_invalidate(platform, analysis, key, reason=reason)
+    for result in found:
+        out.print(f"invalidated  {plain(result)}", highlight=False, soft_wrap=True)
+    out.print("To compute anew:  analysis rerun " + plain(analysis) + " --key KEY", highlight=False, soft_wrap=True)

@@ -1,0 +1,101 @@
+"""Reading the ledger: one document per job, and the truth about its state."""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+from typing import TypeVar
+
+import dagster as dg
+from pydantic import Field
+from pymongo.collection import Collection
+
+from domain.job_state import JobState, LedgerEntry
+from resources.mongo import Document, MongoConnection
+
+T = TypeVar("T")
+_IDS_AT_ONCE = 10_000
+_INDEXES = (("analysis", "state", "created", "_id"), ("lease.owner",))
+
+
+class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
+    """Small questions about the jobs of all analyses."""
+
+    mongo: dg.ResourceDependency[MongoConnection]
+    records_name: str = Field(description="DOCDB_COLLECTION; the ledger is `<name>_jobs`.")
+
+    def get(self, analysis: str, job_key: str) -> LedgerEntry | None:
+        """Return a job's entry, or None."""
+        return self.get_many(analysis, [job_key]).get(job_key)
+
+    def get_many(self, analysis: str, job_keys: Iterable[str]) -> dict[str, LedgerEntry]:
+        """Return the entries of those keys that are known, in one query."""
+        found = self._found(analysis, job_keys)
+        return {d["job_key"]: LedgerEntry.model_validate(d) for d in found}
+
+    def keys_in(self, analysis: str, state: JobState, *, match: Document | None = None, limit: int = 0) -> list[str]:
+        """Return the keys of an analysis's jobs in a state, oldest first.
+
+        Parameters
+        ----------
+        match : dict, optional
+            Further fields that must be equal, or a condition on them.
+        limit : int
+            At most so many; 0: all.
+        """
+        jobs = self._jobs()
+        query = {"analysis": analysis, "state": state.value, **(match or {})}
+        cursor = self._call(
+            lambda: list(jobs.find(query, {"job_key": 1}).sort([("created", 1), ("_id", 1)]).limit(limit))
+        )
+        return [d["job_key"] for d in cursor]
+
+    def summaries(self, analysis: str, job_keys: Iterable[str]) -> dict[str, tuple[JobState, str | None, int]]:
+        """Return state, code version and number of run requests of those keys that are known."""
+        found = self._found(analysis, job_keys, ("job_key", "state", "code_version", "requests"))
+        return {d["job_key"]: (JobState(d["state"]), d.get("code_version"), d.get("requests", 0)) for d in found}
+
+    def counts(self, analysis: str) -> dict[JobState, int]:
+        """Return how many jobs of an analysis are in each state."""
+        jobs = self._jobs()
+        return {
+            s: self._call(lambda s=s: jobs.count_documents({"analysis": analysis, "state": s.value}))  # type: ignore[misc]
+            for s in JobState
+        }
+
+    def runs_at_work(self, analysis: str) -> list[str]:
+        """Return the Dagster runs that hold leases on jobs of an analysis."""
+        jobs = self._jobs()
+        match = {"analysis": analysis, "state": JobState.RUNNING.value}
+        return [r for r in self._call(lambda: jobs.distinct("lease.run_id", match)) if r]
+
+    def _found(
+        self, analysis: str, job_keys: Iterable[str], fields: tuple[str, ...] | None = None
+    ) -> Iterator[Document]:
+        """Yield the documents of those keys that are known; all fields unless some are named."""
+        jobs = self._jobs()
+        for ids in id_chunks(analysis, job_keys):
+            yield from self._call(lambda ids=ids: list(jobs.find({"_id": {"$in": ids}}, fields)))  # type: ignore[misc]
+
+    def _call(self, work: Callable[[], T]) -> T:
+        """Run idempotent database work, again after a lost connection."""
+        return self.mongo.call(work)
+
+    def _now(self) -> datetime:
+        """Return the server's time."""
+        return self.mongo.now()
+
+    def _jobs(self) -> Collection[Document]:
+        """Return the collection of jobs."""
+        return self.mongo.collection(f"{self.records_name}_jobs", indexes=_INDEXES)
+
+
+def id_chunks(analysis: str, job_keys: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the ``_id`` of each job, in lists that fit into a query: a document of MongoDB has at most 16 MB."""
+    keys = iter(job_keys)
+    while chunk := [job_id(analysis, key) for key in islice(keys, _IDS_AT_ONCE)]:
+        yield chunk
+
+
+def job_id(analysis: str, job_key: str) -> str:
+    """Return the ``_id`` of a job: a key alone may belong to several analyses."""
+    return f"{analysis}/{job_key}"

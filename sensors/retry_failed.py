@@ -1,0 +1,45 @@
+"""One click in the UI: a Dagster job for each analysis that asks again for what failed."""
+
+import dagster as dg
+from pydantic import Field
+
+from analysis_assets._catalog import CatalogEntry
+from domain.job_state import ENDED_BY_PEOPLE, JobState
+from resources.ledger import Ledger
+from resources.own_process import person
+
+
+class RetryConfig(dg.Config):
+    """What may be chosen in the launchpad; nothing has to be."""
+
+    kinds: list[str] = Field(
+        default=[], description="Only failures of these kinds; empty: all but those that a person ended."
+    )
+
+
+def build_retry_job(entry: CatalogEntry) -> dg.JobDefinition:
+    """Make the job that turns failed jobs of an analysis into new ones; its sensor asks for their runs.
+
+    Parameters
+    ----------
+    entry : CatalogEntry
+        The analysis.
+    """
+    name = entry.analysis.name
+
+    @dg.op(name=f"{name}_ask_again")
+    def ask_again(context: dg.OpExecutionContext, config: RetryConfig, ledger: Ledger) -> None:
+        condition = {"$in": config.kinds} if config.kinds else {"$nin": list(ENDED_BY_PEOPLE)}
+        keys = ledger.keys_in(name, JobState.FAILED, match={"error.kind": condition})
+        asked = ledger.ask_again(name, keys, who=f"{person()}, from the launchpad")
+        context.log.info("%d failed jobs of %s were asked for again; the sensor launches them.", asked, name)
+
+    @dg.job(
+        name=f"{name}_retry_failed",
+        description=f"Asks again for every failed job of `{name}`. Jobs that a person cancelled, or whose result was declared "
+        "wrong, stay as they are unless their kind is named.",
+    )
+    def retry_failed() -> None:
+        ask_again()
+
+    return retry_failed
