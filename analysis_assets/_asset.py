@@ -15,7 +15,7 @@ from pydantic import Field
 from analysis_assets._catalog import CatalogEntry
 from analysis_assets._checks import evaluations
 from analysis_assets._execute import BatchRun
-from analysis_assets._materialization import asset_key_of, materialization, metadata
+from analysis_assets._materialization import asset_key_of, failure_observation, materialization, metadata
 from analysis_assets._outcome import Outcome, RunFacts, Services
 from domain.command import Command
 from domain.fields import describe_fields, markdown_table
@@ -109,7 +109,7 @@ def _asset(entry: CatalogEntry, *, work_folder: Path, dry_run: bool) -> dg.Asset
         failures = []
         with BatchRun(entry, services, run) as batch:
             for outcome in batch.outcomes(keys):
-                _report(context, entry, outcome, results_store)
+                _report(context, entry, outcome, results_store, dry_run=run.dry_run)
                 batch.settled(outcome)
                 if outcome.error is not None:
                     failures.append(outcome)
@@ -145,7 +145,9 @@ def _expected_keys(context: dg.AssetExecutionContext) -> list[str]:
     return keys
 
 
-def _report(context: dg.AssetExecutionContext, entry: CatalogEntry, outcome: Outcome, results: ResultsStore) -> None:
+def _report(
+    context: dg.AssetExecutionContext, entry: CatalogEntry, outcome: Outcome, results: ResultsStore, *, dry_run: bool
+) -> None:
     """Tell Dagster how one job ended."""
     for note in outcome.notes:
         context.log.warning("%s: %s", outcome.job_key, note)
@@ -158,11 +160,19 @@ def _report(context: dg.AssetExecutionContext, entry: CatalogEntry, outcome: Out
             outcome.error.message,
             outcome.error.traceback,
         )
+        if outcome.kind == "failed" and not dry_run:
+            context.log_event(failure_observation(entry.analysis.name, outcome))
     elif provenance is not None and outcome.kind == "dry_run":
         shown = metadata(provenance, results=results, figure=None, reused=False)
         context.log.info("%s: dry run, nothing stored. Record:\n%s", outcome.job_key, shown["provenance"].value)
     elif provenance is not None:
-        event = materialization(provenance, results=results, figure=outcome.figure, reused=outcome.kind == "reused")
+        event = materialization(
+            provenance,
+            results=results,
+            figure=outcome.figure,
+            reused=outcome.kind == "reused",
+            attempts=outcome.attempts,
+        )
         context.log_event(event)
         for evaluation in evaluations(entry, provenance):
             context.log_event(evaluation)

@@ -39,6 +39,7 @@ from domain.provenance import CodeFacts, Provenance
 from domain.records import from_record, to_record
 from domain.retry import wait_before_round
 from domain.stored_job import verify
+from resources.earlier_results import nearest_earlier
 from resources.own_process import person
 from resources.record_store import attempt_of
 
@@ -184,7 +185,7 @@ class JobRunner:
         manifest = build_manifest(task.results, names, log=task.log)
         location = results.location(self._result_id(job), attempt)
         stored = upload(results, location, task.results, names, log=task.log)
-        provenance = self._provenance(job, attempt, work, manifest, listing_digest(stored))
+        provenance = self._provenance(job, attempt, work, manifest, listing_digest(stored), why=self._why_new(job))
         record = to_record(provenance)
         write_documents(results, record, manifest)
         if not self.claims.holds(attempt):
@@ -196,7 +197,15 @@ class JobRunner:
             return self._published(job, winner, "reused", attempt, notes)
         figure = self._local_figure(task.results)
         notes = (*notes, *_other_code(provenance.code))
-        return Outcome(job.job_key, "computed", provenance=provenance, figure=figure, attempt=attempt, notes=notes)
+        return Outcome(
+            job.job_key,
+            "computed",
+            provenance=provenance,
+            figure=figure,
+            attempt=attempt,
+            notes=notes,
+            attempts=job.attempts,
+        )
 
     def _recover(self, job: LedgerEntry, attempt: str) -> dict[str, Any] | None:
         """Commit an earlier attempt that has everything but its record."""
@@ -241,8 +250,13 @@ class JobRunner:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def _why_new(self, job: LedgerEntry) -> str:
+        """Say what tells this result from the nearest earlier one."""
+        found = nearest_earlier(self.services.records, job.stored_job, self.entry.code_version)
+        return f"First result of `{job.analysis}`." if found is None else f"New: {found.words()}."
+
     def _provenance(
-        self, job: LedgerEntry, attempt: str, work: Work, manifest: dict[str, Any], listing_sha256: str
+        self, job: LedgerEntry, attempt: str, work: Work, manifest: dict[str, Any], listing_sha256: str, why: str = ""
     ) -> Provenance:
         """Put together everything that is known about a result."""
         execution = Execution(
@@ -254,6 +268,7 @@ class JobRunner:
             listing_sha256=listing_sha256,
             code=self._code,
             reason=self._force_reason(job),
+            why=why,
         )
         return provenance_of_execution(self.entry, job, execution)
 

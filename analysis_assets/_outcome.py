@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from domain.errors import JobChangedError, PlatformError, TransientError
-from domain.job_state import FailureKind, JobError
+from domain.job_state import Attempt, FailureKind, JobError
 from domain.provenance import Provenance
 from resources.inputs import Inputs
 from resources.ledger import Ledger
@@ -77,6 +77,8 @@ class Outcome:
         The claim to give back; None when the job was not claimed.
     notes : tuple of str
         What an operator should know.
+    attempts : tuple of Attempt
+        The job's executions so far, where they are worth telling.
     """
 
     job_key: str
@@ -86,6 +88,7 @@ class Outcome:
     figure: bytes | None = None
     attempt: str | None = None
     notes: tuple[str, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
 
 
 def error_of(error: Exception) -> JobError:

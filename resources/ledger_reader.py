@@ -62,6 +62,15 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
             for s in JobState
         }
 
+    def waiting_before(self, analysis: str, job_key: str) -> int:
+        """Return how many new jobs of an analysis were asked for earlier than this one."""
+        jobs = self._jobs()
+        mine = self._call(lambda: jobs.find_one({"_id": job_id(analysis, job_key)}, {"created": 1}))
+        if mine is None:
+            return 0
+        earlier = {"analysis": analysis, "state": JobState.NEW.value, "created": {"$lt": mine["created"]}}
+        return self._call(lambda: jobs.count_documents(earlier))
+
     def runs_at_work(self, analysis: str) -> list[str]:
         """Return the Dagster runs that hold leases on jobs of an analysis."""
         jobs = self._jobs()

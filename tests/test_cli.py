@@ -195,11 +195,14 @@ def test_explain_says_what_a_job_is_and_why(invoke, platform):
         **found,
         "state": "new",
         "reason": explained(invoke, "job.json")["reason"],
+        "history": explained(invoke, "job.json")["history"],
     }
     text = invoke("explain", NAME, found["job_key"]).stdout
     for shown in ("new: It waits", found["job_key"], found["result_id"], "s3://bucket/asset", '"llobet"'):
         assert shown in text
     assert "ignored label `dry_run` in distributed_parameters" in text
+    assert "why           It would be the first result of this analysis." in text
+    assert "asked by      file://" in text
     claimed = claim(platform, found["job_key"])
     assert explained(invoke, "job.json")["state"] == "running"
     error = JobError(kind="exception", message="[bold]no[/bold] [/x]", permanent=True)
