@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
+from commands.audit_words import audit, clean
 from commands.dispatch_words import dispatch
 from commands.explain_words import explain
 from commands.lifecycle_words import cancel, invalidate
@@ -231,6 +232,8 @@ def rerun(  # noqa: PLR0913, PLR0917  one for each option
 
 app.command()(told(cancel))
 app.command()(told(invalidate))
+app.command()(told(audit))
+app.command()(told(clean))
 
 
 @app.command()

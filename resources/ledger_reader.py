@@ -1,6 +1,7 @@
 """Reading the ledger: one document per job, and the truth about its state."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
@@ -15,6 +16,32 @@ from resources.mongo import Document, MongoConnection
 T = TypeVar("T")
 _IDS_AT_ONCE = 10_000
 _INDEXES = (("analysis", "state", "created", "_id"), ("lease.owner",))
+
+
+@dataclass(frozen=True)
+class JobBrief:
+    """A job in short.
+
+    Attributes
+    ----------
+    job_key : str
+        Partition key.
+    state : JobState
+        Where it stands.
+    result_id, code_version : str or None
+        Its latest result, and the code of it.
+    run_id : str or None
+        The run that has claimed it.
+    lease_until : datetime or None
+        Until when.
+    """
+
+    job_key: str
+    state: JobState
+    result_id: str | None
+    code_version: str | None
+    run_id: str | None
+    lease_until: datetime | None
 
 
 class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
@@ -76,6 +103,24 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
         jobs = self._jobs()
         match = {"analysis": analysis, "state": JobState.RUNNING.value}
         return [r for r in self._call(lambda: jobs.distinct("lease.run_id", match)) if r]
+
+    def briefs(self, analysis: str) -> Iterator[JobBrief]:
+        """Yield every job of an analysis in short, in no order: what an audit reads."""
+        fields = {"job_key": 1, "state": 1, "result_id": 1, "code_version": 1, "lease": 1}
+        for d in self.mongo.each(self._jobs().find({"analysis": analysis}, fields)):
+            lease = d.get("lease") or {}
+            state, result, until = JobState(d["state"]), d.get("result_id"), lease.get("until")
+            yield JobBrief(d["job_key"], state, result, d.get("code_version"), lease.get("run_id"), until)
+
+    def attempts_at_work(self) -> set[str]:
+        """Return the attempts of all analyses that hold a lease."""
+        jobs = self._jobs()
+        held = {"lease.owner": {"$gt": ""}}  # by the index on owners: as many as there are workers, not jobs
+        return self._call(lambda: {d["lease"]["attempt"] for d in jobs.find(held, {"lease.attempt": 1})})
+
+    def now(self) -> datetime:
+        """Return the server's time, by which leases are judged."""
+        return self._now()
 
     def _found(
         self, analysis: str, job_keys: Iterable[str], fields: tuple[str, ...] | None = None

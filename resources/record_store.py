@@ -111,6 +111,27 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
         match = {"_id": record["_id"], f"{OWN}.attempt": attempt_of(record)}
         self.mongo.call(lambda: self._records().delete_one(match))
 
+    def briefs(self, result_ids: Iterable[str]) -> dict[str, Document]:
+        """Return of each record that there is only who made it and what its files were, in one query."""
+        ids, records = list(result_ids), self._records()
+        fields = [f"{OWN}.{name}" for name in ("analysis", "job_key", "attempt", "listing_sha256")]
+        return self.mongo.call(lambda: {d["_id"]: d for d in records.find({"_id": {"$in": ids}}, fields)})
+
+    def by_id(self, analysis: str) -> Iterator[Document]:
+        """Yield the records of an analysis, whole and in no order: what an audit reads."""
+        yield from self.mongo.each(self._records().find({f"{OWN}.analysis": analysis}))
+
+    def superseded_among(self, ids: Iterable[str]) -> set[str]:
+        """Return those of some ``<result_id>/<attempt>`` under which a superseded record is kept."""
+        wanted, superseded = list(ids), self._superseded()
+        return self.mongo.call(lambda: {d["_id"] for d in superseded.find({"_id": {"$in": wanted}}, {"_id": 1})})
+
+    def note_removed_files(self, result_id: str, attempt: str) -> None:
+        """Note with a superseded record that its files were removed; without effect when there is none."""
+        superseded, now = self._superseded(), self.mongo.now()
+        change = {"$set": {"superseded.files_removed": now}}
+        self.mongo.call(lambda: superseded.update_one({"_id": f"{result_id}/{attempt}"}, change))
+
     def some(self, match: Document, limit: int) -> list[Document]:
         """Return records that match a condition, at most so many, in no order."""
         records = self._records()

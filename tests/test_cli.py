@@ -391,3 +391,22 @@ def test_jobs_are_cancelled_and_results_invalidated_and_the_history_shows_them(i
     assert "bad [clock]" in invoke("results", NAME, "--superseded").stdout
     (old,) = json.loads(invoke("results", NAME, "--superseded", "--json").stdout)
     assert (old["job_key"], old["how"], old["reason"]) == (other, "invalidated", "bad [clock]")
+
+
+def test_an_audit_shows_what_differs_and_mends_it_when_told(invoke, platform):
+    invoke("submit", NAME, "s3://b/one")
+    ledger = platform.connections.ledger
+    (key,) = ledger.keys_in(NAME, JobState.NEW)
+    assert "Compared: " in invoke("audit", NAME).stdout
+    ledger.settle(ledger.get(NAME, key), state=JobState.DONE, result_id="0" * 64)
+    shown = invoke("audit", NAME, code=1).stdout
+    assert "1 done_without_record: A job that is done, without its record." in shown
+    told = json.loads(invoke("audit", NAME, "--json", code=1).stdout)
+    assert [f["job_key"] for f in told["findings"] if f["kind"] == "done_without_record"] == [key]
+    assert "Mended: 1 done_without_record." in invoke("audit", NAME, "--repair", "--yes").stdout
+    assert ledger.get(NAME, key).state is JobState.NEW
+
+
+def test_clean_lists_and_removes_nothing_young(invoke, platform):
+    assert "0 attempts, 0 bytes." in invoke("clean", "--yes").stdout
+    assert "younger than an hour" in " ".join(invoke("clean", "--older-than", "0h", code=2).stderr.split())

@@ -17,6 +17,7 @@ from commands.reference import refreshed
 from domain import errors
 from domain.analysis import Analysis
 from domain.command import Command
+from domain.findings import KINDS
 from domain.job_state import FailureKind
 from resources.settings import RETIRED, Settings
 
@@ -246,3 +247,10 @@ def test_the_text_is_spelled_well():
         check=False,
     )
     assert not done.stdout + done.stderr
+
+
+def test_every_kind_of_finding_is_documented_with_what_mends_it():
+    table = section(text_of("docs", "audit.md"), "## Kinds")
+    for name, kind in KINDS.items():
+        cells = (f"`{name}`", kind.severity, kind.meaning, kind.remedy, kind.advice)
+        assert f"| {' | '.join(cells)} |" in table
