@@ -11,6 +11,7 @@ from urllib3.util import Retry
 from domain.errors import InputError, ServerUnavailableError
 from domain.inputs import InputFile
 from resources.input_urls import shown_url
+from resources.tls import tls_problem
 
 CONNECT_S = 5
 READ_S = 60
@@ -33,7 +34,7 @@ def fetch_http(url: str, place: Path) -> InputFile:
     Raises
     ------
     InputError
-        If the server does not have it or refuses it.
+        If the server does not have it or refuses it, or its certificate is not trusted.
     ServerUnavailableError
         If the server does not answer, or ends the transfer early.
     """
@@ -49,6 +50,10 @@ def fetch_http(url: str, place: Path) -> InputFile:
                 return _saved(url, answer, place)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         place.unlink(missing_ok=True)
+        problem = tls_problem(error, authority="REQUESTS_CA_BUNDLE", plain="http:// or https:// in the address")
+        if problem is not None and problem.lasting:
+            msg = f"The server of the input {shown_url(url)} is not trusted. {problem.told}"
+            raise InputError(msg) from None
         msg = f"The server of the input {shown_url(url)} did not answer ({type(error).__name__}). Try again later."
         raise ServerUnavailableError(msg) from None  # the cause would show the whole address
     except requests.RequestException as error:
