@@ -15,6 +15,7 @@ from resources.tls import tls_problem
 
 CONNECT_S = 5
 READ_S = 60
+_PAUSE_S = 0.5
 _CHUNK = 1024 * 1024
 _BUSY = frozenset({408, 425, 429})
 _REFUSED = 400
@@ -38,7 +39,7 @@ def fetch_http(url: str, place: Path) -> InputFile:
     ServerUnavailableError
         If the server does not answer, or ends the transfer early.
     """
-    retries = Retry(3, backoff_factor=0.5, status_forcelist=[*_BUSY, 500, 502, 503, 504], raise_on_status=False)
+    retries = Retry(3, backoff_factor=_PAUSE_S, status_forcelist=[*_BUSY, 500, 502, 503, 504], raise_on_status=False)
     try:
         with requests.Session() as session:
             for scheme in ("http://", "https://"):

@@ -56,21 +56,24 @@ def as_root(host, **options):
 
 
 @contextmanager
-def own_clients(patch, *, patience_ms=300):
+def own_clients(patch, *, patience_ms=300, listeners=()):
     """Let the platform open MongoDB clients that give up soon and are closed at the end."""
     opened = []
 
     def open_client(uri, **options):
-        opened.append(MongoClient(uri, **options))
+        opened.append(MongoClient(uri, event_listeners=list(listeners), **options))
         return opened[-1]
 
     patch.setattr(mongo, "SERVER_SELECTION_MS", patience_ms)
-    patch.setattr(mongo, "ATTEMPTS", 2)
+    patch.setattr(mongo, "ATTEMPTS", 1)
     patch.setattr(mongo, "MongoClient", open_client)
     patch.setattr(mongo, "_client", lru_cache(mongo._client.__wrapped__))
-    yield
-    for client in opened:
-        client.close()
+    patch.setattr(mongo, "_made_indexes", lru_cache(mongo._made_indexes.__wrapped__))
+    try:
+        yield
+    finally:
+        for client in opened:
+            client.close()
 
 
 @dataclass(frozen=True)

@@ -245,6 +245,7 @@ def https(authority, serve_http):
 
 
 def test_an_input_is_downloaded_by_tls_from_a_server_that_is_trusted(https, authority, tmp_path, monkeypatch):
+    monkeypatch.setattr("resources.inputs_http._PAUSE_S", 0.01)
     with pytest.raises(InputError, match=r"is not trusted.*Name the authority's file: REQUESTS_CA_BUNDLE") as caught:
         fetch_http(f"{https}/a.nwb?token={PASSWORD}", tmp_path / "a.nwb")
     assert PASSWORD not in str(caught.value)
