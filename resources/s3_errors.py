@@ -16,12 +16,14 @@ from botocore.exceptions import (
 from s3transfer.exceptions import RetriesExceededError
 
 from domain.errors import PermanentError, PlatformError, ServerUnavailableError, SettingsError
+from resources.tls import tls_problem
 
 _CONNECTION_FAILURES = (exceptions.ConnectionError, HTTPClientError, IncompleteReadError, RetriesExceededError)
 _BUSY = frozenset({"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "RequestLimitExceeded"})
 _MISSING_BUCKET = "NoSuchBucket"
 _SERVER_ERROR = 500
 _DENIED = frozenset({401, 403})
+_OUTDATED_KEYS = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})
 _TOO_MANY = 429
 
 
@@ -46,6 +48,8 @@ def s3_errors(
     ------
     ServerUnavailableError
         If the server does not answer, fails, or asks for fewer requests.
+    SettingsError
+        If its certificate is not trusted, or there are no credentials.
     PermanentError
         If it refuses. A missing object is left to the caller: ``ClientError``, see `is_missing`.
     """
@@ -96,7 +100,7 @@ def _meaning(
     if code == _MISSING_BUCKET:
         hint = hint or "Create the bucket, or correct ANALYSIS_BUCKET and AWS_ENDPOINT_URL."
         return denied(f"Cannot {what}: {server} has no such bucket. {hint}")
-    if status in _DENIED:
+    if status in _DENIED or code in _OUTDATED_KEYS:
         hint = hint or "Check the AWS_* credentials, their permissions and AWS_ENDPOINT_URL."
         return denied(f"Cannot {what}: {server} refused access ({code}). {hint}")
     if is_missing(error):
@@ -104,8 +108,13 @@ def _meaning(
     return PermanentError(f"Cannot {what}: {server} refused ({code}, HTTP status {status}).")
 
 
-def _unavailable(what: str, server: str, error: Exception) -> ServerUnavailableError:
-    """Say which server did not do its work, and which setting names it."""
+def _unavailable(what: str, server: str, error: Exception) -> PlatformError:
+    """Say which server did not do its work, or is not trusted, and which setting names it."""
+    problem = tls_problem(error, authority="AWS_CA_BUNDLE", plain="http:// or https:// in the address of the server")
+    if problem is not None and problem.lasting:
+        return SettingsError(f"Cannot {what}: {server} is not trusted. {problem.told}")
     reason = error_code(error) if isinstance(error, ClientError) else type(error).__name__
-    msg = f"Cannot {what}: {server} did not answer ({reason}). If this lasts, check it and AWS_ENDPOINT_URL."
-    return ServerUnavailableError(msg)
+    more = f" {problem.told}" if problem is not None else ""
+    return ServerUnavailableError(
+        f"Cannot {what}: {server} did not answer ({reason}). If this lasts, check it and AWS_ENDPOINT_URL.{more}"
+    )
