@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from commands.audit_words import audit, clean
 from commands.dispatch_words import dispatch
 from commands.explain_words import explain
-from commands.lifecycle_words import cancel, invalidate
+from commands.lifecycle_words import alerts, cancel, invalidate, resume
 from commands.terminal import out, plain, print_json, told
 
 app = typer.Typer(
@@ -159,6 +159,7 @@ def results(
     if superseded:
         _superseded_results(analysis, as_json=as_json)
         return
+    from commands.breakers import breaker_note
     from commands.platform import open_platform
     from resources.results import results_of
 
@@ -166,6 +167,7 @@ def results(
         entry = platform.entry(analysis)
         found = results_of(platform.connections.record_store, analysis, code_version=entry.code_version)
         counts = platform.connections.ledger.counts(analysis)
+        note = breaker_note(platform, analysis)
     if as_json:
         print_json([result.as_dict() for result in found])
         return
@@ -176,6 +178,8 @@ def results(
         session = ", ".join(result.session_names) or ", ".join(result.inputs)
         table.add_row(result.state, plain(session), plain(outputs), f"{result.ended:%Y-%m-%d %H:%M:%S}", result.job_key)
     out.print(table)
+    if note:
+        out.print(plain(note), highlight=False, soft_wrap=True)
     out.print("Jobs: " + ", ".join(f"{number} {state}" for state, number in counts.items()), highlight=False)
 
 
@@ -232,6 +236,8 @@ def rerun(  # noqa: PLR0913, PLR0917  one for each option
 
 app.command()(told(cancel))
 app.command()(told(invalidate))
+app.command()(told(resume))
+app.command()(told(alerts))
 app.command()(told(audit))
 app.command()(told(clean))
 

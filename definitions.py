@@ -13,6 +13,7 @@ from dispatch.recording import dispatch_key_of
 from dispatch.saved import build_schedules
 from resources.connections import connect
 from resources.settings import Settings, load_settings
+from sensors.alerts import build_alert_sensors
 from sensors.job_files import build_inbox_check, build_sensor
 from sensors.retry_failed import build_retry_job
 
@@ -45,6 +46,7 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
         sensors=[
             *(build_sensor(e, a, dry_run=settings.dry_run) for e, a in zip(entries, assets, strict=True)),
             *(sensor for _, sensor in audits),
+            *(build_alert_sensors(entries, ui_url=settings.dagster_ui_url) if settings.alerts_somebody else []),
         ],
         resources=connect(settings, for_dagster=True).as_dict(),
         executor=dg.in_process_executor,  # a run is already a process of its own, and its jobs have theirs

@@ -17,6 +17,7 @@ from analysis_assets._checks import evaluations
 from analysis_assets._execute import BatchRun
 from analysis_assets._materialization import asset_key_of, failure_observation, materialization, metadata
 from analysis_assets._outcome import Outcome, RunFacts, Services
+from domain.breaker import Trip
 from domain.command import Command
 from domain.fields import describe_fields, markdown_table
 from domain.identity import keys_digest
@@ -114,7 +115,7 @@ def _asset(entry: CatalogEntry, *, work_folder: Path, dry_run: bool) -> dg.Asset
                 if outcome.error is not None:
                     failures.append(outcome)
         if failures and not run.dry_run:
-            raise _failure(failures, len(keys))
+            raise _failure(failures, len(keys), batch.stopped)
         yield from ()  # a generator reports by events alone: Dagster adds no materialization of its own
 
     return compute
@@ -181,14 +182,17 @@ def _report(
         )
 
 
-def _failure(failures: list[Outcome], total: int) -> dg.Failure:
+def _failure(failures: list[Outcome], total: int, stopped: Trip | None) -> dg.Failure:
     """End the run as failed, naming the jobs; the others are done all the same."""
     errors = {outcome.job_key: outcome.error for outcome in failures if outcome.error is not None}
     lines = [f"- `{key}` ({error.kind}): {error.message}" for key, error in list(errors.items())[:_LISTED_FAILURES]]
     more = len(errors) - len(lines)
     shown = sorted(errors.values(), key=lambda error: error.kind != "exception")[:3]  # first what authors raised
+    others = (
+        "the others are done" if stopped is None else f"the circuit breaker opened, the rest waits: {stopped.words()}"
+    )
     return dg.Failure(
-        description=f"{len(errors)} of {total} jobs failed; the others are done. First: {next(iter(errors.values())).message}",
+        description=f"{len(errors)} of {total} jobs failed; {others}. First: {next(iter(errors.values())).message}",
         metadata={
             "failed": dg.MetadataValue.md("\n".join(lines + ([f"- and {more} more"] if more else []))),
             "tracebacks": dg.MetadataValue.md("\n\n".join(f"```\n{e.traceback or e.log}\n```" for e in shown)),

@@ -9,7 +9,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,9 @@ from analysis_assets._publish import (
 )
 from analysis_assets._source import code_facts
 from analysis_assets._task import Task, Work
+from domain.failures import JobError
 from domain.identity import result_id
-from domain.job_state import JobError, JobState, LedgerEntry
+from domain.job_state import JobState, LedgerEntry
 from domain.provenance import CodeFacts, Provenance
 from domain.records import from_record, to_record
 from domain.retry import wait_before_round
@@ -64,6 +65,8 @@ class JobRunner:
         Set when the run is to end.
     claims : Claims
         The run's claims on jobs.
+    halted : threading.Event
+        Set when no further job is to be begun; those at work are finished.
     """
 
     entry: CatalogEntry
@@ -73,6 +76,7 @@ class JobRunner:
     folder: Path
     stopping: threading.Event
     claims: Claims
+    halted: threading.Event = field(default_factory=threading.Event)
 
     def work_off(self, job_key: str, job: LedgerEntry | None) -> Outcome:
         """Bring one job to its end.
@@ -122,7 +126,7 @@ class JobRunner:
         number, delay = 1, retry.delay_s
         while True:
             attempt = str(uuid.uuid4())
-            claimed = None if self.stopping.is_set() else self._claim(job, attempt)
+            claimed = None if self.stopping.is_set() or self.halted.is_set() else self._claim(job, attempt)
             if claimed is None:
                 return Outcome(job.job_key, "put_off")
             outcome = self._attempt(claimed, attempt, old, notes)

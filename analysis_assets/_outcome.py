@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from domain.errors import JobChangedError, PlatformError, TransientError
-from domain.job_state import Attempt, FailureKind, JobError
+from domain.failures import FailureKind, JobError
+from domain.job_state import Attempt
 from domain.provenance import Provenance
 from resources.inputs import Inputs
 from resources.ledger import Ledger

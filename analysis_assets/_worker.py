@@ -29,7 +29,7 @@ from domain.errors import (
     ServerUnavailableError,
     TransientError,
 )
-from domain.job_state import FailureKind, JobError
+from domain.failures import FailureKind, JobError
 from domain.retry import is_transient
 from resources.own_process import asker_for_end_with_parent
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from commands.breakers import breaker_note
 from commands.jobs import inbox_parameters
 from commands.platform import Platform
 from domain.errors import PermanentError
@@ -84,8 +85,9 @@ def _waiting(platform: Platform, known: LedgerEntry | None) -> list[str]:
     """Say how many jobs of the analysis come before a new one."""
     if known is None or known.state is not JobState.NEW:
         return []
+    stopped = breaker_note(platform, known.analysis)
     before = platform.connections.ledger.waiting_before(known.analysis, known.job_key)
-    return [f"{before} older jobs of this analysis wait too."] if before else []
+    return [*([stopped] if stopped else []), *([f"{before} older jobs of this analysis wait too."] if before else [])]
 
 
 def _fixed_otherwise(platform: Platform, stored: StoredJob) -> list[str]:

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from domain.job_state import JobError, JobState, LedgerEntry
+from domain.failures import JobError
+from domain.job_state import JobState, LedgerEntry
+from resources.ledger_breakers import LedgerBreakers
 from resources.ledger_reader import job_id
-from resources.ledger_wishes import LedgerWishes
 from resources.mongo import Document
 
 LEASE_S = 60.0
@@ -18,7 +19,7 @@ KEPT_ATTEMPTS = 20
 MAX_FRUITLESS = 5
 
 
-class Ledger(LedgerWishes):
+class Ledger(LedgerBreakers):
     """Small verbs of runs and sensors on the jobs of all analyses."""
 
     # -- work ----------------------------------------------------------------------------------------------------

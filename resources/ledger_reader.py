@@ -11,11 +11,11 @@ from pydantic import Field
 from pymongo.collection import Collection
 
 from domain.job_state import JobState, LedgerEntry
-from resources.mongo import Document, MongoConnection
+from resources.mongo import Document, Indexes, MongoConnection
 
 T = TypeVar("T")
 _IDS_AT_ONCE = 10_000
-_INDEXES = (("analysis", "state", "created", "_id"), ("lease.owner",))
+_INDEXES = (("analysis", "state", "created", "_id"), ("analysis", "-updated"), ("lease.owner",))
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,13 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
         """Return the server's time."""
         return self.mongo.now()
 
+    def _collection(self, kind: str, *, indexes: Indexes = ()) -> Collection[Document]:
+        """Return one of the collections beside the records."""
+        return self.mongo.collection(f"{self.records_name}_{kind}", indexes=indexes)
+
     def _jobs(self) -> Collection[Document]:
         """Return the collection of jobs."""
-        return self.mongo.collection(f"{self.records_name}_jobs", indexes=_INDEXES)
+        return self._collection("jobs", indexes=_INDEXES)
 
 
 def id_chunks(analysis: str, job_keys: Iterable[str]) -> Iterator[list[str]]:

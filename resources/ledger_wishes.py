@@ -9,7 +9,8 @@ from typing import Any
 
 from pymongo import UpdateOne
 
-from domain.job_state import JobError, JobState
+from domain.failures import JobError
+from domain.job_state import JobState
 from domain.stored_job import Source, StoredJob
 from resources.ledger_reader import LedgerReader, id_chunks, job_id
 from resources.mongo import Document

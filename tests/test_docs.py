@@ -17,8 +17,8 @@ from commands.reference import refreshed
 from domain import errors
 from domain.analysis import Analysis
 from domain.command import Command
+from domain.failures import FailureKind
 from domain.findings import KINDS
-from domain.job_state import FailureKind
 from resources.settings import RETIRED, Settings
 
 ROOT = Path(__file__).parents[1]

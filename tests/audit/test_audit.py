@@ -12,10 +12,11 @@ from audit import jobs as jobs_module
 from audit.audit import run_audit
 from audit.repair import Repairer
 from audit.sources import Sources
+from domain.failures import JobError
 from domain.findings import KINDS, Report
 from domain.identity import JobInputs, job_key, result_id
 from domain.job import Job
-from domain.job_state import JobError, JobState
+from domain.job_state import JobState
 from domain.records import from_record, to_record
 from tests.provenances import sparse
 

@@ -11,8 +11,9 @@ from commands.explain import explain, judge
 from commands.jobs import submit
 from commands.queue import is_queued_in
 from domain.errors import JobFileError, UnknownJobError
+from domain.failures import JobError
 from domain.identity import result_id
-from domain.job_state import JobError, JobState
+from domain.job_state import JobState
 from domain.records import to_record
 from sensors.runs import job_name_of
 from tests.provenances import sparse

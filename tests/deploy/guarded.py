@@ -12,16 +12,23 @@ import requests
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from pymongo import monitoring
 
+from audit.sources import Depth
+from commands.audit import audit
+from commands.breakers import resume
 from commands.dispatch import run_dispatch
 from commands.explain import explain
 from commands.jobs import ANY_FAULT, rerun
 from commands.lifecycle import cancel, invalidate, superseded
 from definitions import build_defs  # noqa: TID251  the whole is what is walked over
+from domain.breaker import Breaker, trip
 from domain.dispatch_options import DispatchOptions
+from domain.failures import JobError
 from domain.job_state import JobState
+from resources.alerts import Alerts
 from resources.connections import connect
 from resources.results import results_of
 from resources.settings import PROJECT_ROOT
+from sensors.alerts import breaker_alerts
 from tests.lab_workspace import LAB
 
 DEPLOY = PROJECT_ROOT / "deploy"
@@ -202,6 +209,9 @@ class Walk:
             first[1]: "invalidated",
         }
         assert self.platform.connections.inbox_notes.bad(NAME) == []
+        self.stop_and_go_on()
+        found = audit(self.platform, [NAME], depth=Depth(content=True)).serious()
+        assert set(found) <= {"not_materialized", "job_without_partition"}, "the walk has a Dagster of its own"
         self.launch(first[0])
         self.read_back(first)
         self.files()
@@ -214,6 +224,14 @@ class Walk:
         assert cancel(self.platform, NAME, keys=[key], reason="not now") == 1
         assert rerun(self.platform, NAME, failed=ANY_FAULT) == []
         assert rerun(self.platform, NAME, failed="cancelled") == [key]
+
+    def stop_and_go_on(self):
+        """Open the circuit breaker, close it, and let people be told of both."""
+        error = JobError(kind="exception", message="no", permanent=True)
+        found = trip([error] * 10, Breaker())
+        self.ledger.open_breaker(NAME, code_version=self.entry.code_version, found=found)
+        assert resume(self.platform, NAME)
+        assert list(breaker_alerts(self.ledger, Alerts(), ui_url="http://ui")) == [NAME]
 
     def dispatch(self):
         """Write job files from the metadata database, whose user may only read."""
