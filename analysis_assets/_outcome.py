@@ -9,8 +9,10 @@ from domain.errors import JobChangedError, PlatformError, TransientError
 from domain.failures import FailureKind, JobError
 from domain.job_state import Attempt
 from domain.provenance import Provenance
+from domain.redaction import redacted
 from resources.inputs import Inputs
 from resources.ledger import Ledger
+from resources.own_process import known_secrets
 from resources.record_store import RecordStore
 from resources.results_store import ResultsStore
 
@@ -105,15 +107,16 @@ def error_of(error: Exception) -> JobError:
     JobError
         Transient if the same work may succeed later; with a traceback if nobody raised it on purpose.
     """
+    secrets = known_secrets()
     if isinstance(error, PlatformError):
         transient = isinstance(error, TransientError)
         kind: FailureKind = "server" if transient else "output"
         if isinstance(error, JobChangedError):
             kind = "job_changed"
-        return JobError(kind=kind, message=str(error), permanent=not transient)
+        return JobError(kind=kind, message=redacted(str(error), secrets=secrets), permanent=not transient)
     return JobError(
         kind="platform",
-        message=f"The platform itself failed: {type(error).__name__}: {error}",
+        message=redacted(f"The platform itself failed: {type(error).__name__}: {error}", secrets=secrets),
         permanent=True,
-        traceback="".join(traceback.format_exception(error)),
+        traceback=redacted("".join(traceback.format_exception(error)), secrets=secrets),
     )

@@ -14,8 +14,9 @@ from concurrent.futures.process import BrokenProcessPool
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
+from analysis_assets._captured import cleaned, cleaned_error
 from analysis_assets._task import Task, Work
-from analysis_assets._worker import execute, log_tail, prepare_worker
+from analysis_assets._worker import execute, prepare_worker
 from domain.failures import JobError
 
 
@@ -51,7 +52,7 @@ class WorkerPool:
             What the analysis brought back, or why it failed.
         """
         try:
-            return _with_log(self._result(task), task)
+            return cleaned(self._result(task), task)
         except FutureTimeoutError:
             return self._failed(task, "time_limit", f"still running after its time limit of {self._time_limit_s:g} s")
         except ProcessExpired as error:
@@ -117,9 +118,4 @@ class WorkerPool:
         error = JobError.model_validate(
             {"kind": kind, "message": f"The job failed: {what}.", "permanent": kind != "killed"}
         )
-        return error.model_copy(update={"log": log_tail(task.log)})
-
-
-def _with_log(result: Work | JobError, task: Task) -> Work | JobError:
-    """Add the end of the job's log to a failure."""
-    return result.model_copy(update={"log": log_tail(task.log)}) if isinstance(result, JobError) else result
+        return cleaned_error(error, task)

@@ -31,10 +31,12 @@ from domain.errors import (
 )
 from domain.failures import FailureKind, JobError
 from domain.retry import is_transient
-from resources.own_process import asker_for_end_with_parent
+from resources.own_process import asker_for_end_with_parent, forget
 
-LOG_TAIL_BYTES = 32 * 1024
 TEXT_CHARACTERS = 16 * 1024
+_NOT_FOR_USER_CODE = ("DOCDB_URI", "ASSETS_URI")
+"""Addresses with passwords that a worker never needs: it does not talk to a database."""
+
 _DOMAIN = Path(__file__).parents[1] / "domain"
 _KINDS: tuple[tuple[type[PlatformError] | UnionType, FailureKind], ...] = (
     (InputError | InputChangedError, "input"),
@@ -46,6 +48,7 @@ _KINDS: tuple[tuple[type[PlatformError] | UnionType, FailureKind], ...] = (
 
 def prepare_worker() -> None:
     """Make this process a group of its own that ends, grandchildren included, with the process that started it."""
+    forget(_NOT_FOR_USER_CODE)
     os.setpgrp()
     signal.signal(signal.SIGTERM, _end_group)
     if (ask_for_end := asker_for_end_with_parent(signal.SIGTERM)) is not None:
@@ -145,12 +148,3 @@ def _stream(number: int) -> TextIO:
 def _end_group(_number: int, _frame: FrameType | None) -> None:
     """End this process and everything it started."""
     os.killpg(os.getpgrp(), signal.SIGKILL)
-
-
-def log_tail(log: Path) -> str:
-    """Return the end of a job's log."""
-    if not log.is_file():
-        return ""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
-        return file.read().decode("utf-8", errors="replace").replace("\0", "")

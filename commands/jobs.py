@@ -16,6 +16,7 @@ from domain.parameter_files import read_fixed_parameters
 from domain.stored_job import Source, StoredJob, take_in
 from resources.inbox_names import PARAMETERS_FILE
 from resources.own_process import person
+from sensors.intake import refuse_secrets
 
 ANY_FAULT = "any"
 
@@ -174,7 +175,9 @@ def _request(
 ) -> tuple[StoredJob, Source]:
     """Turn one target into a job."""
     source = target if "://" in target else Path(target).resolve().as_uri()
-    return take_in(entry.analysis, read_target(target), name=f"{source} {who}", fixed=fixed, by_hand=by_hand)
+    request = take_in(entry.analysis, read_target(target), name=f"{source} {who}", fixed=fixed, by_hand=by_hand)
+    refuse_secrets("".join(part.model_dump_json() for part in request).encode(), "The job")
+    return request
 
 
 def _verdict(platform: Platform, file: str, name: str | None) -> Verdict:

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from domain.errors import PermanentError, TransientError
+from domain.redaction import redacted
+from resources.own_process import known_secrets
 
 P = ParamSpec("P")
 out = Console()
@@ -26,13 +28,18 @@ def told(function: Callable[P, None]) -> Callable[P, None]:
         try:
             function(*args, **kwargs)
         except PermanentError as error:
-            err.print(f"[red]Error:[/red] {plain(error)}", highlight=False, soft_wrap=True)
+            err.print(f"[red]Error:[/red] {plain(_safe(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(2) from None
         except TransientError as error:
-            err.print(f"[red]The platform failed:[/red] {plain(error)}", highlight=False, soft_wrap=True)
+            err.print(f"[red]The platform failed:[/red] {plain(_safe(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(1) from None
 
     return wrapper
+
+
+def _safe(error: Exception) -> str:
+    """Return a message without secrets: terminals are logged too, and what was typed is repeated in messages."""
+    return redacted(str(error), secrets=known_secrets())
 
 
 def plain(text: object) -> str:

@@ -5,6 +5,7 @@ Labels, order of writing, spelling of an address and defaults that are written o
 input and any line of code do.
 """
 
+import ipaddress
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -25,6 +26,8 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)(.*)", re.DOTALL)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BUCKET = re.compile(r"[A-Za-z0-9._\-]+")
+_METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data", "fd00:ec2::254"})
+_LINK_LOCAL = "is reached from one machine alone, and gives credentials of machines in the cloud away"
 _HOST = re.compile(r"([A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")
 _SIGNING_KEY = re.compile(
     r"^x-(?:amz|goog|ms)-[a-z0-9\-]{1,40}|signature|token|secret|passw(?:or)?d|credentials?"
@@ -107,8 +110,8 @@ def normalize_url(url: str) -> str:
     ------
     InputError
         If the address is a path without scheme, or has another scheme, no host, no path (``file``), user info, a
-        signed query, a control character, a lone surrogate, ``.`` or ``..`` as a segment (``file``), or a host
-        that is no plain ASCII name. The message never holds the query or the user info.
+        signed query, a control character, a lone surrogate, ``.`` or ``..`` as a segment (``file``), or a host that is
+        no plain ASCII name or must not be read from (`unreachable`). The message never holds the query or the user info.
     """
     parts = _URL.fullmatch(url)
     fault = _text_fault(url) or (_url_fault(*parts.groups()) if parts else _path_fault(url))
@@ -226,7 +229,35 @@ def _host_fault(kind: str, host: str) -> str | None:
     word, form = ("bucket", _BUCKET) if kind == "s3" else ("host", _HOST)
     if not host.partition(":")[0]:
         return f"its {word} is empty; write {kind}://{word}/path"
-    return None if form.fullmatch(host) else f"its {word} is no plain {word} name"
+    if not form.fullmatch(host) or host in {".", ".."}:
+        return f"its {word} is no plain {word} name"
+    return None if kind == "s3" else unreachable(host)
+
+
+def unreachable(host: str) -> str | None:
+    """Say why no input may be read from a host of the web, if that is so.
+
+    Parameters
+    ----------
+    host : str
+        Name or address, perhaps with a port.
+
+    Returns
+    -------
+    str or None
+        Part of a sentence. Addresses of one link alone give away what a machine in the cloud may do.
+    """
+    name = host.lower().rpartition(":")[0] if re.search(r":[0-9]*$", host) else host.lower()
+    name = name.strip("[]").rstrip(".")
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        if name in _METADATA_HOSTS:
+            return f"its host {_LINK_LOCAL}"
+        odd = re.fullmatch(r"0x[0-9a-f]*|[0-9]+", name.rpartition(".")[2])
+        return "its host is a number that is no plain address; write it as four numbers" if odd else None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return f"its host {_LINK_LOCAL}" if (mapped or address).is_link_local or name in _METADATA_HOSTS else None
 
 
 def _file_fault(host: str, rest: str) -> str | None:

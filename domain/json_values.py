@@ -15,6 +15,7 @@ from typing import Any
 import rfc8785
 
 from domain.errors import JobFileError, PermanentError, PlatformError
+from domain.redaction import redacted
 
 MAX_BYTES = 1 << 20
 """A JSON file may hold this many bytes (1 MiB)."""
@@ -175,7 +176,7 @@ def shown(text: str) -> str:
         kept = f"{scheme}://…"
     elif not mark and "@" in kept:
         kept = "…" + kept.rpartition("@")[2]
-    printable = repr(kept)[1:-1]
+    printable = repr(redacted(kept))[1:-1]
     return printable[:_SHOWN] + ("…" if query or len(printable) > _SHOWN else "")
 
 

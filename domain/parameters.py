@@ -10,19 +10,21 @@ from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails, PydanticSerializationError
+from pydantic_core import ErrorDetails
 
 from domain.analysis import Analysis
 from domain.errors import ParametersError
 from domain.job import Job
 from domain.json_values import canonical_json, joined, shown, value_faults
 from domain.model_rules import CONTROL_LABELS
+from domain.redaction import redacted, redacted_value
 
 Origin = Literal["default", "fixed_parameters", "analysis_code", "by_hand", "distributed_parameters"]
 
 _FILE_LABEL = "file_location"
-_MODEL_FAULTS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""What a validator or serializer that a scientist wrote may raise besides what pydantic reports."""
+_CARRIED = "an address with a password, a token or a signature; give credentials in the settings, never in a parameter"
+_TOLD_CHARACTERS = 300
+"""So much is told of what a validator says: it may repeat a value of any length."""
 
 
 class ResolvedParameters(BaseModel):
@@ -76,6 +78,7 @@ def resolve(
     )
     model = _validated(analysis, merged, origins)
     values = dump(model)
+    _check_no_secrets(analysis, values)
     _check_stable(analysis, values)
     return ResolvedParameters(
         values=values,
@@ -118,7 +121,7 @@ def dump(model: BaseModel) -> dict[str, Any]:
     name = type(model).__name__
     try:
         values = model.model_dump(mode="json", by_alias=False, warnings="error")
-    except (PydanticSerializationError, *_MODEL_FAULTS) as error:
+    except Exception as error:  # a serializer that a scientist wrote may raise anything
         fields = _ticked(field for field in type(model).model_fields if not _dumps(model, field))
         msg = f"Parameters model `{name}` holds a value of another type than declared ({fields}): {_one_line(error)}."
         raise ParametersError(msg) from error
@@ -171,9 +174,15 @@ def _try(analysis: Analysis, values: dict[str, Any]) -> tuple[BaseModel | None, 
         return analysis.parameters.model_validate_json(json.dumps(values)), []
     except ValidationError as error:
         return None, error.errors(include_url=False, include_context=False)
-    except _MODEL_FAULTS as error:
+    except Exception as error:  # a validator that a scientist wrote may raise anything
         reason = f"a validator failed with {type(error).__name__}: {_one_line(error)}"
         raise ParametersError(_message(analysis, [reason])) from error
+
+
+def _check_no_secrets(analysis: Analysis, values: dict[str, Any]) -> None:
+    """Refuse addresses that carry a password or a signature: parameters are recorded and shown."""
+    if faults := [f"`{name}` holds {_CARRIED}" for name, value in values.items() if redacted_value(value) != value]:
+        raise ParametersError(_message(analysis, faults))
 
 
 def _check_stable(analysis: Analysis, values: dict[str, Any]) -> None:
@@ -181,7 +190,7 @@ def _check_stable(analysis: Analysis, values: dict[str, Any]) -> None:
     reread, errors = _try(analysis, values)
     if reread is None:
         names = sorted({str(error["loc"][0]) if error["loc"] else "the model" for error in errors})
-        reason = "; ".join(error["msg"] for error in errors)
+        reason = "; ".join(_said(error) for error in errors)
     else:
         again = dump(reread)
         names = [key for key in values if canonical_json(values[key]) != canonical_json(again[key])]
@@ -215,8 +224,13 @@ def _told(error: ErrorDetails, model: type[BaseModel], origins: Mapping[str, str
     if error["type"] == "missing":
         return f"`{_path(loc)}` is required and was not given"
     if not loc:
-        return f"{name}: {error['msg']}"
-    return f"{name}: found {_value(error['input'])}, expected: {error['msg']}"
+        return f"{name}: {_said(error)}"
+    return f"{name}: found {_value(error['input'])}, expected: {_said(error)}"
+
+
+def _said(error: ErrorDetails) -> str:
+    """Return what a validator says, which may repeat the value."""
+    return redacted(error["msg"] if len(error["msg"]) <= _TOLD_CHARACTERS else f"{error['msg'][:_TOLD_CHARACTERS]}…")
 
 
 def _unknown(key: str, model: type[BaseModel] | None, origin: str, *, path: tuple[int | str, ...] = ()) -> str:
@@ -267,7 +281,7 @@ def _dumps(model: BaseModel, field: str) -> bool:
     """Tell whether one field of a model can be dumped."""
     try:
         model.model_dump(mode="json", include={field}, warnings="error")
-    except (PydanticSerializationError, *_MODEL_FAULTS):
+    except Exception:  # noqa: BLE001  as in `dump`
         return False
     return True
 

@@ -15,6 +15,7 @@ from domain.job import Job
 from domain.json_values import canonical_json
 from domain.parameters import dump, resolve, validate_stored
 from domain.provenance import GroupField
+from domain.redaction import redacted_value
 
 
 class Source(BaseModel):
@@ -88,15 +89,15 @@ def take_in(
     code = job.analysis_code
     source = Source(
         name=name,
-        query=job.query,
-        group=_group(job.group_metadata),
-        asset_names=job.asset_name,
-        record_ids=job.docdb_record_id,
-        dispatch_id=job.dispatch_id,
-        requested_code_url=code.url if code else None,
-        requested_code_version=code.version if code else None,
+        query=redacted_value(job.query),
+        group=_group(redacted_value(job.group_metadata)),
+        asset_names=redacted_value(job.asset_name),
+        record_ids=redacted_value(job.docdb_record_id),
+        dispatch_id=redacted_value(job.dispatch_id),
+        requested_code_url=redacted_value(code.url if code else None),
+        requested_code_version=redacted_value(code.version if code else None),
         stripped=resolved.stripped,
-        unknown_keys=job.unknown_keys,
+        unknown_keys=redacted_value(job.unknown_keys),
     )
     return stored, source
 

@@ -189,16 +189,24 @@ class FolderInbox:
         while todo:
             prefix = todo.pop()
             try:
-                entries = os.scandir(top / prefix)
+                yield from self._folder(top, prefix, todo)
             except FileNotFoundError:  # no folder for this analysis, or moved away since its parent was listed
                 continue
-            with entries:
-                for entry in entries:
-                    raw = prefix + entry.name
-                    if entry.is_dir(follow_symlinks=False):
-                        todo.append(f"{raw}/")
-                    elif (is_job_name(raw) and raw != PARAMETERS_FILE) or _is_linked_folder(entry):
-                        yield from _listed(entry, raw)
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                yield InboxFile(shown_name(prefix), "", "is a folder deeper than a path can be long: move it up")
+
+    @staticmethod
+    def _folder(top: Path, prefix: str, todo: list[str]) -> Iterator[InboxFile]:
+        """Yield the job files of one folder, and note its folders."""
+        with os.scandir(top / prefix) as entries:
+            for entry in entries:
+                raw = prefix + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(f"{raw}/")
+                elif (is_job_name(raw) and raw != PARAMETERS_FILE) or _is_linked_folder(entry):
+                    yield from _listed(entry, raw)
 
     def _problem(self, error: OSError) -> PlatformError:
         """Say that the inbox cannot be used, and whether that may pass by itself."""
@@ -218,8 +226,11 @@ def _listed(entry: "os.DirEntry[str]", raw: str) -> Iterator[InboxFile]:
 
 
 def _is_linked_folder(entry: "os.DirEntry[str]") -> bool:
-    """Tell whether an entry is a link to a folder: it may hide jobs, so it is reported."""
-    return entry.is_symlink() and entry.is_dir()
+    """Tell whether an entry is a link to a folder, or one that leads nobody knows where: it may hide jobs."""
+    try:
+        return entry.is_symlink() and entry.is_dir()
+    except OSError:  # a link to itself, or to what may not be looked at
+        return True
 
 
 def _fingerprint(facts: os.stat_result) -> str:

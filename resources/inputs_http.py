@@ -1,14 +1,18 @@
 """Inputs over http(s): downloaded as a stream, whole or not at all."""
 
+import socket
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from domain.errors import InputError, ServerUnavailableError
+from domain.identity import unreachable
 from domain.inputs import InputFile
 from resources.input_urls import shown_url
 from resources.tls import tls_problem
@@ -35,7 +39,8 @@ def fetch_http(url: str, place: Path) -> InputFile:
     Raises
     ------
     InputError
-        If the server does not have it or refuses it, or its certificate is not trusted.
+        If the server does not have it or refuses it, its certificate is not trusted, or the address leads to where
+        nothing may be read from.
     ServerUnavailableError
         If the server does not answer, or ends the transfer early.
     """
@@ -43,7 +48,7 @@ def fetch_http(url: str, place: Path) -> InputFile:
     try:
         with requests.Session() as session:
             for scheme in ("http://", "https://"):
-                session.mount(scheme, HTTPAdapter(max_retries=retries))
+                session.mount(scheme, _PublicAdapter(max_retries=retries))
             # Bytes as they are stored: a compressed transfer would not have the size that the server names.
             headers = {"Accept-Encoding": "identity"}
             with session.get(url, stream=True, timeout=(CONNECT_S, READ_S), headers=headers) as answer:
@@ -60,6 +65,27 @@ def fetch_http(url: str, place: Path) -> InputFile:
     except requests.RequestException as error:
         msg = f"The input {shown_url(url)} cannot be read over http ({type(error).__name__}). Check the address."
         raise InputError(msg) from None
+
+
+class _PublicAdapter(HTTPAdapter):
+    """Sends no request, also none that another server redirects to, where credentials of this machine are given away."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request, unless its host, by name or by address, must not be read from."""
+        host = urlsplit(request.url or "").hostname or ""
+        for name in (host, *_addresses(host)):
+            if (fault := unreachable(name)) is not None:
+                msg = f"The input leads to {shown_url(request.url or '')}, which is refused: {fault}."
+                raise InputError(msg)
+        return super().send(request, *args, **kwargs)
+
+
+def _addresses(host: str) -> set[str]:
+    """Return the addresses of a host; none when it has none, which the request itself will tell."""
+    try:
+        return {str(found[4][0]).partition("%")[0] for found in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        return set()
 
 
 def _saved(url: str, answer: requests.Response, place: Path) -> InputFile:

@@ -1,6 +1,7 @@
 """Inputs on disk: linked, never copied; whoever changes one while it is read is found out afterwards."""
 
 import os
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,12 +114,20 @@ def _described(url: str, target: Path) -> InputFile:
     """Say what is to be remembered of a file or directory."""
     try:
         facts = [path.stat() for path in (_files_in(target) if target.is_dir() else [target])]
+        _check_ordinary(url, facts)
         newest = max((f.st_mtime_ns for f in facts), default=target.stat().st_mtime_ns)
     except OSError as error:
         msg = f"The input {shown_url(url)} cannot be read: {error.strerror}. Check the address and its permissions."
         raise InputError(msg) from error
     modified = datetime.fromtimestamp(newest // 1000 / 1_000_000, UTC)
     return InputFile(url=url, bytes=sum(f.st_size for f in facts), files=len(facts), modified=modified)
+
+
+def _check_ordinary(url: str, facts: list[os.stat_result]) -> None:
+    """Refuse devices, pipes and sockets: reading them waits or never ends."""
+    if not all(stat.S_ISREG(found.st_mode) for found in facts):
+        msg = f"The input {shown_url(url)} is, or holds, something else than ordinary files: a device, a pipe or a socket."
+        raise InputError(msg)
 
 
 def _files_in(folder: Path) -> Iterator[Path]:

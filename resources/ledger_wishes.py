@@ -4,15 +4,13 @@ Every change is one atomic update whose filter says from which state it starts.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
-
-from pymongo import UpdateOne
 
 from domain.failures import JobError
 from domain.job_state import JobState
 from domain.stored_job import Source, StoredJob
 from resources.ledger_reader import LedgerReader, id_chunks, job_id
+from resources.ledger_sources import writes_of
 from resources.mongo import Document
 
 _AFRESH: Document = {"fruitless": 0, "rounds": 0, "retry_at": None}
@@ -37,7 +35,8 @@ class LedgerWishes(LedgerReader):
         if not requests:
             return
         now = self._now()
-        writes = [_upsert(job, source, now) for job, source in requests]
+        afresh = {**_AFRESH, "created": now, "updated": now}
+        writes = [write for job, source in requests for write in writes_of(job, source, afresh)]
         jobs = self._jobs()
         self._call(lambda: jobs.bulk_write(writes, ordered=False))
         stale = {
@@ -139,23 +138,3 @@ def _ended_by(kind: Any, message: str, code_version: str) -> Document:
     error = JobError(kind=kind, message=message, permanent=True).model_dump()
     ended = {"state": JobState.FAILED.value, "lease": None, "force": None, "error": error}
     return {**ended, "code_version": code_version, **_AFRESH}
-
-
-def _upsert(job: StoredJob, source: Source, now: datetime) -> UpdateOne:
-    """Store a job if it is unknown, and add who asked for it."""
-    first = {
-        **job.model_dump(mode="json"),
-        "state": JobState.NEW.value,
-        "attempt_number": 0,
-        "requests": 0,
-        **_AFRESH,
-        "lease": None,
-        "error": None,
-        "force": None,
-        "created": now,
-        "updated": now,
-    }
-    asked = {"sources": source.model_dump(mode="json")}
-    return UpdateOne(
-        {"_id": job_id(job.analysis, job.job_key)}, {"$setOnInsert": first, "$addToSet": asked}, upsert=True
-    )

@@ -5,6 +5,7 @@ whose session it is, without pynwb, whose import takes seconds. The file librari
 """
 
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -27,6 +28,8 @@ FloatArray = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 _ZARR_MARKS = (".zgroup", "zarr.json")
+_MAX_WORD = 500
+"""Longer texts of a header are cut: they are names, become part of every record, and are searched by an index."""
 
 
 class Session(BaseModel):
@@ -274,14 +277,11 @@ def _logged_warnings(path: Path) -> Iterator[None]:
 def _text(header: Any, name: str) -> str | None:
     """Return a scalar of the header as text; None when it is missing, empty or no scalar."""
     node = header.get(name)
-    if node is None or not hasattr(node, "shape"):
+    if node is None or not hasattr(node, "shape") or math.prod(node.shape) != 1:  # a table is not even read
         return None
-    values = node[()]
-    values = [values] if node.shape == () else values.ravel().tolist()
-    if len(values) != 1:
-        return None
-    value = values[0].decode(errors="replace") if isinstance(values[0], bytes) else str(values[0])
-    return value.strip() or None
+    value = node[()] if node.shape == () else node[()].ravel().tolist()[0]
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return text.encode(errors="replace").decode().strip()[:_MAX_WORD] or None
 
 
 def _moment(text: str | None) -> datetime | None:

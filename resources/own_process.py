@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from domain.redaction import secrets_of
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -24,6 +26,17 @@ def person() -> str:
 def inherited(names: Iterable[str]) -> dict[str, str]:
     """Return those of the named variables that this process has: what a child is to inherit, and nothing else."""
     return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def known_secrets() -> tuple[str, ...]:
+    """Return the secrets that this process was given in its environment, in every spelling that a text may have."""
+    return secrets_of(os.environ.items())
+
+
+def forget(names: Iterable[str]) -> None:
+    """Remove variables that nothing in this process needs, so that code of others does not find them."""
+    for name in names:
+        os.environ.pop(name, None)
 
 
 @contextmanager

@@ -199,12 +199,13 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _url_is_http(cls, value: str | None, info: Any) -> str | None:
-        """Accept http(s) addresses without user info."""
+        """Accept http(s) addresses without user info and query: they are shown in messages and in the UI."""
         if value is None:
             return None
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
-            good = "an address such as https://host:9000, without user name or password"
+        plain = parts.hostname and "@" not in parts.netloc and "?" not in value and "#" not in value
+        if parts.scheme not in {"http", "https"} or not plain:
+            good = "an address such as https://host:9000, without user name, password or query"
             _refuse(info.field_name.upper(), repr(_without_secrets(value)), good)
         return value.rstrip("/")
 

@@ -20,6 +20,7 @@ from resources.inbox_names import PARAMETERS_FILE
 from resources.inbox_notes import FileNote, InboxNotes
 from resources.job_inbox import InboxFile, JobInbox
 from resources.ledger import Ledger
+from resources.own_process import known_secrets
 
 FILES_PER_TICK = 1000
 SECONDS_PER_TICK = 20.0
@@ -79,6 +80,19 @@ def plan(files: Sequence[InboxFile], known: Mapping[str, FileNote], *, judged_wi
     wanted = [file for file in files if worth_reading(file)]
     gone = tuple(sorted(set(known) - {file.name for file in files}))
     return Plan(tuple(wanted[:limit]), gone, max(0, len(wanted) - limit))
+
+
+def refuse_secrets(data: bytes, what: str) -> None:
+    """Refuse a file that holds a credential of the platform itself: what a file says is recorded and shown.
+
+    Raises
+    ------
+    JobFileError
+        Without the credential.
+    """
+    if any(secret.encode() in data for secret in known_secrets()):
+        msg = f"{what} holds a credential of the platform's own settings. Remove it, and replace that credential by a new one."
+        raise JobFileError(msg)
 
 
 class Intake:
@@ -148,6 +162,7 @@ class Intake:
         url = self._inbox.url(self._name, file.name)
         try:
             data = self._inbox.read(self._name, file.name)
+            refuse_secrets(data, f"Job file {file.name}")
             job = read_job(data, name=file.name)
             return Judged(file, take_in(self._entry.analysis, job, name=url, fixed=fixed), None)
         except FileNotFoundError:
@@ -159,6 +174,9 @@ class Intake:
         """Return the inbox's fixed parameters, or why they cannot be used: then every file waits for them."""
         try:
             data = self._inbox.read_fixed_parameters(self._name)
-            return {} if data is None else read_fixed_parameters(data, name=PARAMETERS_FILE).fixed, None
+            if data is None:
+                return {}, None
+            refuse_secrets(data, f"Parameter file {PARAMETERS_FILE}")
+            return read_fixed_parameters(data, name=PARAMETERS_FILE).fixed, None
         except JobFileError as error:  # an inbox that cannot be read is another matter, and ends the tick
             return {}, str(error)

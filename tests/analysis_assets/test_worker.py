@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from analysis_assets import _task, _worker
+from analysis_assets._captured import LOG_TAIL_BYTES, log_tail
 from analysis_assets._catalog import load_analysis
 from analysis_assets._task import Task, Work
-from analysis_assets._worker import LOG_TAIL_BYTES, TEXT_CHARACTERS, execute, log_tail
+from analysis_assets._worker import TEXT_CHARACTERS, execute
 from domain.errors import InputChangedError, InputError
 from domain.failures import JobError
 from resources.input_reader import InputReader
