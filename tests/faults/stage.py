@@ -56,6 +56,7 @@ class Stage:
         shutil.copytree(lab.dagster_template, folder / "dagster")
         self.log = Path(self.environment["FAULTS_LOG"])
         self.execution_log = Path(self.environment[LOG_VARIABLE])
+        self.ended_well = False
         self.answers, self.launched, self.working, self.asked = 0, set(), {}, set()
         settings = Settings(
             analysis_home=Path(self.environment["ANALYSIS_HOME"]),
@@ -119,7 +120,8 @@ class Stage:
     def answer_of(self, process, answer):
         """Wait for the end of a tick; gives the run requests."""
         self.wait([process])
-        return json.loads(answer.read_text(encoding="utf-8")) if answer.exists() else []
+        self.ended_well = answer.exists()
+        return json.loads(answer.read_text(encoding="utf-8")) if self.ended_well else []
 
     def launch(self, requests):
         """Make runs of run requests, none for a run key that was launched before."""
@@ -164,7 +166,7 @@ class Stage:
         """Go on until there is nothing left to do; gives how long that took (s)."""
         began = time.monotonic()
         for _ in range(ROUNDS):
-            if not self.round(**tuning) and self.rests():
+            if not self.round(**tuning) and self.ended_well and self.rests():
                 return time.monotonic() - began
         counts = {state.value: n for state, n in self.ledger.counts(self.name).items() if n}
         message = f"not at rest after {ROUNDS} ticks: {counts}; see {self.log}"
