@@ -8,7 +8,6 @@ from botocore.exceptions import ClientError
 
 from domain.errors import JobFileError
 from resources.inbox_names import (
-    MAX_BYTES,
     PARAMETERS_FILE,
     InboxFile,
     is_job_name,

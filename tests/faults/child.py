@@ -19,6 +19,7 @@ from dagster._core.execution.api import execute_run
 from analysis_assets import _execute, _pool  # noqa: F401  loaded before children are forked
 from analysis_assets._catalog import find_analyses
 from analysis_assets._execute import BatchRun
+from analysis_assets._materialization import asset_key_of  # noqa: F401
 from analysis_assets._outcome import RunFacts, Services
 from analysis_assets._task import run_task
 from analysis_assets._worker import _describe

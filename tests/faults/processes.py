@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -58,6 +59,37 @@ class Servers:
             server.ask_to_stop()
         for server in (self.mongo, self.s3):
             server.wait_until_ended()
+
+
+class OpenS3:
+    """An S3 server that asks for no keys, and so does not mind by which clock a request is signed.
+
+    Parameters
+    ----------
+    home : Path
+        Where it keeps its data.
+    bucket : str
+        Its bucket.
+    """
+
+    def __init__(self, home: Path, bucket: str) -> None:
+        for name in (f"s3/{bucket}", "logs"):
+            (home / name).mkdir(parents=True)
+        program = embedded_programs(home, access_key=ACCESS_KEY, secret_key=SECRET_KEY)[1]
+        environment = {k: v for k, v in program.environment.items() if k != "RCLONE_AUTH_KEY"}
+        self.server = Server(replace(program, environment=environment), home=home, port=free_port())
+        self.server.start()
+        self.server.wait_until_ready()
+
+    @property
+    def endpoint(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.server.port}"
+
+    def stop(self) -> None:
+        """End it."""
+        self.server.ask_to_stop()
+        self.server.wait_until_ended()
 
 
 class ReplicaSet:

@@ -43,15 +43,17 @@ class Stage:
         Where it keeps its own.
     mongo_uri : str, optional
         Another MongoDB than the lab's.
-    dagster_home : Path, optional
-        Dagster's home of another world whose stores and inbox this one shares: two platforms at once.
+    beside : Stage, optional
+        Another world whose stores and inbox this one shares: two platforms at once.
+    s3_endpoint, bucket : str, optional
+        Another S3 server or bucket.
     """
 
-    def __init__(self, lab, folder: Path, *, mongo_uri=None, beside=None) -> None:
+    def __init__(self, lab, folder: Path, *, mongo_uri=None, beside=None, s3_endpoint=None, bucket=BUCKET) -> None:
         self.lab, self.folder, self.name = lab, folder, NAME
         folder.mkdir(parents=True)
         unique = uuid.uuid4().hex[:12]
-        self.environment = dict(beside.environment) if beside else self._environment(unique, mongo_uri)
+        self.environment = dict(beside.environment) if beside else self._environment(unique, mongo_uri, s3_endpoint, bucket)
         self.environment["DAGSTER_HOME"] = str(folder / "dagster")
         shutil.copytree(lab.dagster_template, folder / "dagster")
         self.log = Path(self.environment["FAULTS_LOG"])
@@ -78,15 +80,15 @@ class Stage:
         self.job = build_defs(settings, folder=LAB).get_repository_def().get_job(job_name_of(NAME))
         self.instance = dg.DagsterInstance.from_config(str(folder / "dagster"))
 
-    def _environment(self, unique, mongo_uri):
+    def _environment(self, unique, mongo_uri, s3_endpoint, bucket):
         """Return the environment of every process of this world."""
         return {
             "ANALYSIS_HOME": str(self.folder / "home"),
             "DOCDB_URI": mongo_uri or self.lab.proxied_mongo_uri,
             "DOCDB_DATABASE": f"faults_{unique}",
-            "ANALYSIS_BUCKET": f"{BUCKET}/{unique}/results",
-            "JOB_INBOX": f"s3://{BUCKET}/{unique}/inbox",
-            "AWS_ENDPOINT_URL": self.lab.s3_proxy.endpoint,
+            "ANALYSIS_BUCKET": f"{bucket}/{unique}/results",
+            "JOB_INBOX": f"s3://{bucket}/{unique}/inbox",
+            "AWS_ENDPOINT_URL": s3_endpoint or self.lab.s3_proxy.endpoint,
             "AWS_ACCESS_KEY_ID": processes.ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": processes.SECRET_KEY,
             "AWS_DEFAULT_REGION": "us-east-1",
