@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from boto3.exceptions import Boto3Error
@@ -24,7 +26,9 @@ _MISSING_BUCKET = "NoSuchBucket"
 _SERVER_ERROR = 500
 _DENIED = frozenset({401, 403})
 _OUTDATED_KEYS = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})
+_NOT_FOUND = 404
 _TOO_MANY = 429
+_CLOCK_LIMIT_S = 14 * 60  # S3 refuses signatures that are more than 15 minutes off
 
 
 @contextmanager
@@ -97,6 +101,11 @@ def _meaning(
     code, status = error_code(error), int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in _BUSY or status >= _SERVER_ERROR or status == _TOO_MANY:
         return _unavailable(what, server, error)
+    ahead_s = _clock_ahead_s(error)
+    if status != _NOT_FOUND and abs(ahead_s) > _CLOCK_LIMIT_S:  # this machine's fault, not the job's: transient
+        way = "ahead of" if ahead_s > 0 else "behind"
+        msg = f"Cannot {what}: this machine's clock is {abs(ahead_s):.0f} s {way} that of {server}. Set it (NTP)."
+        return ServerUnavailableError(msg)
     if code == _MISSING_BUCKET:
         hint = hint or "Create the bucket, or correct ANALYSIS_BUCKET and AWS_ENDPOINT_URL."
         return denied(f"Cannot {what}: {server} has no such bucket. {hint}")
@@ -106,6 +115,15 @@ def _meaning(
     if is_missing(error):
         return None
     return PermanentError(f"Cannot {what}: {server} refused ({code}, HTTP status {status}).")
+
+
+def _clock_ahead_s(error: ClientError) -> float:
+    """Return by how much this machine's clock is ahead of the server's (s); 0 when the answer has no date."""
+    told = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        return (datetime.now(UTC) - parsedate_to_datetime(told)).total_seconds()
+    except (ValueError, TypeError):
+        return 0.0
 
 
 def _unavailable(what: str, server: str, error: Exception) -> PlatformError:
