@@ -16,7 +16,7 @@ import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
-from analysis_assets import _execute, _pool  # noqa: F401  loaded before children are forked
+from analysis_assets import _claims, _execute, _pool  # noqa: F401  loaded before children are forked
 from analysis_assets._catalog import find_analyses
 from analysis_assets._execute import BatchRun
 from analysis_assets._materialization import asset_key_of  # noqa: F401
@@ -27,7 +27,8 @@ from definitions import build_defs  # noqa: TID251  children are the whole platf
 from resources import ledger, s3_server
 from resources.connections import connect
 from resources.settings import load_settings
-from sensors.job_files import Stores, job_name_of, tick
+from sensors.job_files import Stores, tick
+from sensors.runs import job_name_of
 
 LAB = Path(__file__).parent / "lab"
 NAME = "counted"
@@ -98,6 +99,9 @@ class NearPool:
     def stop(self):
         """End nothing."""
 
+    def end(self, attempt):
+        """End nothing."""
+
     def run(self, task):
         """Execute one job."""
         task.results.mkdir()
@@ -106,7 +110,7 @@ class NearPool:
             try:
                 return run_task(task)
             except Exception as error:  # noqa: BLE001  as in a worker
-                return _describe(error)
+                return _describe(error, task.transient)
 
 
 def _tune(*, pool="near", lease_s=None, s3_read_s=None):
@@ -114,7 +118,7 @@ def _tune(*, pool="near", lease_s=None, s3_read_s=None):
     if pool == "near":
         _execute.WorkerPool = NearPool
     if lease_s is not None:
-        ledger.LEASE_S = _execute.LEASE_S = lease_s
+        ledger.LEASE_S = _claims.LEASE_S = lease_s
     if s3_read_s is not None:
         real = s3_server.Config
         s3_server.Config = lambda **options: real(**{**options, "read_timeout": s3_read_s})

@@ -12,7 +12,7 @@ from analysis_assets._task import LOG_NAME
 from domain.job_state import JobState
 from domain.records import from_record
 
-VOLATILE = {"attempt", "location", "code", "started", "ended", "run_id", "resources", "reason", "listing_sha256"}
+VOLATILE = {"attempt", "location", "code", "started", "ended", "run_id", "resources", "reason", "why", "listing_sha256"}
 """What may differ between two executions of the same job with the same code."""
 
 _WITH_LOG = {LOG_NAME, MANIFEST, METADATA}  # hold the log's text, or times

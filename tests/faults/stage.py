@@ -22,7 +22,7 @@ from domain.errors import ServerUnavailableError
 from domain.job_state import JobState
 from resources.connections import connect
 from resources.settings import Settings
-from sensors.job_files import UNFINISHED, job_name_of
+from sensors.runs import UNFINISHED, job_name_of
 from tests.faults import child, processes
 from tests.faults.child import LAB, NAME
 from tests.faults.lab.counted import LOG_VARIABLE
