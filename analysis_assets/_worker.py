@@ -28,6 +28,7 @@ from domain.errors import (
     PlatformError,
     ServerUnavailableError,
     TransientError,
+    is_full_disk,
 )
 from domain.job_state import FailureKind, JobError
 from resources.own_process import asker_for_end_with_parent
@@ -90,7 +91,7 @@ def _describe(error: BaseException) -> JobError:
     told = "".join(traceback.format_exception(type(error), error, user_frames(error), chain=chain))
     sys.stderr.write(told)
     kind = next((kind for kinds, kind in _KINDS if isinstance(error, kinds)), "exception")
-    transient = isinstance(error, TransientError | ConnectionError | TimeoutError)
+    transient = isinstance(error, TransientError | ConnectionError | TimeoutError) or is_full_disk(error)
     name = "" if isinstance(error, PlatformError) else f"{type(error).__name__}: "
     message, trace = _storable(f"{name}{error}"), _storable(told)
     return JobError(kind=kind, message=message, permanent=not transient, traceback=trace)

@@ -19,7 +19,6 @@ from dagster._core.execution.api import execute_run
 from analysis_assets import _execute, _pool  # noqa: F401  loaded before children are forked
 from analysis_assets._catalog import find_analyses
 from analysis_assets._execute import BatchRun
-from analysis_assets._materialization import asset_key_of  # noqa: F401
 from analysis_assets._outcome import RunFacts, Services
 from analysis_assets._task import run_task
 from analysis_assets._worker import _describe
@@ -81,6 +80,8 @@ def race(keys, run_id, gate, **tuning):
     with BatchRun(find_analyses(LAB)[NAME], services, RunFacts(run_id=run_id)) as batch:
         for outcome in batch.outcomes(keys):
             batch.settled(outcome)
+            if outcome.error is not None:
+                sys.stderr.write(f"{outcome.error}\n")
     Path(f"{gate}.{run_id}.ended").write_text(outcome.kind, encoding="ascii")
 
 

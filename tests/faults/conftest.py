@@ -118,14 +118,14 @@ def pytest_sessionfinish(session, exitstatus):
 def judge(lab, request):
     """Give the function that compares a world with an undisturbed one, counts, and lets no difference pass."""
 
-    def judge(fault, stage, *, injected, seconds, by_hand=False, slow=0.0, **explained):
+    def judge(fault, stage, *, injected, seconds, by_hand=False, slow=0.0, may_miss=False, **explained):
         order, name = fault
         expected = {k: e for k, e in lab.undisturbed(slow).items() if e.record["parameters"]["number"] in stage.asked}
         lab.injection.arm()
         state = end_state(stage, expected, **explained)
         tally = request.config.stash[TALLY]
         tally.count(order, name, state, injected=injected, seconds=seconds, by_hand=by_hand)
-        assert injected > 0, "the fault was never injected"
+        assert injected > 0 or may_miss, "the fault was never injected"
         assert state.problems == []
         assert state.jobs == expected
         assert (state.lost, state.duplicated) == (0, 0)

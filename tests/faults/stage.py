@@ -53,7 +53,9 @@ class Stage:
         self.lab, self.folder, self.name = lab, folder, NAME
         folder.mkdir(parents=True)
         unique = uuid.uuid4().hex[:12]
-        self.environment = dict(beside.environment) if beside else self._environment(unique, mongo_uri, s3_endpoint, bucket)
+        self.environment = (
+            dict(beside.environment) if beside else self._environment(unique, mongo_uri, s3_endpoint, bucket)
+        )
         self.environment["DAGSTER_HOME"] = str(folder / "dagster")
         shutil.copytree(lab.dagster_template, folder / "dagster")
         self.log = Path(self.environment["FAULTS_LOG"])
