@@ -6,7 +6,7 @@ import dagster as dg
 
 from domain.batches import covered
 from resources.settings import Settings
-from sensors.job_files import unfinished_spans
+from sensors.runs import unfinished_spans
 
 
 def is_queued_in(settings: Settings) -> Callable[[str, str], bool]:

@@ -143,6 +143,12 @@ class Ledger(dg.ConfigurableResource["Ledger"]):
         match = {"analysis": analysis, "state": JobState.RUNNING.value}
         return [r for r in self.mongo.call(lambda: jobs.distinct("lease.run_id", match)) if r]
 
+    def runs_with_leases(self, run_ids: Iterable[str]) -> set[str]:
+        """Return those of some Dagster runs that hold leases on jobs, of whatever analysis."""
+        jobs = self._jobs()
+        match = {"state": JobState.RUNNING.value, "lease.run_id": {"$in": list(run_ids)}}
+        return set(self.mongo.call(lambda: jobs.distinct("lease.run_id", match)))
+
     # -- work ----------------------------------------------------------------------------------------------------
 
     def claim(

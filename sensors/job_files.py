@@ -14,7 +14,7 @@ import dagster as dg
 from analysis_assets._asset import KEYS_TAG, inbox_key_of
 from analysis_assets._catalog import CatalogEntry
 from analysis_assets._checks import judge_adopted
-from analysis_assets._materialization import asset_key_of, materialization
+from analysis_assets._materialization import materialization
 from analysis_assets._publish import differences, stored_figure
 from domain.batches import covered, ranges, run_key
 from domain.errors import PermanentError
@@ -28,22 +28,13 @@ from resources.ledger import Ledger
 from resources.record_store import RecordStore
 from resources.results_store import ResultsStore
 from sensors.intake import FILES_PER_TICK, Intake, plan
+from sensors.runs import RANGE_END, RANGE_START, end_lost_runs, job_name_of, unfinished_spans
 
 CHECK_NAME = "job_files_readable"
 JOBS_PER_TICK = 1000
 ADOPTIONS_PER_TICK = 200
 MIN_INTERVAL_S = 5
 _SHOWN_BAD_FILES = 200
-_RANGE_START = "dagster/asset_partition_range_start"
-_RANGE_END = "dagster/asset_partition_range_end"
-_PARTITION = "dagster/partition"
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 @dataclass(frozen=True)
@@ -92,11 +83,6 @@ def build_sensor(entry: CatalogEntry, asset: dg.AssetsDefinition, *, dry_run: bo
         return tick(context.instance, context.cursor, entry, stores)
 
     return job_files
-
-
-def job_name_of(name: str) -> str:
-    """Return the name of the Dagster job whose runs take batches of an analysis."""
-    return f"{name}_batch"
 
 
 def build_inbox_check(entry: CatalogEntry) -> dg.AssetChecksDefinition:
@@ -152,6 +138,7 @@ def repair(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) ->
     name = entry.analysis.name
     dead = [run_id for run_id in stores.ledger.runs_at_work(name) if _has_ended(instance, run_id)]
     stores.ledger.release_lost(name, dead_runs=dead)
+    end_lost_runs(instance, entry, stores.ledger)
     adopt(instance, entry, stores)
 
 
@@ -255,18 +242,8 @@ def _run_request(batch: Sequence[str], asked: dict[str, int]) -> dg.RunRequest:
     """Ask for one run over a range of partitions."""
     return dg.RunRequest(
         run_key=run_key(asked),
-        tags={_RANGE_START: batch[0], _RANGE_END: batch[-1], KEYS_TAG: keys_digest(batch)},
+        tags={RANGE_START: batch[0], RANGE_END: batch[-1], KEYS_TAG: keys_digest(batch)},
     )
-
-
-def unfinished_spans(instance: dg.DagsterInstance, name: str) -> list[tuple[str, str]]:
-    """Return first and last partition of every run of an analysis that has not ended."""
-    spans = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        if run.job_name == job_name_of(name) or asset_key_of(name) in (run.asset_selection or set()):
-            single = run.tags.get(_PARTITION, "")
-            spans.append((run.tags.get(_RANGE_START, single), run.tags.get(_RANGE_END, single)))
-    return spans
 
 
 def _has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -14,7 +14,7 @@ from domain.errors import JobFileError, UnknownJobError
 from domain.identity import result_id
 from domain.job_state import JobError, JobState
 from domain.records import to_record
-from sensors.job_files import job_name_of
+from sensors.runs import job_name_of
 from tests.provenances import sparse
 
 FILE = {"s3_location": ["S3://bucket/asset/"], "distributed_parameters": {"number": 2, "dry_run": True}}

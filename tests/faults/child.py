@@ -26,7 +26,9 @@ from definitions import build_defs  # noqa: TID251  children are the whole platf
 from resources import ledger, s3_server
 from resources.connections import connect
 from resources.settings import load_settings
-from sensors.job_files import Stores, job_name_of, tick
+from sensors import runs
+from sensors.job_files import Stores, tick
+from sensors.runs import job_name_of
 
 LAB = Path(__file__).parent / "lab"
 NAME = "counted"
@@ -110,12 +112,14 @@ class NearPool:
                 return _describe(error)
 
 
-def _tune(*, pool="near", lease_s=None, s3_read_s=None):
+def _tune(*, pool="near", lease_s=None, s3_read_s=None, grace_s=None):
     """Shorten what would make tests long; the code is the product's."""
     if pool == "near":
         _execute.WorkerPool = NearPool
     if lease_s is not None:
         ledger.LEASE_S = _execute.LEASE_S = lease_s
+    if grace_s is not None:
+        runs.GRACE_S = grace_s
     if s3_read_s is not None:
         real = s3_server.Config
         s3_server.Config = lambda **options: real(**{**options, "read_timeout": s3_read_s})

@@ -60,7 +60,9 @@ def with_table(page: str, table: str) -> str:
     if BEGIN not in page or END not in page:
         message = f"the page has no place for the table: {BEGIN} and {END}"
         raise ValueError(message)
-    return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: f"{BEGIN}\n\n{table}\n\n{END}", page, flags=re.S)
+    return re.sub(
+        f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: f"{BEGIN}\n\n{table}\n\n{END}", page, flags=re.DOTALL
+    )
 
 
 def write(path: Path, tally: Tally) -> None:

@@ -2,8 +2,9 @@
 
 import os
 import signal
+import subprocess
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 
 import psutil
 import pytest
@@ -20,12 +21,13 @@ from tests.faults.test_killed_processes import SENSOR
 from tests.lab_workspace import write_workspace
 
 DAEMON = (1, "Dagster's daemon killed while jobs are at work")
+MACHINE = (6, "daemon, code server and run worker killed together")
 CODE_SERVER = (2, "Dagster's code server killed while jobs are at work")
 RUN_WORKER = (3, "Dagster's run worker killed in user code")
 IN_TICK = (4, "daemon or code server killed at a step of the sensor")
 TWO_DAEMONS = (5, "two Dagster daemons on one inbox")
 JOBS = range(8)
-TARGETS = {"daemon": DAEMON, "code server": CODE_SERVER, "run worker": RUN_WORKER}
+TARGETS = {"daemon": DAEMON, "code server": CODE_SERVER, "run worker": RUN_WORKER, "all of them": MACHINE}
 
 
 @contextmanager
@@ -61,6 +63,8 @@ def victims(name, daemon, stage):
         return [daemon.pid]
     if name == "code server":
         return code_servers(daemon)
+    if name == "all of them":
+        return [process.pid for process in psutil.Process(daemon.pid).children(recursive=True)] + [daemon.pid]
     return [psutil.Process(stage.marks()[-1][1]).ppid()]
 
 
@@ -74,6 +78,13 @@ def all_done(stage):
 def dagster_knows(stage):
     """Tell whether no run is unfinished any more."""
     return all(run.is_finished for run in stage.instance.get_runs())
+
+
+def daemon_is_gone(daemon):
+    """Tell whether the daemon was killed just now."""
+    with suppress(subprocess.TimeoutExpired):
+        daemon.wait(1)
+    return daemon.poll() is not None
 
 
 def kill(pids):
@@ -91,10 +102,7 @@ def test_dagsters_processes_may_be_killed_while_jobs_are_at_work(deployed, judge
         wait_for(lambda: len(deployed.marks()) >= 2, "the jobs did not begin")
         kill(victims(victim, daemon, deployed))
         began = time.monotonic()
-        if victim != "daemon":
-            finish(deployed)
-    if victim == "daemon":
-        with daemon_over(deployed):
+        with daemon_over(deployed) if daemon_is_gone(daemon) else nullcontext():
             finish(deployed)
     state = judge(TARGETS[victim], deployed, injected=1, seconds=time.monotonic() - began, slow=SLOW_S)
     assert state.extra <= 4
@@ -111,10 +119,7 @@ def test_dagsters_processes_may_be_killed_at_a_step_of_the_sensor(deployed, lab,
     with daemon_over(deployed) as daemon:
         wait_for(lambda: fault.struck, "the step was not reached")
         began = time.monotonic()
-        if victim != "daemon":
-            finish(deployed)
-    if victim == "daemon":
-        with daemon_over(deployed):
+        with daemon_over(deployed) if daemon_is_gone(daemon) else nullcontext():
             finish(deployed)
     state = judge(IN_TICK, deployed, injected=1, seconds=time.monotonic() - began, slow=SLOW_S)
     assert state.extra == 0

@@ -10,7 +10,8 @@ from dagster._core.test_utils import create_run_for_test
 from analysis_assets._publish import listing_digest, write_documents
 from domain.identity import result_id
 from domain.records import to_record
-from sensors.job_files import job_name_of, tick
+from sensors.job_files import tick
+from sensors.runs import job_name_of
 from tests.provenances import sparse
 
 START = "dagster/asset_partition_range_start"
