@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from domain.errors import JobChangedError, PlatformError, TransientError
+from domain.errors import JobChangedError, PlatformError, TransientError, is_full_disk
 from domain.failures import FailureKind, JobError
 from domain.job_state import Attempt
 from domain.provenance import Provenance
@@ -108,6 +108,8 @@ def error_of(error: Exception) -> JobError:
         Transient if the same work may succeed later; with a traceback if nobody raised it on purpose.
     """
     secrets = known_secrets()
+    if is_full_disk(error):
+        return JobError(kind="platform", message=f"The disk of the work folder is full: {error}", permanent=False)
     if isinstance(error, PlatformError):
         transient = isinstance(error, TransientError)
         kind: FailureKind = "server" if transient else "output"

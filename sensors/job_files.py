@@ -29,6 +29,7 @@ from resources.record_store import RecordStore
 from resources.results_store import ResultsStore
 from sensors.breakers import let_through
 from sensors.intake import FILES_PER_TICK, Intake, plan
+from sensors.lost_runs import end_lost_runs
 from sensors.runs import RANGE_END, RANGE_START, cancel_terminated, has_ended, job_name_of, unfinished_spans
 
 CHECK_NAME = "job_files_readable"
@@ -143,6 +144,7 @@ def repair(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) ->
     stores.ledger.release_lost(name, dead_runs=dead)
     cancel_terminated(instance, name, stores.ledger, code_version=entry.code_version)
     stores.ledger.retry_due(name)
+    end_lost_runs(instance, entry, stores.ledger)
     adopt(instance, entry, stores)
 
 

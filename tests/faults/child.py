@@ -19,7 +19,6 @@ from dagster._core.execution.api import execute_run
 from analysis_assets import _claims, _execute, _pool  # noqa: F401  loaded before children are forked
 from analysis_assets._catalog import find_analyses
 from analysis_assets._execute import BatchRun
-from analysis_assets._materialization import asset_key_of  # noqa: F401
 from analysis_assets._outcome import RunFacts, Services
 from analysis_assets._task import run_task
 from analysis_assets._worker import _describe
@@ -27,6 +26,7 @@ from definitions import build_defs  # noqa: TID251  children are the whole platf
 from resources import ledger, s3_server
 from resources.connections import connect
 from resources.settings import load_settings
+from sensors import lost_runs
 from sensors.job_files import Stores, tick
 from sensors.runs import job_name_of
 
@@ -82,6 +82,8 @@ def race(keys, run_id, gate, **tuning):
     with BatchRun(find_analyses(LAB)[NAME], services, RunFacts(run_id=run_id)) as batch:
         for outcome in batch.outcomes(keys):
             batch.settled(outcome)
+            if outcome.error is not None:
+                sys.stderr.write(f"{outcome.error}\n")
     Path(f"{gate}.{run_id}.ended").write_text(outcome.kind, encoding="ascii")
 
 
@@ -113,12 +115,14 @@ class NearPool:
                 return _describe(error, task.transient)
 
 
-def _tune(*, pool="near", lease_s=None, s3_read_s=None):
+def _tune(*, pool="near", lease_s=None, s3_read_s=None, grace_s=None):
     """Shorten what would make tests long; the code is the product's."""
     if pool == "near":
         _execute.WorkerPool = NearPool
     if lease_s is not None:
         ledger.LEASE_S = _claims.LEASE_S = lease_s
+    if grace_s is not None:
+        lost_runs.GRACE_S = grace_s
     if s3_read_s is not None:
         real = s3_server.Config
         s3_server.Config = lambda **options: real(**{**options, "read_timeout": s3_read_s})

@@ -16,6 +16,8 @@ from tests.faults.stage import BUCKET, Stage, make_dagster_template
 from tests.faults.table import Tally, write
 
 MOST_JOBS = 8
+RANDOM = (70, "random schedule of faults")
+"""The only kind that may miss: its faults strike at whatever request comes, if one comes."""
 TALLY = pytest.StashKey[Tally]()
 
 
@@ -56,7 +58,7 @@ class Lab:
             stage = self.stage()
             stage.ask(*range(MOST_JOBS), seconds=seconds)
             stage.settle()
-            state = end_state(stage, stage.keys())
+            state = end_state(stage, stage.job_keys())
             assert (state.problems, state.extra, len(state.jobs)) == ([], 0, MOST_JOBS)
             self._undisturbed[seconds] = state.jobs
             stage.close()
@@ -124,7 +126,7 @@ def judge(lab, request):
         state = end_state(stage, expected, **explained)
         tally = request.config.stash[TALLY]
         tally.count(order, name, state, injected=injected, seconds=seconds, by_hand=by_hand)
-        assert injected > 0, "the fault was never injected"
+        assert injected > 0 or order == RANDOM[0], "the fault was never injected"
         assert state.problems == []
         assert state.jobs == expected
         assert (state.lost, state.duplicated) == (0, 0)

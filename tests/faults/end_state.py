@@ -50,7 +50,7 @@ class EndState:
     damaged: dict = field(default_factory=dict)
 
 
-def end_state(stage, keys, *, again=None, damaged=None) -> EndState:
+def end_state(stage, keys, *, beside=None, again=None, damaged=None) -> EndState:
     """Read a world's end state.
 
     Parameters
@@ -59,13 +59,15 @@ def end_state(stage, keys, *, again=None, damaged=None) -> EndState:
         The world.
     keys : iterable of str
         The jobs that it was asked for.
+    beside : Stage, optional
+        A second platform over the same stores: each Dagster knows the results of its own runs, together they know all.
     again, damaged : dict of int to int, optional
         By number of the job: how often it was rightly computed again, and complete attempts that somebody damaged.
     """
     found, keys = EndState(again=again or {}, damaged=damaged or {}), sorted(keys)
     entries = stage.ledger.get_many(stage.name, keys)
     records = {r["analysis_assets"]["job_key"]: r for r in stage.records.of_analysis(stage.name)}
-    told = _told(stage, keys)
+    told = _told([stage] if beside is None else [stage, beside], keys)
     for key in keys:
         entry, record = entries.get(key), records.pop(key, None)
         if entry is None or record is None or entry.state is not JobState.DONE:
@@ -91,7 +93,7 @@ def _check_job(stage, found, entry, record, told):
     changed = differences(stage.results, provenance)
     if changed:
         found.lost += 1
-        bad.append(f"{key}: files differ from what was published: {changed}")
+        bad.append(f"{key}: files differ from what was published: {changed}; {_details(stage, provenance)}")
     computed = [kind for kind, _ in told].count("computed")
     number = entry.parameters["number"]
     if computed > 1 + found.again.get(number, 0):
@@ -112,6 +114,13 @@ def _check_job(stage, found, entry, record, told):
     )
 
 
+def _details(stage, provenance):
+    """Tell what there is now, and the MD5 of what is read: without encryption and parts it is the ETag."""
+    listed = {f.path: f.etag for f in stage.results.list_files(provenance.location)}
+    read = {n: hashlib.md5(stage.results.get_bytes(provenance.location, n)).hexdigest() for n in listed}  # noqa: S324
+    return {name: (etag, read[name]) for name, etag in listed.items()}
+
+
 def _files(stage, provenance):
     """Read every file of a result again and return its digest."""
     names = [f.path for f in stage.results.list_files(provenance.location)]
@@ -121,15 +130,16 @@ def _files(stage, provenance):
     }
 
 
-def _told(stage, keys):
+def _told(stages, keys):
     """Return what Dagster was told of each partition, oldest first: computed or reused, and the provenance."""
     told = {key: [] for key in keys}
-    records = stage.instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=asset_key_of(stage.name), asset_partitions=keys), limit=5000, ascending=True
-    ).records
-    for record in records:
-        event = record.asset_materialization
-        told[event.partition].append((event.metadata["computed or reused"].value, provenance_of(event.metadata)))
+    for stage in stages:
+        records = stage.instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=asset_key_of(stage.name), asset_partitions=keys), limit=5000, ascending=True
+        ).records
+        for record in records:
+            event = record.asset_materialization
+            told[event.partition].append((event.metadata["computed or reused"].value, provenance_of(event.metadata)))
     return told
 
 

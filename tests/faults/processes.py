@@ -19,6 +19,8 @@ from resources.server_process import Server, free_port
 from resources.server_programs import Program, embedded_programs, find_mongod
 from resources.settings import PROJECT_ROOT
 from tests.faults import child
+from tests.faults.injection import Injection
+from tests.faults.s3_proxy import S3Proxy
 
 ACCESS_KEY, SECRET_KEY = "faultsfaultsfaults00", "faultsfaultsfaultsfaultsfaultsfaults0000"
 _FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
@@ -80,14 +82,16 @@ class OpenS3:
         self.server = Server(replace(program, environment=environment), home=home, port=free_port())
         self.server.start()
         self.server.wait_until_ready()
+        self.proxy = S3Proxy(self.server.port, Injection(), without=frozenset({"x-amz-date"}))
 
     @property
     def endpoint(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self.server.port}"
+        return self.proxy.endpoint
 
     def stop(self) -> None:
         """End it."""
+        self.proxy.close()
         self.server.ask_to_stop()
         self.server.wait_until_ended()
 

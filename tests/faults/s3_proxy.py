@@ -23,9 +23,10 @@ class S3Proxy(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, port: int, injection: Injection) -> None:
+    def __init__(self, port: int, injection: Injection, *, without: frozenset[str] = frozenset()) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target, self.injection = port, injection
+        self.left_out = without | {"expect", "connection"}
         self.closing = threading.Event()
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -74,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
-                if name.lower() not in {"expect", "connection"}:
+                if name.lower() not in self.server.left_out:
                     upstream.putheader(name, value)
             upstream.endheaders(body or None)
             found = upstream.getresponse()

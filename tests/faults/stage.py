@@ -60,7 +60,7 @@ class Stage:
         shutil.copytree(lab.dagster_template, folder / "dagster")
         self.log = Path(self.environment["FAULTS_LOG"])
         self.execution_log = Path(self.environment[LOG_VARIABLE])
-        self.ended_well = False
+        self.ended_well, self.monitored = False, True
         self.answers, self.launched, self.working, self.asked = 0, set(), {}, set()
         settings = Settings(
             analysis_home=Path(self.environment["ANALYSIS_HOME"]),
@@ -145,7 +145,7 @@ class Stage:
 
     def monitor(self):
         """Mark runs whose process is gone as failed, as Dagster's run monitoring does."""
-        for run in self.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        for run in self.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if self.monitored else ():
             process = self.working.get(run.run_id)
             if process is not None and not process.is_alive():
                 self.instance.report_run_failed(run)
@@ -185,7 +185,7 @@ class Stage:
 
     # -- what is there -------------------------------------------------------------------------------------------
 
-    def keys(self):
+    def job_keys(self):
         """Return the keys of all jobs."""
         return [key for state in JobState for key in self.ledger.keys_in(self.name, state)]
 

@@ -46,7 +46,7 @@ def surroundings(stage, job):
     """Return everything that belongs to other jobs, with its times."""
     bucket, _, prefix = stage.results.root.partition("/")
     objects = [o for o in stage.results._objects(bucket, f"{prefix}/") if job.result_id not in o["Key"]]
-    others = [k for k in stage.keys() if k != job.job_key]
+    others = [k for k in stage.job_keys() if k != job.job_key]
     return (
         [(o["Key"], o["ETag"], o["LastModified"]) for o in objects],
         stage.ledger.get_many(stage.name, others),
@@ -59,7 +59,7 @@ def job(stage):
     """Give the second of some jobs that are done."""
     stage.ask(*JOBS)
     stage.settle()
-    return next(j for j in stage.ledger.get_many(stage.name, stage.keys()).values() if j.parameters["number"] == 1)
+    return next(j for j in stage.ledger.get_many(stage.name, stage.job_keys()).values() if j.parameters["number"] == 1)
 
 
 @pytest.mark.parametrize("change", sizes.of(CHANGES, small=["a file has other content of the same size"]))

@@ -33,6 +33,7 @@ SENSOR = {
 }
 MOMENTS = ("before", "after")
 RUN = (10, "run worker killed at a step of publishing")
+UNNOTICED = (13, "run worker and whoever watches it killed together")
 JOB_PROCESS = (11, "job process killed in user code")
 TICK = (12, "sensor killed at a step of its tick")
 MONGOD = (20, "mongod killed at a step of publishing")
@@ -86,6 +87,23 @@ def test_a_run_killed_in_user_code_takes_its_job_processes_along(lab, stage, jud
     assert 1 <= state.extra <= 2
 
 
+@pytest.mark.parametrize("step", sizes.of(["claim", "metadata", "done"], small=["metadata"]))
+def test_a_run_whose_end_nobody_noticed_is_noticed_by_the_sensor(lab, stage, judge, step):
+    stage.ask(*JOBS)
+    (run,) = stage.tick()
+    fault = Fault(PUBLISHING[step], "after", act=killer(lambda: process.pid))
+    lab.injection.arm(fault)
+    process = stage.start_run(run, lease_s=1.0)
+    stage.wait([process])
+    stage.monitored, began = False, time.monotonic()
+    while not stage.rests():
+        stage.round(grace_s=0.0)
+    stage.monitored = True
+    stage.settle()
+    state = judge(UNNOTICED, stage, injected=fault.struck, seconds=time.monotonic() - began)
+    assert state.extra <= len(JOBS)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("times", sizes.of([1, 2], small=[1]))
 def test_a_killed_job_process_costs_one_execution(lab, stage, judge, times):
@@ -125,7 +143,7 @@ def test_a_sensor_killed_at_any_step_forgets_nothing_and_asks_for_nothing_twice(
 def test_a_mongod_killed_at_a_step_of_publishing_costs_nothing(lab, stage, judge, step, moment):
     stage.ask(*JOBS)
     (run,) = stage.tick()
-    state = killed_server(lab, stage, judge, MONGOD, (PUBLISHING[step], moment), lab.servers.mongo, run)
+    state = killed_server((lab, stage), judge, MONGOD, (PUBLISHING[step], moment), lab.servers.mongo, run)
     assert state.extra == 0
 
 
@@ -136,7 +154,7 @@ def test_a_mongod_killed_at_a_step_of_publishing_costs_nothing(lab, stage, judge
 def test_an_s3_server_killed_at_a_step_of_publishing_costs_nothing(lab, stage, judge, step, moment):
     stage.ask(*JOBS)
     (run,) = stage.tick()
-    state = killed_server(lab, stage, judge, S3, (PUBLISHING[step], moment), lab.servers.s3, run)
+    state = killed_server((lab, stage), judge, S3, (PUBLISHING[step], moment), lab.servers.s3, run)
     assert state.extra == 0
 
 
@@ -146,19 +164,20 @@ def test_an_s3_server_killed_at_a_step_of_publishing_costs_nothing(lab, stage, j
 )
 def test_a_mongod_killed_at_a_step_of_the_sensor_costs_nothing(lab, stage, judge, step, moment):
     stage.ask(*JOBS)
-    state = killed_server(lab, stage, judge, MONGOD_TICK, (SENSOR[step], moment), lab.servers.mongo)
+    state = killed_server((lab, stage), judge, MONGOD_TICK, (SENSOR[step], moment), lab.servers.mongo)
     assert state.extra == 0
 
 
 @pytest.mark.parametrize(("step", "moment"), steps(["list of files", "file"], small=[("file", "before")]))
 def test_an_s3_server_killed_at_a_step_of_the_sensor_costs_nothing(lab, stage, judge, step, moment):
     stage.ask(*JOBS)
-    state = killed_server(lab, stage, judge, S3_TICK, (SENSOR[step], moment), lab.servers.s3)
+    state = killed_server((lab, stage), judge, S3_TICK, (SENSOR[step], moment), lab.servers.s3)
     assert state.extra == 0
 
 
-def killed_server(lab, stage, judge, kind, at, server, run=None):
+def killed_server(worlds, judge, kind, at, server, run=None):
     """Kill a server at a step of a run, or of the sensor if there is no run; its supervisor starts it again."""
+    lab, stage = worlds
     fault = Fault(*at, act=killer(lambda: server.pid))
     lab.injection.arm(fault)
     began = time.monotonic()

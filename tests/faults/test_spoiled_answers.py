@@ -58,7 +58,7 @@ def test_answers_of_s3_that_are_spoiled_once_or_more_cost_nothing(lab, stage, ju
 def test_answers_that_are_spoiled_while_a_result_is_verified_and_reused_change_nothing(lab, stage, judge, how):
     stage.ask(*JOBS)
     stage.settle()
-    for key in stage.keys():
+    for key in stage.job_keys():
         stage.ledger.ask_again(stage.name, [key], who="a test")
     fault = Fault(STORED + r"|GET .*prefix=.*/results", "before" if how == "silence" else "after", how=how, times=3)
     lab.injection.arm(fault)
