@@ -62,7 +62,7 @@ def fetch_local(url: str, place: Path) -> InputFile:
     InputError
         If it does not exist or may not be read.
     """
-    target = local_path(url).resolve()
+    target = _target(url)
     described = _described(url, target)
     place.symlink_to(target)
     return described
@@ -82,7 +82,7 @@ def check_local(fetched: InputFile) -> None:
         If its size or time differs, or it is gone.
     """
     try:
-        now = _described(fetched.url, local_path(fetched.url).resolve())
+        now = _described(fetched.url, _target(fetched.url))
     except InputError as error:
         msg = f"The input {shown_url(fetched.url)} cannot be read any more: was it moved while the job ran?"
         raise InputChangedError(msg) from error
@@ -93,6 +93,11 @@ def check_local(fetched: InputFile) -> None:
             f"and are {found}. The job can be run again once nobody writes to it."
         )
         raise InputChangedError(msg)
+
+
+def _target(url: str) -> Path:
+    """Return what an address leads to, through links."""
+    return Path(os.path.realpath(local_path(url)))  # Path.resolve raises for a link to itself
 
 
 def _entries(folder: Path, location: str) -> "list[os.DirEntry[str]]":
