@@ -63,7 +63,9 @@ def test_variables_are_secret_by_their_name_or_by_a_password_in_an_address():
         "SSH_PRIVATE_KEY": "-----BEGIN\nlongline1234\n",
     }
     found = secrets_of(environment.items())
-    assert {"/secret/access+key", "AKIA0123456789", "a-lab-token", "p%40ssword99", "p@ssword99", "longline1234"} <= set(found)
+    assert {"/secret/access+key", "AKIA0123456789", "a-lab-token", "p%40ssword99", "p@ssword99", "longline1234"} <= set(
+        found
+    )
     harmless = {
         "PATH": "/usr/bin",
         "TOKENIZERS_PARALLELISM": "false",
