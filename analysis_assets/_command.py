@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ JOB_FILE, OUTPUTS_FILE = "job.json", "outputs.json"
 _PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "LD_LIBRARY_PATH")
 _LAST_WORDS = 300
 _MAX_OUTPUTS_BYTES = 1024 * 1024
+_MAX_MESSAGE_BYTES = 2 * _MAX_OUTPUTS_BYTES
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, kilobytes elsewhere
 
 
@@ -152,8 +153,7 @@ def run_command(command: Command, source_folder: Path, job: CommandJob) -> Comma
         raise CommandFailedError(msg) from error
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    told = list(_messages(messages))
-    _print_log(told)
+    told = _print_log(_messages(messages))
     if process.returncode != 0:
         raise _failure(argv[0], process.returncode, told)
     return CommandEnd(_outputs(job, told), usage.ru_maxrss * _PEAK_UNIT)
@@ -206,14 +206,17 @@ def _pipes_context(job: CommandJob) -> dict[str, Any]:
 
 
 def _messages(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the Pipes messages of a process; a line that is none was cut off by a crash."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            message = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(message, dict) and isinstance(message.get("method"), str):
-            yield message
+    """Yield the Pipes messages of a process; a line that is none was cut off by a crash, or is far too long."""
+    if path.is_symlink() or not path.is_file():  # the command put something else in its place
+        return
+    with path.open("rb") as file:
+        while line := file.readline(_MAX_MESSAGE_BYTES):
+            try:
+                message = json.loads(line.decode(errors="replace"))
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(message, dict) and isinstance(message.get("method"), str):
+                yield message
 
 
 def _params(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,12 +225,17 @@ def _params(message: Mapping[str, Any]) -> dict[str, Any]:
     return params if isinstance(params, dict) else {}
 
 
-def _print_log(messages: list[dict[str, Any]]) -> None:
-    """Put what was logged through Pipes into the job's log."""
+def _print_log(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put what was logged through Pipes into the job's log; returns the latest of each other kind of message."""
+    latest: dict[tuple[str, bool], dict[str, Any]] = {}
     for message in messages:
+        params = _params(message)
         if message["method"] == "log":
-            params = _params(message)
             sys.stderr.write(f"{params.get('level', 'INFO')} {params.get('message', '')}\n")
+        elif message["method"] in {"closed", "report_custom_message"}:
+            payload = params.get("payload")
+            latest[message["method"], isinstance(payload, dict) and "outputs" in payload] = message
+    return list(latest.values())
 
 
 def _failure(program: str, code: int, messages: list[dict[str, Any]]) -> CommandFailedError:
@@ -235,7 +243,7 @@ def _failure(program: str, code: int, messages: list[dict[str, Any]]) -> Command
     closed = next((_params(m) for m in reversed(messages) if m["method"] == "closed"), {})
     raised = closed.get("exception")
     if isinstance(raised, dict):
-        stack = raised.get("stack") or []
+        stack = raised["stack"] if isinstance(raised.get("stack"), list) else []
         message = str(raised.get("message", "")).strip()
         return CommandFailedError(message, traceback="".join(map(str, stack)) + message + "\n")
     if code == -signal.SIGKILL:
@@ -252,7 +260,7 @@ def _failure(program: str, code: int, messages: list[dict[str, Any]]) -> Command
 def _outputs(job: CommandJob, messages: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the outputs that a command gave, by file or by message."""
     path = job.folder / OUTPUTS_FILE
-    if path.is_file():
+    if path.is_file() and not path.is_symlink():
         found = _read_outputs(path)
     else:
         payloads = [_params(m).get("payload") for m in messages if m["method"] == "report_custom_message"]

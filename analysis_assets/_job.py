@@ -33,11 +33,12 @@ from analysis_assets._publish import (
 )
 from analysis_assets._source import code_facts
 from analysis_assets._task import Task, Work
+from domain.errors import OutputError
 from domain.failures import JobError
 from domain.identity import result_id
 from domain.job_state import JobState, LedgerEntry
 from domain.provenance import CodeFacts, Provenance
-from domain.records import from_record, to_record
+from domain.records import readable, to_record
 from domain.retry import wait_before_round
 from domain.stored_job import verify
 from resources.earlier_results import nearest_earlier
@@ -109,7 +110,7 @@ class JobRunner:
         record = self.services.records.get(self._result_id(job))
         notes: tuple[str, ...] = ()
         if record is not None and not self._force_reason(job):
-            found = from_record(record)
+            found = _read(record, job)
             changed = differences(self.services.results, found)
             if not changed:
                 return Outcome(
@@ -280,7 +281,7 @@ class JobRunner:
         self, job: LedgerEntry, record: dict[str, Any], kind: OutcomeKind, attempt: str, notes: tuple[str, ...]
     ) -> Outcome:
         """Describe a result that is stored."""
-        found = from_record(record)
+        found = _read(record, job)
         figure = stored_figure(self.services.results, found)
         return Outcome(job.job_key, kind, provenance=found, figure=figure, attempt=attempt, notes=notes)
 
@@ -323,6 +324,15 @@ class JobRunner:
     def _code(self) -> CodeFacts:
         """The repository's state when it was first asked for."""
         return code_facts(self.entry.analysis, self.entry.path)
+
+
+def _read(record: dict[str, Any], job: LedgerEntry) -> Provenance:
+    """Read the record of a job, or say that somebody has damaged it."""
+    found = readable(record)
+    if found is None or found.job_key != job.job_key:
+        msg = f"The record {record['_id']} of this job cannot be read: it was damaged. Delete it, then rerun the job."
+        raise OutputError(msg)
+    return found
 
 
 def _other_code(code: CodeFacts) -> list[str]:

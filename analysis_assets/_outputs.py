@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from domain.analysis import Analysis
 from domain.errors import OutputError
-from domain.json_values import check_value
+from domain.json_values import MAX_BYTES, canonical_json, check_value
 
 
 def checked_outputs(analysis: Analysis, returned: object) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -29,7 +29,7 @@ def checked_outputs(analysis: Analysis, returned: object) -> tuple[dict[str, Any
     Raises
     ------
     OutputError
-        If it is nothing of the kind, or not finite where the model does not allow None.
+        If it is nothing of the kind, not finite where the model does not allow None, too deep or too large.
     """
     model = analysis.outputs
     expected = f"`run` of `{analysis.name}` must return {model.__name__}"
@@ -38,7 +38,11 @@ def checked_outputs(analysis: Analysis, returned: object) -> tuple[dict[str, Any
         raise OutputError(msg)
     values = returned.model_dump() if isinstance(returned, BaseModel) else returned
     not_finite: list[str] = []
-    finite = _without_not_finite(values, "", not_finite)
+    try:
+        finite = _without_not_finite(values, "", not_finite)
+    except RecursionError:
+        msg = f"{expected}, but its values are nested too deep."
+        raise OutputError(msg) from None
     try:
         checked = model.model_validate(finite)
     except ValidationError as error:
@@ -48,6 +52,9 @@ def checked_outputs(analysis: Analysis, returned: object) -> tuple[dict[str, Any
         raise OutputError(msg) from None
     dumped = checked.model_dump(mode="json")
     check_value(dumped, path="outputs", plain_keys=True, error=OutputError)
+    if (size := len(canonical_json(dumped))) > MAX_BYTES:
+        msg = f"{expected} of at most 1 MiB; it has {size} bytes: write tables into files of the results."
+        raise OutputError(msg)
     return dumped, tuple(not_finite)
 
 

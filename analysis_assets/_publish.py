@@ -34,8 +34,11 @@ def result_files(folder: Path) -> list[str]:
     Raises
     ------
     OutputError
-        If a file has a reserved name, or an entry is neither a file nor a folder.
+        If a file has a reserved name, an entry is neither a file nor a folder, or the folder itself was replaced.
     """
+    if folder.is_symlink() or not folder.is_dir():
+        msg = "The analysis replaced its results folder by something else; write files into the folder that is given."
+        raise OutputError(msg)
     paths = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()

@@ -1,5 +1,6 @@
 """Asking for jobs, by hand: submit, validate, rerun."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,7 +175,7 @@ def _request(
     entry: CatalogEntry, target: str, *, fixed: dict[str, Any], by_hand: dict[str, Any], who: str
 ) -> tuple[StoredJob, Source]:
     """Turn one target into a job."""
-    source = target if "://" in target else Path(target).resolve().as_uri()
+    source = target if "://" in target else Path(os.path.realpath(target)).as_uri()
     request = take_in(entry.analysis, read_target(target), name=f"{source} {who}", fixed=fixed, by_hand=by_hand)
     refuse_secrets("".join(part.model_dump_json() for part in request).encode(), "The job")
     return request
@@ -198,7 +199,7 @@ def _verdict(platform: Platform, file: str, name: str | None) -> Verdict:
 def _analysis_of(platform: Platform, file: str) -> str | None:
     """Return the analysis in whose inbox folder a file lies."""
     inbox = Path(platform.settings.job_inbox)
-    path = Path(file).resolve()
+    path = Path(os.path.realpath(file))  # Path.resolve raises for a link to itself
     if "://" in platform.settings.job_inbox or not path.is_relative_to(inbox):
         return None
     name = path.relative_to(inbox).parts[0]

@@ -6,6 +6,7 @@ from pathlib import Path
 from domain.errors import InputError, JobFileError
 from domain.job import Job, read_job
 from resources.inbox_names import MAX_BYTES, too_large
+from resources.small_file import read_small_file
 
 
 def read_target(target: str) -> Job:
@@ -36,9 +37,8 @@ def read_file(path: Path) -> bytes:
         If it cannot be read, or is larger than the inbox takes.
     """
     try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            data = file.read(MAX_BYTES + 1)
+        data = read_small_file(path, limit=MAX_BYTES)
+        size = path.stat().st_size
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}."
         raise JobFileError(msg) from error

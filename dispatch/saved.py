@@ -19,6 +19,7 @@ from dispatch.dispatch_job import NAME, SAVED_TAG, run_config
 from domain.dispatch_options import DispatchOptions, read_options
 from domain.errors import DispatchError, JobFileError
 from domain.json_values import MAX_BYTES, joined, json_type, parse_json
+from resources.small_file import read_small_file
 
 _NAME = re.compile(r"[A-Za-z0-9_\-]{1,60}")
 _SCHEDULE_NAME = re.compile(r"[A-Za-z0-9_]{1,60}")
@@ -147,8 +148,7 @@ def build_schedules(
 def _document(path: Path, what: str) -> dict[str, Any]:
     """Read a file's JSON object."""
     try:
-        with path.open("rb") as file:
-            document = parse_json(file.read(MAX_BYTES + 1), what=what)
+        document = parse_json(read_small_file(path, limit=MAX_BYTES), what=what)
     except OSError as error:
         msg = f"{what} cannot be read: {error.strerror}."
         raise DispatchError(msg) from error

@@ -16,7 +16,7 @@ from domain.asset_csv import read_asset_csv
 from domain.asset_query import is_field, parse_query
 from domain.dispatch_parameters import GivenParameters, given_parameters
 from domain.errors import DispatchError
-from domain.json_values import joined, shown
+from domain.json_values import joined, shown, value_faults
 from domain.parameter_grid import SweepMode
 
 RENAMED = {
@@ -184,9 +184,10 @@ def check_options(options: DispatchOptions) -> None:
     ------
     DispatchError
         If not exactly one way of choosing assets is used, `filter_latest` and `filter_by` do not go together, a name
-        cannot be a field, or query, CSV, parameters or sweep cannot be read.
+        cannot be a field, a text is no text, or query, CSV, parameters or sweep cannot be read.
     """
-    faults = [f for f in (_source_fault(options), _filter_fault(options)) if f]
+    faults = value_faults(options.model_dump(), path="", plain_keys=False)
+    faults += [f for f in (_source_fault(options), _filter_fault(options)) if f]
     faults += [f"'{shown(f)}' cannot be a field of records" for f in options.record_fields() if not is_field(f)]
     if len(options.record_fields()) > _MAX_FIELDS:
         faults.append(f"more than {_MAX_FIELDS} fields are grouped by, filtered by or unwound")

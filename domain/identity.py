@@ -247,8 +247,8 @@ def unreachable(host: str) -> str | None:
     str or None
         Part of a sentence. Addresses of one link alone give away what a machine in the cloud may do.
     """
-    name = host.lower().rpartition(":")[0] if re.search(r":[0-9]*$", host) else host.lower()
-    name = name.strip("[]").rstrip(".")
+    with_port = re.fullmatch(r"(\[.*\]|[^:]*):[0-9]*", host)  # an address of IPv6 may end like one
+    name = (with_port[1] if with_port else host).lower().strip("[]").rstrip(".")
     try:
         address = ipaddress.ip_address(name)
     except ValueError:

@@ -95,6 +95,20 @@ def from_record(record: dict[str, Any]) -> Provenance:
     )
 
 
+def readable(record: dict[str, Any]) -> Provenance | None:
+    """Read a stored record back; None for one that somebody has damaged.
+
+    Parameters
+    ----------
+    record : dict
+        As `from_record` takes it.
+    """
+    try:
+        return from_record(record)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+
+
 def _processing(provenance: Provenance) -> Processing:
     """Describe one analysis with the schema's own classes, which validate it."""
     process = DataProcess(

@@ -82,7 +82,7 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
         """Read notes."""
         notes = self._notes()
         fields = {"_id": 0, "name": 1, "fingerprint": 1, "problem": 1, "judged_with": 1, "job_key": 1}
-        return self.mongo.call(lambda: [FileNote(**d) for d in notes.find(match, fields)])
+        return self.mongo.call(lambda: [FileNote(**d) for d in notes.find(match, fields) if _is_note(d)])
 
     def _write(self, writes: list[ReplaceOne[Document]] | list[DeleteOne]) -> None:
         """Send writes in one go; each is idempotent."""
@@ -92,7 +92,15 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
 
     def _notes(self) -> Collection[Document]:
         """Return the collection of notes."""
-        return self.mongo.collection(f"{self.records_name}_inbox", indexes=(("analysis", "problem"),))
+        return self.mongo.collection(
+            f"{self.records_name}_inbox", indexes=(("analysis",),)
+        )  # a reason is too long for an index
+
+
+def _is_note(document: Document) -> bool:
+    """Tell whether a note can be used; one that somebody has damaged is as good as none: its file is read again."""
+    texts = [document.get(name, 0) for name in ("name", "fingerprint", "judged_with")]
+    return all(isinstance(t, str) for t in texts) and isinstance(document.get("problem"), str | None)
 
 
 def _note_id(analysis: str, name: str) -> str:

@@ -62,7 +62,7 @@ def fetch_local(url: str, place: Path) -> InputFile:
     InputError
         If it does not exist or may not be read.
     """
-    target = local_path(url).resolve()
+    target = _target(url)
     described = _described(url, target)
     place.symlink_to(target)
     return described
@@ -70,7 +70,7 @@ def fetch_local(url: str, place: Path) -> InputFile:
 
 def describe_local(url: str) -> InputFile:
     """Say what a file or directory is now; raises what `fetch_local` raises."""
-    return _described(url, local_path(url).resolve())
+    return _described(url, _target(url))
 
 
 def check_local(fetched: InputFile) -> None:
@@ -98,6 +98,11 @@ def check_local(fetched: InputFile) -> None:
             f"and are {found}. The job can be run again once nobody writes to it."
         )
         raise InputChangedError(msg)
+
+
+def _target(url: str) -> Path:
+    """Return what an address leads to, through links."""
+    return Path(os.path.realpath(local_path(url)))  # Path.resolve raises for a link to itself
 
 
 def _entries(folder: Path, location: str) -> "list[os.DirEntry[str]]":

@@ -161,7 +161,7 @@ class Ledger(LedgerBreakers):
     def retry_due(self, analysis: str) -> int:
         """Make failed jobs new whose next round has come; returns how many."""
         now = self._now()
-        due = {"analysis": analysis, "state": JobState.FAILED.value, "retry_at": {"$lte": now}}
+        due = {"analysis": analysis, "state": JobState.FAILED.value, "retry_at": {"$lte": now}, "rounds": {"$gte": 0}}
         anew = {"state": JobState.NEW.value, "retry_at": None, "fruitless": 0, "updated": now}
         jobs = self._jobs()
         return self._call(lambda: jobs.update_many(due, {"$set": anew, "$inc": {"rounds": 1}})).modified_count

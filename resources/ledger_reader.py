@@ -1,5 +1,6 @@
 """Reading the ledger: one document per job, and the truth about its state."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,15 +8,20 @@ from itertools import islice
 from typing import TypeVar
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pymongo.collection import Collection
 
 from domain.job_state import JobState, LedgerEntry
+from domain.json_values import shown
 from resources.mongo import Document, Indexes, MongoConnection
 
 T = TypeVar("T")
 _IDS_AT_ONCE = 10_000
+_TOLD = 3
+_FOR_REQUESTS = {"job_key": 1, "requests": 1, "fruitless": 1}
 _INDEXES = (("analysis", "state", "created", "_id"), ("analysis", "-updated"), ("lease.owner",))
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,8 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
 
     def get_many(self, analysis: str, job_keys: Iterable[str]) -> dict[str, LedgerEntry]:
         """Return the entries of those keys that are known, in one query."""
-        found = self._found(analysis, job_keys)
-        return {d["job_key"]: LedgerEntry.model_validate(d) for d in found}
+        entries = (_entry(d) for d in self._found(analysis, job_keys))
+        return {entry.job_key: entry for entry in entries if entry is not None}
 
     def keys_in(self, analysis: str, state: JobState, *, match: Document | None = None, limit: int = 0) -> list[str]:
         """Return the keys of an analysis's jobs in a state, oldest first.
@@ -72,14 +78,18 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
         jobs = self._jobs()
         query = {"analysis": analysis, "state": state.value, **(match or {})}
         cursor = self._call(
-            lambda: list(jobs.find(query, {"job_key": 1}).sort([("created", 1), ("_id", 1)]).limit(limit))
+            lambda: list(jobs.find(query, _FOR_REQUESTS).sort([("created", 1), ("_id", 1)]).limit(limit))
         )
-        return [d["job_key"] for d in cursor]
+        return [key for d in cursor if (key := _key_of(d, analysis)) is not None and _can_count(d)]
 
     def summaries(self, analysis: str, job_keys: Iterable[str]) -> dict[str, tuple[JobState, str | None, int]]:
         """Return state, code version and number of run requests of those keys that are known."""
         found = self._found(analysis, job_keys, ("job_key", "state", "code_version", "requests"))
-        return {d["job_key"]: (JobState(d["state"]), d.get("code_version"), d.get("requests", 0)) for d in found}
+        return {
+            key: (JobState(d["state"]), d.get("code_version"), _count(d.get("requests")))
+            for d in found
+            if (key := _key_of(d, analysis)) is not None and d.get("state") in list(JobState)
+        }
 
     def counts(self, analysis: str) -> dict[JobState, int]:
         """Return how many jobs of an analysis are in each state."""
@@ -102,12 +112,14 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
         """Return the Dagster runs that hold leases on jobs of an analysis."""
         jobs = self._jobs()
         match = {"analysis": analysis, "state": JobState.RUNNING.value}
-        return [r for r in self._call(lambda: jobs.distinct("lease.run_id", match)) if r]
+        return [r for r in self._call(lambda: jobs.distinct("lease.run_id", match)) if r and isinstance(r, str)]
 
     def briefs(self, analysis: str) -> Iterator[JobBrief]:
         """Yield every job of an analysis in short, in no order: what an audit reads."""
         fields = {"job_key": 1, "state": 1, "result_id": 1, "code_version": 1, "lease": 1}
         for d in self.mongo.each(self._jobs().find({"analysis": analysis}, fields)):
+            if _key_of(d, analysis) is None or d.get("state") not in list(JobState):
+                continue  # damaged: `get_many` tells of it
             lease = d.get("lease") or {}
             state, result, until = JobState(d["state"]), d.get("result_id"), lease.get("until")
             yield JobBrief(d["job_key"], state, result, d.get("code_version"), lease.get("run_id"), until)
@@ -145,6 +157,39 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
     def _jobs(self) -> Collection[Document]:
         """Return the collection of jobs."""
         return self._collection("jobs", indexes=_INDEXES)
+
+
+def _entry(document: Document) -> LedgerEntry | None:
+    """Read a document; one that somebody has damaged is reported, and holds up no other job."""
+    try:
+        entry = LedgerEntry.model_validate(document)
+        damage = None if job_id(entry.analysis, entry.job_key) == document["_id"] else "it is stored under another key"
+    except ValidationError as error:
+        damage = "; ".join(sorted({f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors()})[:_TOLD])
+    if damage is None:
+        return entry
+    _log.warning(
+        "The ledger's document %s cannot be read (%s): mend it, or delete it and ask for the job again.",
+        shown(str(document["_id"])),
+        shown(damage),
+    )
+    return None
+
+
+def _key_of(document: Document, analysis: str) -> str | None:
+    """Return the key of a job, unless somebody has damaged its document."""
+    key = document.get("job_key")
+    return key if isinstance(key, str) and document["_id"] == job_id(analysis, key) else None
+
+
+def _can_count(document: Document) -> bool:
+    """Tell whether the requests for a job can be counted on: the database refuses to count on from a text."""
+    return all(isinstance(document.get(name, 0), int | float) for name in ("requests", "fruitless"))
+
+
+def _count(value: object) -> int:
+    """Return a number of requests; anything else is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def id_chunks(analysis: str, job_keys: Iterable[str]) -> Iterator[list[str]]:

@@ -1,12 +1,16 @@
 """Reading results back: what was computed, from what, by which code, and where it is."""
 
+import logging
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from domain.json_values import shown
 from domain.provenance import Provenance
-from domain.records import from_record
+from domain.records import readable
 from resources.record_store import RecordStore
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,20 @@ def results_of(records: RecordStore, analysis: str, *, code_version: str) -> lis
         Name of the analysis.
     code_version : str
         Its current code; results of other code are outdated.
+
+    Returns
+    -------
+    list of Result
+        Records that cannot be read are left out, with a warning that names them.
     """
-    return [_result(from_record(record), code_version) for record in records.of_analysis(analysis)]
+    found = []
+    for record in records.of_analysis(analysis):
+        provenance = readable(record)
+        if provenance is None:
+            _log.warning("The record %s cannot be read and is left out.", shown(str(record.get("_id"))))
+        else:
+            found.append(_result(provenance, code_version))
+    return found
 
 
 def _result(found: Provenance, code_version: str) -> Result:

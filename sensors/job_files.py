@@ -21,7 +21,7 @@ from domain.errors import PermanentError
 from domain.identity import keys_digest, result_id
 from domain.job_state import JobState
 from domain.provenance import Provenance
-from domain.records import from_record
+from domain.records import readable
 from resources.inbox_notes import FileNote, InboxNotes
 from resources.job_inbox import JobInbox
 from resources.ledger import Ledger
@@ -161,7 +161,8 @@ def adopt(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> 
     entries = stores.ledger.get_many(name, [by_result[r] for r in found]) if found else {}
     adopted = 0
     for result, record in stores.records.get_many(found).items() if found else ():
-        reusable = _reusable(record, stores.results)
+        key = by_result[result]
+        reusable = _reusable(record, key, stores.results) if key in entries else None
         if reusable is None:
             continue
         provenance, figure = reusable
@@ -170,22 +171,23 @@ def adopt(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> 
             materialization(provenance, results=stores.results, figure=figure, reused=True)
         )
         judge_adopted(instance, entry, provenance)
-        job = entries[by_result[result]]
-        stores.ledger.settle(job, state=JobState.DONE, code_version=version, result_id=result, error=None)
+        stores.ledger.settle(entries[key], state=JobState.DONE, code_version=version, result_id=result, error=None)
         adopted += 1
     return adopted
 
 
-def _reusable(record: dict[str, Any], results: ResultsStore) -> tuple[Provenance, bytes | None] | None:
+def _reusable(record: dict[str, Any], key: str, results: ResultsStore) -> tuple[Provenance, bytes | None] | None:
     """Return a stored result and its figure; None if its record or files are not what was published.
 
-    A record that cannot be read, or that names a bucket which is gone, must not hold up every other job.
+    A record that cannot be read, is another job's, or names a bucket which is gone must not hold up every other job.
     """
+    provenance = readable(record)
+    if provenance is None or provenance.job_key != key:
+        return None
     try:
-        provenance = from_record(record)
         changed = differences(results, provenance)
         return None if changed else (provenance, stored_figure(results, provenance))
-    except (PermanentError, ValueError, KeyError, IndexError, TypeError):
+    except PermanentError:
         return None
 
 

@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 from dotenv import load_dotenv
+from hypothesis import settings as hypothesis_settings
 
 from resources.embedded import serving
 from resources.job_inbox import JobInbox
@@ -16,6 +17,8 @@ from resources.s3 import S3Connection
 from resources.settings import PROJECT_ROOT, RETIRED, Settings
 
 BUCKET = "analysis-results"
+
+hypothesis_settings.register_profile("long", max_examples=10_000, deadline=None)  # for `--hypothesis-profile=long`
 
 
 def pytest_configure():

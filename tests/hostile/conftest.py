@@ -1,0 +1,83 @@
+"""A platform that is attacked: real servers, files that nobody may touch or read, and everything that MongoDB is told."""
+
+import uuid
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from pymongo import monitoring
+
+from analysis_assets._catalog import load_analysis
+from resources.inbox_notes import InboxNotes
+from resources.ledger import Ledger
+from resources.mongo import MongoConnection, _client
+from resources.record_store import RecordStore
+from resources.results_store import ResultsStore
+from sensors.job_files import Stores
+from tests.conftest import BUCKET
+from tests.hostile.watching import Commands
+from tests.sensors.world import World
+
+LAB = Path(__file__).parents[1] / "lab"
+
+
+@pytest.fixture(scope="session")
+def watched(docdb_uri):
+    """Give an address of the running MongoDB whose client tells every command that it sends, and these commands."""
+    commands = Commands()
+    monitoring.register(commands)
+    uri = f"{docdb_uri}{'&' if '?' in docdb_uri else '?'}appName=hostile"
+    try:
+        _client(uri).admin.command("ping")  # listeners are taken when a client is made
+    finally:
+        monitoring._LISTENERS.command_listeners.remove(commands)
+    yield uri, commands
+    _client(uri).close()
+
+
+@pytest.fixture(scope="module")
+def commands(watched):
+    """Give what MongoDB was told, and check at the end that nothing from outside stood in the place of an operator."""
+    seen = watched[1]
+    seen.clear()
+    yield seen
+    assert seen.count, "nothing was watched"
+    assert not seen.faults()
+
+
+@pytest.fixture(scope="module")
+def mongo(watched, commands):
+    """Connect to a database that no other test uses."""
+    return MongoConnection(uri=watched[0], database=f"test_{uuid.uuid4().hex[:16]}")
+
+
+@pytest.fixture(scope="module")
+def make_world(mongo, s3):
+    """Give the function that makes a sensor's world over an inbox."""
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def make(inbox, *, analysis=LAB / "double.py"):
+            inbox.ensure()
+            prefix = uuid.uuid4().hex[:8]  # of collections: no two worlds see each other's jobs
+            stores = Stores(
+                inbox=inbox,
+                notes=InboxNotes(mongo=mongo, records_name=prefix),
+                ledger=Ledger(mongo=mongo, records_name=prefix),
+                records=RecordStore(mongo=mongo, name=prefix),
+                results=ResultsStore(s3=s3, root=f"{BUCKET}/{prefix}"),
+            )
+            return World(load_analysis(analysis), stores, instance)
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory):
+    """Give a folder with a secret file, a folder full of secrets, and room for an inbox between them."""
+    yard = tmp_path_factory.mktemp("yard")
+    secret = f"TOPSECRET{uuid.uuid4().hex}"
+    (yard / "secret.json").write_text(f'{{"s3_location": ["s3://bucket/{secret}"], "{secret}": 1}}', encoding="utf-8")
+    (yard / "secrets").mkdir()
+    (yard / "secrets" / "more.json").write_bytes((yard / "secret.json").read_bytes())
+    (yard / "secret.txt").write_text(secret, encoding="utf-8")
+    return yard

@@ -1,0 +1,203 @@
+"""Documents that somebody has damaged in MongoDB, and records that lie: each is its own job's problem alone."""
+
+import json
+import logging
+import uuid
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pymongo.errors import WriteError
+
+from domain.records import readable, to_record
+from resources.job_inbox import JobInbox
+from resources.mongo import _client
+from resources.results import results_of
+from tests.hostile import corpus, strategies
+from tests.hostile.sizes import fuzz
+from tests.provenances import sparse
+
+
+@pytest.fixture(scope="module")
+def world(make_world, s3, yard):
+    """Give a sensor's world with one good job."""
+    world = make_world(JobInbox(s3=s3, root=str(yard / "stored")))
+    world.write("good.json", corpus.GOOD)
+    world.tick()
+    return world
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog):
+    """Let warnings about damage pass."""
+    caplog.set_level(logging.CRITICAL)
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.floats()
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("abc$_", min_size=1, max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+"""What MongoDB can hold."""
+
+
+@pytest.fixture(scope="module")
+def key(world):
+    """Give the key of the good job."""
+    (key,) = world.jobs()
+    return key
+
+
+@pytest.fixture(scope="module")
+def damage(world, docdb_uri):
+    """Give a function that opens a collection past what is watched: damage is done by others."""
+    ledger = world.stores.ledger
+    return lambda kind: _client(docdb_uri)[ledger.mongo.database][f"{ledger.records_name}{kind}"]
+
+
+@fuzz(60)
+@given(
+    field=st.sampled_from(
+        [
+            *(
+                "analysis",
+                "job_key",
+                "inputs",
+                "parameters",
+                "origins",
+                "sources",
+                "state",
+                "attempt_number",
+                "requests",
+            ),
+            *(
+                "lease",
+                "error",
+                "force",
+                "attempts",
+                "code_version",
+                "result_id",
+                "retry_at",
+                "rounds",
+                "fruitless",
+                "created",
+            ),
+        ]
+    ),
+    value=values,
+    state=st.sampled_from(["new", "running", "failed", "done"]),
+    missing=st.booleans(),
+)
+def test_a_damaged_job_holds_up_no_other(world, key, damage, field, value, state, missing):
+    jobs, bad = damage("_jobs"), uuid.uuid4().hex * 2
+    job = dict(jobs.find_one({"job_key": key}), _id=f"double/{bad}", job_key=bad, state=state)
+    job |= (
+        {"lease": None}
+        if state != "running"
+        else {"lease": {"owner": "o", "attempt": "a", "run_id": "r", "until": job["created"]}}
+    )
+    job["retry_at"] = job["created"]
+    job[field] = value
+    if missing:
+        del job[field]
+    jobs.insert_one(job)
+    world.change(key, state="new", requests=0, fruitless=0)
+    try:
+        assert key in world.asked(world.tick())
+        world.stores.ledger.get_many("double", [key, bad])
+        world.stores.ledger.summaries("double", [key, bad])
+    finally:
+        jobs.delete_one({"_id": f"double/{bad}"})
+
+
+@fuzz(30)
+@given(
+    field=st.sampled_from(["name", "fingerprint", "problem", "judged_with", "job_key"]),
+    value=values,
+    missing=st.booleans(),
+)
+def test_a_damaged_note_costs_a_reading_and_no_more(world, damage, field, value, missing):
+    note = {
+        "_id": uuid.uuid4().hex,
+        "analysis": "double",
+        "name": "x.json",
+        "fingerprint": "f",
+        "problem": "p",
+        "judged_with": "",
+        "job_key": None,
+    }
+    note[field] = value
+    if missing:
+        del note[field]
+    damage("_inbox").insert_one(note)
+    try:
+        world.tick()
+        assert world.bad() is not None
+    finally:
+        damage("_inbox").delete_one({"_id": note["_id"]})
+
+
+@fuzz(60)
+@given(
+    path=st.sampled_from(
+        [
+            *("location", "processing", "processing.data_processes", "processing.data_processes.0", "analysis_assets"),
+            *(
+                "analysis_assets.attempt",
+                "analysis_assets.job_key",
+                "analysis_assets.figure",
+                "analysis_assets.analysis",
+            ),
+            *("analysis_assets.code_version", "analysis_assets.listing_sha256", "analysis_assets.locations", "name"),
+            *("processing.data_processes.0.code", "processing.data_processes.0.end_date_time"),
+            *(
+                "processing.data_processes.0.output_parameters",
+                "analysis_assets.manifest_sha256",
+                "analysis_assets.group",
+            ),
+        ]
+    ),
+    value=values | st.sampled_from(["../../x", "s3://other/x", "s3://b@evil/x", "/etc/passwd", "a" * 64]),
+)
+def test_a_damaged_record_is_left_to_a_run_and_holds_up_no_other(world, key, damage, path, value):
+    record = world.add_record(key)
+    records = damage("")
+    with suppress(WriteError):  # the database refuses some damage itself
+        records.update_one({"_id": record["_id"]}, {"$set": {path: value}})
+    world.change(key, state="new", result_id=None)
+    partitions = set(world.partitions())
+    try:
+        world.tick()
+        assert set(world.partitions()) <= partitions | {key}
+        results_of(world.stores.records, "double", code_version="1")
+    finally:
+        records.delete_one({"_id": record["_id"]})
+        world.change(key, state="new")
+
+
+def test_a_record_that_says_it_were_another_jobs_makes_no_partition(world, key, damage):
+    record = world.add_record(key)
+    records = damage("")
+    records.update_one({"_id": record["_id"]}, {"$set": {"analysis_assets.job_key": "$(reboot)"}})
+    world.change(key, state="new")
+    world.tick()
+    assert "$(reboot)" not in world.partitions()
+    assert world.jobs()[key]["state"] == "new"
+    records.delete_one({"_id": record["_id"]})
+
+
+@fuzz(200)
+@given(strategies.values)
+def test_reading_a_record_never_raises(value):
+    record = to_record(sparse())
+    assert readable(record) is not None
+    assert readable(value) is None
+    assert readable({**record, "analysis_assets": value}) is None
+    assert readable(json.loads("[" * 500 + "]" * 500)) is None
