@@ -35,8 +35,8 @@ from domain.retry import is_transient
 from resources.own_process import asker_for_end_with_parent, forget
 
 TEXT_CHARACTERS = 16 * 1024
-_NOT_FOR_USER_CODE = ("DOCDB_URI", "ASSETS_URI")
-"""Addresses with passwords that a worker never needs: it does not talk to a database."""
+_NOT_FOR_USER_CODE = ("DOCDB_URI", "ASSETS_URI", "SMTP_URL", "ALERT_WEBHOOK_URL")
+"""Addresses with secrets that a worker never needs: it talks to no database, and to no people."""
 
 _DOMAIN = Path(__file__).parents[1] / "domain"
 _KINDS: tuple[tuple[type[PlatformError] | UnionType, FailureKind], ...] = (
