@@ -16,7 +16,7 @@ import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
-from analysis_assets import _claims, _execute, _pool  # noqa: F401  loaded before children are forked
+from analysis_assets import _claims, _execute, _task
 from analysis_assets._catalog import find_analyses
 from analysis_assets._execute import BatchRun
 from analysis_assets._outcome import RunFacts, Services
@@ -88,7 +88,10 @@ def race(keys, run_id, gate, **tuning):
 
 
 class NearPool:
-    """Executes jobs in the run's own process, one at a time: starting interpreters takes longer than a whole run."""
+    """Executes jobs in the run's own process, one at a time: starting interpreters takes longer than a whole run.
+
+    Working folder and variables stay as they are: other threads of the process, which publish meanwhile, see them too.
+    """
 
     _one_at_a_time = threading.Lock()
 
@@ -119,6 +122,7 @@ def _tune(*, pool="near", lease_s=None, s3_read_s=None, grace_s=None):
     """Shorten what would make tests long; the code is the product's."""
     if pool == "near":
         _execute.WorkerPool = NearPool
+        _task._surroundings = lambda task, entry: contextlib.nullcontext()
     if lease_s is not None:
         ledger.LEASE_S = _claims.LEASE_S = lease_s
     if grace_s is not None:

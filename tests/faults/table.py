@@ -44,7 +44,7 @@ class Tally:
         """Return the table."""
         lines = [f"| {' | '.join(_COLUMNS)} |", f"|---|{'---:|' * (len(_COLUMNS) - 1)}"]
         for (_, fault), row in sorted(self.rows.items()):
-            alone = f"{row.alone} of {row.worlds}"
+            alone = f"{row.alone} of {row.worlds}" if row.alone else "on request"
             cells = (fault, row.injected, row.lost, row.duplicated, row.extra, alone, f"{median(row.seconds):.1f}")
             lines.append(f"| {' | '.join(map(str, cells))} |")
         total = [
