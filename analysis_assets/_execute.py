@@ -21,7 +21,7 @@ from analysis_assets._claims import Claims
 from analysis_assets._job import JobRunner
 from analysis_assets._outcome import Outcome, RunFacts, Services
 from analysis_assets._pool import WorkerPool
-from domain.breaker import Trip, trip
+from domain.breaker import Breaker, Trip, trip
 from domain.failures import JobError
 from domain.job_state import JobState, LedgerEntry
 
@@ -54,6 +54,7 @@ class BatchRun:
         self._jobs: dict[str, LedgerEntry] = {}
         self._stopping = threading.Event()
         self._breaker, self._ended = entry.analysis.breaker, list[JobError | None]()
+        self._counting = threading.Lock()
         self.stopped: Trip | None = None
         self._folder = services.work_folder / f"{os.getpid()}-{uuid.uuid4().hex}"
         self._threads = ThreadPoolExecutor(max_workers=workers * _THREADS_PER_WORKER)
@@ -108,21 +109,29 @@ class BatchRun:
                 if outcome.kind == "put_off":
                     put_off.append(outcome.job_key)
                 else:
-                    self._count(outcome)
                     yield outcome
             waiting = put_off
             if waiting and not self._runner.halted.is_set():
                 self._stopping.wait(_POLL_S)
 
-    def _count(self, outcome: Outcome) -> None:
+    def _work_off(self, job_key: str) -> Outcome:
+        """Bring one job to its end, and see whether it was one failure too many.
+
+        Counted here and not where outcomes are reported: jobs may fail faster than Dagster takes reports.
+        """
+        outcome = self._runner.work_off(job_key, self._jobs.get(job_key))
+        if self._breaker is not None and not self._dry_run and outcome.kind != "put_off":
+            with self._counting:
+                self._count(outcome.error, self._breaker)
+        return outcome
+
+    def _count(self, error: JobError | None, breaker: Breaker) -> None:
         """Open the analysis's circuit breaker when most jobs of this run fail in the same way: the rest stays new."""
-        if self._breaker is None or self._dry_run or self.stopped is not None:
-            return
-        self._ended.append(outcome.error)
-        self.stopped = trip(self._ended, self._breaker)
-        if self.stopped is not None:
-            self._ledger.open_breaker(self._name, code_version=self._code_version, found=self.stopped)
+        self._ended.append(error)
+        if self.stopped is None and (found := trip(self._ended, breaker)) is not None:
+            self.stopped = found
             self._runner.halted.set()
+            self._ledger.open_breaker(self._name, code_version=self._code_version, found=found)
 
     def settled(self, outcome: Outcome) -> None:
         """Record in the ledger that a job is done, after Dagster was told."""
@@ -138,7 +147,7 @@ class BatchRun:
 
     def _one_pass(self, job_keys: Sequence[str]) -> Iterator[Outcome]:
         """Hand every job to a thread and yield what comes back."""
-        futures = [self._threads.submit(self._runner.work_off, key, self._jobs.get(key)) for key in job_keys]
+        futures = [self._threads.submit(self._work_off, key) for key in job_keys]
         for future in as_completed(futures):
             yield future.result()
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -202,7 +202,7 @@ def _made_indexes(uri: str, database: str) -> set[str]:  # noqa: ARG001  the arg
     return set()
 
 
-@lru_cache(maxsize=8)
+@cache
 def _client(uri: str) -> MongoClient[Document]:
     """Open one client per process and address."""
     return MongoClient(

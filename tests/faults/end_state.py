@@ -117,7 +117,7 @@ def _check_job(stage, found, entry, record, told):
 def _details(stage, provenance):
     """Tell what there is now, and the MD5 of what is read: without encryption and parts it is the ETag."""
     listed = {f.path: f.etag for f in stage.results.list_files(provenance.location)}
-    read = {n: hashlib.md5(stage.results.get_bytes(provenance.location, n)).hexdigest() for n in listed}  # noqa: S324
+    read = {n: hashlib.md5(stage.results.get_bytes(provenance.location, n)).hexdigest() for n in listed}  # noqa: S324  what ETags are made of
     return {name: (etag, read[name]) for name, etag in listed.items()}
 
 

@@ -26,7 +26,7 @@ from resources.s3_server import S3Server
 from tests.hostile import strategies
 from tests.hostile.sizes import fuzz
 
-SECRET = "what is outside stays outside"  # noqa: S105
+SECRET = "what is outside stays outside"  # noqa: S105  planted to be looked for
 
 
 class Anything(OutputsModel):

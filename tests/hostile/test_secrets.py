@@ -245,7 +245,7 @@ def commands_told(settings, world, tmp_path):
 @pytest.mark.parametrize("uri", ["wrong password", "nobody", "malformed", "srv"])
 def test_a_server_that_refuses_or_is_not_there_is_named_without_its_password(mongod, monkeypatch, tmp_path, uri, capfd):
     address, password = mongod
-    secret = "wrongpassword123"  # noqa: S105
+    secret = "wrongpassword123"  # noqa: S105  planted to be looked for
     monkeypatch.setattr("resources.mongo.SERVER_SELECTION_MS", 200)
     monkeypatch.setattr("resources.mongo.ATTEMPTS", 1)
     monkeypatch.setenv("ANALYSIS_HOME", str(tmp_path))
