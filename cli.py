@@ -14,7 +14,7 @@ from commands.audit_words import audit, clean
 from commands.dispatch_words import dispatch
 from commands.explain_words import explain
 from commands.lifecycle_words import alerts, cancel, invalidate, resume
-from commands.terminal import out, plain, print_json, told
+from commands.terminal import AnalysisName, AsJson, out, plain, print_json, told
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,9 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Run, track and trust large-scale analyses. Exit codes: 0 fine, 2 what you gave is wrong, 1 the platform failed.",
 )
-AnalysisName = Annotated[str, typer.Argument(metavar="ANALYSIS", help="Name of the analysis.")]
 Targets = Annotated[list[str], typer.Argument(metavar="FILE…", help="Job files, or NWB files as paths or URLs.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 @app.command()

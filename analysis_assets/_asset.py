@@ -161,8 +161,8 @@ def _report(
             outcome.error.message,
             outcome.error.traceback,
         )
-        if outcome.kind == "failed" and not dry_run:
-            context.log_event(failure_observation(entry.analysis.name, outcome))
+        if not dry_run:
+            context.log_event(failure_observation(entry.analysis.name, outcome.job_key, outcome.error))
     elif provenance is not None and outcome.kind == "dry_run":
         shown = metadata(provenance, results=results, figure=None, reused=False)
         context.log.info("%s: dry run, nothing stored. Record:\n%s", outcome.job_key, shown["provenance"].value)

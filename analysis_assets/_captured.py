@@ -37,9 +37,9 @@ def cleaned(result: Work | JobError, task: Task) -> Work | JobError:
         The same without secrets, a failure with the end of the log. Outputs that hold a secret make it a failure:
         changing a result would be worse than having none.
     """
-    secrets = known_secrets()
     if isinstance(result, JobError):
         return cleaned_error(result, task)
+    secrets = known_secrets()
     names = [name for name, value in result.outputs.items() if redacted_value(value, secrets=secrets) != value]
     if names:
         listed = ", ".join(f"`{name}`" for name in names)

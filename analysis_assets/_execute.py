@@ -5,6 +5,7 @@ thread talks to Dagster: it reports an outcome and then calls `BatchRun.settled`
 the ledger before Dagster knows.
 """
 
+import contextlib
 import os
 import shutil
 import threading
@@ -22,6 +23,7 @@ from analysis_assets._job import JobRunner
 from analysis_assets._outcome import Outcome, RunFacts, Services
 from analysis_assets._pool import WorkerPool
 from domain.breaker import Breaker, Trip, trip
+from domain.errors import ServerUnavailableError
 from domain.failures import JobError
 from domain.job_state import JobState, LedgerEntry
 
@@ -122,16 +124,18 @@ class BatchRun:
         outcome = self._runner.work_off(job_key, self._jobs.get(job_key))
         if self._breaker is not None and not self._dry_run and outcome.kind != "put_off":
             with self._counting:
-                self._count(outcome.error, self._breaker)
+                self._ended.append(outcome.error)
+                if outcome.error is not None and self.stopped is None:
+                    self._stop_if_most_fail(self._breaker)
         return outcome
 
-    def _count(self, error: JobError | None, breaker: Breaker) -> None:
+    def _stop_if_most_fail(self, rule: Breaker) -> None:
         """Open the analysis's circuit breaker when most jobs of this run fail in the same way: the rest stays new."""
-        self._ended.append(error)
-        if self.stopped is None and (found := trip(self._ended, breaker)) is not None:
-            self.stopped = found
+        self.stopped = trip(self._ended, rule)
+        if self.stopped is not None:
             self._runner.halted.set()
-            self._ledger.open_breaker(self._name, code_version=self._code_version, found=found)
+            with contextlib.suppress(ServerUnavailableError):  # the sensor's next tick comes to the same conclusion
+                self._ledger.open_breaker(self._name, code_version=self._code_version, found=self.stopped)
 
     def settled(self, outcome: Outcome) -> None:
         """Record in the ledger that a job is done, after Dagster was told."""

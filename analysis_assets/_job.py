@@ -18,7 +18,7 @@ from analysis_assets._catalog import CatalogEntry
 from analysis_assets._claims import Claims
 from analysis_assets._outcome import Outcome, OutcomeKind, RunFacts, Services, error_of
 from analysis_assets._pool import WorkerPool
-from analysis_assets._provenance import Execution, provenance_of_execution
+from analysis_assets._provenance import Execution, other_code, provenance_of_execution
 from analysis_assets._publish import (
     Replacement,
     build_manifest,
@@ -26,6 +26,7 @@ from analysis_assets._publish import (
     complete_attempt,
     differences,
     listing_digest,
+    read_record,
     result_files,
     stored_figure,
     upload,
@@ -33,12 +34,11 @@ from analysis_assets._publish import (
 )
 from analysis_assets._source import code_facts
 from analysis_assets._task import Task, Work
-from domain.errors import OutputError
 from domain.failures import JobError
 from domain.identity import result_id
 from domain.job_state import JobState, LedgerEntry
 from domain.provenance import CodeFacts, Provenance
-from domain.records import readable, to_record
+from domain.records import to_record
 from domain.retry import wait_before_round
 from domain.stored_job import verify
 from resources.earlier_results import nearest_earlier
@@ -110,7 +110,7 @@ class JobRunner:
         record = self.services.records.get(self._result_id(job))
         notes: tuple[str, ...] = ()
         if record is not None and not self._force_reason(job):
-            found = _read(record, job)
+            found = read_record(record, job)
             changed = differences(self.services.results, found)
             if not changed:
                 return Outcome(
@@ -201,7 +201,7 @@ class JobRunner:
         if attempt_of(winner) != attempt:
             return self._published(job, winner, "reused", attempt, notes)
         figure = self._local_figure(task.results)
-        notes = (*notes, *_other_code(provenance.code))
+        notes = (*notes, *other_code(provenance.code))
         return Outcome(
             job.job_key,
             "computed",
@@ -281,7 +281,7 @@ class JobRunner:
         self, job: LedgerEntry, record: dict[str, Any], kind: OutcomeKind, attempt: str, notes: tuple[str, ...]
     ) -> Outcome:
         """Describe a result that is stored."""
-        found = _read(record, job)
+        found = read_record(record, job)
         figure = stored_figure(self.services.results, found)
         return Outcome(job.job_key, kind, provenance=found, figure=figure, attempt=attempt, notes=notes)
 
@@ -324,20 +324,3 @@ class JobRunner:
     def _code(self) -> CodeFacts:
         """The repository's state when it was first asked for."""
         return code_facts(self.entry.analysis, self.entry.path)
-
-
-def _read(record: dict[str, Any], job: LedgerEntry) -> Provenance:
-    """Read the record of a job, or say that somebody has damaged it."""
-    found = readable(record)
-    if found is None or found.job_key != job.job_key:
-        msg = f"The record {record['_id']} of this job cannot be read: it was damaged. Delete it, then rerun the job."
-        raise OutputError(msg)
-    return found
-
-
-def _other_code(code: CodeFacts) -> list[str]:
-    """Warn when a job file asked for other code than ran: what it asks for is recorded, never obeyed."""
-    asked = [value for value in (code.requested_url, code.requested_version) if value]
-    if not asked or set(asked) <= {code.url, code.commit}:
-        return []
-    return [f"The job file asks for the code {' at '.join(asked)}; what ran is {code.url} at {code.commit}."]

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 from PIL import Image
 
-from analysis_assets._outcome import Outcome
+from domain.failures import JobError
 from domain.job_state import Attempt
 from domain.provenance import Provenance
 from resources.results_store import ResultsStore
@@ -92,29 +92,25 @@ def metadata(
     return first | outputs | facts | parameters | last
 
 
-def failure_observation(analysis: str, outcome: Outcome) -> dg.AssetObservation:
+def failure_observation(analysis: str, job_key: str, error: JobError) -> dg.AssetObservation:
     """Describe a failure on its partition, where a person looks for the result that is not there.
 
     Parameters
     ----------
-    analysis : str
-        Name of the analysis.
-    outcome : Outcome
-        How its job failed.
+    analysis, job_key : str
+        The analysis, and its partition.
+    error : JobError
+        How the job failed.
 
     Returns
     -------
     dagster.AssetObservation
         With the analysis's own traceback; a failure has no materialization that could carry it.
     """
-    error = outcome.error
-    if error is None:
-        msg = f"Job {outcome.job_key} did not fail."
-        raise ValueError(msg)
     told = f"```\n{error.traceback or error.log or error.message}\n```"
     return dg.AssetObservation(
         asset_key=asset_key_of(analysis),
-        partition=outcome.job_key,
+        partition=job_key,
         description=f"Failed ({error.kind}): {error.message}",
         metadata={
             "failed": dg.MetadataValue.text(error.kind),

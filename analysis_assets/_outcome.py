@@ -107,18 +107,17 @@ def error_of(error: Exception) -> JobError:
     JobError
         Transient if the same work may succeed later; with a traceback if nobody raised it on purpose.
     """
+    kind: FailureKind = "platform"
+    message, trace, transient = str(error), "", isinstance(error, TransientError) or is_full_disk(error)
+    if isinstance(error, JobChangedError):
+        kind = "job_changed"
+    elif isinstance(error, PlatformError):
+        kind = "server" if transient else "output"
+    elif transient:
+        message = f"The disk of the work folder is full: {error}"
+    else:
+        message = f"The platform itself failed: {type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))
     secrets = known_secrets()
-    if is_full_disk(error):
-        return JobError(kind="platform", message=f"The disk of the work folder is full: {error}", permanent=False)
-    if isinstance(error, PlatformError):
-        transient = isinstance(error, TransientError)
-        kind: FailureKind = "server" if transient else "output"
-        if isinstance(error, JobChangedError):
-            kind = "job_changed"
-        return JobError(kind=kind, message=redacted(str(error), secrets=secrets), permanent=not transient)
-    return JobError(
-        kind="platform",
-        message=redacted(f"The platform itself failed: {type(error).__name__}: {error}", secrets=secrets),
-        permanent=True,
-        traceback=redacted("".join(traceback.format_exception(error)), secrets=secrets),
-    )
+    message, trace = (redacted(text, secrets=secrets) for text in (message, trace))
+    return JobError(kind=kind, message=message, permanent=not transient, traceback=trace)

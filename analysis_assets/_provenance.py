@@ -93,6 +93,14 @@ def provenance_of_execution(entry: CatalogEntry, job: LedgerEntry, execution: Ex
     )
 
 
+def other_code(code: CodeFacts) -> list[str]:
+    """Warn when a job file asked for other code than ran: what it asks for is recorded, never obeyed."""
+    asked = [value for value in (code.requested_url, code.requested_version) if value]
+    if not asked or set(asked) <= {code.url, code.commit}:
+        return []
+    return [f"The job file asks for the code {' at '.join(asked)}; what ran is {code.url} at {code.commit}."]
+
+
 def _asked_by(job: LedgerEntry) -> dict[str, Any]:
     """Return query, group and dispatch of the first request that has a query, and the names that any gave."""
     sources = job.sources

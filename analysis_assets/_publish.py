@@ -14,9 +14,10 @@ from typing import Any
 
 from analysis_assets._task import LOG_NAME
 from domain.errors import OutputError
+from domain.job_state import LedgerEntry
 from domain.json_values import canonical_json, sha256_hex
 from domain.provenance import Provenance
-from domain.records import from_record
+from domain.records import from_record, readable
 from resources.record_store import RecordStore, attempt_of
 from resources.result_names import check_paths
 from resources.results_store import ResultsStore, StoredFile
@@ -138,6 +139,15 @@ def differences(results: ResultsStore, provenance: Provenance) -> list[str]:
     if listing_digest(listed) == provenance.listing_sha256 and {f.path for f in listed} >= _RESERVED:
         return []
     return _named_differences(results, provenance, listed)
+
+
+def read_record(record: dict[str, Any], job: LedgerEntry) -> Provenance:
+    """Read the record of a job, or say that somebody has damaged it."""
+    found = readable(record)
+    if found is None or found.job_key != job.job_key:
+        msg = f"The record {record['_id']} of this job cannot be read: it was damaged. Delete it, then rerun the job."
+        raise OutputError(msg)
+    return found
 
 
 def stored_figure(results: ResultsStore, provenance: Provenance) -> bytes | None:

@@ -11,6 +11,7 @@ import dagster as dg
 
 from analysis_assets._catalog import CatalogEntry
 from analysis_assets._materialization import asset_key_of
+from analysis_assets._runs import UNFINISHED
 from audit.audit import run_audit
 from audit.sources import Sources
 from domain.findings import KINDS, Report
@@ -23,12 +24,6 @@ CHECK_NAME = "dagster_mongodb_and_s3_agree"
 JOB_NAME = "audit"
 EVERY_S = 3600.0
 _LOOK_EVERY_S = 60
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 def build_audit(entries: Sequence[CatalogEntry]) -> tuple[dg.AssetChecksDefinition, dg.SensorDefinition]:
@@ -140,4 +135,4 @@ def next_audit(
 
 def _is_at_work(instance: dg.DagsterInstance) -> bool:
     """Tell whether an audit waits or runs."""
-    return bool(instance.get_runs(dg.RunsFilter(job_name=JOB_NAME, statuses=_UNFINISHED), limit=1))
+    return bool(instance.get_runs(dg.RunsFilter(job_name=JOB_NAME, statuses=UNFINISHED), limit=1))

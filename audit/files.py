@@ -7,7 +7,7 @@ from typing import Any
 from analysis_assets._publish import complete_attempt, differences, listing_digest
 from audit.sources import Sources, Tell, in_batches
 from domain.findings import Finding, Report
-from domain.records import from_record
+from domain.records import readable
 from resources.record_store import OWN, attempt_of
 from resources.stored_attempts import ForeignObject, StoredAttempt, stored_attempts
 
@@ -57,7 +57,7 @@ def audit_files(sources: Sources, report: Report, tell: Tell, *, others: bool) -
             if isinstance(one, ForeignObject):
                 tell(Finding("foreign_object", f"s3://{sources.results.root}/{one.key}"))
         report.looked_at["attempts"] += len(attempts)
-        now, at_work = sources.ledger.now(), sources.ledger.attempts_at_work()
+        now, at_work = sources.ledger.now(), sources.ledger.at_work()
         records = sources.records.briefs({one.result_id for one in attempts})
         superseded = sources.records.superseded_among(f"{one.result_id}/{one.attempt}" for one in attempts)
         for one in attempts:
@@ -82,10 +82,8 @@ def _compare(sources: Sources, one: StoredAttempt, record: dict[str, Any], tell:
     now = sources.records.get(one.result_id)
     if now is None or attempt_of(now) != one.attempt:
         return  # replaced while we looked
-    try:
-        changed = differences(sources.results, from_record(now))
-    except (ValueError, KeyError, IndexError, TypeError):
-        return  # the records' side tells of it
+    found = readable(now)  # the records' side tells of one that is not
+    changed = differences(sources.results, found) if found is not None else []
     if changed:
         what = f"{now['location']}: {'; '.join(changed)}"
         tell(Finding("files_differ", what, own["analysis"], own["job_key"], one.result_id, one.attempt))

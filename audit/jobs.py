@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from analysis_assets._materialization import asset_key_of
+from analysis_assets._runs import has_ended, is_run_of
 from audit.sources import Sources, Tell, in_batches
 from domain.findings import Finding, Report
 from domain.job_state import JobState
@@ -97,8 +97,7 @@ class JobAudit:
         instance = self._sources.instance
         if instance is None:
             return set()
-        runs = ((run_id, instance.get_run_by_id(run_id)) for run_id in self._sources.ledger.runs_at_work(self._name))
-        return {run_id for run_id, run in runs if run is not None and run.is_finished}
+        return {run_id for run_id in self._sources.ledger.runs_at_work(self._name) if has_ended(instance, run_id)}
 
     def _look_for_stuck_runs(self) -> None:
         """Tell of runs that are at work for long and hold no live lease."""
@@ -106,6 +105,5 @@ class JobAudit:
         started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
         for record in instance.get_run_records(started) if instance is not None else ():
             run, began = record.dagster_run, record.start_time or self._now.timestamp()
-            mine = asset_key_of(self._name) in (run.asset_selection or set())
-            if mine and run.run_id not in self._live and began < (self._now - STUCK).timestamp():
+            if is_run_of(run, self._name) and run.run_id not in self._live and began < (self._now - STUCK).timestamp():
                 self._find("stuck_run", f"run {run.run_id} is at work for more than an hour and holds no live lease")

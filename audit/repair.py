@@ -11,6 +11,7 @@ from analysis_assets._checks import judge_adopted
 from analysis_assets._materialization import materialization
 from analysis_assets._publish import stored_figure
 from audit.sources import Sources
+from domain.failures import ENDED_BY_PEOPLE
 from domain.findings import KINDS, Finding
 from domain.job_state import JobState
 from domain.records import from_record
@@ -60,7 +61,7 @@ class Repairer:
         if not finding.analysis or not finding.job_key:
             return False
         job = self._sources.ledger.get(finding.analysis, finding.job_key)
-        if job is None or (job.error is not None and job.error.kind in {"cancelled", "invalidated"}):
+        if job is None or (job.error is not None and job.error.kind in ENDED_BY_PEOPLE):
             return False
         return self._sources.ledger.ask_again(finding.analysis, [finding.job_key], who=self._who) == 1
 

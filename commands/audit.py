@@ -1,16 +1,14 @@
 """`analysis audit` and `analysis clean`: what differs, what is safe to mend, and what may be removed."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
-
-import dagster as dg
 
 from audit.audit import run_audit
 from audit.cleaning import Removable, removable, remove
 from audit.repair import Repairer
 from audit.sources import Depth, Sources
-from commands.platform import Platform
+from commands.platform import Platform, open_dagster
 from domain.errors import SettingsError
 from domain.findings import Report
 from resources.own_process import person
@@ -80,10 +78,7 @@ def parse_age(text: str) -> timedelta:
 @contextmanager
 def _sources(platform: Platform, names: Sequence[str]) -> Iterator[Sources]:
     """Open everything that is compared; Dagster only where it has a home."""
-    c, home = platform.connections, platform.settings.dagster_home
+    c = platform.connections
     entries = {name: platform.entry(name) for name in (names or platform.names)}
-    with ExitStack() as stack:
-        instance = None
-        if (home / "dagster.yaml").is_file():
-            instance = stack.enter_context(dg.DagsterInstance.from_config(str(home)))
+    with open_dagster(platform.settings) as instance:
         yield Sources(entries, c.results_store, c.record_store, c.ledger, c.inputs, instance)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from commands.terminal import out, plain, print_json
+from commands.terminal import AsJson, out, plain, print_json
 
 if TYPE_CHECKING:
     from domain.findings import Report
@@ -21,7 +21,7 @@ def audit(
     inputs: Annotated[bool, typer.Option("--inputs", help="Ask whether inputs changed since.")] = False,  # noqa: FBT002
     repair: Annotated[bool, typer.Option("--repair", help="Mend what is safe, after showing it.")] = False,  # noqa: FBT002
     yes: Yes = False,  # noqa: FBT002
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Compare Dagster, MongoDB and S3, and name every difference; exit code 1 if any is more than a note."""
     from audit.sources import Depth

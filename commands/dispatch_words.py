@@ -8,7 +8,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from commands.terminal import err, out, plain, print_json
+from commands.terminal import AnalysisName, err, out, plain, print_json
 from domain.dispatch_options import DispatchOptions, read_options
 from domain.dispatch_report import DispatchPlan
 from domain.errors import DispatchError
@@ -142,8 +142,7 @@ def _signature() -> list[inspect.Parameter]:
         ),
         "as_json": (bool, False, typer.Option("--json", help="Print JSON for scripts.")),
     }
-    name = Annotated[str, typer.Argument(metavar="ANALYSIS", help="Name of the analysis.")]
-    parameters = [inspect.Parameter("analysis", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=name)]
+    parameters = [inspect.Parameter("analysis", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=AnalysisName)]
     for option, field in DispatchOptions.model_fields.items():
         word, what = WORDS[option]
         is_list = isinstance(field.default, list)

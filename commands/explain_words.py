@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from commands.terminal import out, plain, print_json
+from commands.terminal import AnalysisName, AsJson, out, plain, print_json
 
 if TYPE_CHECKING:
     from commands.history import History
 
 
 def explain(
-    analysis: Annotated[str, typer.Argument(metavar="ANALYSIS", help="Name of the analysis.")],
+    analysis: AnalysisName,
     target: Annotated[str, typer.Argument(metavar="FILE|KEY", help="A job file, an NWB file or a job key.")],
     fixed: Annotated[Path | None, typer.Option(help="Fixed parameters to use instead of the inbox's.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Say what a job is, in which state, and why."""
     from commands.explain import explain as run_explain

@@ -9,12 +9,12 @@ import dagster as dg
 
 from analysis_assets._materialization import asset_key_of
 from commands.jobs import known_keys
-from commands.platform import Platform
+from commands.platform import Platform, open_dagster
 from domain.errors import UnknownJobError
 from domain.identity import result_id
 from domain.job_state import JobState
 from domain.provenance import Provenance
-from domain.records import from_record
+from domain.records import from_record, from_superseded
 from resources.own_process import person
 from resources.settings import Settings
 
@@ -128,11 +128,9 @@ def invalidate(platform: Platform, name: str, keys: Sequence[str], *, reason: st
         provenance = from_record(record)
         job_key = provenance.job_key
         # the job first: cut off in between, the result is still there and the same command finishes the work
-        if not connections.ledger.invalidate(
-            name, job_key, who=who, reason=reason, code_version=provenance.code_version
-        ):
-            msg = f"Job {job_key} of `{name}` is running: wait for its end, or cancel it, and invalidate it then."
-            raise UnknownJobError(msg)
+        version = provenance.code_version
+        if not connections.ledger.invalidate(name, job_key, who=who, reason=reason, code_version=version):
+            raise UnknownJobError(_is_running(name, job_key))
         connections.record_store.invalidate(record, who=who, reason=reason)
         _tell_dagster(platform.settings, provenance, who=who, reason=reason)
     return [record["_id"] for record in found]
@@ -149,38 +147,42 @@ def _result_of(platform: Platform, name: str, job_key: str) -> dict[str, Any]:
     known_keys(platform, name, [job_key])
     job = platform.connections.ledger.get(name, job_key)
     current = result_id(name, platform.entry(name).code_version, job_key)
-    latest = job.result_id if job is not None else None
-    for candidate in (current, latest):
+    if job is None:
+        msg = f"The ledger's document of job {job_key} of `{name}` is damaged: mend it first."
+        raise UnknownJobError(msg)
+    if job.state is JobState.RUNNING:
+        raise UnknownJobError(_is_running(name, job_key))
+    for candidate in (current, job.result_id):
         record = platform.connections.record_store.get(candidate) if candidate else None
         if record is not None:
             return record
-    state = job.state.value if job is not None else "unknown"
-    msg = (
-        f"Job {job_key} of `{name}` has no result to invalidate: it is {state}. `analysis explain {name} KEY` says why."
-    )
+    msg = f"Job {job_key} of `{name}` has no result to invalidate: it is {job.state.value}. `analysis explain {name} KEY` says why."
     raise UnknownJobError(msg)
+
+
+def _is_running(name: str, job_key: str) -> str:
+    """Say why a job's result cannot be invalidated now."""
+    return f"Job {job_key} of `{name}` is running: wait for its end, or cancel it, and invalidate it then."
 
 
 def _tell_dagster(settings: Settings, found: Provenance, *, who: str, reason: str) -> None:
     """Note on the partition that its result does not count any more: Dagster cannot forget a single materialization."""
-    if not (settings.dagster_home / "dagster.yaml").is_file():
-        return
     told = {"invalidated": reason, "by": who, "result": found.result_id, "attempt": found.attempt}
-    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-        instance.report_runless_asset_event(
-            dg.AssetObservation(
-                asset_key=asset_key_of(found.analysis),
-                partition=found.job_key,
-                description=f"Invalidated by {who}: {reason}",
-                metadata=told,
-            )
-        )
+    observation = dg.AssetObservation(
+        asset_key=asset_key_of(found.analysis),
+        partition=found.job_key,
+        description=f"Invalidated by {who}: {reason}",
+        metadata=told,
+    )
+    with open_dagster(settings) as instance:
+        if instance is not None:
+            instance.report_runless_asset_event(observation)
 
 
 def _superseded(record: dict[str, Any]) -> Superseded:
     """Describe one superseded record."""
     signed = record["superseded"]
-    found = from_record({**{k: v for k, v in record.items() if k != "superseded"}, "_id": record["name"]})
+    found = from_superseded(record)
     return Superseded(
         job_key=found.job_key,
         result_id=found.result_id,

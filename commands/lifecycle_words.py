@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
-from commands.terminal import out, plain
+from commands.terminal import AnalysisName, out, plain
 
-AnalysisName = Annotated[str, typer.Argument(metavar="ANALYSIS", help="Name of the analysis.")]
 Keys = Annotated[list[str] | None, typer.Option("--key", help="A job key; may be given again.")]
 
 

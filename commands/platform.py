@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import dagster as dg
+
 from analysis_assets._catalog import ANALYSES_FOLDER, CatalogEntry, analysis_files, load_named
 from resources.connections import Connections, connect
 from resources.embedded import serving
@@ -52,6 +54,16 @@ class Platform:
 def _loaded(name: str, folder: Path) -> CatalogEntry:
     """Load an analysis once for each command."""
     return load_named(name, folder)
+
+
+@contextmanager
+def open_dagster(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
+    """Open Dagster's storage; None where it has no home yet, because nothing was ever run."""
+    if not (settings.dagster_home / "dagster.yaml").is_file():
+        yield None
+        return
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        yield instance
 
 
 @contextmanager

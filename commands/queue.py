@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-import dagster as dg
-
+from analysis_assets._runs import unfinished_spans
+from commands.platform import open_dagster
 from domain.batches import covered
 from resources.settings import Settings
-from sensors.runs import unfinished_spans
 
 
 def is_queued_in(settings: Settings) -> Callable[[str, str], bool]:
@@ -14,9 +13,9 @@ def is_queued_in(settings: Settings) -> Callable[[str, str], bool]:
 
     def is_queued(name: str, job_key: str) -> bool:
         """Look at the runs that have not ended."""
-        if not (settings.dagster_home / "dagster.yaml").is_file():
-            return False
-        with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        with open_dagster(settings) as instance:
+            if instance is None:
+                return False
             return job_key in covered(instance.get_dynamic_partitions(name), unfinished_spans(instance, name))
 
     return is_queued

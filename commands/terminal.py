@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Annotated, Any, ParamSpec
 
 import typer
 from rich.console import Console
@@ -14,6 +14,8 @@ from domain.errors import PermanentError, TransientError
 from domain.redaction import redacted
 from resources.own_process import known_secrets
 
+AnalysisName = Annotated[str, typer.Argument(metavar="ANALYSIS", help="Name of the analysis.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 P = ParamSpec("P")
 out = Console()
 err = Console(stderr=True)

@@ -95,6 +95,11 @@ def from_record(record: dict[str, Any]) -> Provenance:
     )
 
 
+def from_superseded(record: dict[str, Any]) -> Provenance:
+    """Read a record back that lost its place: it is kept under an id of its own."""
+    return from_record({**record, "_id": record["name"]})
+
+
 def readable(record: dict[str, Any]) -> Provenance | None:
     """Read a stored record back; None for one that somebody has damaged.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from domain.comparison import Comparison, Earlier, Identity, nearest
-from domain.records import from_record
+from domain.records import readable
 from domain.stored_job import StoredJob
 from resources.mongo import Document
 from resources.record_store import OWN, RecordStore
@@ -51,10 +51,9 @@ def _candidates(records: RecordStore, job: StoredJob) -> Iterator[list[Document]
 
 def _earlier(record: Document) -> Earlier | None:
     """Read a record; one that cannot be read is passed over, because it only serves to explain."""
-    signed = record.get("superseded", {})
-    try:
-        found = from_record({k: v for k, v in record.items() if k != "superseded"} | {"_id": record["name"]})
-    except (ValueError, KeyError, IndexError, TypeError):
+    found = readable({**record, "_id": record.get("name")})
+    if found is None:
         return None
+    signed = record.get("superseded")
     how = signed.get("how", "replaced") if signed else ""
     return Earlier(Identity.of(found), found.result_id, found.run_id, found.ended, how)

@@ -22,12 +22,6 @@ MAX_FRUITLESS = 5
 class Ledger(LedgerBreakers):
     """Small verbs of runs and sensors on the jobs of all analyses."""
 
-    def runs_with_leases(self, run_ids: Iterable[str]) -> set[str]:
-        """Return those of some Dagster runs that hold leases on jobs, of whatever analysis."""
-        jobs = self._jobs()
-        match = {"state": JobState.RUNNING.value, "lease.run_id": {"$in": list(run_ids)}}
-        return set(self._call(lambda: jobs.distinct("lease.run_id", match)))
-
     # -- work ----------------------------------------------------------------------------------------------------
 
     def claim(

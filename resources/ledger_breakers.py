@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pymongo.collection import Collection
+from pymongo.errors import DuplicateKeyError
 
 from domain.breaker import HEALS_BY_ITSELF, Trip
 from domain.failures import JobError
@@ -60,11 +61,11 @@ class LedgerBreakers(LedgerWishes):
         }
         breakers = self._breakers()
         match = {"_id": analysis, "$nor": [{"state": "open", "code_version": code_version}]}
-        known = self._call(lambda: breakers.find_one({"_id": analysis}, {"_id": 1}))
-        if known is None:
-            self._call(lambda: breakers.update_one({"_id": analysis}, {"$setOnInsert": told}, upsert=True))
-            return True
-        return self._call(lambda: breakers.update_one(match, {"$set": told})).modified_count == 1
+        try:
+            self._call(lambda: breakers.update_one(match, {"$set": told}, upsert=True))
+        except DuplicateKeyError:  # it does not match, because it is open for this code
+            return False
+        return True
 
     def breaker(self, analysis: str, *, code_version: str) -> OpenBreaker | None:
         """Return an analysis's breaker if it is open for its current code; other code closes it."""

@@ -19,7 +19,12 @@ T = TypeVar("T")
 _IDS_AT_ONCE = 10_000
 _TOLD = 3
 _FOR_REQUESTS = {"job_key": 1, "requests": 1, "fruitless": 1}
-_INDEXES = (("analysis", "state", "created", "_id"), ("analysis", "-updated"), ("lease.owner",))
+_INDEXES = (
+    ("analysis", "state", "created", "_id"),
+    ("analysis", "-updated"),
+    ("analysis", "retry_at"),
+    ("lease.owner",),
+)
 
 _log = logging.getLogger(__name__)
 
@@ -124,11 +129,12 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
             state, result, until = JobState(d["state"]), d.get("result_id"), lease.get("until")
             yield JobBrief(d["job_key"], state, result, d.get("code_version"), lease.get("run_id"), until)
 
-    def attempts_at_work(self) -> set[str]:
-        """Return the attempts of all analyses that hold a lease."""
+    def at_work(self) -> dict[str, str]:
+        """Return the attempts of all analyses that hold a lease, each with its Dagster run."""
         jobs = self._jobs()
         held = {"lease.owner": {"$gt": ""}}  # by the index on owners: as many as there are workers, not jobs
-        return self._call(lambda: {d["lease"]["attempt"] for d in jobs.find(held, {"lease.attempt": 1})})
+        found = self._call(lambda: list(jobs.find(held, {"lease.attempt": 1, "lease.run_id": 1})))
+        return {d["lease"]["attempt"]: d["lease"]["run_id"] for d in found}
 
     def now(self) -> datetime:
         """Return the server's time, by which leases are judged."""

@@ -6,7 +6,6 @@ text from outside becomes part of a key before it was checked.
 
 import hashlib
 import mimetypes
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +29,6 @@ SINGLE_PUT_BYTES = 16 * 1024 * 1024
 
 _DELETE_AT_ONCE = 1000
 _PIECE_BYTES = 1024 * 1024
-_BY_DIGITS = re.compile("[0-9a-f]{2}")
 _TRANSFER = TransferConfig(
     multipart_threshold=SINGLE_PUT_BYTES, multipart_chunksize=SINGLE_PUT_BYTES, max_concurrency=4
 )
@@ -174,7 +172,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         """
         bucket, folder = split_location(location)
         found = []
-        for item in self._objects(bucket, f"{folder}/"):
+        for item in self.objects_below(bucket, f"{folder}/"):
             path = item["Key"].removeprefix(f"{folder}/")
             if path and not path.endswith("/"):  # consoles create empty objects to show a folder
                 found.append(StoredFile(path, item["Size"], etag_of(item)))
@@ -253,7 +251,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         folder = metadata.removesuffix(METADATA)
         with self._errors(f"delete {location}"):
             self.s3.client.delete_object(Bucket=bucket, Key=metadata)
-        keys = [item["Key"] for item in self._objects(bucket, folder)]
+        keys = [item["Key"] for item in self.objects_below(bucket, folder)]
         for start in range(0, len(keys), _DELETE_AT_ONCE):
             objects: Any = [{"Key": key} for key in keys[start : start + _DELETE_AT_ONCE]]
             with self._errors(f"delete {location}"):
@@ -317,38 +315,6 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
             return f"{self.s3.endpoint_url.rstrip('/')}/{bucket}/{quote(key)}"
         return f"{_CONSOLE}/{'object' if path else 'buckets'}/{bucket}?prefix={quote(key)}"
 
-    def objects_of_root(self, *, others: bool = False) -> Iterator[tuple[str, StoredFile, datetime]]:
-        """Yield every object below the root: its key below it, what the server holds, and when it was written.
-
-        The objects of one attempt come together. More than one page is listed by the first two digits of the results'
-        ids: some servers walk through everything below a prefix for each page of its listing.
-
-        Parameters
-        ----------
-        others : bool
-            Also what lies directly below the root under a name that is no result's; slow on such servers.
-        """
-        bucket, _, prefix = self.root.partition("/")
-        prefix = f"{prefix}/" if prefix else ""
-        with self._errors(f"list s3://{bucket}/{prefix}"):
-            whole = not self.s3.client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("IsTruncated")
-        starts = [prefix] if whole else [f"{prefix}{start:02x}" for start in range(256)]
-        for start in (*starts, *(self._names_of_no_result(bucket, prefix) if others and not whole else ())):
-            for item in self._objects(bucket, start):
-                key = item["Key"].removeprefix(prefix)
-                yield key, StoredFile(key, item["Size"], etag_of(item)), item["LastModified"]
-
-    def _names_of_no_result(self, bucket: str, prefix: str) -> Iterator[str]:
-        """Yield the folders and objects directly below the root that are not listed with the results."""
-        with self._errors(f"list s3://{bucket}/{prefix}"):
-            pages = self.s3.client.get_paginator("list_objects_v2").paginate(
-                Bucket=bucket, Prefix=prefix, Delimiter="/"
-            )
-            for page in pages:
-                names = [folder["Prefix"] for folder in page.get("CommonPrefixes", [])]
-                names += [item["Key"] for item in page.get("Contents", [])]
-                yield from (name for name in names if not _BY_DIGITS.match(name.removeprefix(prefix)))
-
     def ensure_bucket(self) -> None:
         """Create the bucket on the embedded server; elsewhere it must exist."""
         self.s3.ensure_bucket(self.root.partition("/")[0])
@@ -361,8 +327,8 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
             raise OutputError(msg)
         return bucket, key
 
-    def _objects(self, bucket: str, prefix: str) -> Iterator[Any]:
-        """Yield every object below a prefix."""
+    def objects_below(self, bucket: str, prefix: str) -> Iterator[Any]:
+        """Yield every object below a prefix, as boto3 describes it."""
         with self._errors(f"list s3://{bucket}/{prefix}"):
             # boto3 asks for encoded keys and decodes them; KeyCount is not to be relied on.
             for page in self.s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
@@ -17,6 +17,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import SettingsError
+from resources.setting_values import bucket_and_prefix, refuse, without_secrets, yes_or_no
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds ``definitions.py``; relative settings are read against it."""
@@ -33,10 +34,6 @@ RETIRED: Mapping[str, str] = {
 }
 """Settings of the earlier wrapper that nothing reads any more, each with what took its place."""
 
-_TRUE = frozenset({"1", "true", "yes", "on"})
-_FALSE = frozenset({"0", "false", "no", "off"})
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
-_UNSET_WORDS = frozenset({"none", "null", "undefined"})
 _DATABASE = re.compile(r"[A-Za-z0-9_\-]{1,38}")
 _MAIL = re.compile(r"[^@\s,<>]+@[^@\s,<>]+")
 _COLLECTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}")
@@ -140,16 +137,16 @@ class Settings(BaseSettings):
     def _inbox_is_a_folder_or_bucket(cls, value: str) -> str:
         """Accept a folder, made absolute, or an S3 address."""
         if value.startswith("s3://"):
-            return f"s3://{_bucket_and_prefix('JOB_INBOX', value, value.removeprefix('s3://'))}"
+            return f"s3://{bucket_and_prefix('JOB_INBOX', value, value.removeprefix('s3://'))}"
         if "://" in value:
-            _refuse("JOB_INBOX", repr(_without_secrets(value)), "a folder, or s3://bucket/prefix")
+            refuse("JOB_INBOX", repr(without_secrets(value)), "a folder, or s3://bucket/prefix")
         return str((PROJECT_ROOT / Path(value).expanduser()).resolve())
 
     @field_validator("analysis_bucket", mode="after")
     @classmethod
     def _bucket_is_a_name(cls, value: str) -> str:
         """Refuse addresses that would store results at a place nobody meant."""
-        return _bucket_and_prefix("ANALYSIS_BUCKET", value, value)
+        return bucket_and_prefix("ANALYSIS_BUCKET", value, value)
 
     @field_validator("docdb_uri", "assets_uri", mode="after")
     @classmethod
@@ -161,7 +158,7 @@ class Settings(BaseSettings):
         if scheme not in {"mongodb", "mongodb+srv"} or not rest.rpartition("@")[2].strip("/"):
             found = f"an address of scheme {scheme!r}" if separator else "an address without a scheme"
             good = "mongodb://user:password@host:27017/"
-            _refuse(info.field_name.upper(), f"{found} (not shown: it may hold a password)", good)
+            refuse(info.field_name.upper(), f"{found} (not shown: it may hold a password)", good)
         return value
 
     @field_validator("docdb_database", "assets_database", mode="after")
@@ -169,7 +166,7 @@ class Settings(BaseSettings):
     def _database_is_a_name(cls, value: str, info: Any) -> str:
         """Refuse names that MongoDB or DocumentDB would refuse later."""
         if not _DATABASE.fullmatch(value):
-            _refuse(info.field_name.upper(), repr(value), "1 to 38 letters, digits, `_` or `-`, such as `analysis`")
+            refuse(info.field_name.upper(), repr(value), "1 to 38 letters, digits, `_` or `-`, such as `analysis`")
         return value
 
     @field_validator("docdb_collection", "assets_collection", mode="after")
@@ -177,7 +174,7 @@ class Settings(BaseSettings):
     def _collection_is_a_name(cls, value: str, info: Any) -> str:
         """Refuse names that MongoDB or DocumentDB would refuse later."""
         if not _COLLECTION.fullmatch(value) or value.startswith("system."):
-            _refuse(
+            refuse(
                 info.field_name.upper(), repr(value), "up to 100 letters, digits, `_`, `-` or `.`, such as `results`"
             )
         return value
@@ -186,7 +183,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_word(cls, value: Any, info: Any) -> bool:
         """Read a yes or no."""
-        return _yes_or_no(info.field_name.upper(), value)
+        return yes_or_no(info.field_name.upper(), value)
 
     @field_validator(
         "input_s3_endpoint_url",
@@ -206,7 +203,7 @@ class Settings(BaseSettings):
         plain = parts.hostname and "@" not in parts.netloc and "?" not in value and "#" not in value
         if parts.scheme not in {"http", "https"} or not plain:
             good = "an address such as https://host:9000, without user name, password or query"
-            _refuse(info.field_name.upper(), repr(_without_secrets(value)), good)
+            refuse(info.field_name.upper(), repr(without_secrets(value)), good)
         return value.rstrip("/")
 
     @model_validator(mode="after")
@@ -214,7 +211,7 @@ class Settings(BaseSettings):
         """Refuse an S3 server without a bucket: results would go to a name that nobody chose."""
         if self.s3_endpoint_url is not None and "analysis_bucket" not in self.model_fields_set:
             good = "`bucket` or `bucket/prefix` on that server; or unset AWS_ENDPOINT_URL to use the embedded one"
-            _refuse("ANALYSIS_BUCKET", f"nothing, while AWS_ENDPOINT_URL is {self.s3_endpoint_url!r}", good)
+            refuse("ANALYSIS_BUCKET", f"nothing, while AWS_ENDPOINT_URL is {self.s3_endpoint_url!r}", good)
         return self
 
     @field_validator("alert_webhook_url", "smtp_url", mode="after")
@@ -225,7 +222,7 @@ class Settings(BaseSettings):
         parts = urlsplit(value.get_secret_value()) if value is not None else None
         if parts is not None and (parts.scheme not in good or not parts.hostname):
             found = "another address (not shown: it may hold a password)"
-            _refuse(info.field_name.upper(), found, f"{good[0]}://host/… or {good[1]}://host:port")
+            refuse(info.field_name.upper(), found, f"{good[0]}://host/… or {good[1]}://host:port")
         return value
 
     @field_validator("alert_email_to", "alert_email_from", mode="after")
@@ -234,7 +231,7 @@ class Settings(BaseSettings):
         """Accept addresses separated by commas."""
         for address in (value or "a@b").split(","):
             if not _MAIL.fullmatch(address.strip()):
-                _refuse(info.field_name.upper(), repr(address), "addresses such as ann@lab.org, separated by commas")
+                refuse(info.field_name.upper(), repr(address), "addresses such as ann@lab.org, separated by commas")
         return value
 
     @model_validator(mode="after")
@@ -242,7 +239,7 @@ class Settings(BaseSettings):
         """Refuse addresses without a server, and a server without addresses: no alert would be sent."""
         if (self.alert_email_to is None) != (self.smtp_url is None):
             missing, given = ("SMTP_URL", "ALERT_EMAIL_TO") if self.smtp_url is None else ("ALERT_EMAIL_TO", "SMTP_URL")
-            _refuse(missing, f"nothing, while {given} is set", "both, or neither")
+            refuse(missing, f"nothing, while {given} is set", "both, or neither")
         return self
 
     @property
@@ -254,7 +251,7 @@ class Settings(BaseSettings):
     def _assets_have_one_place(self) -> "Settings":
         """Refuse two places for the assets' records: it would be unclear which one counts."""
         if self.assets_uri is not None and self.assets_api_url is not None:
-            _refuse("ASSETS_API_URL", "ASSETS_URI beside it", "one of the two: the database itself, or its REST API")
+            refuse("ASSETS_API_URL", "ASSETS_URI beside it", "one of the two: the database itself, or its REST API")
         return self
 
 
@@ -298,37 +295,3 @@ def _report_retired(environment: Mapping[str, str]) -> None:
             msg = f"The setting DOCDB_HOST is no longer read, and DOCDB_URI is not set: {successor}."
             raise SettingsError(msg)
         _log.warning("The setting %s is no longer read: %s. Remove it.", name, successor)
-
-
-def _yes_or_no(name: str, value: Any) -> bool:
-    """Read one of the words for yes or no."""
-    word = str(value).lower()
-    if word not in _TRUE | _FALSE:
-        _refuse(name, repr(value), "1, true, yes, on, or 0, false, no, off")
-    return word in _TRUE
-
-
-def _bucket_and_prefix(name: str, found: str, value: str) -> str:
-    """Check ``bucket`` or ``bucket/prefix`` and return it without a slash at its end."""
-    good = "`bucket` or `bucket/prefix`, such as `my-lab-results/analysis`"
-    if name == "JOB_INBOX":
-        good = "s3://bucket/prefix"
-    bucket, *segments = value.removesuffix("/").split("/")
-    usable = _BUCKET.fullmatch(bucket) and bucket not in _UNSET_WORDS
-    if not usable or any(s in {"", ".", ".."} or not s.isprintable() for s in segments):
-        _refuse(name, repr(_without_secrets(found)), good)
-    return "/".join([bucket, *segments])
-
-
-def _without_secrets(value: str) -> str:
-    """Hide user name, password and query of an address before it is shown."""
-    scheme, separator, rest = value.partition("://")
-    if not separator:
-        return value
-    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
-
-
-def _refuse(name: str, found: str, good: str) -> NoReturn:
-    """Raise the error that every bad setting gives."""
-    msg = f"The setting {name} cannot be used: found {found}, expected {good}."
-    raise SettingsError(msg)

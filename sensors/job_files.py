@@ -16,6 +16,7 @@ from analysis_assets._catalog import CatalogEntry
 from analysis_assets._checks import judge_adopted
 from analysis_assets._materialization import materialization
 from analysis_assets._publish import differences, stored_figure
+from analysis_assets._runs import RANGE_END, RANGE_START, has_ended, job_name_of, unfinished_spans
 from domain.batches import covered, ranges, run_key
 from domain.errors import PermanentError
 from domain.identity import keys_digest, result_id
@@ -30,7 +31,7 @@ from resources.results_store import ResultsStore
 from sensors.breakers import let_through
 from sensors.intake import FILES_PER_TICK, Intake, plan
 from sensors.lost_runs import end_lost_runs
-from sensors.runs import RANGE_END, RANGE_START, cancel_terminated, has_ended, job_name_of, unfinished_spans
+from sensors.terminated_runs import cancel_terminated
 
 CHECK_NAME = "job_files_readable"
 JOBS_PER_TICK = 1000

@@ -11,10 +11,10 @@ from datetime import timedelta
 import dagster as dg
 
 from analysis_assets._catalog import CatalogEntry
+from analysis_assets._runs import is_run_of, span_of
 from domain.batches import covered
 from domain.job_state import JobState
 from resources.ledger import LEASE_S, Ledger
-from sensors.runs import is_run_of, span_of
 
 GRACE_S = 2 * LEASE_S
 """How long a run may take to its first claim, and between two claims besides the delay of its retries (s)."""
@@ -46,7 +46,7 @@ def end_lost_runs(instance: dg.DagsterInstance, entry: CatalogEntry, ledger: Led
     before = time.time() - grace_s
     started = [r.dagster_run for r in records if r.start_time is not None and r.start_time < before]
     mine = [run for run in started if is_run_of(run, name)]
-    at_work = ledger.runs_with_leases([run.run_id for run in mine]) if mine else set()
+    at_work = set(ledger.at_work().values()) if mine else set()
     silent = [run for run in mine if run.run_id not in at_work]
     if not silent:
         return []

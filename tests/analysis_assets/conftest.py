@@ -94,7 +94,9 @@ class Platform:
     def attempts_stored(self, key):
         """Name the attempts that have any file in S3."""
         bucket, _, prefix = f"{self.services.results.root}/{self.result_id(key)}/".partition("/")
-        return {o["Key"].removeprefix(prefix).split("/")[0] for o in self.services.results._objects(bucket, prefix)}
+        return {
+            o["Key"].removeprefix(prefix).split("/")[0] for o in self.services.results.objects_below(bucket, prefix)
+        }
 
     def materializations(self, key, *, instance=None):
         """Give what Dagster knows of a partition, newest first."""

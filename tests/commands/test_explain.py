@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
+from analysis_assets._runs import job_name_of
 from commands.dagster_processes import prepare_dagster_home
 from commands.explain import explain, judge
 from commands.jobs import submit
@@ -15,7 +16,6 @@ from domain.failures import JobError
 from domain.identity import result_id
 from domain.job_state import JobState
 from domain.records import to_record
-from sensors.runs import job_name_of
 from tests.provenances import sparse
 
 FILE = {"s3_location": ["S3://bucket/asset/"], "distributed_parameters": {"number": 2, "dry_run": True}}

@@ -20,6 +20,7 @@ from analysis_assets import _claims, _execute, _task
 from analysis_assets._catalog import find_analyses
 from analysis_assets._execute import BatchRun
 from analysis_assets._outcome import RunFacts, Services
+from analysis_assets._runs import job_name_of
 from analysis_assets._task import run_task
 from analysis_assets._worker import _describe
 from definitions import build_defs  # noqa: TID251  children are the whole platform
@@ -28,7 +29,6 @@ from resources.connections import connect
 from resources.settings import load_settings
 from sensors import lost_runs
 from sensors.job_files import Stores, tick
-from sensors.runs import job_name_of
 
 LAB = Path(__file__).parent / "lab"
 NAME = "counted"

@@ -165,7 +165,7 @@ def _check_storage(stage, found):
     """No file lies where no attempt of a known result put it, and no private folder is left."""
     known = {r["_id"]: r for r in stage.records.of_analysis(stage.name)}
     bucket, _, prefix = stage.results.root.partition("/")
-    for item in stage.results._objects(bucket, f"{prefix}/"):
+    for item in stage.results.objects_below(bucket, f"{prefix}/"):
         result = item["Key"].removeprefix(f"{prefix}/").split("/")[0]
         if result not in known:
             found.problems.append(f"a file of no known result: {item['Key']}")

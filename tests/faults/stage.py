@@ -16,13 +16,13 @@ from pathlib import Path
 import dagster as dg
 
 from analysis_assets._catalog import find_analyses
+from analysis_assets._runs import UNFINISHED, job_name_of
 from commands.dagster_processes import prepare_dagster_home
 from definitions import build_defs  # noqa: TID251  the whole platform is what is tested
 from domain.errors import ServerUnavailableError
 from domain.job_state import JobState
 from resources.connections import connect
 from resources.settings import Settings
-from sensors.runs import UNFINISHED, job_name_of
 from tests.faults import child, processes
 from tests.faults.child import LAB, NAME
 from tests.faults.lab.counted import LOG_VARIABLE

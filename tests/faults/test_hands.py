@@ -45,7 +45,7 @@ def asked_again(stage, job):
 def surroundings(stage, job):
     """Return everything that belongs to other jobs, with its times."""
     bucket, _, prefix = stage.results.root.partition("/")
-    objects = [o for o in stage.results._objects(bucket, f"{prefix}/") if job.result_id not in o["Key"]]
+    objects = [o for o in stage.results.objects_below(bucket, f"{prefix}/") if job.result_id not in o["Key"]]
     others = [k for k in stage.job_keys() if k != job.job_key]
     return (
         [(o["Key"], o["ETag"], o["LastModified"]) for o in objects],

@@ -122,3 +122,18 @@ file_names = st.one_of(
     st.sampled_from([text for text in SPECIAL if text.isprintable()]).map(_name),
 )
 """Names of files, as bytes: whatever a disk takes."""
+
+
+def bson(letters):
+    """Give whatever MongoDB can hold, with keys of some letters."""
+    return st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**62), 2**62)
+        | st.floats()
+        | st.text(st.characters(exclude_categories=["Cs"]), max_size=9),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text(letters, min_size=1, max_size=5), inner, max_size=3)
+        ),
+        max_leaves=6,
+    )

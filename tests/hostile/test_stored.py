@@ -34,17 +34,7 @@ def _quiet(caplog):
     caplog.set_level(logging.CRITICAL)
 
 
-values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**60), 2**60)
-    | st.floats()
-    | st.text(st.characters(exclude_categories=["Cs"]), max_size=9),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text("abc$_", min_size=1, max_size=5), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
+values = strategies.bson("abc$_")
 """What MongoDB can hold."""
 
 

@@ -8,10 +8,10 @@ import dagster as dg
 from dagster._core.test_utils import create_run_for_test
 
 from analysis_assets._publish import listing_digest, write_documents
+from analysis_assets._runs import job_name_of
 from domain.identity import result_id
 from domain.records import to_record
 from sensors.job_files import tick
-from sensors.runs import job_name_of
 from tests.provenances import sparse
 
 START = "dagster/asset_partition_range_start"

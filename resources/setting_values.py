@@ -1,0 +1,45 @@
+"""How the values of settings are read, and said back in plain words when they cannot be used; pure functions."""
+
+import re
+from typing import Any, NoReturn
+
+from domain.errors import SettingsError
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
+_UNSET_WORDS = frozenset({"none", "null", "undefined"})
+
+
+def yes_or_no(name: str, value: Any) -> bool:
+    """Read one of the words for yes or no."""
+    word = str(value).lower()
+    if word not in _TRUE | _FALSE:
+        refuse(name, repr(value), "1, true, yes, on, or 0, false, no, off")
+    return word in _TRUE
+
+
+def bucket_and_prefix(name: str, found: str, value: str) -> str:
+    """Check ``bucket`` or ``bucket/prefix`` and return it without a slash at its end."""
+    good = "`bucket` or `bucket/prefix`, such as `my-lab-results/analysis`"
+    if name == "JOB_INBOX":
+        good = "s3://bucket/prefix"
+    bucket, *segments = value.removesuffix("/").split("/")
+    usable = _BUCKET.fullmatch(bucket) and bucket not in _UNSET_WORDS
+    if not usable or any(s in {"", ".", ".."} or not s.isprintable() for s in segments):
+        refuse(name, repr(without_secrets(found)), good)
+    return "/".join([bucket, *segments])
+
+
+def without_secrets(value: str) -> str:
+    """Hide user name, password and query of an address before it is shown."""
+    scheme, separator, rest = value.partition("://")
+    if not separator:
+        return value
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+
+
+def refuse(name: str, found: str, good: str) -> NoReturn:
+    """Raise the error that every bad setting gives."""
+    msg = f"The setting {name} cannot be used: found {found}, expected {good}."
+    raise SettingsError(msg)
