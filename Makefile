@@ -5,10 +5,10 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml
 
-.PHONY: help setup demo dev test check docs site format lock bench clean
+.PHONY: help setup demo dev test test-faults check docs site format lock audit-dependencies bench clean
 
 help: ## Show this list.
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.installed ## Install everything into .venv, from the hashed requirement files.
 
@@ -28,6 +28,10 @@ dev: setup ## Run the embedded servers and Dagster with its UI and sensors.
 
 test: setup ## Run all tests with branch coverage.
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+
+test-faults: setup ## Inject every fault and write the table of docs/reliability.md. SCHEDULES=number, or SEED=seed for one.
+	FAULTS=full $(if $(SEED),SEED=$(SEED),FAULTS_TABLE=docs/reliability.md) $(if $(SCHEDULES),SCHEDULES=$(SCHEDULES)) \
+		$(BIN)/python -m pytest $(if $(SEED),tests/faults/test_schedules.py,tests/faults) $(ARGS)
 
 check: site ## Check format, style, types, layers, docstrings, spelling, documentation and definitions.
 	$(BIN)/ruff format --check .
@@ -53,6 +57,9 @@ lock: setup ## Make the requirement files anew from pyproject.toml; UPGRADE=1 ta
 	$(LOCK) $(if $(UPGRADE),--upgrade) --group dev --constraint requirements/base.txt --output-file requirements/dev.txt
 	echo uv | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--constraint requirements/dev.txt - --output-file requirements/uv.txt
+
+audit-dependencies: setup ## Ask for known vulnerabilities of the locked packages; says so when it cannot tell.
+	$(BIN)/python -m commands.audit_dependencies -r requirements/base.txt -r requirements/dev.txt $(ARGS)
 
 bench: setup ## Measure the platform's overhead and write benchmarks/RESULTS.md.
 	$(BIN)/python -m benchmarks.overhead

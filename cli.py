@@ -3,7 +3,6 @@
 Exit codes: 0 fine; 2 what the user gave is wrong (a reason, no traceback); 1 the platform failed.
 """
 
-import json
 import logging
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +10,10 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
+from commands.audit_words import audit, clean
 from commands.dispatch_words import dispatch
-from commands.lifecycle_words import cancel, invalidate
+from commands.explain_words import explain
+from commands.lifecycle_words import alerts, cancel, invalidate, resume
 from commands.terminal import out, plain, print_json, told
 
 app = typer.Typer(
@@ -144,35 +145,7 @@ def validate(
         raise typer.Exit(2)
 
 
-@app.command()
-@told
-def explain(
-    analysis: AnalysisName,
-    target: Annotated[str, typer.Argument(metavar="FILE|KEY", help="A job file, an NWB file or a job key.")],
-    fixed: Annotated[Path | None, typer.Option(help="Fixed parameters to use instead of the inbox's.")] = None,
-    as_json: AsJson = False,  # noqa: FBT002  Typer reads options from keywords
-) -> None:
-    """Say what a job is, in which state, and why."""
-    from commands.explain import explain as run_explain
-    from commands.platform import open_platform
-    from commands.queue import is_queued_in
-
-    with open_platform() as platform:
-        found = run_explain(platform, analysis, target, fixed_file=fixed, is_queued=is_queued_in(platform.settings))
-    if as_json:
-        print_json(found.as_dict())
-        return
-    out.print(f"[bold]{found.state}[/bold]: {plain(found.reason)}", highlight=False)
-    for name in ("analysis", "job_key", "code_version", "result_id"):
-        out.print(f"{name:13} {getattr(found, name)}", highlight=False, soft_wrap=True)
-    for url in (*found.inputs["locations"], *found.inputs["files"]):
-        out.print(f"input         {plain(url)}", highlight=False, soft_wrap=True)
-    table = Table("parameter", "value", "origin")
-    for name, value in found.parameters.items():
-        table.add_row(name, plain(json.dumps(value)), found.origins.get(name, ""))
-    out.print(table)
-    for label, where in found.stripped.items():
-        out.print(f"ignored label `{plain(label)}` in {where}", highlight=False)
+app.command()(told(explain))
 
 
 @app.command()
@@ -186,6 +159,7 @@ def results(
     if superseded:
         _superseded_results(analysis, as_json=as_json)
         return
+    from commands.breakers import breaker_note
     from commands.platform import open_platform
     from resources.results import results_of
 
@@ -193,6 +167,7 @@ def results(
         entry = platform.entry(analysis)
         found = results_of(platform.connections.record_store, analysis, code_version=entry.code_version)
         counts = platform.connections.ledger.counts(analysis)
+        note = breaker_note(platform, analysis)
     if as_json:
         print_json([result.as_dict() for result in found])
         return
@@ -203,6 +178,8 @@ def results(
         session = ", ".join(result.session_names) or ", ".join(result.inputs)
         table.add_row(result.state, plain(session), plain(outputs), f"{result.ended:%Y-%m-%d %H:%M:%S}", result.job_key)
     out.print(table)
+    if note:
+        out.print(plain(note), highlight=False, soft_wrap=True)
     out.print("Jobs: " + ", ".join(f"{number} {state}" for state, number in counts.items()), highlight=False)
 
 
@@ -259,6 +236,10 @@ def rerun(  # noqa: PLR0913, PLR0917  one for each option
 
 app.command()(told(cancel))
 app.command()(told(invalidate))
+app.command()(told(resume))
+app.command()(told(alerts))
+app.command()(told(audit))
+app.command()(told(clean))
 
 
 @app.command()

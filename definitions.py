@@ -7,11 +7,13 @@ import dagster as dg
 from analysis_assets._asset import build_asset, inbox_key_of, partitions_of
 from analysis_assets._catalog import ANALYSES_FOLDER, CatalogEntry, find_analyses
 from analysis_assets._checks import build_checks
+from audit.checks import build_audit
 from dispatch.dispatch_job import build_dispatch_job
 from dispatch.recording import dispatch_key_of
 from dispatch.saved import build_schedules
 from resources.connections import connect
 from resources.settings import Settings, load_settings
+from sensors.alerts import build_alert_sensors
 from sensors.job_files import build_inbox_check, build_sensor
 from sensors.retry_failed import build_retry_job
 
@@ -30,16 +32,22 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
     entries = list(found.values())
     work_folder = settings.analysis_home / "work"
     assets = [build_asset(entry, work_folder=work_folder, dry_run=settings.dry_run) for entry in entries]
+    audits = [build_audit(entries)] if entries else []
     dispatch = build_dispatch_job(found, dry_run=settings.dry_run)
     return dg.Definitions(
         assets=[*assets, *(_inbox(entry, settings) for entry in entries), *(_dispatches(entry) for entry in entries)],
         asset_checks=[
+            *(checks for checks, _ in audits),
             *(build_inbox_check(entry) for entry in entries),
             *(check for entry in entries for check in build_checks(entry, partitions_of(entry.analysis.name))),
         ],
         jobs=[dispatch, *(build_retry_job(entry) for entry in entries)],
         schedules=build_schedules(settings.dispatches, dispatch, analyses=found, dry_run=settings.dry_run),
-        sensors=[build_sensor(e, a, dry_run=settings.dry_run) for e, a in zip(entries, assets, strict=True)],
+        sensors=[
+            *(build_sensor(e, a, dry_run=settings.dry_run) for e, a in zip(entries, assets, strict=True)),
+            *(sensor for _, sensor in audits),
+            *(build_alert_sensors(entries, ui_url=settings.dagster_ui_url) if settings.alerts_somebody else []),
+        ],
         resources=connect(settings, for_dagster=True).as_dict(),
         executor=dg.in_process_executor,  # a run is already a process of its own, and its jobs have theirs
     )

@@ -15,8 +15,9 @@ from pydantic import Field
 from analysis_assets._catalog import CatalogEntry
 from analysis_assets._checks import evaluations
 from analysis_assets._execute import BatchRun
-from analysis_assets._materialization import asset_key_of, materialization, metadata
+from analysis_assets._materialization import asset_key_of, failure_observation, materialization, metadata
 from analysis_assets._outcome import Outcome, RunFacts, Services
+from domain.breaker import Trip
 from domain.command import Command
 from domain.fields import describe_fields, markdown_table
 from domain.identity import keys_digest
@@ -109,12 +110,12 @@ def _asset(entry: CatalogEntry, *, work_folder: Path, dry_run: bool) -> dg.Asset
         failures = []
         with BatchRun(entry, services, run) as batch:
             for outcome in batch.outcomes(keys):
-                _report(context, entry, outcome, results_store)
+                _report(context, entry, outcome, results_store, dry_run=run.dry_run)
                 batch.settled(outcome)
                 if outcome.error is not None:
                     failures.append(outcome)
         if failures and not run.dry_run:
-            raise _failure(failures, len(keys))
+            raise _failure(failures, len(keys), batch.stopped)
         yield from ()  # a generator reports by events alone: Dagster adds no materialization of its own
 
     return compute
@@ -145,7 +146,9 @@ def _expected_keys(context: dg.AssetExecutionContext) -> list[str]:
     return keys
 
 
-def _report(context: dg.AssetExecutionContext, entry: CatalogEntry, outcome: Outcome, results: ResultsStore) -> None:
+def _report(
+    context: dg.AssetExecutionContext, entry: CatalogEntry, outcome: Outcome, results: ResultsStore, *, dry_run: bool
+) -> None:
     """Tell Dagster how one job ended."""
     for note in outcome.notes:
         context.log.warning("%s: %s", outcome.job_key, note)
@@ -158,11 +161,19 @@ def _report(context: dg.AssetExecutionContext, entry: CatalogEntry, outcome: Out
             outcome.error.message,
             outcome.error.traceback,
         )
+        if outcome.kind == "failed" and not dry_run:
+            context.log_event(failure_observation(entry.analysis.name, outcome))
     elif provenance is not None and outcome.kind == "dry_run":
         shown = metadata(provenance, results=results, figure=None, reused=False)
         context.log.info("%s: dry run, nothing stored. Record:\n%s", outcome.job_key, shown["provenance"].value)
     elif provenance is not None:
-        event = materialization(provenance, results=results, figure=outcome.figure, reused=outcome.kind == "reused")
+        event = materialization(
+            provenance,
+            results=results,
+            figure=outcome.figure,
+            reused=outcome.kind == "reused",
+            attempts=outcome.attempts,
+        )
         context.log_event(event)
         for evaluation in evaluations(entry, provenance):
             context.log_event(evaluation)
@@ -171,14 +182,17 @@ def _report(context: dg.AssetExecutionContext, entry: CatalogEntry, outcome: Out
         )
 
 
-def _failure(failures: list[Outcome], total: int) -> dg.Failure:
+def _failure(failures: list[Outcome], total: int, stopped: Trip | None) -> dg.Failure:
     """End the run as failed, naming the jobs; the others are done all the same."""
     errors = {outcome.job_key: outcome.error for outcome in failures if outcome.error is not None}
     lines = [f"- `{key}` ({error.kind}): {error.message}" for key, error in list(errors.items())[:_LISTED_FAILURES]]
     more = len(errors) - len(lines)
     shown = sorted(errors.values(), key=lambda error: error.kind != "exception")[:3]  # first what authors raised
+    others = (
+        "the others are done" if stopped is None else f"the circuit breaker opened, the rest waits: {stopped.words()}"
+    )
     return dg.Failure(
-        description=f"{len(errors)} of {total} jobs failed; the others are done. First: {next(iter(errors.values())).message}",
+        description=f"{len(errors)} of {total} jobs failed; {others}. First: {next(iter(errors.values())).message}",
         metadata={
             "failed": dg.MetadataValue.md("\n".join(lines + ([f"- and {more} more"] if more else []))),
             "tracebacks": dg.MetadataValue.md("\n\n".join(f"```\n{e.traceback or e.log}\n```" for e in shown)),

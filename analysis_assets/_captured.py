@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from analysis_assets._task import Task, Work
-from domain.job_state import JobError
+from domain.failures import JobError
 from domain.redaction import redacted, redacted_value
 from resources.own_process import known_secrets
 

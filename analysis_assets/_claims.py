@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable, Iterable
 
 from domain.errors import ServerUnavailableError
-from domain.job_state import JobError, JobState, LedgerEntry
+from domain.failures import JobError
+from domain.job_state import JobState, LedgerEntry
 from resources.ledger import LEASE_S, Ledger
 
 

@@ -19,7 +19,7 @@ from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, DAGSTER_PIPES_MESSAGES_
 
 from domain.command import TRY_AGAIN, Command
 from domain.errors import CodeChangedError, OutputError
-from domain.job_state import FailureKind
+from domain.failures import FailureKind
 from resources.own_process import inherited
 
 JOB_FILE, OUTPUTS_FILE = "job.json", "outputs.json"

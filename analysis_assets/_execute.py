@@ -21,6 +21,8 @@ from analysis_assets._claims import Claims
 from analysis_assets._job import JobRunner
 from analysis_assets._outcome import Outcome, RunFacts, Services
 from analysis_assets._pool import WorkerPool
+from domain.breaker import Trip, trip
+from domain.failures import JobError
 from domain.job_state import JobState, LedgerEntry
 
 _THREADS_PER_WORKER = 2
@@ -38,6 +40,11 @@ class BatchRun:
         The outside systems.
     run : RunFacts
         How the run was asked for.
+
+    Attributes
+    ----------
+    stopped : Trip or None
+        Why the run has left the rest of its jobs alone.
     """
 
     def __init__(self, entry: CatalogEntry, services: Services, run: RunFacts) -> None:
@@ -46,6 +53,8 @@ class BatchRun:
         self._dry_run, self._ledger = run.dry_run, services.ledger
         self._jobs: dict[str, LedgerEntry] = {}
         self._stopping = threading.Event()
+        self._breaker, self._ended = entry.analysis.breaker, list[JobError | None]()
+        self.stopped: Trip | None = None
         self._folder = services.work_folder / f"{os.getpid()}-{uuid.uuid4().hex}"
         self._threads = ThreadPoolExecutor(max_workers=workers * _THREADS_PER_WORKER)
         self._pool = WorkerPool(workers=workers, time_limit_s=entry.analysis.time_limit_s)
@@ -92,17 +101,28 @@ class BatchRun:
         """
         waiting = list(job_keys)
         self._pool.expect(len(waiting))
-        while waiting:
+        while waiting and not self._runner.halted.is_set():
             self._jobs.update(self._ledger.get_many(self._name, waiting))
             put_off = []
             for outcome in self._one_pass(waiting):
                 if outcome.kind == "put_off":
                     put_off.append(outcome.job_key)
                 else:
+                    self._count(outcome)
                     yield outcome
             waiting = put_off
-            if waiting:
+            if waiting and not self._runner.halted.is_set():
                 self._stopping.wait(_POLL_S)
+
+    def _count(self, outcome: Outcome) -> None:
+        """Open the analysis's circuit breaker when most jobs of this run fail in the same way: the rest stays new."""
+        if self._breaker is None or self._dry_run or self.stopped is not None:
+            return
+        self._ended.append(outcome.error)
+        self.stopped = trip(self._ended, self._breaker)
+        if self.stopped is not None:
+            self._ledger.open_breaker(self._name, code_version=self._code_version, found=self.stopped)
+            self._runner.halted.set()
 
     def settled(self, outcome: Outcome) -> None:
         """Record in the ledger that a job is done, after Dagster was told."""

@@ -9,7 +9,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,14 @@ from analysis_assets._publish import (
 from analysis_assets._source import code_facts
 from analysis_assets._task import Task, Work
 from domain.errors import OutputError
+from domain.failures import JobError
 from domain.identity import result_id
-from domain.job_state import JobError, JobState, LedgerEntry
+from domain.job_state import JobState, LedgerEntry
 from domain.provenance import CodeFacts, Provenance
 from domain.records import readable, to_record
 from domain.retry import wait_before_round
 from domain.stored_job import verify
+from resources.earlier_results import nearest_earlier
 from resources.own_process import person
 from resources.record_store import attempt_of
 
@@ -64,6 +66,8 @@ class JobRunner:
         Set when the run is to end.
     claims : Claims
         The run's claims on jobs.
+    halted : threading.Event
+        Set when no further job is to be begun; those at work are finished.
     """
 
     entry: CatalogEntry
@@ -73,6 +77,7 @@ class JobRunner:
     folder: Path
     stopping: threading.Event
     claims: Claims
+    halted: threading.Event = field(default_factory=threading.Event)
 
     def work_off(self, job_key: str, job: LedgerEntry | None) -> Outcome:
         """Bring one job to its end.
@@ -122,7 +127,7 @@ class JobRunner:
         number, delay = 1, retry.delay_s
         while True:
             attempt = str(uuid.uuid4())
-            claimed = None if self.stopping.is_set() else self._claim(job, attempt)
+            claimed = None if self.stopping.is_set() or self.halted.is_set() else self._claim(job, attempt)
             if claimed is None:
                 return Outcome(job.job_key, "put_off")
             outcome = self._attempt(claimed, attempt, old, notes)
@@ -185,7 +190,7 @@ class JobRunner:
         manifest = build_manifest(task.results, names, log=task.log)
         location = results.location(self._result_id(job), attempt)
         stored = upload(results, location, task.results, names, log=task.log)
-        provenance = self._provenance(job, attempt, work, manifest, listing_digest(stored))
+        provenance = self._provenance(job, attempt, work, manifest, listing_digest(stored), why=self._why_new(job))
         record = to_record(provenance)
         write_documents(results, record, manifest)
         if not self.claims.holds(attempt):
@@ -197,7 +202,15 @@ class JobRunner:
             return self._published(job, winner, "reused", attempt, notes)
         figure = self._local_figure(task.results)
         notes = (*notes, *_other_code(provenance.code))
-        return Outcome(job.job_key, "computed", provenance=provenance, figure=figure, attempt=attempt, notes=notes)
+        return Outcome(
+            job.job_key,
+            "computed",
+            provenance=provenance,
+            figure=figure,
+            attempt=attempt,
+            notes=notes,
+            attempts=job.attempts,
+        )
 
     def _recover(self, job: LedgerEntry, attempt: str) -> dict[str, Any] | None:
         """Commit an earlier attempt that has everything but its record."""
@@ -242,8 +255,13 @@ class JobRunner:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def _why_new(self, job: LedgerEntry) -> str:
+        """Say what tells this result from the nearest earlier one."""
+        found = nearest_earlier(self.services.records, job.stored_job, self.entry.code_version)
+        return f"First result of `{job.analysis}`." if found is None else f"New: {found.words()}."
+
     def _provenance(
-        self, job: LedgerEntry, attempt: str, work: Work, manifest: dict[str, Any], listing_sha256: str
+        self, job: LedgerEntry, attempt: str, work: Work, manifest: dict[str, Any], listing_sha256: str, why: str = ""
     ) -> Provenance:
         """Put together everything that is known about a result."""
         execution = Execution(
@@ -255,6 +273,7 @@ class JobRunner:
             listing_sha256=listing_sha256,
             code=self._code,
             reason=self._force_reason(job),
+            why=why,
         )
         return provenance_of_execution(self.entry, job, execution)
 

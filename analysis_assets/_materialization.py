@@ -2,11 +2,14 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 from PIL import Image
 
+from analysis_assets._outcome import Outcome
+from domain.job_state import Attempt
 from domain.provenance import Provenance
 from resources.results_store import ResultsStore
 
@@ -22,7 +25,12 @@ def asset_key_of(name: str) -> dg.AssetKey:
 
 
 def materialization(
-    provenance: Provenance, *, results: ResultsStore, figure: bytes | None, reused: bool
+    provenance: Provenance,
+    *,
+    results: ResultsStore,
+    figure: bytes | None,
+    reused: bool,
+    attempts: Sequence[Attempt] = (),
 ) -> dg.AssetMaterialization:
     """Describe a published result as the materialization of its partition.
 
@@ -36,17 +44,20 @@ def materialization(
         Its figure.
     reused : bool
         Whether it was there before this run.
+    attempts : sequence of Attempt
+        The job's executions so far, where they are known.
 
     Returns
     -------
     dagster.AssetMaterialization
         With data version (the manifest's digest) and code version as tags.
     """
+    told = metadata(provenance, results=results, figure=figure, reused=reused)
     return dg.AssetMaterialization(
         asset_key=asset_key_of(provenance.analysis),
         partition=provenance.job_key,
         description=_sentence(provenance, reused=reused),
-        metadata=metadata(provenance, results=results, figure=figure, reused=reused),
+        metadata=told | ({"attempts": attempts_table(attempts)} if attempts else {}),
         tags={DATA_VERSION_TAG: provenance.manifest_sha256, CODE_VERSION_TAG: provenance.code_version},
     )
 
@@ -66,6 +77,7 @@ def metadata(
         "result location": dg.MetadataValue.path(provenance.location),
         "input": dg.MetadataValue.md("  \n".join(f"`{url}`" for url in (*provenance.locations, *provenance.files))),
         "computed or reused": dg.MetadataValue.text("reused" if reused else "computed"),
+        "why": dg.MetadataValue.text(_why(provenance, reused=reused)),
         "duration (s)": dg.MetadataValue.float(round(provenance.duration_s, 3)),
         "ended": dg.MetadataValue.timestamp(provenance.ended),
         "code": dg.MetadataValue.text(_code(provenance)),
@@ -78,6 +90,58 @@ def metadata(
     taken = {"figure", *first, *facts, *last}
     outputs = {f"output {k}" if k in taken else k: _value(value) for k, value in provenance.outputs.items()}
     return first | outputs | facts | parameters | last
+
+
+def failure_observation(analysis: str, outcome: Outcome) -> dg.AssetObservation:
+    """Describe a failure on its partition, where a person looks for the result that is not there.
+
+    Parameters
+    ----------
+    analysis : str
+        Name of the analysis.
+    outcome : Outcome
+        How its job failed.
+
+    Returns
+    -------
+    dagster.AssetObservation
+        With the analysis's own traceback; a failure has no materialization that could carry it.
+    """
+    error = outcome.error
+    if error is None:
+        msg = f"Job {outcome.job_key} did not fail."
+        raise ValueError(msg)
+    told = f"```\n{error.traceback or error.log or error.message}\n```"
+    return dg.AssetObservation(
+        asset_key=asset_key_of(analysis),
+        partition=outcome.job_key,
+        description=f"Failed ({error.kind}): {error.message}",
+        metadata={
+            "failed": dg.MetadataValue.text(error.kind),
+            "message": dg.MetadataValue.text(error.message),
+            "permanent": dg.MetadataValue.bool(error.permanent),
+            "traceback": dg.MetadataValue.md(told),
+        },
+    )
+
+
+def attempts_table(attempts: Sequence[Attempt]) -> dg.TableMetadataValue:
+    """Show a job's executions, the oldest first; the last one may still be at work."""
+    rows = [
+        dg.TableRecord(
+            {
+                "started": f"{a.started:%Y-%m-%d %H:%M:%S}",
+                "outcome": a.outcome or "at work, or never ended",
+                "error": a.error.message if a.error else "",
+                "code": a.code_version or "",
+                "run": a.run_id,
+                "attempt": a.attempt,
+            }
+        )
+        for a in attempts
+    ]
+    columns = [dg.TableColumn(name, "string") for name in ("started", "outcome", "error", "code", "run", "attempt")]
+    return dg.MetadataValue.table(rows, schema=dg.TableSchema(columns=columns))
 
 
 def provenance_of(found: dict[str, dg.MetadataValue[Any]]) -> Provenance:
@@ -121,6 +185,17 @@ def _sentence(provenance: Provenance, *, reused: bool) -> str:
         provenance.session_names or provenance.subject_ids or provenance.locations[:1] or provenance.files[:1]
     )
     return f"{who}: {'reused' if reused else 'computed'} in {provenance.duration_s:.1f} s"
+
+
+def _why(provenance: Provenance, *, reused: bool) -> str:
+    """Say why there is a result, and why it was not computed again."""
+    forced = f"Computed again: {provenance.reason}. " if provenance.reason else ""
+    made = f"{forced}{provenance.why or ''}".strip() or "not recorded"
+    if not reused:
+        return made
+    run = f" by run {provenance.run_id}" if provenance.run_id else ""
+    when = f"{provenance.ended:%Y-%m-%d %H:%M:%S}"
+    return f"Not computed again: the same inputs, parameters and code gave this result at {when}{run}. Then: {made}"
 
 
 def _code(provenance: Provenance) -> str:

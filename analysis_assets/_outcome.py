@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from domain.errors import JobChangedError, PlatformError, TransientError
-from domain.job_state import FailureKind, JobError
+from domain.errors import JobChangedError, PlatformError, TransientError, is_full_disk
+from domain.failures import FailureKind, JobError
+from domain.job_state import Attempt
 from domain.provenance import Provenance
 from domain.redaction import redacted
 from resources.inputs import Inputs
@@ -79,6 +80,8 @@ class Outcome:
         The claim to give back; None when the job was not claimed.
     notes : tuple of str
         What an operator should know.
+    attempts : tuple of Attempt
+        The job's executions so far, where they are worth telling.
     """
 
     job_key: str
@@ -88,6 +91,7 @@ class Outcome:
     figure: bytes | None = None
     attempt: str | None = None
     notes: tuple[str, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
 
 
 def error_of(error: Exception) -> JobError:
@@ -104,6 +108,8 @@ def error_of(error: Exception) -> JobError:
         Transient if the same work may succeed later; with a traceback if nobody raised it on purpose.
     """
     secrets = known_secrets()
+    if is_full_disk(error):
+        return JobError(kind="platform", message=f"The disk of the work folder is full: {error}", permanent=False)
     if isinstance(error, PlatformError):
         transient = isinstance(error, TransientError)
         kind: FailureKind = "server" if transient else "output"

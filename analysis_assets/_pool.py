@@ -17,7 +17,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from analysis_assets._captured import cleaned, cleaned_error
 from analysis_assets._task import Task, Work
 from analysis_assets._worker import execute, prepare_worker
-from domain.job_state import JobError
+from domain.failures import JobError
 
 
 class WorkerPool:

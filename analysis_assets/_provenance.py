@@ -30,6 +30,8 @@ class Execution:
         The repository.
     reason : str
         Why it was computed again, or nothing.
+    why : str
+        Why it is a new result, or nothing.
     """
 
     attempt: str
@@ -40,6 +42,7 @@ class Execution:
     listing_sha256: str
     code: CodeFacts
     reason: str
+    why: str
 
 
 def provenance_of_execution(entry: CatalogEntry, job: LedgerEntry, execution: Execution) -> Provenance:
@@ -80,6 +83,7 @@ def provenance_of_execution(entry: CatalogEntry, job: LedgerEntry, execution: Ex
         owners=entry.analysis.owners,
         run_id=execution.run_id,
         reason=execution.reason or None,
+        why=execution.why or None,
         figure=figure if any(file["path"] == figure for file in files) else None,
         manifest_sha256=execution.manifest["sha256"],
         listing_sha256=execution.listing_sha256,

@@ -28,14 +28,15 @@ from domain.errors import (
     PlatformError,
     ServerUnavailableError,
     TransientError,
+    is_full_disk,
 )
-from domain.job_state import FailureKind, JobError
+from domain.failures import FailureKind, JobError
 from domain.retry import is_transient
 from resources.own_process import asker_for_end_with_parent, forget
 
 TEXT_CHARACTERS = 16 * 1024
-_NOT_FOR_USER_CODE = ("DOCDB_URI", "ASSETS_URI")
-"""Addresses with passwords that a worker never needs: it does not talk to a database."""
+_NOT_FOR_USER_CODE = ("DOCDB_URI", "ASSETS_URI", "SMTP_URL", "ALERT_WEBHOOK_URL")
+"""Addresses with secrets that a worker never needs: it talks to no database, and to no people."""
 
 _DOMAIN = Path(__file__).parents[1] / "domain"
 _KINDS: tuple[tuple[type[PlatformError] | UnionType, FailureKind], ...] = (
@@ -94,7 +95,8 @@ def _describe(error: BaseException, transient_names: tuple[str, ...]) -> JobErro
     told = "".join(traceback.format_exception(type(error), error, user_frames(error), chain=chain))
     sys.stderr.write(told)
     kind = next((kind for kinds, kind in _KINDS if isinstance(error, kinds)), "exception")
-    transient = isinstance(error, TransientError) or (kind == "exception" and is_transient(error, transient_names))
+    transient = isinstance(error, TransientError) or is_full_disk(error)
+    transient = transient or (kind == "exception" and is_transient(error, transient_names))
     name = "" if isinstance(error, PlatformError) else f"{type(error).__name__}: "
     message, trace = _storable(f"{name}{error}"), _storable(told)
     return JobError(kind=kind, message=message, permanent=not transient, traceback=trace)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from analysis_assets._catalog import CatalogEntry
+from commands.history import History, history_of
 from commands.jobs import inbox_parameters
 from commands.platform import Platform
 from commands.targets import read_file, read_target
@@ -36,6 +37,8 @@ class Explanation:
         unknown, new, queued, running, done, failed, outdated, invalidated or cancelled.
     reason : str
         One sentence.
+    history : History
+        What happened to it, and what tells it from earlier results.
     """
 
     analysis: str
@@ -48,6 +51,7 @@ class Explanation:
     stripped: dict[str, str]
     state: ShownState
     reason: str
+    history: History
 
     def as_dict(self) -> dict[str, Any]:
         """Return the explanation as JSON values."""
@@ -86,9 +90,9 @@ def explain(
     stored, stripped = _find(platform, entry, target, fixed_file)
     result = result_id(name, entry.code_version, stored.job_key)
     known = platform.connections.ledger.get(name, stored.job_key)
-    has_record = platform.connections.record_store.get(result) is not None
+    record = platform.connections.record_store.get(result)
     queued = known is not None and known.state is JobState.NEW and is_queued(name, stored.job_key)
-    state, reason = judge(known, entry.code_version, has_record=has_record, queued=queued)
+    state, reason = judge(known, entry.code_version, has_record=record is not None, queued=queued)
     return Explanation(
         analysis=name,
         job_key=stored.job_key,
@@ -100,6 +104,7 @@ def explain(
         stripped=stripped,
         state=state,
         reason=reason,
+        history=history_of(platform, stored, known, record, entry.code_version),
     )
 
 
@@ -122,13 +127,20 @@ def judge(job: LedgerEntry | None, code_version: str, *, has_record: bool, queue
     if job is None:
         return "unknown", "Nobody has asked for this job: put its file into the inbox, or submit it."
     if job.state is JobState.RUNNING:
-        run = job.lease.run_id if job.lease else "an unknown run"
-        return "running", f"Run {run} works on it, attempt number {job.attempt_number}."
+        return _judge_running(job)
     if job.state is JobState.NEW:
         return _judge_new(job, queued=queued)
     if job.state is JobState.FAILED:
         return _judge_failed(job)
     return _judge_done(job, code_version, has_record=has_record)
+
+
+def _judge_running(job: LedgerEntry) -> tuple[ShownState, str]:
+    """Explain a job that is at work."""
+    if job.lease is None:
+        return "running", "It is at work without a lease: the sensor's next tick takes it back."
+    lease = f"its lease holds until {job.lease.until:%Y-%m-%d %H:%M:%S} UTC and is extended while the run lives"
+    return "running", f"Run {job.lease.run_id} works on it, attempt number {job.attempt_number}; {lease}."
 
 
 def _judge_new(job: LedgerEntry, *, queued: bool) -> tuple[ShownState, str]:

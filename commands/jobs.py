@@ -10,8 +10,9 @@ from analysis_assets._catalog import CatalogEntry
 from commands.platform import Platform
 from commands.targets import read_file, read_target
 from domain.errors import PermanentError, UnknownJobError
+from domain.failures import ENDED_BY_PEOPLE, FailureKind
 from domain.job import read_job
-from domain.job_state import ENDED_BY_PEOPLE, FailureKind, JobState
+from domain.job_state import JobState
 from domain.parameter_files import read_fixed_parameters
 from domain.stored_job import Source, StoredJob, take_in
 from resources.inbox_names import PARAMETERS_FILE

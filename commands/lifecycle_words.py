@@ -1,4 +1,4 @@
-"""The words of `analysis cancel` and `analysis invalidate`."""
+"""The words of `analysis cancel`, `invalidate` and `resume`, and of `analysis alerts`."""
 
 from typing import Annotated
 
@@ -46,3 +46,27 @@ def invalidate(
     for result in found:
         out.print(f"invalidated  {plain(result)}", highlight=False, soft_wrap=True)
     out.print("To compute anew:  analysis rerun " + plain(analysis) + " --key KEY", highlight=False, soft_wrap=True)
+
+
+def resume(analysis: AnalysisName) -> None:
+    """Close the circuit breaker of an analysis: its jobs are asked for again."""
+    from commands.breakers import resume as run_resume
+    from commands.platform import open_platform
+
+    with open_platform() as platform:
+        was_open = run_resume(platform, analysis)
+    what = "closed; the sensor asks for its jobs again" if was_open else "not open"
+    out.print(f"The circuit breaker of {plain(analysis)} is {what}.", highlight=False)
+
+
+def alerts() -> None:
+    """Send a test alert to every hook; exit code 1 if one did not take it."""
+    from commands.breakers import send_test_alert
+    from commands.platform import open_platform
+
+    with open_platform() as platform:
+        answers = send_test_alert(platform)
+    for hook, problem in answers.items():
+        out.print(f"{hook}: {'took it' if problem is None else plain(problem)}", highlight=False, soft_wrap=True)
+    if any(answers.values()):
+        raise typer.Exit(1)

@@ -6,6 +6,7 @@ _PAGES = {
     "../README.md": "index.md",
     "../CONTRIBUTING.md": "contributing.md",
     "../CHANGELOG.md": "changes.md",
+    "../SECURITY.md": "security.md",
     "../LICENSE": "licence.md",
 }
 

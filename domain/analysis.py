@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from domain.breaker import Breaker
 from domain.checks import Check, faults_of
 from domain.command import Command
 from domain.errors import AnalysisFileError
@@ -86,6 +87,9 @@ class Analysis(BaseModel):
         description="run(job, parameters, results_dir) -> Outputs; or a Command, for other languages and environments."
     )
     retry: Retry = Field(default=Retry(), description="For transient faults only.")
+    breaker: Breaker | None = Field(
+        default=Breaker(), description="When to stop because most jobs fail in the same way; None: never."
+    )
     time_limit_s: float = Field(default=3600.0, gt=0, description="A job is killed after this many seconds.")
     workers: int | None = Field(default=None, ge=1, le=256, description="Jobs at once in a run; default: one per core.")
     batch_size: int = Field(default=100, ge=1, le=200, description="Partitions in one run, at most.")

@@ -23,6 +23,8 @@ The first split answers the only question that a caller must ask: *would the sam
 A message says what was tried, on which object, what was found, what was expected, and what to do next.
 """
 
+import errno
+
 
 class PlatformError(Exception):
     """Base of every error that the platform raises on purpose."""
@@ -82,3 +84,8 @@ class InputChangedError(TransientError):
 
 class CodeChangedError(TransientError):
     """The analysis file changed while a run was using it."""
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Tell whether a disk or a quota is used up: space comes back, so the same work may succeed later."""
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}

@@ -7,32 +7,12 @@ has not ended.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from domain.failures import JobError
 from domain.stored_job import Source, StoredJob
-
-FailureKind = Literal[
-    "exception",
-    "crash",
-    "killed",
-    "time_limit",
-    "input",
-    "output",
-    "job_changed",
-    "code_changed",
-    "unknown_job",
-    "lost",
-    "invalidated",
-    "cancelled",
-    "server",
-    "platform",
-]
-
-
-ENDED_BY_PEOPLE: tuple[FailureKind, ...] = ("invalidated", "cancelled")
-"""Kinds that are no fault: only the person who wished them, or another one, asks for the job again."""
 
 
 class JobState(StrEnum):
@@ -48,16 +28,6 @@ class _Frozen(BaseModel):
     """Base of what the ledger stores."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class JobError(_Frozen):
-    """Why a job failed, in the words of the analysis where it has any."""
-
-    kind: FailureKind = Field(description="What kind of failure.")
-    message: str = Field(description="One line: what happened.")
-    permanent: bool = Field(description="Whether another attempt would fail in the same way.")
-    traceback: str = Field(default="", description="The analysis's own traceback.")
-    log: str = Field(default="", description="The end of the job's captured output.")
 
 
 class Lease(_Frozen):

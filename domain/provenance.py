@@ -82,6 +82,9 @@ class Provenance(_Frozen):
     owners: tuple[str, ...] = Field(description="Owners of the analysis.")
     run_id: str | None = Field(default=None, description="Dagster run that executed the job.")
     reason: str | None = Field(default=None, description="Why it was computed again, when it was forced.")
+    why: str | None = Field(
+        default=None, description="Why it is a new result: what tells it from the nearest earlier one."
+    )
     figure: str | None = Field(default=None, description="Result file shown as a thumbnail.")
     manifest_sha256: str = Field(description="Digest of the result's files, logs left out; the data version.")
     listing_sha256: str = Field(description="Digest of the listing (path, size, ETag) after upload.")

@@ -20,10 +20,11 @@ from urllib3.util import Retry
 
 from domain.asset_query import projection
 from domain.asset_record import BASE_FIELDS, AssetRecord, paths_of
-from domain.errors import DispatchError, ServerUnavailableError, SettingsError
+from domain.errors import DispatchError, PlatformError, ServerUnavailableError, SettingsError
 from domain.json_values import shown
 from resources.asset_records import SAMPLE, plain, too_slow
 from resources.mongo import Document
+from resources.tls import tls_problem
 
 PAGE = 500
 CONNECT_S = 5
@@ -104,7 +105,7 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
         DispatchError
             If the API refuses the query or it takes too long.
         SettingsError
-            If there is no such API, or it refuses access.
+            If there is no such API, it refuses access, or its certificate is not trusted.
         ServerUnavailableError
             If nothing answers.
         """
@@ -121,12 +122,19 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
             except requests.HTTPError as error:
                 raise self._meaning(error.response, time_limit_s) from None
             except requests.RequestException as error:
-                msg = f"The metadata API {self.told} did not answer ({type(error).__name__}). Check ASSETS_API_URL."
-                raise ServerUnavailableError(msg) from None
+                raise self._no_answer(error) from None
         if not isinstance(found, list) or not all(isinstance(document, dict) for document in found):
             msg = f"The metadata API {self.told} gave no list of records. Check ASSETS_API_URL and its version."
             raise SettingsError(msg)
         return found
+
+    def _no_answer(self, error: requests.RequestException) -> PlatformError:
+        """Say what keeps the API from answering: trust in its certificate, or anything else."""
+        problem = tls_problem(error, authority="REQUESTS_CA_BUNDLE", plain="http:// or https:// in ASSETS_API_URL")
+        if problem is not None and problem.lasting:
+            return SettingsError(f"The metadata API {self.told} is not trusted. {problem.told}")
+        msg = f"The metadata API {self.told} did not answer ({type(error).__name__}). Check ASSETS_API_URL."
+        return ServerUnavailableError(msg)
 
     def _meaning(self, answer: requests.Response, time_limit_s: float) -> Exception:
         """Return what an answer means that is no success."""

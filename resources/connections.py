@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from pydantic import SecretStr
 
+from resources.alerts import Alerts
 from resources.asset_records import MongoAssetRecords
 from resources.asset_records_rest import RestAssetRecords
 from resources.inbox_notes import InboxNotes
@@ -30,6 +31,7 @@ class Connections:
     results_store: ResultsStore
     inputs: Inputs
     asset_records: MongoAssetRecords | RestAssetRecords
+    alerts: Alerts
 
     def as_dict(self) -> dict[str, Any]:
         """Return the resources as Dagster takes them."""
@@ -65,6 +67,12 @@ def connect(settings: Settings, *, for_dagster: bool = False) -> Connections:
             s3=s3, input_endpoint_url=settings.input_s3_endpoint_url, input_unsigned=settings.input_s3_unsigned
         ),
         asset_records=_asset_records(settings, for_dagster=for_dagster),
+        alerts=Alerts(
+            webhook_url=_uri("ALERT_WEBHOOK_URL", settings.alert_webhook_url, for_dagster=for_dagster),
+            email_to=settings.alert_email_to,
+            email_from=settings.alert_email_from,
+            smtp_url=_uri("SMTP_URL", settings.smtp_url, for_dagster=for_dagster),
+        ),
     )
 
 
@@ -82,7 +90,7 @@ def _asset_records(settings: Settings, *, for_dagster: bool) -> MongoAssetRecord
 
 
 def _uri(name: str, value: SecretStr | None, *, for_dagster: bool) -> Any:
-    """Return an address of MongoDB, or the variable that holds it."""
+    """Return an address that may hold a password, or the variable that holds it."""
     if value is None:
         return None
     return dg.EnvVar(name) if for_dagster else value.get_secret_value()

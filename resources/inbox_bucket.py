@@ -8,7 +8,6 @@ from botocore.exceptions import ClientError
 
 from domain.errors import JobFileError
 from resources.inbox_names import (
-    MAX_BYTES,
     PARAMETERS_FILE,
     InboxFile,
     is_job_name,
@@ -102,15 +101,15 @@ class BucketInbox:
         bucket, key = self._key(analysis, raw)
         with self._errors(f"read {self.url(analysis, raw)}"):
             try:
-                body = self.s3.client.get_object(Bucket=bucket, Key=key)["Body"]
+                answer = self.s3.client.get_object(Bucket=bucket, Key=key)
             except ClientError as error:
                 self._check_missing(error, bucket)
                 raise FileNotFoundError(self.url(analysis, raw)) from None
-            with body:
-                data = body.read(MAX_BYTES + 1)
-        if (problem := too_large(len(data))) is not None:
-            msg = f"The inbox file {shown_name(raw)} {problem}."
-            raise JobFileError(msg)
+            with answer["Body"] as body:
+                if (problem := too_large(answer["ContentLength"])) is not None:
+                    msg = f"The inbox file {shown_name(raw)} {problem}."
+                    raise JobFileError(msg)
+                data = body.read()  # the whole in one call: only then botocore notices a body that was cut off
         return data
 
     def write(self, analysis: str, raw: str, data: bytes) -> None:

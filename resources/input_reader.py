@@ -11,8 +11,8 @@ from domain.errors import InputError
 from domain.inputs import InputFile
 from resources.input_urls import is_nwb, new_place, scheme_of, shown_url
 from resources.inputs_http import fetch_http
-from resources.inputs_local import check_local, fetch_local, find_local
-from resources.inputs_s3 import fetch_s3, find_s3
+from resources.inputs_local import check_local, describe_local, fetch_local, find_local
+from resources.inputs_s3 import describe_s3, fetch_s3, find_s3
 from resources.s3_server import S3Server, split_s3_url
 
 _SHOWN = 10
@@ -115,6 +115,31 @@ class InputReader:
         if scheme == "s3":
             return place, fetch_s3(self.server_of(url), url, place)
         return place, fetch_http(url, place)
+
+    def describe(self, url: str) -> InputFile | None:
+        """Say what an input is now, without reading it.
+
+        Parameters
+        ----------
+        url : str
+            Its address.
+
+        Returns
+        -------
+        InputFile or None
+            None for an address that cannot be asked without reading (http).
+
+        Raises
+        ------
+        InputError
+            If it is gone or may not be read.
+        ServerUnavailableError
+            If its server does not answer.
+        """
+        scheme = scheme_of(url)
+        if scheme == "file":
+            return describe_local(url)
+        return describe_s3(self.server_of(url), url) if scheme == "s3" else None
 
     def check(self, fetched: InputFile) -> None:
         """Refuse a local input that is no longer what it was when it was fetched; a copy cannot change.

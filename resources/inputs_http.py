@@ -15,9 +15,11 @@ from domain.errors import InputError, ServerUnavailableError
 from domain.identity import unreachable
 from domain.inputs import InputFile
 from resources.input_urls import shown_url
+from resources.tls import tls_problem
 
 CONNECT_S = 5
 READ_S = 60
+_PAUSE_S = 0.5
 _CHUNK = 1024 * 1024
 _BUSY = frozenset({408, 425, 429})
 _REFUSED = 400
@@ -37,11 +39,12 @@ def fetch_http(url: str, place: Path) -> InputFile:
     Raises
     ------
     InputError
-        If the server does not have it or refuses it, or the address leads to where nothing may be read from.
+        If the server does not have it or refuses it, its certificate is not trusted, or the address leads to where
+        nothing may be read from.
     ServerUnavailableError
         If the server does not answer, or ends the transfer early.
     """
-    retries = Retry(3, backoff_factor=0.5, status_forcelist=[*_BUSY, 500, 502, 503, 504], raise_on_status=False)
+    retries = Retry(3, backoff_factor=_PAUSE_S, status_forcelist=[*_BUSY, 500, 502, 503, 504], raise_on_status=False)
     try:
         with requests.Session() as session:
             for scheme in ("http://", "https://"):
@@ -53,6 +56,10 @@ def fetch_http(url: str, place: Path) -> InputFile:
                 return _saved(url, answer, place)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         place.unlink(missing_ok=True)
+        problem = tls_problem(error, authority="REQUESTS_CA_BUNDLE", plain="http:// or https:// in the address")
+        if problem is not None and problem.lasting:
+            msg = f"The server of the input {shown_url(url)} is not trusted. {problem.told}"
+            raise InputError(msg) from None
         msg = f"The server of the input {shown_url(url)} did not answer ({type(error).__name__}). Try again later."
         raise ServerUnavailableError(msg) from None  # the cause would show the whole address
     except requests.RequestException as error:

@@ -68,6 +68,11 @@ def fetch_local(url: str, place: Path) -> InputFile:
     return described
 
 
+def describe_local(url: str) -> InputFile:
+    """Say what a file or directory is now; raises what `fetch_local` raises."""
+    return _described(url, _target(url))
+
+
 def check_local(fetched: InputFile) -> None:
     """Refuse a local input that is no longer what it was.
 
@@ -82,7 +87,7 @@ def check_local(fetched: InputFile) -> None:
         If its size or time differs, or it is gone.
     """
     try:
-        now = _described(fetched.url, _target(fetched.url))
+        now = describe_local(fetched.url)
     except InputError as error:
         msg = f"The input {shown_url(fetched.url)} cannot be read any more: was it moved while the job ran?"
         raise InputChangedError(msg) from error

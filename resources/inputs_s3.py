@@ -152,20 +152,35 @@ def fetch_s3(s3: S3Server, url: str, place: Path) -> InputFile:
     ServerUnavailableError
         If S3 does not answer.
     """
+    bucket, _ = split_s3_url(url)
+    described, objects = _found(s3, url)
+    if objects[0].path == "":
+        _download(s3, bucket, objects[0], place)
+    else:
+        _download_all(objects, lambda item: _download(s3, bucket, item, place / item.path))
+    return described
+
+
+def describe_s3(s3: S3Server, url: str) -> InputFile:
+    """Say what an object, or a directory, is now, without reading it; raises what `fetch_s3` raises."""
+    return _found(s3, url)[0]
+
+
+def _found(s3: S3Server, url: str) -> tuple[InputFile, list[_Object]]:
+    """Find an object of exactly this name, whose path is empty then, or every object below it."""
     bucket, key = split_s3_url(url)
     single = None if key.endswith("/") or not key else _head(s3, bucket, key)
     if single is not None:
-        _download(s3, bucket, single, place)
-        return InputFile(url=url, etag=single.etag, bytes=single.bytes, modified=single.modified)
+        return InputFile(url=url, etag=single.etag, bytes=single.bytes, modified=single.modified), [single]
     objects = _objects_below(s3, bucket, f"{key.rstrip('/')}/", url=url)
-    _download_all(objects, lambda item: _download(s3, bucket, item, place / item.path))
-    return InputFile(
+    described = InputFile(
         url=url,
         etag=_digest(objects),
         bytes=sum(item.bytes for item in objects),
         files=len(objects),
         modified=max(item.modified for item in objects),
     )
+    return described, objects
 
 
 def _head(s3: S3Server, bucket: str, key: str) -> _Object | None:

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from domain.job_state import JobError, JobState, LedgerEntry
+from domain.failures import JobError
+from domain.job_state import JobState, LedgerEntry
+from resources.ledger_breakers import LedgerBreakers
 from resources.ledger_reader import job_id
-from resources.ledger_wishes import LedgerWishes
 from resources.mongo import Document
 
 LEASE_S = 60.0
@@ -18,8 +19,14 @@ KEPT_ATTEMPTS = 20
 MAX_FRUITLESS = 5
 
 
-class Ledger(LedgerWishes):
+class Ledger(LedgerBreakers):
     """Small verbs of runs and sensors on the jobs of all analyses."""
+
+    def runs_with_leases(self, run_ids: Iterable[str]) -> set[str]:
+        """Return those of some Dagster runs that hold leases on jobs, of whatever analysis."""
+        jobs = self._jobs()
+        match = {"state": JobState.RUNNING.value, "lease.run_id": {"$in": list(run_ids)}}
+        return set(self._call(lambda: jobs.distinct("lease.run_id", match)))
 
     # -- work ----------------------------------------------------------------------------------------------------
 

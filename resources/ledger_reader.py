@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
@@ -12,15 +13,41 @@ from pymongo.collection import Collection
 
 from domain.job_state import JobState, LedgerEntry
 from domain.json_values import shown
-from resources.mongo import Document, MongoConnection
+from resources.mongo import Document, Indexes, MongoConnection
 
 T = TypeVar("T")
 _IDS_AT_ONCE = 10_000
 _TOLD = 3
 _FOR_REQUESTS = {"job_key": 1, "requests": 1, "fruitless": 1}
-_INDEXES = (("analysis", "state", "created", "_id"), ("lease.owner",))
+_INDEXES = (("analysis", "state", "created", "_id"), ("analysis", "-updated"), ("lease.owner",))
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class JobBrief:
+    """A job in short.
+
+    Attributes
+    ----------
+    job_key : str
+        Partition key.
+    state : JobState
+        Where it stands.
+    result_id, code_version : str or None
+        Its latest result, and the code of it.
+    run_id : str or None
+        The run that has claimed it.
+    lease_until : datetime or None
+        Until when.
+    """
+
+    job_key: str
+    state: JobState
+    result_id: str | None
+    code_version: str | None
+    run_id: str | None
+    lease_until: datetime | None
 
 
 class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
@@ -72,11 +99,40 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
             for s in JobState
         }
 
+    def waiting_before(self, analysis: str, job_key: str) -> int:
+        """Return how many new jobs of an analysis were asked for earlier than this one."""
+        jobs = self._jobs()
+        mine = self._call(lambda: jobs.find_one({"_id": job_id(analysis, job_key)}, {"created": 1}))
+        if mine is None:
+            return 0
+        earlier = {"analysis": analysis, "state": JobState.NEW.value, "created": {"$lt": mine["created"]}}
+        return self._call(lambda: jobs.count_documents(earlier))
+
     def runs_at_work(self, analysis: str) -> list[str]:
         """Return the Dagster runs that hold leases on jobs of an analysis."""
         jobs = self._jobs()
         match = {"analysis": analysis, "state": JobState.RUNNING.value}
         return [r for r in self._call(lambda: jobs.distinct("lease.run_id", match)) if r and isinstance(r, str)]
+
+    def briefs(self, analysis: str) -> Iterator[JobBrief]:
+        """Yield every job of an analysis in short, in no order: what an audit reads."""
+        fields = {"job_key": 1, "state": 1, "result_id": 1, "code_version": 1, "lease": 1}
+        for d in self.mongo.each(self._jobs().find({"analysis": analysis}, fields)):
+            if _key_of(d, analysis) is None or d.get("state") not in list(JobState):
+                continue  # damaged: `get_many` tells of it
+            lease = d.get("lease") or {}
+            state, result, until = JobState(d["state"]), d.get("result_id"), lease.get("until")
+            yield JobBrief(d["job_key"], state, result, d.get("code_version"), lease.get("run_id"), until)
+
+    def attempts_at_work(self) -> set[str]:
+        """Return the attempts of all analyses that hold a lease."""
+        jobs = self._jobs()
+        held = {"lease.owner": {"$gt": ""}}  # by the index on owners: as many as there are workers, not jobs
+        return self._call(lambda: {d["lease"]["attempt"] for d in jobs.find(held, {"lease.attempt": 1})})
+
+    def now(self) -> datetime:
+        """Return the server's time, by which leases are judged."""
+        return self._now()
 
     def _found(
         self, analysis: str, job_keys: Iterable[str], fields: tuple[str, ...] | None = None
@@ -94,9 +150,13 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
         """Return the server's time."""
         return self.mongo.now()
 
+    def _collection(self, kind: str, *, indexes: Indexes = ()) -> Collection[Document]:
+        """Return one of the collections beside the records."""
+        return self.mongo.collection(f"{self.records_name}_{kind}", indexes=indexes)
+
     def _jobs(self) -> Collection[Document]:
         """Return the collection of jobs."""
-        return self.mongo.collection(f"{self.records_name}_jobs", indexes=_INDEXES)
+        return self._collection("jobs", indexes=_INDEXES)
 
 
 def _entry(document: Document) -> LedgerEntry | None:

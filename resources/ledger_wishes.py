@@ -6,7 +6,8 @@ Every change is one atomic update whose filter says from which state it starts.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from domain.job_state import JobError, JobState
+from domain.failures import JobError
+from domain.job_state import JobState
 from domain.stored_job import Source, StoredJob
 from resources.ledger_reader import LedgerReader, id_chunks, job_id
 from resources.ledger_sources import writes_of

@@ -17,10 +17,11 @@ from pydantic import Field
 from pymongo import ASCENDING, DESCENDING, MongoClient, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect, ConfigurationError, InvalidURI, OperationFailure, PyMongoError
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
-from domain.errors import ServerUnavailableError, SettingsError
+from domain.errors import PlatformError, ServerUnavailableError, SettingsError
 from resources.embedded import addresses_of
+from resources.tls import TlsProblem, tls_problem
 
 Document = dict[str, Any]
 Indexes = tuple[tuple[str, ...], ...]
@@ -31,7 +32,9 @@ CONNECT_MS = 5_000
 SOCKET_MS = 60_000
 ATTEMPTS = 4
 _AWARE: CodecOptions[Document] = CodecOptions(tz_aware=True)
-_ACCESS_CODES = {13, 18}  # Unauthorized, AuthenticationFailed
+_UNAUTHORIZED = 13
+_LOGIN_FAILED = 18
+_REFUSED_COMMAND = re.compile(r'execute command \{ (\w+): "([^"]+)"')
 
 
 class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
@@ -64,7 +67,7 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         if indexes and name not in made:
             for fields in indexes:
                 keys = [(f.lstrip("-"), DESCENDING if f.startswith("-") else ASCENDING) for f in fields]
-                self.call(lambda keys=keys: found.create_index(keys))  # type: ignore[misc]
+                self._make_index(found, keys)
             made.add(name)
         return found
 
@@ -88,10 +91,10 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         ServerUnavailableError
             If the server does not answer; names its address and the setting.
         SettingsError
-            If the server refuses the credentials.
+            If the server refuses the credentials, its certificate is not trusted, or the user may not do this.
         """
         attempts = Retrying(
-            retry=retry_if_exception_type(AutoReconnect),
+            retry=retry_if_exception(lambda error: isinstance(error, AutoReconnect) and not self._is_lasting(error)),
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_exponential(multiplier=0.25, max=5),
             reraise=True,
@@ -120,13 +123,45 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         try:
             yield
         except (AutoReconnect, ConfigurationError, InvalidURI) as error:
-            msg = f"MongoDB at {self._address()} did not answer: {type(error).__name__}. {self._next_step()}"
-            raise ServerUnavailableError(msg) from None
+            raise self._no_answer(error) from None
         except OperationFailure as error:
-            if error.code in _ACCESS_CODES:
-                msg = f"MongoDB at {self._address()} refused access to `{self.database}`: check the user in {self.setting}."
-                raise SettingsError(msg) from None
+            if error.code in {_LOGIN_FAILED, _UNAUTHORIZED}:
+                raise self._refused(error) from None
             raise
+
+    def _no_answer(self, error: PyMongoError) -> PlatformError:
+        """Say what keeps the server from answering: trust in its certificate, or anything else."""
+        problem = self._tls_problem(error)
+        if problem is not None and problem.lasting:
+            return SettingsError(f"MongoDB at {self._address()} is not trusted: {problem.told}")
+        more = f" {problem.told}" if problem is not None else ""
+        msg = f"MongoDB at {self._address()} did not answer: {type(error).__name__}. {self._next_step()}{more}"
+        return ServerUnavailableError(msg)
+
+    def _refused(self, error: OperationFailure) -> SettingsError:
+        """Say what the server refuses the user: the log-in, or one command."""
+        why = f"user, password or authSource in {self.setting} is wrong."
+        if error.code == _UNAUTHORIZED:
+            why = f"the user in {self.setting} may not {_command(error)}. Its role is in deploy/mongodb-roles.json."
+        return SettingsError(f"MongoDB at {self._address()} refused access to `{self.database}`: {why}")
+
+    def _is_lasting(self, error: BaseException) -> bool:
+        """Tell whether the server's certificate is refused, so that asking again is no use."""
+        problem = self._tls_problem(error)
+        return problem is not None and problem.lasting
+
+    def _tls_problem(self, error: BaseException) -> TlsProblem | None:
+        """Tell what is wrong with a secure connection."""
+        return tls_problem(error, authority=f"tlsCAFile in {self.setting}", plain=f"tls= in {self.setting}")
+
+    def _make_index(self, collection: Collection[Document], keys: list[tuple[str, int]]) -> None:
+        """Make an index; who may not make any uses those that are there."""
+        try:
+            self.call(lambda: collection.create_index(keys))
+        except SettingsError:
+            found = self.call(collection.index_information)
+            if keys not in [index["key"] for index in found.values()]:
+                raise
 
     def _client(self) -> MongoClient[Document]:
         """Return this process's client for the address."""
@@ -134,6 +169,9 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
             return _client(self._uri())
         except (PyMongoError, ValueError):  # a malformed address, which the driver's message would repeat in full
             msg = f"{self.setting} is no MongoDB address. Expected mongodb://host:port/ or mongodb+srv://host/."
+            raise SettingsError(msg) from None
+        except OSError as error:
+            msg = f"A file that {self.setting} names (tlsCAFile, tlsCertificateKeyFile) cannot be used: {error}."
             raise SettingsError(msg) from None
 
     def _uri(self) -> str:
@@ -150,6 +188,12 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         if self.uri:
             return f"Check that it runs and that {self.setting} names it."
         return "Start it with `make dev`, or set DOCDB_URI to a server of your own."
+
+
+def _command(error: OperationFailure) -> str:
+    """Name the command that was refused and its collection, nothing else: the server repeats the whole command."""
+    found = _REFUSED_COMMAND.search(str((error.details or {}).get("errmsg", "")))
+    return f"`{found[1]}` the collection `{found[2]}`" if found else "do this"
 
 
 @lru_cache(maxsize=64)

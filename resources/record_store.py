@@ -15,15 +15,17 @@ from pymongo.errors import DuplicateKeyError
 
 from resources.mongo import Document, MongoConnection
 
-_OWN = "analysis_assets"
-_ENDED = "processing.data_processes.end_date_time"
+OWN = "analysis_assets"
+ENDED = "processing.data_processes.end_date_time"
 _INDEXES = (
-    (f"{_OWN}.analysis", f"-{_ENDED}"),
-    (f"{_OWN}.job_key",),
-    (f"{_OWN}.subject_ids",),
-    (f"{_OWN}.session_names",),
+    (f"{OWN}.analysis", f"-{ENDED}"),
+    (f"{OWN}.job_key",),
+    (f"{OWN}.locations",),  # an index takes one array, and the time that results ended at lies in another
+    (f"{OWN}.files",),
+    (f"{OWN}.subject_ids",),
+    (f"{OWN}.session_names",),
 )
-_SUPERSEDED_INDEXES = (("name",), (f"{_OWN}.analysis", "-superseded.when"))
+_SUPERSEDED_INDEXES = (("name",), (f"{OWN}.job_key",), (f"{OWN}.analysis", "-superseded.when"))
 
 
 class RecordStore(dg.ConfigurableResource["RecordStore"]):
@@ -87,7 +89,7 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
             The record that is stored under the id now: another one if somebody else replaced ``old`` first.
         """
         self._keep_superseded(old, who=who, reason=reason, how="replaced")
-        match = {"_id": record["_id"], f"{_OWN}.attempt": {"$in": [attempt_of(old), attempt_of(record)]}}
+        match = {"_id": record["_id"], f"{OWN}.attempt": {"$in": [attempt_of(old), attempt_of(record)]}}
         records = self._records()
         done = self.mongo.call(lambda: records.replace_one(match, record))
         if not done.matched_count:
@@ -106,26 +108,58 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
             Kept with it.
         """
         self._keep_superseded(record, who=who, reason=reason, how="invalidated")
-        match = {"_id": record["_id"], f"{_OWN}.attempt": attempt_of(record)}
+        match = {"_id": record["_id"], f"{OWN}.attempt": attempt_of(record)}
         self.mongo.call(lambda: self._records().delete_one(match))
 
-    def superseded(self, analysis: str, *, job_key: str | None = None) -> Iterator[Document]:
+    def briefs(self, result_ids: Iterable[str]) -> dict[str, Document]:
+        """Return of each record that there is only who made it and what its files were, in one query."""
+        ids, records = list(result_ids), self._records()
+        fields = [f"{OWN}.{name}" for name in ("analysis", "job_key", "attempt", "listing_sha256")]
+        return self.mongo.call(lambda: {d["_id"]: d for d in records.find({"_id": {"$in": ids}}, fields)})
+
+    def by_id(self, analysis: str) -> Iterator[Document]:
+        """Yield the records of an analysis, whole and in no order: what an audit reads."""
+        yield from self.mongo.each(self._records().find({f"{OWN}.analysis": analysis}))
+
+    def superseded_among(self, ids: Iterable[str]) -> set[str]:
+        """Return those of some ``<result_id>/<attempt>`` under which a superseded record is kept."""
+        wanted, superseded = list(ids), self._superseded()
+        return self.mongo.call(lambda: {d["_id"] for d in superseded.find({"_id": {"$in": wanted}}, {"_id": 1})})
+
+    def note_removed_files(self, result_id: str, attempt: str) -> None:
+        """Note with a superseded record that its files were removed; without effect when there is none."""
+        superseded, now = self._superseded(), self.mongo.now()
+        change = {"$set": {"superseded.files_removed": now}}
+        self.mongo.call(lambda: superseded.update_one({"_id": f"{result_id}/{attempt}"}, change))
+
+    def some(self, match: Document, limit: int) -> list[Document]:
+        """Return records that match a condition, at most so many, in no order."""
+        records = self._records()
+        return self.mongo.call(lambda: list(records.find(match).limit(limit)))
+
+    def newest(self, analysis: str, limit: int) -> list[Document]:
+        """Return the newest records of an analysis, at most so many."""
+        records, order = self._records(), [(ENDED, DESCENDING)]
+        return self.mongo.call(lambda: list(records.find({f"{OWN}.analysis": analysis}).sort(order).limit(limit)))
+
+    def superseded(self, analysis: str, *, job_key: str | None = None, limit: int = 0) -> Iterator[Document]:
         """Yield the replaced and invalidated records of an analysis, or of one of its jobs, latest first."""
-        match = {f"{_OWN}.analysis": analysis} | ({f"{_OWN}.job_key": job_key} if job_key else {})
-        yield from self.mongo.each(self._superseded().find(match).sort([("superseded.when", DESCENDING)]))
+        match = {f"{OWN}.analysis": analysis} | ({f"{OWN}.job_key": job_key} if job_key else {})
+        found = self._superseded().find(match).sort([("superseded.when", DESCENDING)]).limit(limit)
+        yield from self.mongo.each(found)
 
     def superseded_attempts(self, result_id: str) -> set[str]:
         """Return the attempts of a result that were replaced or invalidated."""
         superseded = self._superseded()
         return self.mongo.call(
-            lambda: {attempt_of(d) for d in superseded.find({"name": result_id}, {f"{_OWN}.attempt": 1})}
+            lambda: {attempt_of(d) for d in superseded.find({"name": result_id}, {f"{OWN}.attempt": 1})}
         )
 
     def of_analysis(self, analysis: str) -> Iterator[Document]:
         """Yield the records of an analysis, newest first."""
-        order = [(_ENDED, DESCENDING)]
+        order = [(ENDED, DESCENDING)]
         records = self._records()
-        yield from self.mongo.each(records.find({f"{_OWN}.analysis": analysis}).sort(order))
+        yield from self.mongo.each(records.find({f"{OWN}.analysis": analysis}).sort(order))
 
     def _keep_superseded(self, old: Document, *, who: str, reason: str, how: str) -> None:
         """Copy a record to the superseded ones, before it loses its place; a copy that is there stays as it is."""
@@ -157,5 +191,5 @@ def _superseded_id(record: Document) -> str:
 
 def attempt_of(record: dict[str, Any]) -> str:
     """Return the attempt that made a record."""
-    attempt: str = record[_OWN]["attempt"]
+    attempt: str = record[OWN]["attempt"]
     return attempt

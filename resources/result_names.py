@@ -44,6 +44,11 @@ def check_result(result_id: str, attempt: str | None = None) -> None:
         raise OutputError(msg)
 
 
+def is_result(name: str) -> bool:
+    """Tell whether a name is that of a result: 64 hexadecimal digits."""
+    return _RESULT_ID.fullmatch(name) is not None
+
+
 def is_attempt(name: str) -> bool:
     """Tell whether a name is that of an attempt: a uuid."""
     return _ATTEMPT.fullmatch(name) is not None

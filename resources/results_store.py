@@ -4,7 +4,9 @@ Results lie at ``s3://<root>/<result_id>/<attempt>/<path>``. Nothing writes outs
 text from outside becomes part of a key before it was checked.
 """
 
+import hashlib
 import mimetypes
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +29,8 @@ SINGLE_PUT_BYTES = 16 * 1024 * 1024
 """Files up to this size are uploaded in one request, so that its answer carries their ETag."""
 
 _DELETE_AT_ONCE = 1000
+_PIECE_BYTES = 1024 * 1024
+_BY_DIGITS = re.compile("[0-9a-f]{2}")
 _TRANSFER = TransferConfig(
     multipart_threshold=SINGLE_PUT_BYTES, multipart_chunksize=SINGLE_PUT_BYTES, max_concurrency=4
 )
@@ -200,6 +204,21 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
                     return None
                 raise
 
+    def sha256_of(self, location: str, path: str) -> str | None:
+        """Return the sha256 of one file's content, read in pieces; None when there is no such file."""
+        bucket, key = key_of(location, path)
+        digest = hashlib.sha256()
+        with self._errors(f"read {path} of {location}"):
+            try:
+                body = self.s3.client.get_object(Bucket=bucket, Key=key)["Body"]
+            except ClientError as error:
+                if is_missing(error):
+                    return None
+                raise
+            for piece in body.iter_chunks(_PIECE_BYTES):
+                digest.update(piece)
+        return digest.hexdigest()
+
     def complete_attempts(self, result_id: str) -> list[str]:
         """Return the attempts of a result that wrote their last file, the earliest first.
 
@@ -297,6 +316,38 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         if self.s3.endpoint_url:
             return f"{self.s3.endpoint_url.rstrip('/')}/{bucket}/{quote(key)}"
         return f"{_CONSOLE}/{'object' if path else 'buckets'}/{bucket}?prefix={quote(key)}"
+
+    def objects_of_root(self, *, others: bool = False) -> Iterator[tuple[str, StoredFile, datetime]]:
+        """Yield every object below the root: its key below it, what the server holds, and when it was written.
+
+        The objects of one attempt come together. More than one page is listed by the first two digits of the results'
+        ids: some servers walk through everything below a prefix for each page of its listing.
+
+        Parameters
+        ----------
+        others : bool
+            Also what lies directly below the root under a name that is no result's; slow on such servers.
+        """
+        bucket, _, prefix = self.root.partition("/")
+        prefix = f"{prefix}/" if prefix else ""
+        with self._errors(f"list s3://{bucket}/{prefix}"):
+            whole = not self.s3.client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("IsTruncated")
+        starts = [prefix] if whole else [f"{prefix}{start:02x}" for start in range(256)]
+        for start in (*starts, *(self._names_of_no_result(bucket, prefix) if others and not whole else ())):
+            for item in self._objects(bucket, start):
+                key = item["Key"].removeprefix(prefix)
+                yield key, StoredFile(key, item["Size"], etag_of(item)), item["LastModified"]
+
+    def _names_of_no_result(self, bucket: str, prefix: str) -> Iterator[str]:
+        """Yield the folders and objects directly below the root that are not listed with the results."""
+        with self._errors(f"list s3://{bucket}/{prefix}"):
+            pages = self.s3.client.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=prefix, Delimiter="/"
+            )
+            for page in pages:
+                names = [folder["Prefix"] for folder in page.get("CommonPrefixes", [])]
+                names += [item["Key"] for item in page.get("Contents", [])]
+                yield from (name for name in names if not _BY_DIGITS.match(name.removeprefix(prefix)))
 
     def ensure_bucket(self) -> None:
         """Create the bucket on the embedded server; elsewhere it must exist."""

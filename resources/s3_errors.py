@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from boto3.exceptions import Boto3Error
@@ -16,13 +18,17 @@ from botocore.exceptions import (
 from s3transfer.exceptions import RetriesExceededError
 
 from domain.errors import PermanentError, PlatformError, ServerUnavailableError, SettingsError
+from resources.tls import tls_problem
 
 _CONNECTION_FAILURES = (exceptions.ConnectionError, HTTPClientError, IncompleteReadError, RetriesExceededError)
 _BUSY = frozenset({"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "RequestLimitExceeded"})
 _MISSING_BUCKET = "NoSuchBucket"
 _SERVER_ERROR = 500
 _DENIED = frozenset({401, 403})
+_OUTDATED_KEYS = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})
+_NOT_FOUND = 404
 _TOO_MANY = 429
+_CLOCK_LIMIT_S = 14 * 60  # S3 refuses signatures that are more than 15 minutes off
 
 
 @contextmanager
@@ -46,6 +52,8 @@ def s3_errors(
     ------
     ServerUnavailableError
         If the server does not answer, fails, or asks for fewer requests.
+    SettingsError
+        If its certificate is not trusted, or there are no credentials.
     PermanentError
         If it refuses. A missing object is left to the caller: ``ClientError``, see `is_missing`.
     """
@@ -93,10 +101,15 @@ def _meaning(
     code, status = error_code(error), int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in _BUSY or status >= _SERVER_ERROR or status == _TOO_MANY:
         return _unavailable(what, server, error)
+    ahead_s = _clock_ahead_s(error)
+    if status != _NOT_FOUND and abs(ahead_s) > _CLOCK_LIMIT_S:  # this machine's fault, not the job's: transient
+        way = "ahead of" if ahead_s > 0 else "behind"
+        msg = f"Cannot {what}: this machine's clock is {abs(ahead_s):.0f} s {way} that of {server}. Set it (NTP)."
+        return ServerUnavailableError(msg)
     if code == _MISSING_BUCKET:
         hint = hint or "Create the bucket, or correct ANALYSIS_BUCKET and AWS_ENDPOINT_URL."
         return denied(f"Cannot {what}: {server} has no such bucket. {hint}")
-    if status in _DENIED:
+    if status in _DENIED or code in _OUTDATED_KEYS:
         hint = hint or "Check the AWS_* credentials, their permissions and AWS_ENDPOINT_URL."
         return denied(f"Cannot {what}: {server} refused access ({code}). {hint}")
     if is_missing(error):
@@ -104,8 +117,22 @@ def _meaning(
     return PermanentError(f"Cannot {what}: {server} refused ({code}, HTTP status {status}).")
 
 
-def _unavailable(what: str, server: str, error: Exception) -> ServerUnavailableError:
-    """Say which server did not do its work, and which setting names it."""
+def _clock_ahead_s(error: ClientError) -> float:
+    """Return by how much this machine's clock is ahead of the server's (s); 0 when the answer has no date."""
+    told = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        return (datetime.now(UTC) - parsedate_to_datetime(told)).total_seconds()
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def _unavailable(what: str, server: str, error: Exception) -> PlatformError:
+    """Say which server did not do its work, or is not trusted, and which setting names it."""
+    problem = tls_problem(error, authority="AWS_CA_BUNDLE", plain="http:// or https:// in the address of the server")
+    if problem is not None and problem.lasting:
+        return SettingsError(f"Cannot {what}: {server} is not trusted. {problem.told}")
     reason = error_code(error) if isinstance(error, ClientError) else type(error).__name__
-    msg = f"Cannot {what}: {server} did not answer ({reason}). If this lasts, check it and AWS_ENDPOINT_URL."
-    return ServerUnavailableError(msg)
+    more = f" {problem.told}" if problem is not None else ""
+    return ServerUnavailableError(
+        f"Cannot {what}: {server} did not answer ({reason}). If this lasts, check it and AWS_ENDPOINT_URL.{more}"
+    )

@@ -38,6 +38,7 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
 _UNSET_WORDS = frozenset({"none", "null", "undefined"})
 _DATABASE = re.compile(r"[A-Za-z0-9_\-]{1,38}")
+_MAIL = re.compile(r"[^@\s,<>]+@[^@\s,<>]+")
 _COLLECTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}")
 
 _log = logging.getLogger(__name__)
@@ -90,6 +91,11 @@ class Settings(BaseSettings):
         default_factory=lambda data: data["analysis_home"] / "dispatches",
         description="Folder of saved dispatches, each with its own schedule.",
     )
+    alert_webhook_url: SecretStr | None = Field(default=None, description="Webhook that alerts are posted to.")
+    alert_email_to: str | None = Field(default=None, description="Addresses that alerts are sent to.")
+    alert_email_from: str = Field(default="analysis-assets@localhost", description="Sender of alerts.")
+    smtp_url: SecretStr | None = Field(default=None, description="Mail server, with user and password.")
+    dagster_ui_url: str = Field(default="http://127.0.0.1:3000", description="Where Dagster's UI is, for links.")
     dry_run: bool = Field(default=False, description="Sensors only report what they would do.")
     input_s3_endpoint_url: str | None = Field(default=None, description="S3 server of the inputs, when not AWS.")
     input_s3_unsigned: bool = Field(default=False, description="Read inputs without credentials (public buckets).")
@@ -188,6 +194,7 @@ class Settings(BaseSettings):
         "aws_endpoint_url_s3",
         "results_browser_url",
         "assets_api_url",
+        "dagster_ui_url",
         mode="after",
     )
     @classmethod
@@ -209,6 +216,39 @@ class Settings(BaseSettings):
             good = "`bucket` or `bucket/prefix` on that server; or unset AWS_ENDPOINT_URL to use the embedded one"
             _refuse("ANALYSIS_BUCKET", f"nothing, while AWS_ENDPOINT_URL is {self.s3_endpoint_url!r}", good)
         return self
+
+    @field_validator("alert_webhook_url", "smtp_url", mode="after")
+    @classmethod
+    def _hook_is_an_address(cls, value: SecretStr | None, info: Any) -> SecretStr | None:
+        """Check scheme and host, without ever showing the value."""
+        good = {"alert_webhook_url": ("https", "http"), "smtp_url": ("smtp", "smtps")}[info.field_name]
+        parts = urlsplit(value.get_secret_value()) if value is not None else None
+        if parts is not None and (parts.scheme not in good or not parts.hostname):
+            found = "another address (not shown: it may hold a password)"
+            _refuse(info.field_name.upper(), found, f"{good[0]}://host/… or {good[1]}://host:port")
+        return value
+
+    @field_validator("alert_email_to", "alert_email_from", mode="after")
+    @classmethod
+    def _mail_goes_to_addresses(cls, value: str | None, info: Any) -> str | None:
+        """Accept addresses separated by commas."""
+        for address in (value or "a@b").split(","):
+            if not _MAIL.fullmatch(address.strip()):
+                _refuse(info.field_name.upper(), repr(address), "addresses such as ann@lab.org, separated by commas")
+        return value
+
+    @model_validator(mode="after")
+    def _mail_needs_a_server(self) -> "Settings":
+        """Refuse addresses without a server, and a server without addresses: no alert would be sent."""
+        if (self.alert_email_to is None) != (self.smtp_url is None):
+            missing, given = ("SMTP_URL", "ALERT_EMAIL_TO") if self.smtp_url is None else ("ALERT_EMAIL_TO", "SMTP_URL")
+            _refuse(missing, f"nothing, while {given} is set", "both, or neither")
+        return self
+
+    @property
+    def alerts_somebody(self) -> bool:
+        """Whether any hook for alerts is configured."""
+        return self.alert_webhook_url is not None or self.alert_email_to is not None
 
     @model_validator(mode="after")
     def _assets_have_one_place(self) -> "Settings":

@@ -27,7 +27,9 @@ from resources.job_inbox import JobInbox
 from resources.ledger import Ledger
 from resources.record_store import RecordStore
 from resources.results_store import ResultsStore
+from sensors.breakers import let_through
 from sensors.intake import FILES_PER_TICK, Intake, plan
+from sensors.lost_runs import end_lost_runs
 from sensors.runs import RANGE_END, RANGE_START, cancel_terminated, has_ended, job_name_of, unfinished_spans
 
 CHECK_NAME = "job_files_readable"
@@ -129,7 +131,9 @@ def tick(
     left = todo.left + len(todo.to_read) - read
     if not requests and not events:
         more = f"; {left} files wait for the next tick" if left else ""
-        return dg.SkipReason(f"No new job. {read} files read, {len(bad)} bad files{more}.")
+        opened = stores.ledger.breaker(name, code_version=entry.code_version)
+        stopped = f" Stopped: {opened.why}. Go on with `analysis resume {name}`." if opened else ""
+        return dg.SkipReason(f"No new job. {read} files read, {len(bad)} bad files{more}.{stopped}")
     return dg.SensorResult(run_requests=requests, asset_events=events, cursor=cursor_now)
 
 
@@ -140,6 +144,7 @@ def repair(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) ->
     stores.ledger.release_lost(name, dead_runs=dead)
     cancel_terminated(instance, name, stores.ledger, code_version=entry.code_version)
     stores.ledger.retry_due(name)
+    end_lost_runs(instance, entry, stores.ledger)
     adopt(instance, entry, stores)
 
 
@@ -189,10 +194,13 @@ def _reusable(record: dict[str, Any], key: str, results: ResultsStore) -> tuple[
 def request_runs(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> list[dg.RunRequest]:
     """Add the partitions of new jobs, and ask for runs of those that no unfinished run covers."""
     name, ledger = entry.analysis.name, stores.ledger
-    new = ledger.keys_in(name, JobState.NEW, limit=JOBS_PER_TICK)
+    waiting = ledger.keys_in(name, JobState.NEW, limit=JOBS_PER_TICK)
+    if not waiting:
+        return []
+    instance.add_dynamic_partitions(name, waiting)
+    new = let_through(entry, ledger, waiting)
     if not new:
         return []
-    instance.add_dynamic_partitions(name, new)
     order = instance.get_dynamic_partitions(name)
     wanted = set(new) - covered(order, unfinished_spans(instance, name))
     if ledger.fail_hopeless(name, list(wanted), code_version=entry.code_version):

@@ -4,7 +4,8 @@ import dagster as dg
 from pydantic import Field
 
 from analysis_assets._catalog import CatalogEntry
-from domain.job_state import ENDED_BY_PEOPLE, JobState
+from domain.failures import ENDED_BY_PEOPLE
+from domain.job_state import JobState
 from resources.ledger import Ledger
 from resources.own_process import person
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from resources.settings import PROJECT_ROOT
 
 LAB = Path(__file__).parent / "lab"
-DEFINITIONS = f"""
+DEFINITIONS = """
 from pathlib import Path
 
 import dagster as dg
@@ -16,7 +16,7 @@ from resources.settings import load_settings
 
 @dg.definitions
 def defs():
-    return build_defs(load_settings(), folder=Path({str(LAB)!r}))
+    return build_defs(load_settings(), folder=Path({folder!r}))
 """
 _LAB = f"""
   - python_file:
@@ -31,9 +31,9 @@ _PROJECT = f"""
 """
 
 
-def write_workspace(folder, *, with_project=False):
+def write_workspace(folder, *, with_project=False, lab=LAB):
     """Write a workspace of the analyses for tests, and of the project's own if asked; gives the file."""
-    (folder / "lab_definitions.py").write_text(DEFINITIONS, encoding="utf-8")
+    (folder / "lab_definitions.py").write_text(DEFINITIONS.format(folder=str(lab)), encoding="utf-8")
     path = folder / "workspace.yaml"
     path.write_text(f"load_from:{_PROJECT if with_project else ''}{_LAB}", encoding="utf-8")
     return path

@@ -13,13 +13,16 @@ from cli import app
 from commands.new import Places
 from commands.platform import open_platform
 from commands.terminal import plain
+from domain.breaker import Breaker, trip
 from domain.errors import ServerUnavailableError
+from domain.failures import JobError
 from domain.identity import result_id
-from domain.job_state import JobError, JobState
+from domain.job_state import JobState
 from domain.records import to_record
 from examples.sessions import write_session
 from resources.settings import PROJECT_ROOT, load_settings
 from tests.provenances import rich
+from tests.resources.test_alerts import webhook
 
 NAME = "unit_quality"
 
@@ -195,11 +198,14 @@ def test_explain_says_what_a_job_is_and_why(invoke, platform):
         **found,
         "state": "new",
         "reason": explained(invoke, "job.json")["reason"],
+        "history": explained(invoke, "job.json")["history"],
     }
     text = invoke("explain", NAME, found["job_key"]).stdout
     for shown in ("new: It waits", found["job_key"], found["result_id"], "s3://bucket/asset", '"llobet"'):
         assert shown in text
     assert "ignored label `dry_run` in distributed_parameters" in text
+    assert "why           It would be the first result of this analysis." in text
+    assert "asked by      file://" in text
     claimed = claim(platform, found["job_key"])
     assert explained(invoke, "job.json")["state"] == "running"
     error = JobError(kind="exception", message="[bold]no[/bold] [/x]", permanent=True)
@@ -388,3 +394,45 @@ def test_jobs_are_cancelled_and_results_invalidated_and_the_history_shows_them(i
     assert "bad [clock]" in invoke("results", NAME, "--superseded").stdout
     (old,) = json.loads(invoke("results", NAME, "--superseded", "--json").stdout)
     assert (old["job_key"], old["how"], old["reason"]) == (other, "invalidated", "bad [clock]")
+
+
+def test_an_audit_shows_what_differs_and_mends_it_when_told(invoke, platform):
+    invoke("submit", NAME, "s3://b/one")
+    ledger = platform.connections.ledger
+    (key,) = ledger.keys_in(NAME, JobState.NEW)
+    assert "Compared: " in invoke("audit", NAME).stdout
+    ledger.settle(ledger.get(NAME, key), state=JobState.DONE, result_id="0" * 64)
+    shown = invoke("audit", NAME, code=1).stdout
+    assert "1 done_without_record: A job that is done, without its record." in shown
+    told = json.loads(invoke("audit", NAME, "--json", code=1).stdout)
+    assert [f["job_key"] for f in told["findings"] if f["kind"] == "done_without_record"] == [key]
+    assert "Mended: 1 done_without_record." in invoke("audit", NAME, "--repair", "--yes").stdout
+    assert ledger.get(NAME, key).state is JobState.NEW
+
+
+def test_clean_lists_and_removes_nothing_young(invoke, platform):
+    assert "0 attempts, 0 bytes." in invoke("clean", "--yes").stdout
+    assert "younger than an hour" in " ".join(invoke("clean", "--older-than", "0h", code=2).stderr.split())
+
+
+def test_the_circuit_breaker_is_shown_and_closed(invoke, platform):
+    version = platform.entry(NAME).code_version
+    found = trip([JobError(kind="exception", message="no", permanent=True)] * 10, Breaker())
+    platform.connections.ledger.open_breaker(NAME, code_version=version, found=found)
+    assert "The circuit breaker is open since" in invoke("results", NAME).stdout
+    invoke("submit", NAME, "s3://b/one")
+    assert "The circuit breaker is open since" in invoke("explain", NAME, "s3://b/one").stdout
+    assert "is closed; the sensor" in invoke("resume", NAME).stdout
+    assert "is not open" in invoke("resume", NAME).stdout
+    assert "circuit breaker" not in invoke("results", NAME).stdout
+
+
+def test_a_test_alert_says_how_each_hook_answered(invoke, monkeypatch):
+    assert "No hook for alerts is configured" in " ".join(invoke("alerts", code=2).stderr.split())
+    with webhook() as (url, posted):
+        monkeypatch.setenv("ALERT_WEBHOOK_URL", url)
+        assert invoke("alerts").stdout == "ALERT_WEBHOOK_URL: took it\n"
+    assert posted[0][1]["title"] == "Test of the alerts"
+    with webhook(500) as (url, _):
+        monkeypatch.setenv("ALERT_WEBHOOK_URL", url)
+        assert invoke("alerts", code=1).stdout == "ALERT_WEBHOOK_URL: it answered 500\n"

@@ -78,18 +78,24 @@ def test_every_definition_is_what_it_was(lab):
         "inbox/double": inbox("double"),
         "inbox/misbehave": inbox("misbehave"),
     }
-    assert sorted(s.name for s in repository.sensor_defs) == ["double_job_files", "misbehave_job_files"]
+    assert {s.name: (s.job_name, s.minimum_interval_seconds) for s in repository.sensor_defs} == {
+        "double_job_files": ("double_batch", 5),
+        "misbehave_job_files": ("misbehave_batch", 5),
+        "hourly_audit": ("audit", 60),
+    }
     assert {s.default_status for s in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
-    assert {s.minimum_interval_seconds for s in repository.sensor_defs} == {5}
-    assert {s.job_name for s in repository.sensor_defs} == {"double_batch", "misbehave_batch"}
-    assert {"double_batch", "misbehave_batch", "dispatch"} <= set(repository.job_names)
+    jobs = {"double_batch", "misbehave_batch", "dispatch", "audit", "double_retry_failed", "misbehave_retry_failed"}
+    assert jobs <= set(repository.job_names)
     assert repository.schedule_defs == []
     assert sorted(key.to_user_string() for key in repository.asset_graph.asset_check_keys) == [
+        "analysis/double:dagster_mongodb_and_s3_agree",
         "analysis/double:is_positive",
+        "analysis/misbehave:dagster_mongodb_and_s3_agree",
         "inbox/double:job_files_readable",
         "inbox/misbehave:job_files_readable",
     ]
     assert set(repository.get_top_level_resources()) == {
+        "alerts",
         "asset_records",
         "inbox_notes",
         "inputs",
@@ -131,6 +137,9 @@ def test_no_secret_is_shown(tmp_path, monkeypatch):
     uri = "mongodb://analyst:the-password@db.example.org/"
     monkeypatch.setenv("DOCDB_URI", uri)
     monkeypatch.setenv("ASSETS_URI", "mongodb://reader:the-password@docdb.example.org/")
+    monkeypatch.setenv("ALERT_WEBHOOK_URL", "https://hooks.example.org/the-password")
+    monkeypatch.setenv("ALERT_EMAIL_TO", "ann@example.org")
+    monkeypatch.setenv("SMTP_URL", "smtp://ann:the-password@mail.example.org:587")
     for name in ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"):
         monkeypatch.setenv(name, "the-secret-key")
     settings = Settings(analysis_home=tmp_path / "home")
@@ -139,6 +148,7 @@ def test_no_secret_is_shown(tmp_path, monkeypatch):
     text = serialize_value(snapshot(found))
     assert "DOCDB_URI" in text
     assert "ASSETS_URI" in text
+    assert {"alert_on_failed_runs", "alert_on_what_stands_still"} <= {s.name for s in found.sensors}
     for secret in ("the-password", "the-secret-key"):
         assert secret not in text
         assert secret not in repr(found)

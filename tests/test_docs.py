@@ -17,7 +17,8 @@ from commands.reference import refreshed
 from domain import errors
 from domain.analysis import Analysis
 from domain.command import Command
-from domain.job_state import FailureKind
+from domain.failures import FailureKind
+from domain.findings import KINDS
 from resources.settings import RETIRED, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -157,6 +158,20 @@ def test_the_readme_leads_to_every_page():
     assert {page for page in PAGES if page.name != "README.md"} - only_in_the_site <= linked
 
 
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(tests/[^`]+)`", text_of("SECURITY.md")))))
+def test_every_test_that_the_threat_model_names_is_there(name):
+    path, _, test = name.partition("::")
+    assert not test or re.search(rf"^def {test}\(", text_of(path), re.MULTILINE), name
+    assert (ROOT / path).is_file()
+
+
+def test_every_threat_names_a_test():
+    threats = section(text_of("SECURITY.md"), "## Threats")
+    lines = [line for line in threats.splitlines() if line.startswith("| ") and not line.startswith("| threat |")]
+    assert len(lines) > 20
+    assert not [line for line in lines if "`tests/" not in line]
+
+
 def test_the_version_is_that_of_the_newest_changelog_entry():
     versions = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$", text_of("CHANGELOG.md"), re.MULTILINE)
     assert versions[0] == PROJECT["project"]["version"]
@@ -246,3 +261,10 @@ def test_the_text_is_spelled_well():
         check=False,
     )
     assert not done.stdout + done.stderr
+
+
+def test_every_kind_of_finding_is_documented_with_what_mends_it():
+    table = section(text_of("docs", "audit.md"), "## Kinds")
+    for name, kind in KINDS.items():
+        cells = (f"`{name}`", kind.severity, kind.meaning, kind.remedy, kind.advice)
+        assert f"| {' | '.join(cells)} |" in table

@@ -248,6 +248,8 @@ def test_dev_serves_the_ui_and_ends_with_everything_that_it_started(home, tmp_pa
         wait_for(lambda: "analysis/unit_quality" in shown_assets(address), "the UI does not answer", 90)
         assert "<html" in requests.get(address, timeout=30).text
         assert "Dagster UI" in (tmp_path / "dev.log").read_text(encoding="utf-8")
+        sockets = [s for p in of_folder(home) for s in p.net_connections("tcp") if s.status == psutil.CONN_LISTEN]
+        assert {s.laddr.ip for s in sockets} == {"127.0.0.1"}
         another = subprocess.run(
             command("dev"), cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=60, check=False
         )

@@ -84,6 +84,32 @@ def test_the_asset_says_what_the_analysis_takes_and_gives(double):
     assert double.asset.partitions_def == dg.DynamicPartitionsDefinition(name="double")
 
 
+def check_failures_are_shown_on_their_partitions(platform, bad):
+    found = platform.instance.fetch_observations(platform.asset.key, limit=len(bad) + 5).records
+    shown = {record.partition_key: record.asset_observation for record in found}
+    assert set(shown) == set(bad.values())
+    told = shown[bad["raise"]]
+    assert told.metadata["failed"].value == "exception"
+    assert "the scientist's own error" in told.metadata["traceback"].value
+    assert "_worker.py" not in told.metadata["traceback"].value
+
+
+def test_a_result_says_why_it_is_new_and_a_reused_one_why_it_was_not_computed(double):
+    keys = double.take_in({"number": 40.0}, {"number": 41.0})
+    assert double.run(keys[:1]).success
+    assert double.run(keys).success
+    reused, computed = double.materializations(keys[0])[0], double.materializations(keys[1])[0]
+    why = computed.metadata["why"].value
+    assert why.startswith("New: the nearest earlier result, ")
+    assert why.endswith("differs in parameter `number`: 40 -> 41.")
+    assert double.record(keys[1])["analysis_assets"]["why"] == why
+    rows = computed.metadata["attempts"].records
+    assert [row.data["outcome"] for row in rows] == ["at work, or never ended"]
+    run = double.record(keys[0])["analysis_assets"]["run_id"]
+    assert reused.metadata["why"].value.startswith("Not computed again: the same inputs, parameters and code gave ")
+    assert f" by run {run}. Then: " in reused.metadata["why"].value
+
+
 @pytest.mark.slow
 def test_bad_jobs_fail_alone_and_the_run_names_them(misbehave, marks):
     good = misbehave.take_in({"number": 1}, {"mode": "not_finite"}, {"mode": "print"}, {"mode": "closes_stdout"})
@@ -107,6 +133,7 @@ def test_bad_jobs_fail_alone_and_the_run_names_them(misbehave, marks):
         assert misbehave.record(bad[mode]) is None
         assert misbehave.attempts_stored(bad[mode]) == set()
     assert marks[1]() == len(BAD), "a permanent fault is not tried again"
+    check_failures_are_shown_on_their_partitions(misbehave, bad)
     check_what_was_captured(misbehave, bad, failure)
     for key in (good[1], last[1]):
         provenance = provenance_of(misbehave.materializations(key)[0].metadata)

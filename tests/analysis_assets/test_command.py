@@ -16,8 +16,9 @@ from analysis_assets._catalog import load_analysis
 from analysis_assets._task import Task
 from analysis_assets._worker import execute
 from domain.errors import AnalysisFileError
+from domain.failures import JobError
 from domain.job import Job
-from domain.job_state import JobError, JobState
+from domain.job_state import JobState
 from domain.stored_job import Source, take_in
 from resources.input_reader import InputReader
 from resources.s3_server import S3Server

@@ -15,7 +15,7 @@ from analysis_assets._catalog import load_analysis
 from analysis_assets._task import Task, Work
 from analysis_assets._worker import TEXT_CHARACTERS, execute
 from domain.errors import InputChangedError, InputError
-from domain.job_state import JobError
+from domain.failures import JobError
 from resources.input_reader import InputReader
 from resources.s3_server import S3Server
 

@@ -11,8 +11,9 @@ import requests
 
 from commands.dagster_processes import dagster_process, free_port
 from commands.platform import Platform, open_platform
+from domain.failures import JobError
 from domain.job import Job
-from domain.job_state import JobError, JobState
+from domain.job_state import JobState
 from domain.stored_job import Source, take_in
 from resources.settings import load_settings
 from tests.lab_workspace import LAB, write_workspace

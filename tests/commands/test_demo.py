@@ -15,7 +15,8 @@ from commands.dev import dev
 from commands.jobs import submit
 from commands.platform import open_platform
 from domain.errors import InputError, ServerUnavailableError, SettingsError
-from domain.job_state import JobError, JobState
+from domain.failures import JobError
+from domain.job_state import JobState
 
 
 @pytest.fixture

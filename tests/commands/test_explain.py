@@ -11,8 +11,9 @@ from commands.explain import explain, judge
 from commands.jobs import submit
 from commands.queue import is_queued_in
 from domain.errors import JobFileError, UnknownJobError
+from domain.failures import JobError
 from domain.identity import result_id
-from domain.job_state import JobError, JobState
+from domain.job_state import JobState
 from domain.records import to_record
 from sensors.runs import job_name_of
 from tests.provenances import sparse
@@ -107,7 +108,9 @@ def test_a_queued_job(platform, key, path, settings):
 
 def test_a_running_job(platform, key, path):
     claim(platform, key)
-    assert both(platform, key, path) == ("running", "Run the-run works on it, attempt number 1.")
+    state, reason = both(platform, key, path)
+    assert state == "running"
+    assert reason.startswith("Run the-run works on it, attempt number 1; its lease holds until 20")
 
 
 def test_a_done_job(platform, key, path):
@@ -163,7 +166,7 @@ def test_a_failed_job_without_a_reason(platform, key):
 
 def test_a_running_job_without_a_lease(platform, key):
     job = platform.connections.ledger.get("double", key).model_copy(update={"state": JobState.RUNNING})
-    assert "an unknown run" in judge(job, "1", has_record=False, queued=False)[1]
+    assert "at work without a lease" in judge(job, "1", has_record=False, queued=False)[1]
 
 
 def test_fixed_parameters_of_the_inbox_count_unless_others_are_given(platform, tmp_path):
@@ -181,3 +184,89 @@ def test_fixed_parameters_of_the_inbox_count_unless_others_are_given(platform, t
 def test_a_key_that_is_not_known_is_refused(platform):
     with pytest.raises(UnknownJobError, match="No job of `double` is stored under ffff"):
         explain(platform, "double", "f" * 64)
+
+
+# -- what happened, and why it is new ------------------------------------------------------------------------------
+
+
+def give_record(platform, job_key, **facts):
+    result = result_id("double", facts["code_version"], job_key)
+    made = sparse(analysis="double", job_key=job_key, result_id=result, **facts)
+    platform.connections.record_store.insert_once(to_record(made))
+
+
+def test_without_earlier_results_it_is_the_first(platform, path):
+    assert explain(platform, "double", path).history.why == "It would be the first result of this analysis."
+
+
+def test_a_new_parameter_is_named_with_its_old_value(platform, path):
+    version = platform.entry("double").code_version
+    facts = {"locations": ("s3://bucket/asset",), "parameters": {"number": 1.0}, "code_version": version}
+    give_record(platform, "1" * 64, **facts)
+    found = explain(platform, "double", path).history
+    assert "differs in parameter `number`: 1 -> 2." in found.why
+    assert [(d["part"], d["name"], d["old"], d["new"]) for d in found.nearest["differences"]] == [
+        ("parameter", "number", 1.0, 2.0)
+    ]
+
+
+def test_new_code_is_named_with_the_old_one(platform, path, key):
+    facts = {"locations": ("s3://bucket/asset",), "parameters": {"number": 2.0}, "code_version": "0+earlier"}
+    give_record(platform, key, **facts)
+    version = platform.entry("double").code_version
+    assert f"differs in code: 0+earlier -> {version}." in explain(platform, "double", path).history.why
+
+
+def test_an_invalidated_result_counts_as_an_earlier_one(platform, path, key):
+    version = platform.entry("double").code_version
+    facts = {"locations": ("s3://bucket/asset",), "parameters": {"number": 2.0}, "code_version": version}
+    give_record(platform, key, **facts)
+    records = platform.connections.record_store
+    records.invalidate(records.get(result_id("double", version, key)), who="me", reason="x")
+    why = explain(platform, "double", path).history.why
+    assert ", since invalidated" in why
+    assert "the same inputs, parameters and code gave result" in why
+
+
+def test_a_result_that_is_there_says_how_it_came_about(platform, path, key):
+    version = platform.entry("double").code_version
+    facts = {"run_id": "run-7", "why": "First result.", "reason": "new map", "code_version": version}
+    give_record(platform, key, locations=("s3://bucket/asset",), parameters={"number": 2.0}, **facts)
+    found = explain(platform, "double", path).history
+    assert found.why == "Made by run run-7, which ended it at 2025-03-01 09:30:12. First result. Forced: new map."
+    assert found.nearest is None
+
+
+def test_every_attempt_and_everybody_who_asked_is_listed(platform, path, key):
+    fail(platform, key, message="ValueError: first")
+    platform.connections.ledger.ask_again("double", [key], who="me")
+    claim(platform, key)
+    found = explain(platform, "double", key).history
+    assert [(a["outcome"], (a["error"] or {}).get("message")) for a in found.attempts] == [
+        ("failed", "ValueError: first"),
+        (None, None),
+    ]
+    assert [name.startswith(f"file://{path} submitted by ") for name in found.asked_by] == [True]
+
+
+def test_older_jobs_that_wait_too_are_counted(platform, path, key):
+    (later,) = submit(platform, "double", ["s3://bucket/later"], by_hand={"number": 1})
+    assert explain(platform, "double", key).history.notes == []
+    assert explain(platform, "double", later.job_key).history.notes == ["1 older jobs of this analysis wait too."]
+
+
+@pytest.mark.parametrize(
+    ("now", "note"),
+    [
+        (b'{"number": 7}', []),
+        (b'{"number": 8}', ["`number` was fixed when the job was taken in"]),
+        (b"{", ["The inbox's fixed parameters cannot be read now"]),
+    ],
+)
+def test_a_later_change_of_the_fixed_parameters_is_for_later_files_only(platform, now, note):
+    inbox = platform.connections.job_inbox
+    inbox.write("double", "analysis_parameters.json", b'{"number": 7}')
+    (job,) = submit(platform, "double", ["s3://bucket/x"], by_hand={})
+    inbox.write("double", "analysis_parameters.json", now)
+    notes = explain(platform, "double", job.job_key).history.notes
+    assert [one.startswith(start) for one, start in zip(notes, note, strict=True)] == [True] * len(note)

@@ -8,7 +8,8 @@ import pytest
 from commands.jobs import ANY_FAULT, rerun, submit, validate
 from commands.targets import read_file, read_target
 from domain.errors import InputError, JobFileError, ParametersError, UnknownJobError
-from domain.job_state import JobError, JobState
+from domain.failures import JobError
+from domain.job_state import JobState
 from domain.parameter_words import parse_settings
 from domain.stored_job import take_in
 

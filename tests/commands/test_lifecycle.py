@@ -8,8 +8,9 @@ from commands.explain import explain
 from commands.jobs import ANY_FAULT, rerun, submit
 from commands.lifecycle import cancel, invalidate, superseded
 from domain.errors import UnknownJobError
+from domain.failures import JobError
 from domain.identity import result_id
-from domain.job_state import JobError, JobState
+from domain.job_state import JobState
 from domain.records import to_record
 from resources.results import results_of
 from tests.provenances import rich

@@ -8,7 +8,7 @@ from pymongo import monitoring
 WRITES = {"insert", "update", "delete", "findAndModify"}
 ASSETS = "data_assets"
 FILTER_OPERATORS = {"$in", "$ne", "$lt", "$lte", "$gt", "$gte", "$exists"}
-LOGICAL = {"$or", "$and"}
+LOGICAL = {"$or", "$and", "$nor"}
 UPDATE_OPERATORS = {"$set", "$setOnInsert", "$inc", "$push", "$addToSet", "$unset"}
 OURS = {
     *("_id", "analysis", "attempt", "attempt_number", "attempts", "cancel", "code_version", "created", "dispatch_id"),
@@ -26,6 +26,7 @@ OURS = {
         "name",
     ),
     *("origins", "outcome", "owner", "parameters", "problem", "reason", "requests", "result_id", "retry_at", "rounds"),
+    *("why", "changed", "probes", "probe_at", "told", "closed_by", "closed_because", "files_removed"),
     *("run_id", "sources", "state", "superseded", "until", "updated", "when", "who", "$", "analysis_assets"),
 }
 """Names of fields that the platform's own filters and updates are made of; nothing from outside is among them."""

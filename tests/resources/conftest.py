@@ -8,7 +8,7 @@ import pytest
 
 
 @contextmanager
-def http_server(answer):
+def http_server(answer, *, tls=None):
     """Serve on loopback; `answer(path)` gives status, headers and body. Yields address and the requested paths."""
     asked = []
 
@@ -29,10 +29,12 @@ def http_server(answer):
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
+            yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}", asked
         finally:
             server.shutdown()
             thread.join()

@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from domain.failures import JobError
 from domain.identity import JobInputs, job_key
 from domain.job import Job
-from domain.job_state import JobError, JobState
+from domain.job_state import JobState
 from domain.stored_job import Source, StoredJob
 from resources import ledger as module
 from resources.embedded import server_pids, serving

@@ -3,17 +3,15 @@ import signal
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 
 import pytest
-from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure
 
 from domain.errors import ServerUnavailableError, SettingsError
-from resources import mongo as module
 from resources.embedded import server_pids, serving
 from resources.mongo import MongoConnection
 from resources.server_process import free_port
+from tests.secure_servers import own_clients
 
 SECRET = "t0p-s3cret"  # noqa: S105 - the point of the tests
 
@@ -27,19 +25,8 @@ def connection(docdb_uri, database):
 @pytest.fixture
 def impatient(monkeypatch):
     """Shorten the waits for a server, and close the clients that a test opens."""
-    monkeypatch.setattr(module, "SERVER_SELECTION_MS", 20)
-    monkeypatch.setattr(module, "ATTEMPTS", 2)
-    opened = []
-
-    def open_client(uri, **options):
-        opened.append(MongoClient(uri, **options))
-        return opened[-1]
-
-    monkeypatch.setattr(module, "MongoClient", open_client)
-    monkeypatch.setattr(module, "_client", lru_cache(module._client.__wrapped__))
-    yield
-    for client in opened:
-        client.close()
+    with own_clients(monkeypatch, patience_ms=20):
+        yield
 
 
 def test_a_collection_gives_aware_times_back(connection):

@@ -195,3 +195,30 @@ def test_an_id_can_be_used_once_only_whatever_the_store_does(records):
     records.insert_once(record_of())
     with pytest.raises(DuplicateKeyError):
         records._records().insert_one(record_of("two"))
+
+
+def test_an_invalidated_record_moves_to_the_superseded_ones_also_when_it_was_cut_off(records):
+    old = record_of("one")
+    records.insert_once(old)
+    records._keep_superseded(old, who="ann", reason="x", how="invalidated")  # and then the process was killed
+    records.invalidate(old, who="ann", reason="x")
+    assert records.get(old["_id"]) is None
+    (kept,) = records.superseded("demo", job_key=old["analysis_assets"]["job_key"])
+    assert (kept["superseded"]["how"], kept["superseded"]["who"]) == ("invalidated", "ann")
+    assert list(records.superseded("other")) == []
+
+
+def test_a_record_that_took_the_place_of_an_invalidated_one_stays(records):
+    old, new = record_of("one"), record_of("two")
+    records.insert_once(new)
+    records.invalidate(old, who="ann", reason="x")
+    assert attempt_of(records.get(new["_id"])) == "two"
+
+
+@pytest.mark.parametrize("field", ["job_key", "locations", "files"])
+def test_what_a_job_is_compared_with_is_found_by_an_index(records, field):
+    records.insert_once(record_of())
+    query = {"analysis_assets.analysis": "demo", f"analysis_assets.{field}": "x"}
+    plan = str(records._records().find(query).limit(5).explain()["queryPlanner"]["winningPlan"])
+    assert f"analysis_assets.{field}_1" in plan
+    assert "COLLSCAN" not in plan

@@ -1,6 +1,7 @@
 """Result files in S3, on the real server: what is put is listed, read and deleted as it was."""
 
 import hashlib
+import time
 import uuid
 
 import pytest
@@ -10,6 +11,7 @@ from domain.errors import OutputError, ServerUnavailableError, SettingsError
 from resources import results_store as module
 from resources.results_store import ResultsStore, StoredFile
 from resources.s3 import S3Connection
+from resources.stored_attempts import ForeignObject, stored_attempts
 
 RESULT = "0123456789abcdef" * 4
 ATTEMPTS = [str(uuid.UUID(int=i)) for i in range(3)]
@@ -208,3 +210,23 @@ def test_a_file_that_s3_keeps_is_reported(serve_http, failing_s3):
         store = ResultsStore(s3=S3Connection(endpoint_url=address), root="lab")
         with pytest.raises(OutputError, match=r"S3 kept 1 files.*Locked"):
             store.discard(store.location(RESULT, ATTEMPTS[0]))
+
+
+def test_more_objects_than_one_page_holds_are_all_listed_attempt_by_attempt(results_store, s3, home):
+    bucket, _, root = results_store.root.partition("/")
+    folder = home / "s3" / bucket / root
+    wanted = set()
+    for number in range(21):
+        attempt = folder / f"{number:02x}{'0' * 62}" / str(uuid.uuid4())
+        attempt.mkdir(parents=True)
+        for file in range(50):
+            (attempt / f"{file}.txt").write_bytes(b"x")
+        wanted.add((attempt.parent.name, attempt.name, 50))
+    (folder / "notes").mkdir()
+    (folder / "notes" / "a.txt").write_bytes(b"x")
+    time.sleep(2.5)  # the server notices what was put into its folder after two seconds
+    found = list(stored_attempts(results_store))
+    assert {(one.result_id, one.attempt, len(one.files)) for one in found} == wanted
+    assert len(found) == 21
+    others = [one.key for one in stored_attempts(results_store, others=True) if isinstance(one, ForeignObject)]
+    assert others == ["notes/a.txt"]

@@ -2,6 +2,8 @@
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import boto3
 import dagster as dg
@@ -198,3 +200,11 @@ def test_nothing_is_built_at_import_time(monkeypatch):
 
     monkeypatch.setattr(boto3.session.Session, "client", fail)
     S3Connection(endpoint_url="http://127.0.0.1:1", embedded_home="/nowhere")
+
+
+@pytest.mark.parametrize(("hours", "told"), [(1, r"clock is 3\d\d\d s behind"), (-1, r"clock is 3\d\d\d s ahead of")])
+def test_a_refused_clock_is_told_as_such_and_may_be_right_later(hours, told):
+    headers = {"date": format_datetime(datetime.now(UTC) + timedelta(hours=hours), usegmt=True)}
+    answer = {"Error": {"Code": "403"}, "ResponseMetadata": {"HTTPStatusCode": 403, "HTTPHeaders": headers}}
+    with pytest.raises(ServerUnavailableError, match=told), s3_errors("read", server="the server"):
+        raise ClientError(answer, "HeadObject")

@@ -199,3 +199,21 @@ def test_no_other_module_reads_the_environment_but_that_which_hands_it_on():
         Path("resources/own_process.py"),
         Path("resources/settings.py"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"ALERT_WEBHOOK_URL": "ftp://host/secret-word"}, "ALERT_WEBHOOK_URL cannot be used"),
+        ({"SMTP_URL": "http://ann:secret-word@host", "ALERT_EMAIL_TO": "a@b"}, "SMTP_URL cannot be used"),
+        ({"SMTP_URL": "smtp://ann:secret-word@host"}, "ALERT_EMAIL_TO cannot be used: found nothing, while SMTP_URL"),
+        ({"ALERT_EMAIL_TO": "a@b"}, "SMTP_URL cannot be used: found nothing, while ALERT_EMAIL_TO"),
+        ({"ALERT_EMAIL_TO": "ann", "SMTP_URL": "smtp://host"}, "expected addresses such as ann@lab.org"),
+    ],
+)
+def test_a_hook_for_alerts_that_cannot_work_is_refused_and_no_secret_shown(monkeypatch, values, told):
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=told) as caught:
+        Settings()
+    assert "secret-word" not in str(caught.value)

@@ -9,8 +9,9 @@ import pytest
 
 from analysis_assets._asset import KEYS_TAG, inbox_key_of
 from analysis_assets._materialization import asset_key_of
+from domain.failures import JobError
 from domain.identity import keys_digest
-from domain.job_state import JobError, JobState
+from domain.job_state import JobState
 from domain.stored_job import Source
 from resources.ledger import MAX_FRUITLESS
 from sensors import job_files

@@ -3,7 +3,8 @@
 import dagster as dg
 import pytest
 
-from domain.job_state import JobError, JobState
+from domain.failures import JobError
+from domain.job_state import JobState
 from sensors.retry_failed import build_retry_job
 from tests.sensors.test_job_files import claim, fail, write_jobs
 

@@ -1,0 +1,54 @@
+"""The deep part: every byte of a result against its manifest, and the manifest against the record."""
+
+import json
+from typing import Any
+
+from analysis_assets._publish import MANIFEST, METADATA
+from audit.sources import Tell
+from domain.findings import Finding
+from domain.json_values import canonical_json, sha256_hex
+from domain.provenance import Provenance
+from resources.results_store import ResultsStore
+
+
+def audit_content(results: ResultsStore, record: dict[str, Any], one: Provenance, tell: Tell) -> None:
+    """Compare the content of a result's files with its manifest and record; files are read in pieces.
+
+    Parameters
+    ----------
+    results : ResultsStore
+        Where the files are.
+    record : dict
+        The record.
+    one : Provenance
+        The same, read.
+    tell : callable
+        Takes each finding.
+    """
+
+    def told(kind: str, what: str) -> None:
+        """Make a finding about this result."""
+        tell(Finding(kind, f"{one.location}: {what}", one.analysis, one.job_key, one.result_id, one.attempt))
+
+    manifest = _json(results, one.location, MANIFEST)
+    if manifest is None:
+        told("manifest_differs", f"{MANIFEST} is missing or cannot be read")
+        return
+    if sha256_hex(canonical_json(manifest.get("files"))) != one.manifest_sha256:
+        told("manifest_differs", f"the digest of {MANIFEST} is not the record's")
+    for file in (*manifest.get("files", []), *manifest.get("logs", [])):
+        found = results.sha256_of(one.location, file["path"])
+        if found != file["sha256"]:
+            told("content_differs", f"{file['path']} is {'missing' if found is None else f'of sha256 {found}'}")
+    if _json(results, one.location, METADATA) != record:
+        told("metadata_differs", f"{METADATA} is missing, or is not the record")
+
+
+def _json(results: ResultsStore, location: str, path: str) -> dict[str, Any] | None:
+    """Read a JSON document of a result."""
+    content = results.get_bytes(location, path)
+    try:
+        found: dict[str, Any] = json.loads(content or b"")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

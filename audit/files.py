@@ -1,0 +1,107 @@
+"""S3 against MongoDB: one listing of all results, each attempt compared with the record that names it."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from analysis_assets._publish import complete_attempt, differences, listing_digest
+from audit.sources import Sources, Tell, in_batches
+from domain.findings import Finding, Report
+from domain.records import from_record
+from resources.record_store import OWN, attempt_of
+from resources.stored_attempts import ForeignObject, StoredAttempt, stored_attempts
+
+YOUNG = timedelta(minutes=10)
+"""Attempts whose latest file is younger may still be at work, whatever the ledger said a moment ago."""
+
+
+@dataclass
+class Seen:
+    """What the listing has shown, so that the other side can name what it has not.
+
+    Attributes
+    ----------
+    results : set of bytes
+        Digests of the results whose recorded attempt has files, 32 bytes each.
+    superseded : set of str
+        Superseded attempts that have files, as ``<result_id>/<attempt>``.
+    """
+
+    results: set[bytes] = field(default_factory=set)
+    superseded: set[str] = field(default_factory=set)
+
+
+def audit_files(sources: Sources, report: Report, tell: Tell, *, others: bool) -> Seen:
+    """Compare every attempt in S3 with the records.
+
+    Parameters
+    ----------
+    sources : Sources
+        What is compared.
+    report : Report
+        Counts what was looked at.
+    tell : callable
+        Takes each finding.
+    others : bool
+        Also look for objects that belong to no result.
+
+    Returns
+    -------
+    Seen
+        What has files.
+    """
+    seen = Seen()
+    for batch in in_batches(stored_attempts(sources.results, others=others)):
+        attempts = [one for one in batch if isinstance(one, StoredAttempt)]
+        for one in batch:
+            if isinstance(one, ForeignObject):
+                tell(Finding("foreign_object", f"s3://{sources.results.root}/{one.key}"))
+        report.looked_at["attempts"] += len(attempts)
+        now, at_work = sources.ledger.now(), sources.ledger.attempts_at_work()
+        records = sources.records.briefs({one.result_id for one in attempts})
+        superseded = sources.records.superseded_among(f"{one.result_id}/{one.attempt}" for one in attempts)
+        for one in attempts:
+            record = records.get(one.result_id)
+            if record is not None and attempt_of(record) == one.attempt:
+                seen.results.add(bytes.fromhex(one.result_id))
+                _compare(sources, one, record, tell)
+            elif f"{one.result_id}/{one.attempt}" in superseded:
+                seen.superseded.add(f"{one.result_id}/{one.attempt}")
+            elif now - one.newest > YOUNG and one.attempt not in at_work:
+                _without_record(sources, one, tell)
+    return seen
+
+
+def _compare(sources: Sources, one: StoredAttempt, record: dict[str, Any], tell: Tell) -> None:
+    """Compare the files of a result with what was recorded after their upload; look twice before telling."""
+    own = record[OWN]
+    if own["analysis"] not in sources.entries:
+        return
+    if listing_digest(one.files) == own["listing_sha256"] and one.complete:
+        return
+    now = sources.records.get(one.result_id)
+    if now is None or attempt_of(now) != one.attempt:
+        return  # replaced while we looked
+    try:
+        changed = differences(sources.results, from_record(now))
+    except (ValueError, KeyError, IndexError, TypeError):
+        return  # the records' side tells of it
+    if changed:
+        what = f"{now['location']}: {'; '.join(changed)}"
+        tell(Finding("files_differ", what, own["analysis"], own["job_key"], one.result_id, one.attempt))
+
+
+def _without_record(sources: Sources, one: StoredAttempt, tell: Tell) -> None:
+    """Tell of an attempt that no record names and nobody works on."""
+    record = sources.records.get(one.result_id)
+    if record is not None and attempt_of(record) == one.attempt:
+        return  # committed while we looked
+    location = sources.results.location(one.result_id, one.attempt)
+    complete = complete_attempt(sources.results, one.result_id, one.attempt) if one.complete else None
+    whose = (complete or record or {}).get(OWN, {})
+    name, key = whose.get("analysis", ""), whose.get("job_key", "")
+    if name and name not in sources.entries:
+        return
+    kind = "uncommitted_attempt" if complete is not None and record is None else "orphan_attempt"
+    what = f"{location}: {len(one.files)} files, {one.bytes} bytes, written until {one.newest:%Y-%m-%d %H:%M}"
+    tell(Finding(kind, what, name, key, one.result_id, one.attempt))

@@ -1,0 +1,111 @@
+"""The ledger against records and Dagster: every job of an analysis, and every partition."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import dagster as dg
+
+from analysis_assets._materialization import asset_key_of
+from audit.sources import Sources, Tell, in_batches
+from domain.findings import Finding, Report
+from domain.job_state import JobState
+from resources.ledger_reader import JobBrief
+
+STUCK = timedelta(hours=1)
+"""A run that is at work for longer without a live lease is worth a look."""
+
+_GRACE = timedelta(minutes=2)
+"""A tick takes an expired lease back within seconds; only what it has not taken back is worth telling."""
+
+
+class JobAudit:
+    """Compares the jobs of one analysis with its records, runs and partitions.
+
+    Parameters
+    ----------
+    sources : Sources
+        What is compared.
+    name : str
+        The analysis.
+    tell : callable
+        Takes each finding.
+    """
+
+    def __init__(self, sources: Sources, name: str, tell: Tell) -> None:
+        self._sources, self._name, self._tell = sources, name, tell
+        self._now = sources.ledger.now()
+        self._ended = self._ended_runs()
+        self._live: set[str] = set()
+
+    def run(self, report: Report, *, with_record: set[str], materialized: set[str] | None) -> None:
+        """Compare every job.
+
+        Parameters
+        ----------
+        report : Report
+            Counts what was looked at.
+        with_record : set of str
+            Keys of the jobs that have a record, of any code.
+        materialized : set of str or None
+            Partitions that Dagster shows as materialized; None: unknown.
+        """
+        instance = self._sources.instance
+        partitions = set(instance.get_dynamic_partitions(self._name)) if instance is not None else None
+        report.looked_at["partitions"] += len(partitions or ())
+        without_job, unexplained = set(partitions or ()), set(materialized or ()) - with_record
+        for batch in in_batches(self._sources.ledger.briefs(self._name)):
+            report.looked_at["jobs"] += len(batch)
+            self._compare_with_records(batch)
+            for job in batch:
+                without_job.discard(job.job_key)
+                if job.state is not JobState.DONE:  # failed, invalidated, or computed again: the job tells it
+                    unexplained.discard(job.job_key)
+                if partitions is not None and job.job_key not in partitions:
+                    self._find("job_without_partition", f"job {job.job_key}", job.job_key)
+                self._look_at_claim(job)
+        for key in sorted(without_job):
+            self._find("partition_without_job", f"partition {key}", key)
+        for key in sorted(unexplained):
+            self._find("materialization_without_record", f"partition {key}", key)
+        self._look_for_stuck_runs()
+
+    def _find(self, kind: str, what: str, job_key: str = "", result_id: str = "") -> None:
+        """Tell of a finding."""
+        self._tell(Finding(kind, what, self._name, job_key, result_id))
+
+    def _compare_with_records(self, batch: Sequence[JobBrief]) -> None:
+        """Tell of jobs that are done without a record."""
+        done = {job.result_id: job.job_key for job in batch if job.state is JobState.DONE and job.result_id}
+        for result in sorted(set(done) - self._sources.records.existing(done)) if done else ():
+            what = f"job {done[result]} is done, but there is no record {result}"
+            self._find("done_without_record", what, done[result], result)
+
+    def _look_at_claim(self, job: JobBrief) -> None:
+        """Tell of a claim that nobody holds any more."""
+        if job.state is not JobState.RUNNING or job.lease_until is None or job.run_id is None:
+            return
+        if job.lease_until < self._now - _GRACE:
+            ended = f"{job.lease_until:%Y-%m-%d %H:%M:%S}"
+            self._find("expired_lease", f"job {job.job_key}: the lease of run {job.run_id} ended {ended}", job.job_key)
+        elif job.run_id in self._ended:
+            self._find("dead_run", f"job {job.job_key}: run {job.run_id} has ended", job.job_key)
+        else:
+            self._live.add(job.run_id)
+
+    def _ended_runs(self) -> set[str]:
+        """Return those runs that hold leases and have ended, by what Dagster knows."""
+        instance = self._sources.instance
+        if instance is None:
+            return set()
+        runs = ((run_id, instance.get_run_by_id(run_id)) for run_id in self._sources.ledger.runs_at_work(self._name))
+        return {run_id for run_id, run in runs if run is not None and run.is_finished}
+
+    def _look_for_stuck_runs(self) -> None:
+        """Tell of runs that are at work for long and hold no live lease."""
+        instance = self._sources.instance
+        started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+        for record in instance.get_run_records(started) if instance is not None else ():
+            run, began = record.dagster_run, record.start_time or self._now.timestamp()
+            mine = asset_key_of(self._name) in (run.asset_selection or set())
+            if mine and run.run_id not in self._live and began < (self._now - STUCK).timestamp():
+                self._find("stuck_run", f"run {run.run_id} is at work for more than an hour and holds no live lease")

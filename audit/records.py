@@ -1,0 +1,139 @@
+"""MongoDB against itself, S3 and Dagster: every record of an analysis, with its job, its partition and its inputs."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from audit.content import audit_content
+from audit.files import Seen
+from audit.sources import Depth, Sources, Tell, in_batches
+from domain.errors import InputError
+from domain.findings import Finding, Report
+from domain.identity import JobInputs, job_key, result_id
+from domain.inputs import InputFile
+from domain.job import Job
+from domain.job_state import JobState, LedgerEntry
+from domain.provenance import Provenance
+from domain.records import from_record
+from resources.record_store import OWN
+
+_INPUTS_REMEMBERED = 10_000
+
+
+class RecordAudit:
+    """Compares the records of one analysis.
+
+    Parameters
+    ----------
+    sources : Sources
+        What is compared.
+    name : str
+        The analysis.
+    depth : Depth
+        How much is compared.
+    seen : Seen
+        Which results have files.
+    materialized : set of str or None
+        Partitions that Dagster shows as materialized; None: unknown.
+    """
+
+    def __init__(self, sources: Sources, name: str, depth: Depth, *, seen: Seen, materialized: set[str] | None) -> None:
+        self._sources, self._name, self._depth = sources, name, depth
+        self._seen, self._materialized = seen, materialized
+        self._keys: set[str] = set()
+        self._describe = lru_cache(maxsize=_INPUTS_REMEMBERED)(sources.inputs.reader.describe)
+
+    def run(self, report: Report, tell: Tell) -> set[str]:
+        """Compare every record; returns the keys of the jobs that have one."""
+        code = self._sources.entries[self._name].code_version
+        for batch in in_batches(self._sources.records.by_id(self._name)):
+            report.looked_at["records"] += len(batch)
+            found = [one for one in (self._read(record, tell) for record in batch) if one is not None]
+            jobs = self._sources.ledger.get_many(self._name, {one.job_key for one in found})
+            for one in found:
+                if one.code_version == code:
+                    self._compare_with_job(one, jobs.get(one.job_key), tell)
+                self._compare_with_partition(one, tell)
+                self._compare_with_files(one, tell)
+                if self._depth.inputs:
+                    for told in self._inputs(one):
+                        tell(told)
+            self._keys |= {one.job_key for one in found}
+            if self._depth.content:
+                whole = {record["_id"]: record for record in batch}
+                for one in found:
+                    audit_content(self._sources.results, whole[one.result_id], one, tell)
+        self._superseded(tell)
+        return self._keys
+
+    def _superseded(self, tell: Tell) -> None:
+        """Tell of superseded records whose files are gone without having been cleaned away."""
+        for record in self._sources.records.superseded(self._name):
+            if record["_id"] not in self._seen.superseded and "files_removed" not in record["superseded"]:
+                what = f"superseded record {record['_id']}: its files are gone"
+                own = record[OWN]
+                tell(Finding("superseded_files_gone", what, self._name, own["job_key"], record["name"], own["attempt"]))
+
+    def _finding(self, kind: str, what: str, one: Provenance) -> Finding:
+        """Make a finding about a record."""
+        return Finding(kind, what, self._name, one.job_key, one.result_id, one.attempt)
+
+    def _read(self, record: dict[str, Any], tell: Tell) -> Provenance | None:
+        """Read a record, and compute its identity again from what it says."""
+        try:
+            found = from_record(record)
+            inputs = JobInputs.of(Job(s3_location=found.locations, file_location=found.files))
+            key = job_key(inputs, found.parameters)
+        except (ValueError, KeyError, IndexError, TypeError, InputError) as error:
+            what = f"record {record['_id']}: {type(error).__name__}: {str(error)[:300]}"
+            tell(Finding("record_unreadable", what, self._name, result_id=str(record["_id"])))
+            return None
+        result = result_id(found.analysis, found.code_version, found.job_key)
+        if (key, result) != (found.job_key, found.result_id):
+            what = (
+                f"record {found.result_id}: its inputs and parameters give job {key}, its job and code result {result}"
+            )
+            duplicate = found.result_id != result and self._sources.records.get(result) is not None
+            tell(self._finding("duplicate_result" if duplicate else "identity_differs", what, found))
+            self._keys.add(found.job_key)
+            return None  # nothing else that it says of itself can be relied on
+        return found
+
+    def _compare_with_job(self, one: Provenance, job: LedgerEntry | None, tell: Tell) -> None:
+        """Compare a record of the current code with its job."""
+        if job is None:
+            tell(self._finding("record_without_job", f"record {one.result_id}: no job {one.job_key}", one))
+        elif job.state is JobState.FAILED:
+            kind = job.error.kind if job.error else "unknown"
+            tell(self._finding("record_of_failed_job", f"record {one.result_id}: its job is failed ({kind})", one))
+
+    def _compare_with_partition(self, one: Provenance, tell: Tell) -> None:
+        """Tell of a record that Dagster does not show."""
+        if self._materialized is not None and one.job_key not in self._materialized:
+            tell(self._finding("not_materialized", f"record {one.result_id}: partition {one.job_key}", one))
+
+    def _compare_with_files(self, one: Provenance, tell: Tell) -> None:
+        """Tell of a record that has no file; looks again, because it may be younger than the listing."""
+        if bytes.fromhex(one.result_id) in self._seen.results:
+            return
+        if not self._sources.results.list_files(one.location) and self._sources.records.get(one.result_id) is not None:
+            tell(self._finding("files_missing", f"{one.location}: nothing is there", one))
+
+    def _inputs(self, one: Provenance) -> Iterator[Finding]:
+        """Compare each input with what it was."""
+        for was in one.inputs:
+            try:
+                now = self._describe(was.url)
+            except InputError as error:
+                yield self._finding("input_gone", str(error), one)
+                continue
+            if now is not None and _differ(was, now):
+                what = f"{was.url}: {was.bytes} bytes, ETag {was.etag}, changed {was.modified} when it was read; now "
+                yield self._finding("input_changed", f"{what}{now.bytes}, {now.etag}, {now.modified}", one)
+
+
+def _differ(was: InputFile, now: InputFile) -> bool:
+    """Tell whether an input has changed: by ETag and size where there is an ETag, otherwise by size and time."""
+    if was.etag is not None and now.etag is not None:
+        return (was.etag, was.bytes) != (now.etag, now.bytes)
+    return (was.bytes, was.files, was.modified) != (now.bytes, now.files, now.modified)

@@ -1,0 +1,103 @@
+"""Mending what is safe to mend: states and what Dagster shows. Results are never deleted and never changed here.
+
+Most repairs only make a job new. The sensor and the run then do what they do after a crash: adopt a record, commit a
+complete attempt, or compute again.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+from analysis_assets._checks import judge_adopted
+from analysis_assets._materialization import materialization
+from analysis_assets._publish import stored_figure
+from audit.sources import Sources
+from domain.findings import KINDS, Finding
+from domain.job_state import JobState
+from domain.records import from_record
+
+
+class Repairer:
+    """Mends findings one by one, and counts what it did.
+
+    Parameters
+    ----------
+    sources : Sources
+        What is mended.
+    who : str
+        Kept where a person's wish is kept.
+
+    Attributes
+    ----------
+    mended, left : Counter
+        Findings by kind.
+    """
+
+    def __init__(self, sources: Sources, *, who: str) -> None:
+        self._sources, self._who = sources, who
+        self.mended: Counter[str] = Counter()
+        self.left: Counter[str] = Counter()
+        self._ways: dict[str, Callable[[Finding], bool]] = {
+            "files_missing": self._make_new_if_current,
+            "files_differ": self._make_new_if_current,
+            "done_without_record": self._make_new,
+            "materialization_without_record": self._make_new,
+            "record_of_failed_job": self._make_new,
+            "uncommitted_attempt": self._make_new,
+            "expired_lease": self._release,
+            "dead_run": self._release,
+            "not_materialized": self._materialize,
+            "job_without_partition": self._add_partition,
+        }
+
+    def mend(self, finding: Finding) -> None:
+        """Mend a finding if that is safe; otherwise leave it to a person."""
+        way = self._ways.get(finding.kind) if KINDS[finding.kind].remedy == "repair" else None
+        done = way is not None and way(finding)
+        (self.mended if done else self.left)[finding.kind] += 1
+
+    def _make_new(self, finding: Finding) -> bool:
+        """Make a job new that has ended; one that a person ended stays ended."""
+        if not finding.analysis or not finding.job_key:
+            return False
+        job = self._sources.ledger.get(finding.analysis, finding.job_key)
+        if job is None or (job.error is not None and job.error.kind in {"cancelled", "invalidated"}):
+            return False
+        return self._sources.ledger.ask_again(finding.analysis, [finding.job_key], who=self._who) == 1
+
+    def _make_new_if_current(self, finding: Finding) -> bool:
+        """Make a job new whose damaged result is of the current code; a run would not make one of older code."""
+        entry = self._sources.entries.get(finding.analysis)
+        record = self._sources.records.get(finding.result_id)
+        if entry is None or record is None or from_record(record).code_version != entry.code_version:
+            return False
+        return self._make_new(finding)
+
+    def _release(self, finding: Finding) -> bool:
+        """Give a job back whose worker is gone."""
+        job = self._sources.ledger.get(finding.analysis, finding.job_key)
+        if job is None or job.lease is None or job.state is not JobState.RUNNING:
+            return True  # somebody was quicker
+        dead = [job.lease.run_id] if finding.kind == "dead_run" else []
+        self._sources.ledger.release_lost(finding.analysis, dead_runs=dead)
+        return True
+
+    def _materialize(self, finding: Finding) -> bool:
+        """Tell Dagster of a result: this is how its storage is rebuilt."""
+        record, instance = self._sources.records.get(finding.result_id), self._sources.instance
+        if record is None or instance is None:
+            return False
+        found = from_record(record)
+        instance.add_dynamic_partitions(finding.analysis, [found.job_key])
+        figure = stored_figure(self._sources.results, found)
+        instance.report_runless_asset_event(
+            materialization(found, results=self._sources.results, figure=figure, reused=True)
+        )
+        judge_adopted(instance, self._sources.entries[finding.analysis], found)
+        return True
+
+    def _add_partition(self, finding: Finding) -> bool:
+        """Add the partition of a job."""
+        if self._sources.instance is None:
+            return False
+        self._sources.instance.add_dynamic_partitions(finding.analysis, [finding.job_key])
+        return True

@@ -1,0 +1,64 @@
+"""What an audit compares: the outside systems, and what of a record or job it needs."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+import dagster as dg
+
+from analysis_assets._catalog import CatalogEntry
+from domain.findings import Finding
+from resources.inputs import Inputs
+from resources.ledger import Ledger
+from resources.record_store import RecordStore
+from resources.results_store import ResultsStore
+
+T = TypeVar("T")
+Tell = Callable[[Finding], None]
+AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Everything that is compared.
+
+    Attributes
+    ----------
+    entries : dict of str to CatalogEntry
+        The analyses that are audited, by name.
+    results, records, ledger, inputs
+        See ``resources/``.
+    instance : dagster.DagsterInstance or None
+        Dagster's storage; None where it has no home yet, and then nothing of it is compared.
+    """
+
+    entries: dict[str, CatalogEntry]
+    results: ResultsStore
+    records: RecordStore
+    ledger: Ledger
+    inputs: Inputs
+    instance: dg.DagsterInstance | None
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How much is compared.
+
+    Attributes
+    ----------
+    content : bool
+        Read every file and compare its sha256, and compare manifest and ``metadata.nd.json`` with the record.
+    inputs : bool
+        Ask for the present state of every input.
+    """
+
+    content: bool = False
+    inputs: bool = False
+
+
+def in_batches(items: Iterable[T]) -> Iterator[list[T]]:
+    """Yield what comes in lists of bounded length, so that memory does not grow with the number of results."""
+    left = iter(items)
+    while batch := list(islice(left, AT_ONCE)):
+        yield batch

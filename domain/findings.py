@@ -1,0 +1,223 @@
+"""What an audit can find: every way in which Dagster, MongoDB and S3 may disagree, and what to do about each."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Severity = Literal["error", "warning", "note"]
+Remedy = Literal["repair", "clean", "person"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of finding.
+
+    Attributes
+    ----------
+    severity : str
+        ``error``: a result cannot be trusted or is lost; ``warning``: something stands still or is not shown;
+        ``note``: it only takes space, or needs a look.
+    meaning : str
+        What it means.
+    remedy : str
+        Who mends it: ``analysis audit --repair``, ``analysis clean``, or a person.
+    advice : str
+        What is to be done.
+    """
+
+    severity: Severity
+    meaning: str
+    remedy: Remedy
+    advice: str
+
+
+KINDS: dict[str, Kind] = {
+    "files_missing": Kind(
+        "error", "A record whose files are gone.", "repair", "The job becomes new; a run computes it again."
+    ),
+    "files_differ": Kind(
+        "error",
+        "Files that are missing, added, or of another size or ETag than after their upload.",
+        "repair",
+        "The job becomes new; a run reports what differs and computes it again.",
+    ),
+    "content_differs": Kind(
+        "error",
+        "A file whose sha256 is not that of the manifest (`--deep`).",
+        "person",
+        "`analysis rerun ANALYSIS --key KEY --force --reason …`",
+    ),
+    "manifest_differs": Kind(
+        "error",
+        "A manifest that is unreadable, or whose digest is not the record's (`--deep`).",
+        "person",
+        "`analysis rerun ANALYSIS --key KEY --force --reason …`",
+    ),
+    "metadata_differs": Kind(
+        "error",
+        "`metadata.nd.json` is not the record (`--deep`).",
+        "person",
+        "Compare the two; somebody changed one of them.",
+    ),
+    "record_unreadable": Kind(
+        "error", "A record that cannot be read, or does not fit the schema.", "person", "Look at it in MongoDB."
+    ),
+    "identity_differs": Kind(
+        "error",
+        "A record whose id is not that of its own inputs, parameters and code.",
+        "person",
+        "Somebody changed the record: invalidate it, or restore it from `metadata.nd.json`.",
+    ),
+    "duplicate_result": Kind(
+        "error",
+        "Two records of the same job and code.",
+        "person",
+        "Invalidate one of them.",
+    ),
+    "done_without_record": Kind(
+        "error",
+        "A job that is done, without its record.",
+        "repair",
+        "The job becomes new; a complete attempt is committed again, otherwise it is computed.",
+    ),
+    "materialization_without_record": Kind(
+        "error",
+        "Dagster shows a result that has no record, and the job says nothing of it.",
+        "repair",
+        "A job that is done becomes new. A partition without a job can be deleted in the UI.",
+    ),
+    "record_without_job": Kind(
+        "warning", "A record whose job is not in the ledger.", "person", "Submit its job file again: it is adopted."
+    ),
+    "record_of_failed_job": Kind(
+        "warning",
+        "A record of the current code, whose job is failed.",
+        "repair",
+        "The job becomes new, and is adopted.",
+    ),
+    "not_materialized": Kind(
+        "warning", "A record that Dagster does not show.", "repair", "Its materialization is reported."
+    ),
+    "job_without_partition": Kind("warning", "A job that Dagster has no partition for.", "repair", "It is added."),
+    "partition_without_job": Kind(
+        "warning", "A partition without a job.", "person", "Submit its job file again, or delete the partition."
+    ),
+    "expired_lease": Kind("warning", "A running job whose lease has expired.", "repair", "The job becomes new."),
+    "dead_run": Kind("warning", "A running job whose run has ended.", "repair", "The job becomes new."),
+    "stuck_run": Kind(
+        "warning",
+        "A run that is at work for more than an hour and holds no live lease.",
+        "person",
+        "Look at its log; terminate it in the UI.",
+    ),
+    "input_changed": Kind(
+        "warning",
+        "An input that is not what it was when it was read (`--inputs`).",
+        "person",
+        "If the change is wanted: `analysis rerun ANALYSIS --key KEY --force --reason …`",
+    ),
+    "input_gone": Kind(
+        "note",
+        "An input that cannot be read any more (`--inputs`).",
+        "person",
+        "The result stays; it cannot be remade.",
+    ),
+    "uncommitted_attempt": Kind(
+        "warning",
+        "A complete attempt without its record.",
+        "repair",
+        "The job becomes new, and the attempt is committed without computing.",
+    ),
+    "orphan_attempt": Kind(
+        "note", "Files of an attempt that was cut off, or lost a race.", "clean", "`analysis clean` removes them."
+    ),
+    "superseded_files_gone": Kind(
+        "note", "A superseded record whose files are gone without `analysis clean`.", "person", "Nothing, if wanted."
+    ),
+    "foreign_object": Kind(
+        "note",
+        "An object below the results' root that belongs to no result (`--deep`).",
+        "person",
+        "Move it elsewhere.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One difference.
+
+    Attributes
+    ----------
+    kind : str
+        One of `KINDS`.
+    found : str
+        What was found, on which object.
+    analysis, job_key, result_id, attempt : str
+        Whose it is, as far as that is known.
+    """
+
+    kind: str
+    found: str
+    analysis: str = ""
+    job_key: str = ""
+    result_id: str = ""
+    attempt: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON values, with what its kind means."""
+        known = KINDS[self.kind]
+        return asdict(self) | {"severity": known.severity, "remedy": known.remedy, "advice": known.advice}
+
+
+@dataclass
+class Report:
+    """What an audit found; of each kind only the first few are kept, and all are counted.
+
+    Attributes
+    ----------
+    counts : Counter
+        Findings by analysis and kind; the analysis is empty where nobody knows whose it is.
+    first : list of Finding
+        The first of each analysis and kind.
+    looked_at : Counter
+        How much was compared: attempts, records, jobs, partitions.
+    kept : int
+        How many of each are kept.
+    """
+
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    first: list[Finding] = field(default_factory=list)
+    looked_at: Counter[str] = field(default_factory=Counter)
+    kept: int = 50
+
+    def add(self, finding: Finding) -> None:
+        """Count a finding, and keep it if it is one of the first."""
+        where = (finding.analysis, finding.kind)
+        self.counts[where] += 1
+        if self.counts[where] <= self.kept:
+            self.first.append(finding)
+
+    def by_kind(self, analysis: str | None = None) -> Counter[str]:
+        """Count the findings of one analysis, or of all, by kind."""
+        found: Counter[str] = Counter()
+        for (name, kind), number in self.counts.items():
+            if analysis in {None, name}:
+                found[kind] += number
+        return found
+
+    def serious(self, analysis: str | None = None) -> Counter[str]:
+        """Count as `by_kind` does, without the notes."""
+        return Counter({kind: n for kind, n in self.by_kind(analysis).items() if KINDS[kind].severity != "note"})
+
+    def of(self, analysis: str) -> list[Finding]:
+        """Return the findings of an analysis that were kept."""
+        return [finding for finding in self.first if finding.analysis == analysis]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "looked_at": dict(self.looked_at),
+            "counts": dict(self.by_kind()),
+            "findings": [finding.as_dict() for finding in self.first],
+        }

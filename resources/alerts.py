@@ -1,0 +1,101 @@
+"""Alerts to people: a webhook, and e-mail. A hook that is away never fails or holds up what reports to it.
+
+Addresses may hold secrets, so they are never shown: messages name the setting instead.
+"""
+
+import logging
+import smtplib
+import ssl
+from collections.abc import Callable
+from email.message import EmailMessage
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import dagster as dg
+import requests
+from pydantic import Field
+
+from domain.alert import Alert
+
+TIME_LIMIT_S = 5.0
+ATTEMPTS = 2
+_SMTP_PORTS = {"smtp": 25, "smtps": 465}
+_log = logging.getLogger(__name__)
+
+
+class Alerts(dg.ConfigurableResource["Alerts"]):
+    """Sends alerts to whatever hooks are configured; to none, where none is."""
+
+    webhook_url: str | None = Field(default=None, description="ALERT_WEBHOOK_URL.")
+    email_to: str | None = Field(default=None, description="ALERT_EMAIL_TO: addresses, separated by commas.")
+    email_from: str = Field(default="analysis-assets@localhost", description="ALERT_EMAIL_FROM.")
+    smtp_url: str | None = Field(default=None, description="SMTP_URL: smtp(s)://user:password@host:port.")
+
+    def send(self, alert: Alert) -> dict[str, str | None]:
+        """Send an alert to every hook.
+
+        Parameters
+        ----------
+        alert : Alert
+            What people are told.
+
+        Returns
+        -------
+        dict of str to str or None
+            For each hook, by its setting: None if it took the alert, else why not. Nothing is raised, because what
+            is reported must not fail for want of a listener; a failure is logged.
+        """
+        hooks: dict[str, Callable[[Alert], None]] = {}
+        if self.webhook_url:
+            hooks["ALERT_WEBHOOK_URL"] = self._post
+        if self.email_to and self.smtp_url:
+            hooks["ALERT_EMAIL_TO"] = self._mail
+        answers = {name: _tried(hook, alert) for name, hook in hooks.items()}
+        for name, problem in answers.items():
+            if problem is not None:
+                _log.warning("The alert %r did not reach %s: %s.", alert.title, name, problem)
+        return answers
+
+    def _post(self, alert: Alert) -> None:
+        """Post to the webhook: `text` is what Slack, Mattermost and others show, the rest is for scripts."""
+        told: dict[str, Any] = {"text": alert.body(), **alert.model_dump(mode="json", exclude={"text"})}
+        told["details"], told["facts"] = alert.text, dict(alert.facts)
+        answer = requests.post(str(self.webhook_url), json=told, timeout=TIME_LIMIT_S, allow_redirects=False)
+        if answer.status_code >= 300:  # noqa: PLR2004  a redirect would send the alert to somebody else
+            msg = f"it answered {answer.status_code}"
+            raise OSError(msg)
+
+    def _mail(self, alert: Alert) -> None:
+        """Send an e-mail; over plain SMTP the connection is encrypted if the server can, and always before a log-in."""
+        parts = urlsplit(str(self.smtp_url))
+        message = EmailMessage()
+        message["Subject"] = f"[{alert.severity}] {alert.title}".replace("\r", " ").replace("\n", " ")[:200]
+        message["From"], message["To"] = self.email_from, str(self.email_to)
+        message.set_content(alert.body())
+        host, port = str(parts.hostname), parts.port or _SMTP_PORTS[parts.scheme]
+        context = ssl.create_default_context()
+        with (
+            smtplib.SMTP_SSL(host, port, timeout=TIME_LIMIT_S, context=context)
+            if parts.scheme == "smtps"
+            else smtplib.SMTP(host, port, timeout=TIME_LIMIT_S)
+        ) as server:
+            server.ehlo()
+            if parts.scheme == "smtp" and (server.has_extn("starttls") or parts.username):
+                server.starttls(context=context)
+            if parts.username:
+                server.login(unquote(parts.username), unquote(parts.password or ""))
+            server.send_message(message)
+
+
+def _tried(hook: Callable[[Alert], None], alert: Alert) -> str | None:
+    """Call a hook, once more when it fails; returns why it failed, without what the error repeats of addresses."""
+    problem = None
+    for _ in range(ATTEMPTS):
+        try:
+            hook(alert)
+        except (OSError, smtplib.SMTPException, ValueError) as error:  # requests' errors are OSErrors
+            plain = type(error) is OSError and error.errno is None
+            problem = str(error) if plain else type(error).__name__
+        else:
+            return None
+    return problem

@@ -1,0 +1,138 @@
+"""Telling people: runs that failed, circuit breakers, refused job files, and audits that found something.
+
+Each is told once. What was told is kept where it survives a restart: in the sensor's cursor, or with the breaker.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from analysis_assets._catalog import CatalogEntry
+from analysis_assets._materialization import asset_key_of
+from audit.checks import CHECK_NAME
+from domain.alert import Alert
+from domain.identity import keys_digest
+from resources.alerts import Alerts
+from resources.inbox_notes import InboxNotes
+from resources.ledger import Ledger
+
+LOOK_EVERY_S = 30
+_SHOWN = 10
+
+
+def build_alert_sensors(entries: Sequence[CatalogEntry], *, ui_url: str) -> list[dg.SensorDefinition]:
+    """Make the two sensors that send alerts.
+
+    Parameters
+    ----------
+    entries : sequence of CatalogEntry
+        The analyses.
+    ui_url : str
+        Where Dagster's UI is, for links.
+    """
+    names = [entry.analysis.name for entry in entries]
+
+    @dg.run_failure_sensor(
+        name="alert_on_failed_runs",
+        minimum_interval_seconds=LOOK_EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Tells people of every run that failed or died.",
+    )
+    def alert_on_failed_runs(context: dg.RunFailureSensorContext, alerts: Alerts) -> None:
+        alerts.send(failed_run(context.dagster_run, context.failure_event, ui_url=ui_url))
+
+    @dg.sensor(
+        name="alert_on_what_stands_still",
+        minimum_interval_seconds=LOOK_EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Tells people of circuit breakers, refused job files and audits that found something.",
+    )
+    def alert_on_what_stands_still(
+        context: dg.SensorEvaluationContext, alerts: Alerts, ledger: Ledger, inbox_notes: InboxNotes
+    ) -> dg.SensorResult:
+        told = dict(json.loads(context.cursor or "{}"))
+        sent = list(breaker_alerts(ledger, alerts, ui_url=ui_url))
+        for name in names:
+            sent += changed(told, f"bad files of {name}", refused_files(inbox_notes, name), alerts)
+            sent += changed(told, f"audit of {name}", audit_findings(context.instance, name, ui_url=ui_url), alerts)
+        message = f"{len(sent)} alerts." if sent else "Nothing new."
+        return dg.SensorResult(skip_reason=message, cursor=json.dumps(told))
+
+    return [alert_on_failed_runs, alert_on_what_stands_still]
+
+
+def failed_run(run: dg.DagsterRun, event: dg.DagsterEvent, *, ui_url: str) -> Alert:
+    """Say what is known of a run that failed."""
+    failure = event.job_failure_data
+    first = failure.first_step_failure_event if failure is not None else None
+    data = first.step_failure_data if first is not None else None
+    told = data.user_failure_data.description if data is not None and data.user_failure_data is not None else None
+    what = told or event.message or "It ended without saying why."
+    return Alert(
+        title=f"Run {run.run_id[:8]} of {run.job_name} failed",
+        text=what[:2000],
+        analysis=run.job_name.removesuffix("_batch"),
+        link=f"{ui_url}/runs/{run.run_id}",
+    )
+
+
+def breaker_alerts(ledger: Ledger, alerts: Alerts, *, ui_url: str) -> Iterator[str]:
+    """Tell of every breaker that opened or closed since people were last told; yields their analyses."""
+    for found in ledger.untold_breakers():
+        name, is_open = found["analysis"], found["state"] == "open"
+        advice = f"Nothing more is asked for until the cause is gone: mend it, then `analysis resume {name}`."
+        if found.get("probe_at"):
+            advice += " A few jobs are tried from time to time; it closes by itself when one succeeds."
+        closed = f"Closed by {found.get('closed_by')}: {found.get('closed_because')}."
+        alerts.send(
+            Alert(
+                title=f"The circuit breaker of {name} {'opened' if is_open else 'closed'}",
+                text=f"{found['why']}\n{advice}" if is_open else closed,
+                severity="error" if is_open else "note",
+                analysis=name,
+                link=f"{ui_url}/assets/{'/'.join(asset_key_of(name).path)}",
+            )
+        )
+        ledger.breaker_was_told(name, found["changed"])
+        yield name
+
+
+def refused_files(notes: InboxNotes, name: str) -> tuple[str, Alert] | None:
+    """Describe the refused job files of an analysis, with a digest; None when there is none."""
+    bad = notes.bad(name)
+    if not bad:
+        return None
+    shown = "\n".join(f"{note.name}: {note.problem}" for note in bad[:_SHOWN])
+    alert = Alert(
+        title=f"{len(bad)} job files of {name} are refused", text=shown[:2000], severity="warning", analysis=name
+    )
+    return keys_digest(f"{note.name}: {note.problem}" for note in bad), alert
+
+
+def audit_findings(instance: dg.DagsterInstance, name: str, *, ui_url: str) -> tuple[str, Alert] | None:
+    """Describe what the latest audit of an analysis found, with a digest; None when its check passed."""
+    key = dg.AssetCheckKey(asset_key_of(name), CHECK_NAME)
+    latest = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    event = latest[0].event if latest else None
+    evaluation = event.dagster_event.asset_check_evaluation_data if event and event.dagster_event else None
+    if evaluation is None or evaluation.passed:
+        return None
+    found = evaluation.description or "see its check"
+    link = f"{ui_url}/assets/{'/'.join(asset_key_of(name).path)}?view=checks"
+    title = f"The audit of {name} found differences"
+    text = f"{found}. `analysis audit {name}` names each one, and what mends it."
+    return keys_digest([found]), Alert(title=title, text=text, severity="warning", analysis=name, link=link)
+
+
+def changed(told: dict[str, str], what: str, found: tuple[str, Alert] | None, alerts: Alerts) -> list[str]:
+    """Send an alert if what it tells of is not what was told before; returns what was told."""
+    if found is None:
+        told.pop(what, None)
+        return []
+    digest, alert = found
+    if told.get(what) == digest:
+        return []
+    alerts.send(alert)
+    told[what] = digest
+    return [what]

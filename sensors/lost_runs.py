@@ -1,0 +1,58 @@
+"""Runs whose process is gone although Dagster calls them started.
+
+A run's process is watched by the code server that started it. When both end together, as when a machine is switched off,
+nobody tells Dagster: the run stays *started* for ever, holds one of the few places for runs, and covers its jobs, so
+that no other run is asked for. The ledger knows better: a run that is alive claims every new job in its range.
+"""
+
+import time
+from datetime import timedelta
+
+import dagster as dg
+
+from analysis_assets._catalog import CatalogEntry
+from domain.batches import covered
+from domain.job_state import JobState
+from resources.ledger import LEASE_S, Ledger
+from sensors.runs import is_run_of, span_of
+
+GRACE_S = 2 * LEASE_S
+"""How long a run may take to its first claim, and between two claims besides the delay of its retries (s)."""
+
+
+def end_lost_runs(instance: dg.DagsterInstance, entry: CatalogEntry, ledger: Ledger) -> list[str]:
+    """Mark runs as failed that hold no lease although a job in their range has been new for long.
+
+    To be done after expired leases were freed. Should a process be alive after all, nothing is lost: whatever two runs
+    do at once, a job is claimed by one of them, and one record counts.
+
+    Parameters
+    ----------
+    instance : dagster.DagsterInstance
+        Where the runs are.
+    entry : CatalogEntry
+        The analysis.
+    ledger : Ledger
+        Where leases and states are.
+
+    Returns
+    -------
+    list of str
+        The runs that were ended.
+    """
+    name, retry = entry.analysis.name, entry.analysis.retry
+    grace_s = GRACE_S + retry.delay_s * retry.backoff**retry.max_attempts
+    records = instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    before = time.time() - grace_s
+    started = [r.dagster_run for r in records if r.start_time is not None and r.start_time < before]
+    mine = [run for run in started if is_run_of(run, name)]
+    at_work = ledger.runs_with_leases([run.run_id for run in mine]) if mine else set()
+    silent = [run for run in mine if run.run_id not in at_work]
+    if not silent:
+        return []
+    old = {"updated": {"$lt": ledger.now() - timedelta(seconds=grace_s)}}
+    order, new = instance.get_dynamic_partitions(name), set(ledger.keys_in(name, JobState.NEW, match=old))
+    lost = [run for run in silent if covered(order, [span_of(run)]) & new]
+    for run in lost:
+        instance.report_run_failed(run, "Its process is gone: it holds no lease, and leaves new jobs of its own alone.")
+    return [run.run_id for run in lost]

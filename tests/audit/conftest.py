@@ -1,0 +1,101 @@
+"""A platform of its own for each test, because an audit looks at everything that is there."""
+
+import uuid
+from datetime import timedelta
+
+import dagster as dg
+import pytest
+
+from analysis_assets._asset import build_asset
+from analysis_assets._catalog import load_analysis
+from analysis_assets._materialization import materialization
+from analysis_assets._outcome import Services
+from analysis_assets._publish import build_manifest, commit, listing_digest, upload, write_documents
+from audit import files as audit_files_module
+from audit.audit import run_audit
+from audit.sources import Depth, Sources
+from domain.job_state import JobState
+from domain.records import to_record
+from resources.inputs import Inputs
+from resources.ledger import Ledger
+from resources.mongo import MongoConnection
+from resources.record_store import RecordStore
+from tests.analysis_assets.conftest import LAB, Platform
+from tests.provenances import sparse
+
+
+@pytest.fixture
+def platform(docdb_uri, database, results_store, s3, tmp_path):
+    """Give a platform of an analysis that works, alone in its database and below its root."""
+    mongo = MongoConnection(uri=docdb_uri, database=database)
+    ledger, records = Ledger(mongo=mongo, records_name="records"), RecordStore(mongo=mongo, name="records")
+    entry, work = load_analysis(LAB / "double.py"), tmp_path / "work"
+    services = Services(results_store, records, ledger, Inputs(s3=s3), work)
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Platform(entry, services, build_asset(entry, work_folder=work), instance)
+
+
+@pytest.fixture
+def sources(platform):
+    """Give what an audit of this platform compares."""
+    s = platform.services
+    return Sources({platform.name: platform.entry}, s.results, s.records, s.ledger, s.inputs, platform.instance)
+
+
+@pytest.fixture
+def audited(sources, monkeypatch):
+    """Give a function that audits and counts what it finds by kind; attempts count as old at once."""
+    monkeypatch.setattr(audit_files_module, "YOUNG", timedelta(seconds=-60))
+
+    def audited(**depth):
+        return dict(run_audit(sources, Depth(**depth)).by_kind())
+
+    return audited
+
+
+@pytest.fixture
+def computed(platform):
+    """Compute two results; gives their jobs' keys."""
+    keys = platform.take_in({"number": 1.0}, {"number": 2.0})
+    assert platform.run(keys).success
+    return keys
+
+
+@pytest.fixture
+def done(platform, tmp_path):
+    """Publish two results step by step, without a worker process: much quicker; gives their jobs' keys."""
+    keys = platform.take_in({"number": 1.0}, {"number": 2.0})
+    for number, key in enumerate(keys, 1):
+        publish(platform, key, float(number), tmp_path / key)
+    return keys
+
+
+def publish(platform, key, number, folder):
+    """Do what a run does once user code has ended."""
+    results, result, attempt = platform.services.results, platform.result_id(key), str(uuid.uuid4())
+    (folder / "files").mkdir(parents=True)
+    (folder / "files" / "double.txt").write_text(f"{2 * number}\n")
+    log = folder / "analysis.log"
+    log.touch()
+    manifest = build_manifest(folder / "files", ["double.txt"], log=log)
+    location = results.location(result, attempt)
+    stored = upload(results, location, folder / "files", ["double.txt"], log=log)
+    made = sparse(
+        analysis=platform.name,
+        job_key=key,
+        code_version=platform.entry.code_version,
+        result_id=result,
+        attempt=attempt,
+        location=location,
+        locations=(platform.place,),
+        parameters={"number": number},
+        outputs={"double": 2 * number},
+        listing_sha256=listing_digest(stored),
+        manifest_sha256=manifest["sha256"],
+    )
+    write_documents(results, to_record(made), manifest)
+    commit(to_record(made), results=results, records=platform.services.records)
+    event = materialization(made, results=results, figure=None, reused=False)
+    platform.instance.report_runless_asset_event(event)
+    facts = {"code_version": platform.entry.code_version, "result_id": result, "error": None}
+    platform.services.ledger.settle(platform.job(key), state=JobState.DONE, **facts)

@@ -1,0 +1,288 @@
+"""Every kind of difference is made for real, found by its name, and nothing else is."""
+
+import uuid
+from datetime import timedelta
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import create_run_for_test
+
+from analysis_assets._materialization import asset_key_of
+from audit import jobs as jobs_module
+from audit.audit import run_audit
+from audit.repair import Repairer
+from audit.sources import Sources
+from domain.failures import JobError
+from domain.findings import KINDS, Report
+from domain.identity import JobInputs, job_key, result_id
+from domain.job import Job
+from domain.job_state import JobState
+from domain.records import from_record, to_record
+from tests.provenances import sparse
+
+
+def repaired(sources):
+    """Repair what is safe; gives what was mended and left, by kind."""
+    repairer = Repairer(sources, who="test")
+    run_audit(sources, then=repairer.mend)
+    return dict(repairer.mended), dict(repairer.left)
+
+
+def raw_records(platform):
+    return platform.services.records._records()
+
+
+def raw_jobs(platform):
+    return platform.services.ledger._jobs()
+
+
+def object_key(platform, key, path):
+    bucket, _, root = platform.services.results.root.partition("/")
+    record = platform.record(key)
+    return bucket, f"{root}/{record['_id']}/{record['analysis_assets']['attempt']}/{path}"
+
+
+def put(platform, key, path, content):
+    bucket, name = object_key(platform, key, path)
+    platform.services.results.s3.client.put_object(Bucket=bucket, Key=name, Body=content)
+
+
+def discard(platform, key):
+    platform.services.results.discard(platform.record(key)["location"])
+
+
+def add_attempt(platform, key, *, complete=False):
+    """Leave an attempt behind, as a run that was cut off would."""
+    result, attempt, results = platform.result_id(key), str(uuid.uuid4()), platform.services.results
+    location = results.location(result, attempt)
+    results.put_bytes(location, "double.txt", b"8")
+    if complete:
+        results.put_bytes(location, "metadata.nd.json", b"{}")
+    return attempt
+
+
+def force(platform, key):
+    """Compute a result again."""
+    assert platform.run([key], config={"force_reason": "test"}).success
+
+
+# -- nothing to find -----------------------------------------------------------------------------------------------
+
+
+def test_an_empty_platform_and_one_after_normal_work_are_clean(platform, audited, computed):
+    force(platform, computed[0])
+    assert platform.run(computed).success, "reused"
+    (bad,) = platform.take_in({"number": 5.0})
+    platform.services.ledger.cancel(platform.name, [bad], who="a", reason="b", code_version="1")
+    assert audited(content=True, inputs=True) == {}
+
+
+def test_an_invalidated_result_is_no_difference(platform, audited, done):
+    record, ledger = platform.record(done[0]), platform.services.ledger
+    ledger.invalidate(platform.name, done[0], who="a", reason="b", code_version=platform.entry.code_version)
+    platform.services.records.invalidate(record, who="a", reason="b")
+    assert audited(content=True) == {}
+
+
+def test_an_attempt_at_work_is_no_orphan(platform, audited, done):
+    attempt = add_attempt(platform, done[0])
+    lease = {"owner": "w", "attempt": attempt, "run_id": "r", "until": platform.services.ledger.now()}
+    platform.change(done[0], lease=lease)
+    assert audited() == {}
+
+
+def test_how_much_was_compared_is_told(sources, done):
+    assert dict(run_audit(sources).looked_at) == {"attempts": 2, "records": 2, "partitions": 2, "jobs": 2}
+
+
+def test_without_dagster_its_side_is_left_out(sources, done):
+    alone = Sources(sources.entries, sources.results, sources.records, sources.ledger, sources.inputs, None)
+    assert dict(run_audit(alone).counts) == {}
+
+
+# -- one difference at a time --------------------------------------------------------------------------------------
+
+
+def test_a_file_that_was_changed_or_removed_is_found_and_computed_again(platform, sources, audited, done):
+    put(platform, done[0], "double.txt", b"other")
+    bucket, name = object_key(platform, done[1], "double.txt")
+    platform.services.results.s3.client.delete_object(Bucket=bucket, Key=name)
+    assert audited() == {"files_differ": 2}
+    assert repaired(sources) == ({"files_differ": 2}, {})
+    assert platform.run(done).success
+    assert audited(content=True) == {}
+    assert len(platform.superseded(done[0])) == 1, "the damaged result is kept"
+
+
+def test_files_that_are_gone_are_found_and_computed_again(platform, sources, audited, done):
+    discard(platform, done[0])
+    assert audited() == {"files_missing": 1}
+    assert repaired(sources) == ({"files_missing": 1}, {})
+    assert platform.run(done[:1]).success
+    assert audited() == {"superseded_files_gone": 1}
+
+
+def test_damaged_results_of_earlier_code_are_left_to_a_person(platform, sources, done):
+    discard(platform, done[0])
+    old = {**sources.entries, platform.name: type(platform.entry)(**{**platform.entry.__dict__, "code_version": "2"})}
+    moved = Sources(old, sources.results, sources.records, sources.ledger, sources.inputs, sources.instance)
+    assert repaired(moved) == ({}, {"files_missing": 1})
+
+
+def test_content_that_changed_behind_an_equal_listing_is_found_by_a_deep_audit(platform, audited, done):
+    manifest = platform.services.results.get_bytes(platform.record(done[0])["location"], "manifest.json")
+    put(platform, done[0], "manifest.json", manifest.replace(b'"sha256"', b'"sha25x"', 1).replace(b"sha25x", b"sha256"))
+    put(platform, done[1], "manifest.json", b"{")
+    put(platform, done[0], "metadata.nd.json", b"{}")
+    assert audited() == {}, "neither is part of the listing that is compared"
+    assert audited(content=True) == {"manifest_differs": 1, "metadata_differs": 1}
+
+
+def test_a_digest_in_the_manifest_that_is_not_the_files_is_found_by_a_deep_audit(platform, audited, done):
+    location = platform.record(done[0])["location"]
+    manifest = platform.services.results.get_bytes(location, "manifest.json")
+    sha = platform.services.results.sha256_of(location, "double.txt").encode()
+    put(platform, done[0], "manifest.json", manifest.replace(sha, b"0" * 64))
+    assert audited(content=True) == {"manifest_differs": 1, "content_differs": 1}
+
+
+def test_a_record_that_was_deleted_by_hand_is_found_and_committed_again(platform, sources, audited, computed):
+    raw_records(platform).delete_one({"_id": platform.result_id(computed[0])})
+    found = {"done_without_record": 1, "materialization_without_record": 1, "uncommitted_attempt": 1}
+    assert audited() == found
+    assert repaired(sources)[1] == {}
+    assert platform.job(computed[0]).state is JobState.NEW
+    assert platform.run(computed[:1]).success
+    assert platform.job(computed[0]).attempt_number == 2
+    assert audited(content=True) == {}
+
+
+def test_a_record_that_was_changed_by_hand_is_found(platform, audited, done):
+    change = {"$set": {"processing.data_processes.0.code.parameters.number": 7.0}}
+    raw_records(platform).update_one({"_id": platform.result_id(done[0])}, change)
+    assert audited() == {"identity_differs": 1}
+
+
+def test_a_record_that_cannot_be_read_is_found(platform, audited, done):
+    raw_records(platform).update_one({"_id": platform.result_id(done[0])}, {"$unset": {"processing": 1}})
+    found = audited()
+    assert found.pop("record_unreadable") == 1
+    assert set(found) <= {"materialization_without_record"}
+
+
+def test_two_records_of_one_job_and_code_are_found(platform, audited, done):
+    copy = {**platform.record(done[0]), "_id": "f" * 64, "name": "f" * 64}
+    raw_records(platform).insert_one(copy)
+    assert audited() == {"duplicate_result": 1}
+
+
+def test_a_record_whose_job_failed_is_found_and_adopted(platform, sources, audited, done):
+    error = JobError(kind="server", message="x", permanent=False).model_dump()
+    platform.change(done[0], state="failed", error=error)
+    assert audited() == {"record_of_failed_job": 1}
+    assert repaired(sources) == ({"record_of_failed_job": 1}, {})
+    assert platform.run(done[:1]).success
+    assert audited() == {}
+
+
+def test_a_job_that_a_person_cancelled_stays_cancelled(platform, sources, done):
+    error = JobError(kind="cancelled", message="x", permanent=True).model_dump()
+    platform.change(done[0], state="failed", error=error)
+    assert repaired(sources) == ({}, {"record_of_failed_job": 1})
+
+
+def test_a_record_whose_job_is_gone_is_found(platform, audited, done):
+    raw_jobs(platform).delete_one({"job_key": done[0]})
+    assert audited() == {"record_without_job": 1, "partition_without_job": 1}
+
+
+def test_a_dagster_that_was_lost_is_rebuilt_from_ledger_and_records(platform, sources, done):
+    with dg.DagsterInstance.ephemeral() as instance:
+        empty = Sources(sources.entries, sources.results, sources.records, sources.ledger, sources.inputs, instance)
+        assert dict(run_audit(empty).by_kind()) == {"not_materialized": 2, "job_without_partition": 2}
+        mended, left = repaired(empty)
+        assert (mended["not_materialized"], left) == (2, {})
+        assert dict(run_audit(empty).by_kind()) == {}
+        assert instance.get_materialized_partitions(asset_key_of(platform.name)) == set(done)
+        for key in done:
+            (one,) = platform.materializations(key, instance=instance)
+            assert one.metadata["result_id"].value == platform.result_id(key)
+
+
+def test_a_partition_without_a_job_is_found(platform, audited, done):
+    platform.instance.add_dynamic_partitions(platform.name, ["0" * 64])
+    assert audited() == {"partition_without_job": 1}
+
+
+@pytest.mark.parametrize("kind", ["expired_lease", "dead_run"])
+def test_a_claim_that_nobody_holds_is_found_and_released(platform, sources, audited, kind):
+    (key,) = platform.take_in({"number": 1.0})
+    run = create_run_for_test(platform.instance, status=dg.DagsterRunStatus.STARTED)
+    ledger = platform.services.ledger
+    ledger.claim(platform.job(key), attempt="a", owner="o", run_id=run.run_id, code_version="1", states=[JobState.NEW])
+    assert audited() == {}
+    if kind == "expired_lease":
+        platform.change(key, **{"lease.until": ledger.now() - timedelta(hours=1)})
+    else:
+        event = dg.DagsterEvent(dg.DagsterEventType.RUN_FAILURE.value, job_name=run.job_name)
+        platform.instance.report_dagster_event(event, run_id=run.run_id)
+    assert audited() == {kind: 1}
+    assert repaired(sources) == ({kind: 1}, {})
+    assert (audited(), platform.job(key).state) == ({}, JobState.NEW)
+
+
+def test_a_run_that_is_at_work_for_long_without_a_claim_is_found(platform, audited, monkeypatch):
+    selection = frozenset([asset_key_of(platform.name)])
+    create_run_for_test(platform.instance, status=dg.DagsterRunStatus.STARTED, asset_selection=selection)
+    assert audited() == {}
+    monkeypatch.setattr(jobs_module, "STUCK", timedelta(hours=-1))
+    assert audited() == {"stuck_run": 1}
+
+
+def test_attempts_that_were_left_behind_are_found(platform, audited, done):
+    add_attempt(platform, done[0])
+    add_attempt(platform, "0" * 64)
+    assert audited() == {"orphan_attempt": 2}
+
+
+def test_an_object_that_belongs_to_no_result_is_found(platform, audited, done):
+    bucket, _, root = platform.services.results.root.partition("/")
+    platform.services.results.s3.client.put_object(Bucket=bucket, Key=f"{root}/notes/to self.txt", Body=b"x")
+    assert audited(content=True) == {"foreign_object": 1}
+
+
+def test_inputs_that_changed_or_are_gone_are_told_apart(platform, audited, tmp_path):
+    paths = [tmp_path / f"{name}.nwb" for name in ("same", "changed", "gone")]
+    for path in paths:
+        path.write_bytes(b"old")
+    reader, records = platform.services.inputs.reader, platform.services.records
+    for number, path in enumerate(paths):
+        inputs = (reader.describe(path.as_uri()),)
+        found = from_record(record_with_identity(platform, number, path.as_uri(), inputs))
+        records.insert_once(to_record(found))
+    paths[1].write_bytes(b"newer")
+    paths[2].unlink()
+    found = audited(inputs=True)
+    assert (found["input_changed"], found["input_gone"]) == (1, 1)
+
+
+def record_with_identity(platform, number, url, inputs):
+    """Make a record whose ids are those of its own inputs."""
+    key = job_key(JobInputs.of(Job(file_location=(url,))), {"number": float(number)})
+    result = result_id(platform.name, platform.entry.code_version, key)
+    facts = {"job_key": key, "result_id": result, "code_version": platform.entry.code_version}
+    parameters = {"number": float(number)}
+    location = platform.services.results.location(result, "7d0c3f5e-5d1a-4b7e-9a68-0d7f0a2a8c11")
+    facts |= {"parameters": parameters, "location": location}
+    made = sparse(analysis=platform.name, locations=(), files=(url,), inputs=inputs, **facts)
+    return to_record(made)
+
+
+def test_only_the_first_of_each_kind_are_kept_and_all_are_counted(sources, platform, done):
+    platform.instance.add_dynamic_partitions(platform.name, [f"{n:064}" for n in range(5)])
+    report = Report(kept=2)
+    for finding in run_audit(sources).first:
+        report.add(finding)
+    assert (report.by_kind()["partition_without_job"], len(report.first)) == (5, 2)
+    told = report.as_dict()
+    assert told["findings"][0]["advice"] == KINDS["partition_without_job"].advice

@@ -1,0 +1,137 @@
+"""What a child process does: evaluate the sensor, or execute a run, as Dagster's own processes would.
+
+The project's definitions are loaded with the settings of the environment, and Dagster's storage is that of its home: a
+child knows nothing of its parent but what is said to it.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
+
+from analysis_assets import _claims, _execute, _task
+from analysis_assets._catalog import find_analyses
+from analysis_assets._execute import BatchRun
+from analysis_assets._outcome import RunFacts, Services
+from analysis_assets._task import run_task
+from analysis_assets._worker import _describe
+from definitions import build_defs  # noqa: TID251  children are the whole platform
+from resources import ledger, s3_server
+from resources.connections import connect
+from resources.settings import load_settings
+from sensors import lost_runs
+from sensors.job_files import Stores, tick
+from sensors.runs import job_name_of
+
+LAB = Path(__file__).parent / "lab"
+NAME = "counted"
+
+
+def main(task, environment, said):
+    """Do one task in an environment of its own."""
+    for name in [n for n in os.environ if n.startswith(("AWS_", "DOCDB_", "ANALYSIS_", "DAGSTER_"))]:
+        del os.environ[name]
+    os.environ.update(environment)
+    warnings.simplefilter("ignore")
+    with Path(environment["FAULTS_LOG"]).open("ab", buffering=0) as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    globals()[task](**said)
+
+
+def evaluate(answer, **tuning):
+    """Evaluate the sensor once; what it asks for goes to a file, as it would go to the daemon."""
+    _tune(**tuning)
+    settings = load_settings(env_file=Path("no.env"))
+    found = connect(settings)
+    stores = Stores(found.job_inbox, found.inbox_notes, found.ledger, found.record_store, found.results_store)
+    with dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"]) as instance:
+        result = tick(instance, None, find_analyses(LAB)[NAME], stores)
+    requests = result.run_requests or [] if isinstance(result, dg.SensorResult) else []
+    asked = [{"run_key": request.run_key, "tags": dict(request.tags)} for request in requests]
+    Path(f"{answer}.part").write_text(json.dumps(asked), encoding="utf-8")
+    Path(f"{answer}.part").rename(answer)
+
+
+def execute(run_id, **tuning):
+    """Execute a run that was launched."""
+    _tune(**tuning)
+    job = build_defs(load_settings(env_file=Path("no.env")), folder=LAB).get_repository_def().get_job(job_name_of(NAME))
+    with dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"]) as instance:
+        execute_run(InMemoryJob(job), instance.get_run_by_id(run_id), instance)
+
+
+def race(keys, run_id, gate, **tuning):
+    """Work jobs off without Dagster, as soon as a file is there; every racer waits for it."""
+    _tune(**tuning)
+    settings = load_settings(env_file=Path("no.env"))
+    found = connect(settings)
+    work = settings.analysis_home / "work"
+    services = Services(found.results_store, found.record_store, found.ledger, found.inputs, work)
+    found.ledger.get(NAME, keys[0])  # connected before the start
+    Path(f"{gate}.{run_id}").touch()
+    while not Path(gate).exists():
+        threading.Event().wait(0.002)
+    with BatchRun(find_analyses(LAB)[NAME], services, RunFacts(run_id=run_id)) as batch:
+        for outcome in batch.outcomes(keys):
+            batch.settled(outcome)
+            if outcome.error is not None:
+                sys.stderr.write(f"{outcome.error}\n")
+    Path(f"{gate}.{run_id}.ended").write_text(outcome.kind, encoding="ascii")
+
+
+class NearPool:
+    """Executes jobs in the run's own process, one at a time: starting interpreters takes longer than a whole run.
+
+    Working folder and variables stay as they are: other threads of the process, which publish meanwhile, see them too.
+    """
+
+    _one_at_a_time = threading.Lock()
+
+    def __init__(self, **_):
+        """Take what the real pool takes."""
+
+    def expect(self, jobs):
+        """Start nothing."""
+
+    def stop(self):
+        """End nothing."""
+
+    def end(self, attempt):
+        """End nothing."""
+
+    def run(self, task):
+        """Execute one job."""
+        task.results.mkdir()
+        task.log.touch()
+        with self._one_at_a_time:
+            try:
+                return run_task(task)
+            except Exception as error:  # noqa: BLE001  as in a worker
+                return _describe(error, task.transient)
+
+
+def _tune(*, pool="near", lease_s=None, s3_read_s=None, grace_s=None):
+    """Shorten what would make tests long; the code is the product's."""
+    if pool == "near":
+        _execute.WorkerPool = NearPool
+        _task._surroundings = lambda task, entry: contextlib.nullcontext()
+    if lease_s is not None:
+        ledger.LEASE_S = _claims.LEASE_S = lease_s
+    if grace_s is not None:
+        lost_runs.GRACE_S = grace_s
+    if s3_read_s is not None:
+        real = s3_server.Config
+        s3_server.Config = lambda **options: real(**{**options, "read_timeout": s3_read_s})
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main(*json.loads(sys.argv[1]))

@@ -1,0 +1,268 @@
+"""TLS and log-ins for real: what works, and what a person is told when it does not."""
+
+import socket
+import ssl
+import urllib.parse
+
+import pytest
+
+from domain.errors import InputError, ServerUnavailableError, SettingsError
+from resources.asset_records_rest import RestAssetRecords
+from resources.inputs_http import fetch_http
+from resources.mongo import MongoConnection
+from resources.results_store import ResultsStore
+from resources.s3 import S3Connection
+from resources.s3_server import _built_client
+from resources.tls import tls_problem
+from tests.secure_servers import KEY_ID, SECRET, Authority, as_root, own_clients, serving
+
+PASSWORD = "t0p-s3cret"  # noqa: S105 - made up, and searched for
+BUCKET, ATTEMPT = "results-over-tls", ("a" * 64, "7f3c1b1e-8f5e-4c1e-9a6e-2d3f4a5b6c7d")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """Make the authority that the clients are to trust."""
+    return Authority.make(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory):
+    """Make an authority that signed nothing here."""
+    return Authority.make(tmp_path_factory.mktemp("stranger"))
+
+
+# -- MongoDB -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mongo_host(authority, tmp_path_factory):
+    """Run a mongod that wants TLS and a user; one has a password, one a certificate."""
+    _, _, pem = authority.sign("server")
+    flags = ["--auth", "--tlsMode", "requireTLS", "--tlsCertificateKeyFile", pem, "--tlsCAFile", authority.file]
+    home = tmp_path_factory.mktemp("tls-mongo")
+    with serving(home, "mongo", *flags, "--tlsAllowConnectionsWithoutCertificates") as host:
+        with as_root(host, tls=True, tlsCAFile=str(authority.file)) as root:
+            roles = [{"role": "readWrite", "db": "records"}]
+            root.admin.command("createUser", "analysis", pwd=PASSWORD, roles=roles, mechanisms=["SCRAM-SHA-256"])
+            root["$external"].command("createUser", "O=clients,CN=analysis", roles=roles)
+        yield host
+
+
+@pytest.fixture(autouse=True)
+def _clients(monkeypatch):
+    """Open clients of this test's own: they are kept by address otherwise."""
+    with own_clients(monkeypatch):
+        yield
+    _built_client.cache_clear()
+
+
+def connection(host, options, *, login=f"analysis:{PASSWORD}@"):
+    """Connect as a person would, who has written one address."""
+    return MongoConnection(uri=f"mongodb://{login}{host}/?{options}", database="records")
+
+
+def refusal(connection, kind):
+    """Use a connection; gives what a person is told, which never shows the password."""
+    with pytest.raises(kind) as caught:
+        connection.call(lambda: connection.collection("things").find_one({"private": "text"}))
+    told = str(caught.value)
+    assert PASSWORD not in told
+    assert "private" not in told
+    assert caught.value.__suppress_context__
+    return told
+
+
+@pytest.mark.parametrize("mechanism", ["", "&authMechanism=SCRAM-SHA-256"])
+def test_mongodb_is_used_by_tls_with_a_password(mongo_host, authority, mechanism):
+    mongo = connection(mongo_host, f"tls=true&tlsCAFile={authority.file}{mechanism}")
+    mongo.collection("things", indexes=(("a",),)).insert_one({"a": 1})
+    assert mongo.now().tzinfo is not None
+
+
+def test_mongodb_is_used_with_a_certificate_instead_of_a_password(mongo_host, authority):
+    _, _, pem = authority.sign("analysis", organization="clients")
+    who = f"&authMechanism=MONGODB-X509&authSource=%24external&tlsCertificateKeyFile={pem}"
+    mongo = connection(mongo_host, f"tls=true&tlsCAFile={authority.file}{who}", login="")
+    mongo.collection("things").insert_one({"b": 1})
+
+
+@pytest.mark.parametrize("trusted", ["nobody", "a stranger"])
+def test_a_mongodb_whose_authority_is_not_trusted_is_a_matter_of_settings(mongo_host, stranger, trusted):
+    options = f"tls=true&tlsCAFile={stranger.file}" if trusted == "a stranger" else "tls=true"
+    told = refusal(connection(mongo_host, options), SettingsError)
+    assert f"{mongo_host} is not trusted: Its certificate is not signed by an authority that is trusted here." in told
+    assert "Name the authority's file: tlsCAFile in DOCDB_URI." in told
+
+
+def test_a_mongodb_under_another_name_is_not_trusted(authority, tmp_path):
+    _, _, pem = authority.sign("elsewhere", hosts=["db.example.org"])
+    with serving(tmp_path, "mongo", "--tlsMode", "requireTLS", "--tlsCertificateKeyFile", pem) as host:
+        told = refusal(connection(host, f"tls=true&tlsCAFile={authority.file}", login=""), SettingsError)
+    assert "Its certificate is for another host. Use a host name that the certificate has." in told
+
+
+def test_a_mongodb_that_wants_tls_says_so_to_who_comes_without(mongo_host):
+    told = refusal(connection(mongo_host, "", login=""), ServerUnavailableError)
+    assert "did not answer" in told
+    assert "If it wants TLS, correct tls= in DOCDB_URI." in told
+
+
+def test_a_mongodb_without_tls_says_so_to_who_wants_it(docdb_uri, authority):
+    host = urllib.parse.urlsplit(docdb_uri).netloc
+    told = refusal(connection(host, f"tls=true&tlsCAFile={authority.file}", login=""), ServerUnavailableError)
+    assert "If it does not speak TLS, correct tls= in DOCDB_URI." in told
+
+
+@pytest.mark.parametrize("option", ["tlsCAFile", "tlsCertificateKeyFile"])
+def test_a_certificate_file_that_is_not_there_is_named(mongo_host, option, tmp_path):
+    told = refusal(connection(mongo_host, f"tls=true&{option}={tmp_path}/none.pem"), SettingsError)
+    assert "A file that DOCDB_URI names" in told
+    assert f"{tmp_path}/none.pem" in told
+
+
+@pytest.mark.parametrize("wrong", ["password", "authSource"])
+def test_a_wrong_log_in_is_told_from_a_missing_permission(mongo_host, authority, wrong):
+    options = f"tls=true&tlsCAFile={authority.file}" + ("&authSource=records" if wrong == "authSource" else "")
+    login = f"analysis:{PASSWORD}{'x' if wrong == 'password' else ''}@"
+    told = refusal(connection(mongo_host, options, login=login), SettingsError)
+    assert "refused access to `records`: user, password or authSource in DOCDB_URI is wrong." in told
+    elsewhere = connection(mongo_host, f"tls=true&tlsCAFile={authority.file}").model_copy(update={"database": "theirs"})
+    told = refusal(elsewhere, SettingsError)
+    assert "refused access to `theirs`: the user in DOCDB_URI may not `find` the collection `things`" in told
+
+
+# -- S3 ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def s3_host(authority, tmp_path_factory):
+    """Run an S3 server that speaks TLS only."""
+    certificate, key, _ = authority.sign("s3")
+    with serving(tmp_path_factory.mktemp("tls-s3"), "s3", "--cert", certificate, "--key", key) as host:
+        yield host
+
+
+@pytest.fixture
+def aws(monkeypatch):
+    """Set credentials as boto3 finds them, and be quick to give up."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr("resources.s3_server.ATTEMPTS", 1)
+    return monkeypatch
+
+
+def store(url):
+    """Open the results on a server."""
+    return ResultsStore(s3=S3Connection(endpoint_url=url), root=BUCKET)
+
+
+def s3_refusal(url, kind):
+    """Upload something; gives what a person is told."""
+    results = store(url)
+    with pytest.raises(kind) as caught:
+        results.put_bytes(results.location(*ATTEMPT), "x.txt", b"x")
+    assert SECRET not in str(caught.value)
+    return str(caught.value)
+
+
+def test_s3_is_used_by_tls(s3_host, authority, aws):
+    aws.setenv("AWS_CA_BUNDLE", str(authority.file))
+    results = store(f"https://{s3_host}")
+    results.s3.client.create_bucket(Bucket=BUCKET)
+    place = results.location(*ATTEMPT)
+    results.put_bytes(place, "x.txt", b"x")
+    assert results.get_bytes(place, "x.txt") == b"x"
+    assert [file.path for file in results.list_files(place)] == ["x.txt"]
+
+
+@pytest.mark.parametrize("trusted", ["nobody", "a stranger"])
+def test_an_s3_server_whose_authority_is_not_trusted_is_a_matter_of_settings(s3_host, stranger, aws, trusted):
+    if trusted == "a stranger":
+        aws.setenv("AWS_CA_BUNDLE", str(stranger.file))
+    told = s3_refusal(f"https://{s3_host}", SettingsError)
+    assert f"https://{s3_host} is not trusted. Its certificate is not signed by an authority" in told
+    assert "Name the authority's file: AWS_CA_BUNDLE." in told
+
+
+def test_an_authority_file_that_is_not_there_is_told(s3_host, aws, tmp_path):
+    aws.setenv("AWS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    told = s3_refusal(f"https://{s3_host}", SettingsError)
+    assert "The file of trusted authorities cannot be read. Correct AWS_CA_BUNDLE." in told
+
+
+@pytest.mark.parametrize(
+    ("signed", "kind", "text"),
+    [
+        ({"hosts": ["s3.example.org"]}, SettingsError, "Its certificate is for another host."),
+        ({"days": -1}, ServerUnavailableError, "Its certificate has expired. Renew it on the server."),
+    ],
+    ids=["another host", "expired"],
+)
+def test_an_s3_server_with_a_wrong_certificate_is_told(authority, aws, tmp_path, signed, kind, text):
+    aws.setenv("AWS_CA_BUNDLE", str(authority.file))
+    certificate, key, _ = authority.sign("wrong", **signed)
+    with serving(tmp_path, "s3", "--cert", certificate, "--key", key) as host:
+        assert text in s3_refusal(f"https://{host}", kind)
+
+
+def test_the_wrong_scheme_of_an_s3_server_is_told(s3_host, servers, authority, aws):
+    aws.setenv("AWS_CA_BUNDLE", str(authority.file))
+    told = s3_refusal(f"http://{s3_host}", ServerUnavailableError)
+    assert "If it wants TLS, correct http:// or https:// in the address of the server." in told
+    told = s3_refusal(servers.s3_endpoint.replace("http://", "https://"), ServerUnavailableError)
+    assert "If it does not speak TLS, correct http:// or https:// in the address of the server." in told
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("AWS_ACCESS_KEY_ID", "InvalidAccessKeyId"), ("AWS_SECRET_ACCESS_KEY", "SignatureDoesNotMatch")]
+)
+def test_wrong_keys_of_s3_are_told(s3_host, authority, aws, name, code):
+    aws.setenv("AWS_CA_BUNDLE", str(authority.file))
+    aws.setenv(name, "WRONGWRONGWRONGWRONG")
+    told = s3_refusal(f"https://{s3_host}", SettingsError)
+    assert f"refused access ({code}). Check the AWS_* credentials" in told
+    assert "WRONG" not in told
+
+
+def test_keys_that_have_expired_are_told(failing_s3, aws):
+    with failing_s3(400, "ExpiredToken") as address:
+        assert "refused access (ExpiredToken). Check the AWS_* credentials" in s3_refusal(address, SettingsError)
+
+
+# -- http --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def https(authority, serve_http):
+    """Serve one answer by TLS."""
+    certificate, key, _ = authority.sign("http")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with serve_http(lambda _: (200, {"Content-Type": "application/json"}, b"[]"), tls=context) as (address, _):
+        yield address
+
+
+def test_an_input_is_downloaded_by_tls_from_a_server_that_is_trusted(https, authority, tmp_path, monkeypatch):
+    monkeypatch.setattr("resources.inputs_http._PAUSE_S", 0.01)
+    with pytest.raises(InputError, match=r"is not trusted.*Name the authority's file: REQUESTS_CA_BUNDLE") as caught:
+        fetch_http(f"{https}/a.nwb?token={PASSWORD}", tmp_path / "a.nwb")
+    assert PASSWORD not in str(caught.value)
+    assert not (tmp_path / "a.nwb").exists()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))
+    assert fetch_http(f"{https}/a.nwb", tmp_path / "a.nwb").bytes == 2
+
+
+def test_the_metadata_api_is_asked_by_tls_when_it_is_trusted(https, authority, monkeypatch):
+    monkeypatch.setattr("resources.asset_records_rest._PAUSE_S", 0.01)
+    records = RestAssetRecords(url=f"{https}/v2", database="d", name="c")
+    with pytest.raises(SettingsError, match=r"is not trusted\. .*Name the authority's file: REQUESTS_CA_BUNDLE"):
+        records.count({}, time_limit_s=5)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))
+    assert records.count({}, time_limit_s=5) == 0
+
+
+def test_other_failures_have_nothing_to_do_with_tls():
+    for error in (OSError("[Errno 111] Connection refused"), socket.gaierror("Name or service not known")):
+        assert tls_problem(error, authority="A", plain="B") is None

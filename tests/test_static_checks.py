@@ -1,0 +1,75 @@
+"""The security rules of ruff (S, those of bandit) hold for product code, and every exception has its reason beside it."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+PROJECT = tomllib.loads(TEXT)
+LINT = PROJECT["tool"]["ruff"]["lint"]
+PRODUCT = [*PROJECT["tool"]["setuptools"]["packages"], *PROJECT["tool"]["setuptools"]["py-modules"]]
+SECURITY = re.compile(r"\bS\d*\b")
+PLANTED = {
+    "S102": "exec(x)",
+    "S105": "password = 'hunter2'",
+    "S108": "f = '/tmp/fixed'",
+    "S113": "import requests\nrequests.get('https://a.example')",
+    "S301": "import pickle\npickle.loads(x)",
+    "S307": "eval(x)",
+    "S310": "import urllib.request\nurllib.request.urlopen(x)",
+    "S324": "import hashlib\nhashlib.md5(x)",
+    "S501": "import requests\nrequests.get('https://a.example', verify=False, timeout=1)",
+    "S506": "import yaml\nyaml.load(x)",
+    "S602": "import subprocess\nsubprocess.run(x, shell=True)",
+    "S603": "import subprocess\nsubprocess.run([x])",
+}
+
+
+def sources():
+    """Return the Python files that are tracked."""
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listed.splitlines()]
+
+
+@pytest.mark.parametrize("part", PRODUCT)
+def test_security_rules_are_on_in_every_part_of_the_product(part):
+    name = f"{part}.py" if part in PROJECT["tool"]["setuptools"]["py-modules"] else f"{part}/planted.py"
+    code = "def f(x):\n" + "".join(f"    {line}\n" for planted in PLANTED.values() for line in planted.splitlines())
+    ruff = Path(sys.executable).with_name("ruff")
+    done = subprocess.run(
+        [ruff, "check", "--quiet", "--no-cache", "--output-format", "concise", "--stdin-filename", name, "-"],
+        cwd=ROOT,
+        input=code,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert set(PLANTED) <= set(re.findall(r": (S\d+) ", done.stdout)), done.stdout
+
+
+def test_no_security_rule_is_switched_off_for_a_file_of_the_product():
+    assert LINT["select"] == ["ALL"]
+    assert not [rule for rule in LINT["ignore"] if SECURITY.fullmatch(rule)]
+    excepted = {name for name, rules in LINT["per-file-ignores"].items() if any(map(SECURITY.fullmatch, rules))}
+    assert excepted == {"tests/**", "benchmarks/**"}
+    lines = [line for line in TEXT.splitlines() if re.match(r'"(tests|benchmarks)/\*\*" = ', line)]
+    assert len(lines) == 2
+    assert all(re.search(r"\]  # \w+", line) for line in lines)
+
+
+def test_every_line_that_is_excepted_from_a_security_rule_says_why():
+    bare = []
+    for path in sources():
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            found = re.search(r"# noqa: ((?:[A-Z]+\d+(?:, ?)?)+)(.*)$", line)
+            if found and SECURITY.search(found[1]) and not re.search(r"\w{2}", found[2]):
+                bare.append(f"{path.relative_to(ROOT)}:{number}")
+            assert not re.search(r"# noqa(?!:)", line) or path == Path(__file__), (
+                f"{path}:{number} switches off every rule"
+            )
+    assert bare == []
