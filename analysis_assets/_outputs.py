@@ -50,7 +50,11 @@ def checked_outputs(analysis: Analysis, returned: object) -> tuple[dict[str, Any
         hint = f" Not finite: {', '.join(not_finite)}; allow None in the model to store null." if not_finite else ""
         msg = f"{expected}, but its values do not fit: {faults}.{hint}"
         raise OutputError(msg) from None
-    dumped = checked.model_dump(mode="json")
+    try:
+        dumped = checked.model_dump(mode="json")
+    except (ValueError, RecursionError) as error:  # a key that is no Unicode, or what a serializer finds
+        msg = f"{expected}, but its values cannot be written as JSON ({type(error).__name__})."
+        raise OutputError(msg) from None
     check_value(dumped, path="outputs", plain_keys=True, error=OutputError)
     if (size := len(canonical_json(dumped))) > MAX_BYTES:
         msg = f"{expected} of at most 1 MiB; it has {size} bytes: write tables into files of the results."

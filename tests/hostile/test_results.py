@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import Field
 
@@ -138,6 +138,7 @@ def test_a_large_log_is_rewritten_without_secrets_and_without_other_changes(task
 @given(
     strategies.values | st.dictionaries(st.sampled_from(["text", "number", "table", "$gt", "a.b"]), strategies.values)
 )
+@example({"table": [{"\ud800": None}]})
 def test_any_outputs_are_stored_as_json_or_refused(value):
     try:
         outputs, _ = checked_outputs(ANALYSIS, value)

@@ -30,7 +30,8 @@ OURS = {
     *("run_id", "sources", "state", "superseded", "until", "updated", "when", "who", "$", "analysis_assets"),
 }
 """Names of fields that the platform's own filters and updates are made of; nothing from outside is among them."""
-CODE = {"$where", "$function", "$accumulator", "$expr", "$out", "$merge"}
+CODE = {"$where", "$function", "$accumulator", "$out", "$merge"}
+"""What no query of assets may hold at any depth; `$expr` alone only compares fields, and is theirs to use."""
 
 
 class Commands(monitoring.CommandListener):
