@@ -8,6 +8,7 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from analysis_assets._materialization import asset_key_of
+from analysis_assets._runs import job_name_of
 from audit import jobs as jobs_module
 from audit.audit import run_audit
 from audit.repair import Repairer
@@ -231,9 +232,11 @@ def test_a_claim_that_nobody_holds_is_found_and_released(platform, sources, audi
     assert (audited(), platform.job(key).state) == ({}, JobState.NEW)
 
 
-def test_a_run_that_is_at_work_for_long_without_a_claim_is_found(platform, audited, monkeypatch):
-    selection = frozenset([asset_key_of(platform.name)])
-    create_run_for_test(platform.instance, status=dg.DagsterRunStatus.STARTED, asset_selection=selection)
+@pytest.mark.parametrize("launched_by", ["a person", "the sensor"])
+def test_a_run_that_is_at_work_for_long_without_a_claim_is_found(platform, audited, monkeypatch, launched_by):
+    of_a_person = {"asset_selection": frozenset([asset_key_of(platform.name)])}
+    facts = of_a_person if launched_by == "a person" else {"job_name": job_name_of(platform.name)}
+    create_run_for_test(platform.instance, status=dg.DagsterRunStatus.STARTED, **facts)
     assert audited() == {}
     monkeypatch.setattr(jobs_module, "STUCK", timedelta(hours=-1))
     assert audited() == {"stuck_run": 1}

@@ -3,7 +3,7 @@ import signal
 import threading
 import uuid
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -19,6 +19,7 @@ from resources.ledger_reader import job_id
 from resources.mongo import MongoConnection
 
 NEW, RUNNING, DONE, FAILED = JobState
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CODE, NEXT_CODE = "1+000000000000", "1+111111111111"
 ERROR = JobError(kind="exception", message="boom", permanent=True, traceback="Traceback …", log="ä")
 
@@ -546,3 +547,29 @@ def test_a_killed_server_forgets_no_job_and_no_claim(tmp_path, database):
         os.kill(server_pids(tmp_path)["mongo"], signal.SIGKILL)
         assert [now(ledger, entry).state for entry in entries] == [RUNNING, DONE, NEW]
         mongo._client().close()
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ({"lease.owner": {"$gt": ""}}, "lease.owner_1"),
+        ({"analysis": "demo", "state": "failed", "retry_at": {"$lte": NOW}, "rounds": {"$gte": 0}}, "retry_at_1"),
+    ],
+    ids=["claims at work", "rounds that are due"],
+)
+def test_what_every_tick_asks_is_found_by_an_index_that_is_as_small_as_the_answer(ledger, query, index):
+    for number in range(30):
+        entry = stored(ledger, number)
+        ledger.settle(entry, state=FAILED, error=ERROR.model_dump())
+    plan = str(ledger._jobs().find(query).explain()["queryPlanner"]["winningPlan"])
+    assert index in plan
+    assert "COLLSCAN" not in plan
+
+
+def test_claims_at_work_are_named_with_their_runs(ledger):
+    entry = stored(ledger)
+    assert ledger.at_work() == {}
+    ledger.claim(entry, attempt="a", owner="o", run_id="r", code_version=CODE, states=[NEW])
+    assert ledger.at_work() == {"a": "r"}
+    ledger.release(entry, attempt="a")
+    assert ledger.at_work() == {}

@@ -105,7 +105,9 @@ def test_only_attempts_with_their_last_file_are_complete_the_earliest_first(resu
 def test_discarding_deletes_the_last_file_first(results_store, location, monkeypatch):
     for name in ("a.txt", "metadata.nd.json", "z/y.txt"):
         results_store.put_bytes(location, name, b"1")
-    monkeypatch.setattr(ResultsStore, "_objects", lambda *_: (_ for _ in ()).throw(ServerUnavailableError("crash")))
+    monkeypatch.setattr(
+        ResultsStore, "objects_below", lambda *_: (_ for _ in ()).throw(ServerUnavailableError("crash"))
+    )
     with pytest.raises(ServerUnavailableError):
         results_store.discard(location)
     monkeypatch.undo()
