@@ -98,7 +98,7 @@ def test_a_damaged_job_holds_up_no_other(world, key, damage, field, value, state
     if missing:
         del job[field]
     jobs.insert_one(job)
-    world.change(key, state="new", requests=0, fruitless=0)
+    world.renew(key)
     try:
         assert key in world.asked(world.tick())
         world.stores.ledger.get_many("double", [key, bad])
@@ -161,7 +161,7 @@ def test_a_damaged_record_is_left_to_a_run_and_holds_up_no_other(world, key, dam
     records = damage("")
     with suppress(WriteError):  # the database refuses some damage itself
         records.update_one({"_id": record["_id"]}, {"$set": {path: value}})
-    world.change(key, state="new", result_id=None)
+    world.renew(key, result_id=None)
     partitions = set(world.partitions())
     try:
         world.tick()
@@ -169,14 +169,14 @@ def test_a_damaged_record_is_left_to_a_run_and_holds_up_no_other(world, key, dam
         results_of(world.stores.records, "double", code_version="1")
     finally:
         records.delete_one({"_id": record["_id"]})
-        world.change(key, state="new")
+        world.renew(key)
 
 
 def test_a_record_that_says_it_were_another_jobs_makes_no_partition(world, key, damage):
     record = world.add_record(key)
     records = damage("")
     records.update_one({"_id": record["_id"]}, {"$set": {"analysis_assets.job_key": "$(reboot)"}})
-    world.change(key, state="new")
+    world.renew(key)
     world.tick()
     assert "$(reboot)" not in world.partitions()
     assert world.jobs()[key]["state"] == "new"

@@ -84,6 +84,10 @@ class World:
         """Change a job behind everybody's back."""
         self.collection("jobs").update_one({"job_key": key}, {"$set": fields})
 
+    def renew(self, key, **fields):
+        """Make a job new behind everybody's back, as if no run had ever been asked for it."""
+        self.change(key, state="new", requests=0, fruitless=0, **fields)
+
     def add_record(self, key):
         """Store the result of a job, record and files, as a run would have."""
         version, results = self.entry.code_version, self.stores.results
