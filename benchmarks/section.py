@@ -1,0 +1,68 @@
+"""What every part of the benchmark has in common: what it measures, how it is told, and what was wanted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much is measured.
+
+    Attributes
+    ----------
+    rounds : int
+        How often each thing is measured; medians are told.
+    scale : float
+        What the sizes are multiplied with: 1 for the sizes that count, less for a quick look or a test.
+    """
+
+    rounds: int = 3
+    scale: float = 1.0
+
+    def size(self, full: int, *, least: int = 1) -> int:
+        """Scale a size."""
+        return max(least, round(full * self.scale))
+
+
+@dataclass(frozen=True)
+class Target:
+    """What was wanted of one figure, and what was found.
+
+    Attributes
+    ----------
+    what, wanted, found : str
+        In words, with units.
+    met : bool
+        Whether the figure is good enough.
+    """
+
+    what: str
+    wanted: str
+    found: str
+    met: bool
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the benchmark, run by itself with ``make bench ONLY=<name>``.
+
+    Attributes
+    ----------
+    name, title : str
+        Its short name, and its heading.
+    measure : callable
+        Measures; returns figures that JSON can hold, medians and the single rounds.
+    told : callable
+        Writes the figures as Markdown, without the heading.
+    targets : callable
+        Compares the figures with what was wanted of them.
+    """
+
+    name: str
+    title: str
+    measure: Callable[[Options], Figures]
+    told: Callable[[Figures], str]
+    targets: Callable[[Figures], list[Target]]
