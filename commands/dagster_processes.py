@@ -24,7 +24,15 @@ def prepare_dagster_home(settings: Settings) -> Path:
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(PROJECT_ROOT / "deploy" / "dagster.yaml", home / "dagster.yaml")
+    if settings.dagster_postgres_url is not None:
+        _add_postgres(home / "dagster.yaml")
     return home
+
+
+def _add_postgres(configuration: Path) -> None:
+    """Name PostgreSQL as Dagster's storage; its address stays in the environment, because it holds a password."""
+    with configuration.open("ab") as file:
+        file.write((PROJECT_ROOT / "deploy" / "dagster-postgres.yaml").read_bytes())
 
 
 @contextmanager
