@@ -30,17 +30,16 @@ _PATIENCE_S = 300
 
 def measure(options: Options) -> Figures:
     """Fill Dagster's storage, and open both pages in each round, with a fresh browser each time."""
-    sizes = {
-        "partitions": options.size(PARTITIONS, least=20),
-        "materialized": options.size(MATERIALIZED, least=5),
-    }
+    step = PARTITIONS // MATERIALIZED
+    partitions = step * options.size(MATERIALIZED, least=2)
+    sizes = {"partitions": partitions, "materialized": partitions // step}
     found: dict[str, list[dict[str, float]]] = {}
     with bench_home(keep=("DAGSTER_POSTGRES_URL",)) as home, postgres_server() as server:
         for kind in _STORAGES:
             with storage(home, kind, server) as settings:
                 _fill(settings, sizes)
                 with _ui(settings) as url:
-                    found[kind] = [_open_both(url, sizes["partitions"]) for _ in range(options.rounds + 1)]
+                    found[kind] = [_open_both(url, sizes, turn=n) for n in range(options.rounds + 1)]
             options.keep({"sizes": sizes, "storages": found})
     return {"sizes": sizes, "storages": found}
 
@@ -48,10 +47,11 @@ def measure(options: Options) -> Figures:
 def _fill(settings: Settings, sizes: dict[str, int]) -> None:
     """Add partitions, and report some of them as materialized."""
     keys = [f"{number:064x}" for number in range(sizes["partitions"])]
+    step = sizes["partitions"] // sizes["materialized"]
     with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
         for name, key in PLACES.items():
             instance.add_dynamic_partitions(_SETS[name], keys)
-            for partition in keys[:: len(keys) // sizes["materialized"]]:
+            for partition in keys[::step]:
                 instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
 
 
@@ -81,18 +81,18 @@ def _wait_until_it_answers(url: str, log: Path) -> None:
     raise ServerUnavailableError(msg)
 
 
-def _open_both(url: str, partitions: int) -> dict[str, float]:
-    """Open both pages, each in a browser of its own."""
-    found = {}
+def _open_both(url: str, sizes: dict[str, int], *, turn: int) -> dict[str, float]:
+    """Open both pages, each in a browser of its own, by turns one and the other first."""
+    found, places = {}, list(PLACES.items())
     with sync_playwright() as playwright:
-        for name, key in PLACES.items():
+        for name, key in places if turn % 2 else reversed(places):
             browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox", "--disable-gpu"])
-            found.update({f"{name} {what}": value for what, value in _open(browser, url, key, partitions).items()})
+            found.update({f"{name} {what}": value for what, value in _open(browser, url, key, sizes).items()})
             browser.close()
     return found
 
 
-def _open(browser: Browser, url: str, key: dg.AssetKey, partitions: int) -> dict[str, float]:
+def _open(browser: Browser, url: str, key: dg.AssetKey, sizes: dict[str, int]) -> dict[str, float]:
     """Open the page; seconds until the number of partitions and the first of them are seen, and what was asked for that."""
     page = browser.new_page(viewport={"width": 1500, "height": 1000})
     page.set_default_timeout(1000 * _PATIENCE_S)
@@ -100,15 +100,16 @@ def _open(browser: Browser, url: str, key: dg.AssetKey, partitions: int) -> dict
     page.on("response", lambda answer: answers.append(answer) if "/graphql" in answer.url else None)
     begin = time.perf_counter()
     page.goto(f"{url}/assets/{'/'.join(key.path)}?view=partitions")
-    _wait_for_partitions(page, partitions)
+    _wait_for_partitions(page, sizes)
     seconds = time.perf_counter() - begin
     return {"seconds": seconds, "questions": len(answers)}
 
 
-def _wait_for_partitions(page: Page, partitions: int) -> None:
-    """Wait until the number of all partitions and a partition of the list are seen."""
-    page.get_by_text(f"{partitions:,}").first.wait_for()
-    page.get_by_text(f"{0:040x}").first.wait_for()
+def _wait_for_partitions(page: Page, sizes: dict[str, int]) -> None:
+    """Wait until the numbers of partitions, and of those that are materialized, and the list's first key are there."""
+    page.get_by_text(f"{sizes['partitions']:,} Partitions Selected").wait_for()
+    page.get_by_text(f"Materialized ({sizes['materialized']})").wait_for()
+    page.get_by_text(f"{0:064x}").first.wait_for(state="attached")  # shown shortened, beside the whole for its width
 
 
 def _chromium() -> str:
