@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 
@@ -91,9 +92,9 @@ def _server_user() -> str:
     return "nobody"
 
 
-def _as_server() -> dict[str, str]:
+def _as_server() -> dict[str, Any]:
     """Return what a subprocess needs to run as the server's user; nothing, unless root asks."""
-    return {"user": _server_user(), "group": pwd.getpwnam(_server_user()).pw_gid} if os.getuid() == 0 else {}  # type: ignore[dict-item]
+    return {"user": _server_user(), "group": pwd.getpwnam(_server_user()).pw_gid} if os.getuid() == 0 else {}
 
 
 def _initialize(found: Path, folder: Path, password: str) -> None:

@@ -34,8 +34,7 @@ from resources.settings import Settings
 def defs():
     return build_defs(Settings(), folder=Path({folder!r}))  # no load_settings: it would read somebody's .env
 """
-_STILL_S = 120
-_JOB_S = 10
+_STILL_S = 300
 
 
 @dataclass(frozen=True)
@@ -72,12 +71,16 @@ class Stage:
 
     def wait(self, name: str, wanted: int) -> None:
         """Wait until as many jobs are done; counting seldom enough that it costs nothing."""
-        limit = time.monotonic() + _STILL_S + _JOB_S * wanted
-        while self.done(name) < wanted:
-            if time.monotonic() > limit:
-                msg = f"Not all of {wanted} jobs of {name} were done in time: {self.platform.connections.ledger.counts(name)}."
-                raise ServerUnavailableError(msg)
+        done, moved = self.done(name), time.monotonic()
+        while done < wanted:
             time.sleep(max(0.1, wanted / 20_000))
+            before, done = done, self.done(name)
+            if done > before:
+                moved = time.monotonic()
+            if time.monotonic() - moved > _STILL_S:
+                counts = {state.value: count for state, count in self.platform.connections.ledger.counts(name).items()}
+                msg = f"Of {wanted} jobs of {name}, {done} are done and no other for {_STILL_S} s. The ledger has {counts}."
+                raise ServerUnavailableError(msg)
 
     def runs(self, name: str) -> list[Any]:
         """Return the records of an analysis's runs, the first one first, once all have ended."""

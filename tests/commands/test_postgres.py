@@ -1,5 +1,7 @@
 """Dagster's storage in a real PostgreSQL: it is used, its address stays secret, and its absence is told plainly."""
 
+import subprocess
+import sys
 import traceback
 from urllib.parse import urlsplit
 
@@ -9,7 +11,7 @@ import pytest
 from commands.dagster_processes import free_port, prepare_dagster_home
 from commands.platform import open_dagster
 from domain.errors import ServerUnavailableError, SettingsError
-from resources.settings import Settings
+from resources.settings import PROJECT_ROOT, Settings
 from tests.postgres import postgres_server, postgres_url  # noqa: F401  fixtures
 
 PLANTED = "hunter2hunter2"
@@ -99,3 +101,11 @@ def test_another_address_is_refused_and_not_shown(monkeypatch, address):
 def test_a_good_address_is_hidden_in_what_is_printed(monkeypatch):
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", f"postgresql://dagster:{PLANTED}@pg:5432/dagster?sslmode=verify-full")
     assert PLANTED not in repr(Settings())
+
+
+def test_code_of_analyses_does_not_see_the_address(monkeypatch):
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", f"postgresql://dagster:{PLANTED}@pg/dagster")
+    code = "import os; from analysis_assets._worker import prepare_worker; prepare_worker(); print(dict(os.environ))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    assert "PATH" in done.stdout
+    assert PLANTED not in done.stdout
