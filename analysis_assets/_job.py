@@ -7,7 +7,7 @@ manifest and record as files, and last the record, which is the commit point.
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -78,6 +78,11 @@ class JobRunner:
     stopping: threading.Event
     claims: Claims
     halted: threading.Event = field(default_factory=threading.Event)
+    _with_record: set[str] = field(default_factory=set)
+
+    def look_up(self, jobs: Iterable[LedgerEntry]) -> None:
+        """Ask once for all jobs of a run which of them have a record; the others need not ask before their claim."""
+        self._with_record = self.services.records.existing(self._result_id(job) for job in jobs)
 
     def work_off(self, job_key: str, job: LedgerEntry | None) -> Outcome:
         """Bring one job to its end.
@@ -107,7 +112,8 @@ class JobRunner:
 
     def _reuse_or_compute(self, job: LedgerEntry) -> Outcome:
         """Take the result that is there if its files are what was published; otherwise make one."""
-        record = self.services.records.get(self._result_id(job))
+        result = self._result_id(job)
+        record = self.services.records.get(result) if result in self._with_record else None
         notes: tuple[str, ...] = ()
         if record is not None and not self._force_reason(job):
             found = read_record(record, job)
