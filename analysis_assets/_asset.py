@@ -14,7 +14,7 @@ from pydantic import Field
 
 from analysis_assets._catalog import CatalogEntry
 from analysis_assets._checks import evaluations
-from analysis_assets._events import report
+from analysis_assets._events import Report, report
 from analysis_assets._execute import BatchRun
 from analysis_assets._materialization import asset_key_of, failure_observation, materialization, metadata
 from analysis_assets._outcome import Outcome, RunFacts, Services
@@ -155,28 +155,30 @@ def _report(
     dry_run: bool,
 ) -> None:
     """Tell Dagster how some jobs ended."""
-    reports: list[dg.AssetMaterialization | dg.AssetObservation] = []
     for outcome in outcomes:
         _log_in_words(context, outcome, results)
-        if dry_run:
-            continue
-        if outcome.error is not None:
-            reports.append(failure_observation(entry.analysis.name, outcome.job_key, outcome.error))
-        elif outcome.provenance is not None:
-            event = materialization(
-                outcome.provenance,
-                results=results,
-                figure=outcome.figure,
-                reused=outcome.kind == "reused",
-                attempts=outcome.attempts,
-            )
-            reports.append(event)
-    if reports:
+    if dry_run:
+        return
+    if reports := [found for outcome in outcomes if (found := _report_of(entry, outcome, results)) is not None]:
         report(context, reports)
     for outcome in outcomes:
-        if outcome.provenance is not None and not dry_run:
-            for evaluation in evaluations(entry, outcome.provenance):
-                context.log_event(evaluation)
+        for evaluation in evaluations(entry, outcome.provenance) if outcome.provenance is not None else ():
+            context.log_event(evaluation)
+
+
+def _report_of(entry: CatalogEntry, outcome: Outcome, results: ResultsStore) -> Report | None:
+    """Describe how one job ended: a result as a materialization, a failure as an observation."""
+    if outcome.error is not None:
+        return failure_observation(entry.analysis.name, outcome.job_key, outcome.error)
+    if outcome.provenance is None:
+        return None
+    return materialization(
+        outcome.provenance,
+        results=results,
+        figure=outcome.figure,
+        reused=outcome.kind == "reused",
+        attempts=outcome.attempts,
+    )
 
 
 def _log_in_words(context: dg.AssetExecutionContext, outcome: Outcome, results: ResultsStore) -> None:

@@ -12,6 +12,8 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_json
+
 from analysis_assets._task import LOG_NAME
 from domain.errors import OutputError
 from domain.job_state import LedgerEntry
@@ -198,4 +200,4 @@ def _described(file: Path, name: str) -> dict[str, Any]:
 
 def _pretty(document: dict[str, Any]) -> bytes:
     """Return a document as JSON that a person can read."""
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False).encode()
+    return to_json(document, indent=1)
