@@ -26,6 +26,7 @@ from analysis_assets._publish import (
     complete_attempt,
     differences,
     listing_digest,
+    manifest_of,
     read_record,
     result_files,
     stored_figure,
@@ -193,9 +194,9 @@ class JobRunner:
         task, work = executed
         results = self.services.results
         names = result_files(task.results)
-        manifest = build_manifest(task.results, names, log=task.log)
         location = results.location(self._result_id(job), attempt)
         stored = upload(results, location, task.results, names, log=task.log)
+        manifest = manifest_of(stored, log=task.log)
         provenance = self._provenance(job, attempt, work, manifest, listing_digest(stored), why=self._why_new(job))
         record = to_record(provenance)
         write_documents(results, record, manifest)
