@@ -60,12 +60,19 @@ lock: setup ## Make the requirement files anew from pyproject.toml; UPGRADE=1 ta
 	$(LOCK) $(if $(UPGRADE),--upgrade) --group dev --constraint requirements/base.txt --output-file requirements/dev.txt
 	echo uv | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--constraint requirements/dev.txt - --output-file requirements/uv.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 \
+		$(if $(UPGRADE),--upgrade) requirements/peers.in --output-file requirements/peers.txt
 
 audit-dependencies: setup ## Ask for known vulnerabilities of the locked packages; says so when it cannot tell.
 	$(BIN)/python -m commands.audit_dependencies -r requirements/base.txt -r requirements/dev.txt $(ARGS)
 
-bench: setup ## Measure the platform's overhead and write benchmarks/RESULTS.md.
-	$(BIN)/python -m benchmarks.overhead
+bench: setup .venv-peers/.installed ## Measure speed and scale and write benchmarks/RESULTS.md. ONLY=a,b takes some sections; ARGS="--scale 0.1".
+	$(BIN)/python -W ignore -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+.venv-peers/.installed: requirements/peers.txt | setup
+	$(UV) venv --quiet --clear --python $(BIN)/python .venv-peers
+	$(UV) pip sync --quiet --python .venv-peers/bin/python --require-hashes requirements/peers.txt
+	@touch $@
 
 clean: ## Remove everything that make made; results and records of the embedded servers under .analysis/ stay.
-	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage *.egg-info
+	rm -rf .venv .venv-peers site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage *.egg-info

@@ -35,7 +35,7 @@ from domain.retry import is_transient
 from resources.own_process import asker_for_end_with_parent, forget
 
 TEXT_CHARACTERS = 16 * 1024
-_NOT_FOR_USER_CODE = ("DOCDB_URI", "ASSETS_URI", "SMTP_URL", "ALERT_WEBHOOK_URL")
+_NOT_FOR_USER_CODE = ("DOCDB_URI", "ASSETS_URI", "SMTP_URL", "ALERT_WEBHOOK_URL", "DAGSTER_POSTGRES_URL")
 """Addresses with secrets that a worker never needs: it talks to no database, and to no people."""
 
 _DOMAIN = Path(__file__).parents[1] / "domain"

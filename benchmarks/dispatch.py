@@ -1,6 +1,6 @@
 """What it costs to plan a large dispatch: time, and memory beside what the process needs to start.
 
-``make bench`` runs it as a part of ``benchmarks.overhead``; the figure goes into ``benchmarks/RESULTS.md``.
+It is measured in a process of its own, so that nothing else counts: ``python -m benchmarks.dispatch``.
 """
 
 import json
@@ -12,6 +12,9 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
+from benchmarks.medians import medians
+from benchmarks.section import Figures, Options, Section, Target
+from benchmarks.stage import bench_home
 from commands.platform import Platform, open_platform
 from dispatch.planning import Planning
 from dispatch.services import DispatchServices
@@ -21,8 +24,9 @@ from domain.job import read_job
 from domain.job_state import JobState
 from domain.json_values import canonical_json
 from domain.stored_job import take_in
-from resources.settings import child_environment, load_settings
+from resources.settings import Settings, child_environment
 
+RECORDS = 10_000
 ANALYSIS = "unit_quality"
 SETS = '{"method": ["hill", "llobet", "violation_fraction"]}'
 _FILLING = "x" * 4000
@@ -51,26 +55,25 @@ class PlanCost:
     peak_mb: float
 
 
-def measure_plan(home: str, *, records: int) -> PlanCost:
-    """Measure in a process of its own, so that nothing else counts.
+def measure(options: Options) -> Figures:
+    """Fill a database once, and plan in each round."""
+    records = options.size(RECORDS, least=10)
+    with bench_home() as home:
+        _step(str(home), records, "fill")
+        rounds = [json.loads(_step(str(home), records, "plan")) for _ in range(options.rounds)]
+    return {"rounds": rounds}
 
-    Parameters
-    ----------
-    home : str
-        Folder of the embedded servers that run.
-    records : int
-        How many records of assets to plan for.
-    """
-    command = [sys.executable, "-m", "benchmarks.dispatch", str(records)]
+
+def _step(home: str, records: int, step: str) -> str:
+    """Run this module over the embedded servers of a folder; gives what it printed."""
+    command = [sys.executable, "-m", "benchmarks.dispatch", str(records), step]
     environment = child_environment(ANALYSIS_HOME=home, DOCDB_DATABASE="bench_dispatch")
-    for step in ("fill", "plan"):
-        done = subprocess.run([*command, step], env=environment, capture_output=True, text=True, check=True)
-    return PlanCost(**json.loads(done.stdout))
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def main(records: int, step: str) -> None:
     """Fill the database, or plan and print what that cost."""
-    with open_platform(load_settings()) as platform:
+    with open_platform(Settings()) as platform:
         if step == "fill":
             _fill(platform, records)
         else:
@@ -137,25 +140,29 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def page(cost: PlanCost, *, machine: str) -> str:
-    """Write the figure as a part of the page of results."""
-    grown = cost.peak_mb - cost.start_mb
-    row = f"| {cost.records} | {cost.jobs + cost.known} | {cost.known} | {cost.seconds:.1f} | {grown:.0f} |"
-    return _TEXT.format(machine=machine, row=row)
+def told(figures: Figures) -> str:
+    """Write the medians as a table."""
+    cost = PlanCost(**medians(figures["rounds"]))
+    cells = f"{cost.records:.0f} | {cost.jobs + cost.known:.0f} | {cost.known:.0f} | {cost.seconds:.1f}"
+    return _TEXT.format(rounds=len(figures["rounds"]), row=f"| {cells} | {cost.peak_mb - cost.start_mb:.0f} |")
 
 
 _TEXT = """
-# Planning a dispatch
-
-Made by `make bench` on {machine}; embedded servers.
-
-From the options to the plan, for records of about 5 KB and three sets of parameters each. Half of the jobs are in the
+From the options to the plan, for records of about 5 KB and three sets of parameters each; medians of {rounds} rounds. Half of the jobs are in the
 ledger as done. Inputs are not looked for. *Memory* is what the process grows by at its peak.
 
 | records | jobs | of them done already | seconds | memory, MB |
 |---|---|---|---|---|
 {row}
 """
+
+
+def targets(figures: Figures) -> list[Target]:  # noqa: ARG001  the form of every section
+    """Nothing was wanted in figures."""
+    return []
+
+
+SECTION = Section("dispatch", "Planning a dispatch", measure, told, targets)
 
 
 if __name__ == "__main__":

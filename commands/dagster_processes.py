@@ -27,18 +27,21 @@ def prepare_dagster_home(settings: Settings) -> Path:
     """Make Dagster's home folder with the project's configuration; returns it."""
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    written = (PROJECT_ROOT / "deploy" / "dagster.yaml").read_text(encoding="utf-8")
     file = home / f"dagster.yaml.{uuid.uuid4().hex}"
-    file.write_text(f"{written}\n{_event_log(home)}", encoding="utf-8")
+    file.write_text(_configuration(settings), encoding="utf-8")
     file.replace(home / "dagster.yaml")  # at once: another process may be reading it
     return home
 
 
-def _event_log(home: Path) -> str:
-    """Return the section on where Dagster keeps its events: in its usual files, written in batches."""
-    folder = {"base_dir": str(home / "history" / "runs")}
-    storage = {"module": "resources.event_log", "class": "SqliteEventLog", "config": folder}
-    return f"event_log_storage: {json.dumps(storage)}\n"  # JSON is YAML, whatever is in a path
+def _configuration(settings: Settings) -> str:
+    """Return Dagster's configuration and its storage; the address of PostgreSQL, with its password, stays outside."""
+    deploy = PROJECT_ROOT / "deploy"
+    common = (deploy / "dagster.yaml").read_text(encoding="utf-8")
+    if settings.dagster_postgres_url is not None:
+        return common + (deploy / "dagster-postgres.yaml").read_text(encoding="utf-8")
+    storage = (deploy / "dagster-sqlite.yaml").read_text(encoding="utf-8")
+    home = json.dumps(str(settings.dagster_home))  # JSON is YAML, whatever is in a path
+    return common + storage.replace("{env: DAGSTER_HOME}", home)
 
 
 @contextmanager

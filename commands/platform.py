@@ -7,8 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import dagster as dg
+from sqlalchemy.exc import SQLAlchemyError
 
 from analysis_assets._catalog import ANALYSES_FOLDER, CatalogEntry, analysis_files, load_named
+from domain.errors import ServerUnavailableError
 from resources.connections import Connections, connect
 from resources.embedded import serving
 from resources.settings import Settings, load_settings
@@ -62,8 +64,21 @@ def open_dagster(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
     if not (settings.dagster_home / "dagster.yaml").is_file():
         yield None
         return
-    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+    with _storage(settings) as instance:
         yield instance
+
+
+def _storage(settings: Settings) -> dg.DagsterInstance:
+    """Open Dagster's storage, and say in plain words when its PostgreSQL does not answer."""
+    try:
+        return dg.DagsterInstance.from_config(str(settings.dagster_home))
+    except Exception as error:
+        cause = error.__cause__ or error  # not caught by dagster-postgres's own name: its import costs a second
+        if settings.dagster_postgres_url is None or not isinstance(cause, SQLAlchemyError):
+            raise
+        reason = str(cause).strip().partition("\n")[0]
+        msg = f"Dagster's storage, the PostgreSQL of DAGSTER_POSTGRES_URL, does not answer: {reason}. Is it running?"
+        raise ServerUnavailableError(msg) from None  # what SQLAlchemy says may quote more than a person should see
 
 
 @contextmanager

@@ -9,9 +9,12 @@ PostgreSQL stores batches by itself and has no use for this.
 import contextlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as db
+from dagster._config import StringSource
+from dagster._config.config_schema import UserConfigSchema
 from dagster._core.events import BATCH_WRITABLE_EVENTS, DagsterEventType
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
@@ -49,7 +52,12 @@ class SqliteEventLog(SqliteEventLogStorage):
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "SqliteEventLog":
         """Make it as ``dagster.yaml`` says."""
-        return cls(inst_data=inst_data, **config_value)
+        return cls(str(Path(config_value["home"]) / "history" / "runs"), inst_data)
+
+    @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        """Say what ``dagster.yaml`` must tell: Dagster's home, because Dagster tells it to its own storages alone."""
+        return {"home": StringSource}
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events in order: those of one run that concern assets together, any others one by one."""

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from domain.errors import SettingsError
 
@@ -29,6 +30,17 @@ def bucket_and_prefix(name: str, found: str, value: str) -> str:
     if not usable or any(s in {"", ".", ".."} or not s.isprintable() for s in segments):
         refuse(name, repr(without_secrets(found)), good)
     return "/".join([bucket, *segments])
+
+
+def is_postgresql(value: str) -> bool:
+    """Tell whether an address names a database of PostgreSQL, for the driver that dagster-postgres brings."""
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:  # brackets or a port that are none, often from a password that is not escaped
+        return False
+    named = parts.hostname and parts.path.strip("/") and "@" not in parts.path and not parts.fragment
+    return parts.scheme in {"postgresql", "postgresql+psycopg2"} and bool(named) and port != 0
 
 
 def without_secrets(value: str) -> str:

@@ -17,7 +17,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import SettingsError
-from resources.setting_values import bucket_and_prefix, refuse, without_secrets, yes_or_no
+from resources.setting_values import bucket_and_prefix, is_postgresql, refuse, without_secrets, yes_or_no
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds ``definitions.py``; relative settings are read against it."""
@@ -103,6 +103,9 @@ class Settings(BaseSettings):
         default_factory=lambda data: data["analysis_home"] / "dagster",
         description="Dagster's storage and configuration.",
     )
+    dagster_postgres_url: SecretStr | None = Field(
+        default=None, description="Address of a PostgreSQL database for Dagster's storage, instead of SQLite."
+    )
 
     @property
     def s3_endpoint_url(self) -> str | None:
@@ -159,6 +162,15 @@ class Settings(BaseSettings):
             found = f"an address of scheme {scheme!r}" if separator else "an address without a scheme"
             good = "mongodb://user:password@host:27017/"
             refuse(info.field_name.upper(), f"{found} (not shown: it may hold a password)", good)
+        return value
+
+    @field_validator("dagster_postgres_url", mode="after")
+    @classmethod
+    def _storage_is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        """Check scheme, host and database, without ever showing the value."""
+        if value is not None and not is_postgresql(value.get_secret_value()):
+            good = "postgresql://user:password@host:5432/database, with special characters in the password as %XX"
+            refuse("DAGSTER_POSTGRES_URL", "another address (not shown: it may hold a password)", good)
         return value
 
     @field_validator("docdb_database", "assets_database", mode="after")

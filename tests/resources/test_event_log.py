@@ -45,11 +45,8 @@ def made(number, *, run="run", asset=ASSET, when=100.0):
 def opened(cls, folder):
     """Return an instance whose event log is of a class."""
     folder.mkdir(exist_ok=True)
-    storage = {
-        "module": cls.__module__,
-        "class": cls.__name__,
-        "config": {"base_dir": str(folder / "history" / "runs")},
-    }
+    config = {"home": str(folder)} if cls is SqliteEventLog else {"base_dir": str(folder / "history" / "runs")}
+    storage = {"module": cls.__module__, "class": cls.__name__, "config": config}
     return dg.DagsterInstance.local_temp(str(folder), overrides={"event_log_storage": storage})
 
 

@@ -1,0 +1,116 @@
+"""Measure sections of the benchmark, one after the other, and write the page of all results: ``make bench``."""
+
+import argparse
+import importlib.util
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from benchmarks.report import Kept
+from benchmarks.section import Figures, Options, Section
+
+NAMES = (
+    "overhead",
+    "busy",
+    "start",
+    "intake",
+    "queries",
+    "identity",
+    "uploads",
+    "dispatch",
+    "ui",
+    "growth",
+)
+"""Every section, each a module of this package with a ``SECTION``; the longest last."""
+
+HERE = Path(__file__).parent
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure, and write the page; the exit code says whether every section was measured."""
+    given = _parser().parse_args(words)
+    kept, wanted = Kept(given.output), [] if given.render else given.only
+    sections = load(name for name in NAMES if name in wanted or kept.read(name))
+    failed = []
+    for name in wanted:
+        print(f"benchmark: {name} …", flush=True)
+        try:
+            _measure(sections[name], kept, rounds=given.rounds, scale=given.scale)
+        except Exception as error:  # noqa: BLE001  the other sections are measured all the same; it is told at the end
+            failed.append(f"benchmark: {name} failed: {type(error).__name__}: {error}")
+            print(failed[-1], file=sys.stderr, flush=True)
+        kept.render(sections)
+    page = kept.render(sections)
+    print("\n".join([f"benchmark: results are in {page}", *failed]))
+    return 1 if failed else 0
+
+
+def load(names: Iterable[str]) -> dict[str, Section]:
+    """Import sections.
+
+    Raises
+    ------
+    ValueError
+        If there is no such section, or its module does not define one.
+    """
+    return {name: _section(name) for name in names}
+
+
+def _section(name: str) -> Section:
+    """Import one section."""
+    if name not in NAMES:
+        msg = f"There is no section {name!r} of the benchmark. Sections are: {', '.join(NAMES)}."
+        raise ValueError(msg)
+    if importlib.util.find_spec(f"benchmarks.{name}") is None:
+        msg = f"The section {name!r} of the benchmark has no module: benchmarks/{name}.py is missing."
+        raise ValueError(msg)
+    found = getattr(importlib.import_module(f"benchmarks.{name}"), "SECTION", None)
+    if not isinstance(found, Section) or found.name != name:
+        msg = f"benchmarks/{name}.py has no SECTION = Section(name={name!r}, …)."
+        raise ValueError(msg)
+    return found
+
+
+def _measure(section: Section, kept: Kept, *, rounds: int, scale: float) -> None:
+    """Measure one section and keep its figures, and those that it has before its end."""
+    begin, write = time.monotonic(), partial(kept.write, section.name)
+
+    def keep(figures: Figures) -> None:
+        write(figures, options=options, took_s=time.monotonic() - begin, complete=False)
+
+    options = Options(rounds, scale, keep)
+    write(section.measure(options), options=options, took_s=time.monotonic() - begin)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Make the reader of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", type=_names, default=list(NAMES), help=f"sections by commas, of {', '.join(NAMES)}")
+    parser.add_argument("--rounds", type=_at_least_one, default=3, help="how often each thing is measured")
+    parser.add_argument("--scale", type=float, default=1.0, help="what the sizes are multiplied with")
+    parser.add_argument("--output", type=Path, default=HERE, help="folder of RESULTS.md and results/")
+    parser.add_argument("--render", action="store_true", help="measure nothing, write the page anew")
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    """Read names that are separated by commas."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if wrong := sorted(set(names) - set(NAMES)):
+        msg = f"no such section: {', '.join(wrong)}; there are {', '.join(NAMES)}"
+        raise argparse.ArgumentTypeError(msg)
+    return names or list(NAMES)
+
+
+def _at_least_one(text: str) -> int:
+    """Read a number of rounds."""
+    if (number := int(text)) < 1:
+        msg = "at least 1"
+        raise argparse.ArgumentTypeError(msg)
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
