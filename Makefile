@@ -3,6 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV := $(BIN)/uv
+# Compiled at set-up: every run starts fresh interpreters, also where PYTHONDONTWRITEBYTECODE or a read-only folder forbids it later.
+CODE := analysis_assets audit benchmarks commands dispatch domain examples resources sensors tests cli.py definitions.py
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml
 
 .PHONY: help setup demo dev test test-faults check docs site format lock audit-dependencies bench clean
@@ -16,8 +18,9 @@ setup: .venv/.installed ## Install everything into .venv, from the hashed requir
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/uv.txt
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q $(CODE)
 	@touch $@
 
 demo: setup ## Run the main job end to end on embedded servers. DATA=folder uses your own NWB files.

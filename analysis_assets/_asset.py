@@ -6,7 +6,7 @@ https://docs.dagster.io/guides/build/partitions-and-backfills. A run takes a ran
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -14,6 +14,7 @@ from pydantic import Field
 
 from analysis_assets._catalog import CatalogEntry
 from analysis_assets._checks import evaluations
+from analysis_assets._events import Report, report
 from analysis_assets._execute import BatchRun
 from analysis_assets._materialization import asset_key_of, failure_observation, materialization, metadata
 from analysis_assets._outcome import Outcome, RunFacts, Services
@@ -109,11 +110,10 @@ def _asset(entry: CatalogEntry, *, work_folder: Path, dry_run: bool) -> dg.Asset
         )
         failures = []
         with BatchRun(entry, services, run) as batch:
-            for outcome in batch.outcomes(keys):
-                _report(context, entry, outcome, results_store, dry_run=run.dry_run)
-                batch.settled(outcome)
-                if outcome.error is not None:
-                    failures.append(outcome)
+            for ended in batch.outcomes(keys):
+                _report(context, entry, ended, results_store, dry_run=run.dry_run)
+                batch.settled(ended)
+                failures += [outcome for outcome in ended if outcome.error is not None]
         if failures and not run.dry_run:
             raise _failure(failures, len(keys), batch.stopped)
         yield from ()  # a generator reports by events alone: Dagster adds no materialization of its own
@@ -147,39 +147,50 @@ def _expected_keys(context: dg.AssetExecutionContext) -> list[str]:
 
 
 def _report(
-    context: dg.AssetExecutionContext, entry: CatalogEntry, outcome: Outcome, results: ResultsStore, *, dry_run: bool
+    context: dg.AssetExecutionContext,
+    entry: CatalogEntry,
+    outcomes: Sequence[Outcome],
+    results: ResultsStore,
+    *,
+    dry_run: bool,
 ) -> None:
-    """Tell Dagster how one job ended."""
+    """Tell Dagster how some jobs ended."""
+    for outcome in outcomes:
+        _log_in_words(context, outcome, results)
+    if dry_run:
+        return
+    if reports := [found for outcome in outcomes if (found := _report_of(entry, outcome, results)) is not None]:
+        report(context, reports)
+    for outcome in outcomes:
+        for evaluation in evaluations(entry, outcome.provenance) if outcome.provenance is not None else ():
+            context.log_event(evaluation)
+
+
+def _report_of(entry: CatalogEntry, outcome: Outcome, results: ResultsStore) -> Report | None:
+    """Describe how one job ended: a result as a materialization, a failure as an observation."""
+    if outcome.error is not None:
+        return failure_observation(entry.analysis.name, outcome.job_key, outcome.error)
+    if outcome.provenance is None:
+        return None
+    return materialization(
+        outcome.provenance,
+        results=results,
+        figure=outcome.figure,
+        reused=outcome.kind == "reused",
+        attempts=outcome.attempts,
+    )
+
+
+def _log_in_words(context: dg.AssetExecutionContext, outcome: Outcome, results: ResultsStore) -> None:
+    """Log what an operator should read; that a job went well is said by its materialization alone."""
     for note in outcome.notes:
         context.log.warning("%s: %s", outcome.job_key, note)
-    provenance = outcome.provenance
-    if outcome.error is not None:
-        context.log.error(
-            "%s failed (%s): %s\n%s",
-            outcome.job_key,
-            outcome.error.kind,
-            outcome.error.message,
-            outcome.error.traceback,
-        )
-        if not dry_run:
-            context.log_event(failure_observation(entry.analysis.name, outcome.job_key, outcome.error))
-    elif provenance is not None and outcome.kind == "dry_run":
-        shown = metadata(provenance, results=results, figure=None, reused=False)
+    error = outcome.error
+    if error is not None:
+        context.log.error("%s failed (%s): %s\n%s", outcome.job_key, error.kind, error.message, error.traceback)
+    elif outcome.provenance is not None and outcome.kind == "dry_run":
+        shown = metadata(outcome.provenance, results=results, figure=None, reused=False)
         context.log.info("%s: dry run, nothing stored. Record:\n%s", outcome.job_key, shown["provenance"].value)
-    elif provenance is not None:
-        event = materialization(
-            provenance,
-            results=results,
-            figure=outcome.figure,
-            reused=outcome.kind == "reused",
-            attempts=outcome.attempts,
-        )
-        context.log_event(event)
-        for evaluation in evaluations(entry, provenance):
-            context.log_event(evaluation)
-        context.log.info(
-            "%s: %s, %.1f s, %d bytes", outcome.job_key, outcome.kind, provenance.duration_s, provenance.file_bytes
-        )
 
 
 def _failure(failures: list[Outcome], total: int, stopped: Trip | None) -> dg.Failure:

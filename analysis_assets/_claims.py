@@ -6,12 +6,12 @@ lease lasts and somebody else took it. Then the job's process is ended, and noth
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from domain.errors import ServerUnavailableError
 from domain.failures import JobError
 from domain.job_state import JobState, LedgerEntry
-from resources.ledger import LEASE_S, Ledger
+from resources.ledger import LEASE_S, Finished, Ledger
 
 
 class Claims:
@@ -78,10 +78,11 @@ class Claims:
             self._ledger.fail(job, attempt=attempt, code_version=self._code_version, error=error, retry_in_s=retry_in_s)
         self.drop(attempt)
 
-    def finish(self, attempt: str, job: LedgerEntry, result_id: str) -> None:
-        """Record that a claimed job has its result."""
-        self._ledger.finish(job, attempt=attempt, code_version=self._code_version, result_id=result_id)
-        self.drop(attempt)
+    def finish(self, finished: Sequence[Finished]) -> None:
+        """Record that claimed jobs have their results."""
+        self._ledger.finish_all(finished, code_version=self._code_version)
+        for job in finished:
+            self.drop(job.attempt)
 
     def keep(self, stopping: threading.Event, end_job: Callable[[str], None]) -> None:
         """Extend the leases until the run ends; a server that is away is asked again.

@@ -1,8 +1,8 @@
 """The jobs of one run, side by side.
 
 Threads of the run's process each bring one job to its end; user code runs in worker processes. Only the caller's
-thread talks to Dagster: it reports an outcome and then calls `BatchRun.settled`, so that a job is never ``done`` in
-the ledger before Dagster knows.
+thread talks to Dagster: it reports outcomes, as many as there are, and then calls `BatchRun.settled`, so that a job is
+never ``done`` in the ledger before Dagster knows.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Self
 
@@ -26,9 +26,11 @@ from domain.breaker import Breaker, Trip, trip
 from domain.errors import ServerUnavailableError
 from domain.failures import JobError
 from domain.job_state import JobState, LedgerEntry
+from resources.ledger import Finished
 
 _THREADS_PER_WORKER = 2
 _POLL_S = 2.0
+_GATHER_S = 0.5  # outcomes that come this soon after one another are told together: each telling costs a few writes
 
 
 class BatchRun:
@@ -88,8 +90,8 @@ class BatchRun:
         self._claims.release_all()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def outcomes(self, job_keys: Sequence[str]) -> Iterator[Outcome]:
-        """Work off the jobs and yield each outcome as soon as it is there.
+    def outcomes(self, job_keys: Sequence[str]) -> Iterator[list[Outcome]]:
+        """Work off the jobs and yield outcomes soon after they are there, those of short jobs many at a time.
 
         Parameters
         ----------
@@ -98,20 +100,20 @@ class BatchRun:
 
         Yields
         ------
-        Outcome
-            One per key, in the order in which they end. Jobs that another run has claimed come last: they are asked
-            for again until they are released, finished, or their lease expires.
+        list of Outcome
+            One per key. Jobs that another run has claimed come last: they are asked for again until they are
+            released, finished, or their lease expires.
         """
         waiting = list(job_keys)
         self._pool.expect(len(waiting))
         while waiting and not self._runner.halted.is_set():
             self._jobs.update(self._ledger.get_many(self._name, waiting))
+            self._runner.look_up(self._jobs.values())
             put_off = []
-            for outcome in self._one_pass(waiting):
-                if outcome.kind == "put_off":
-                    put_off.append(outcome.job_key)
-                else:
-                    yield outcome
+            for ended in self._one_pass(waiting):
+                put_off += [outcome.job_key for outcome in ended if outcome.kind == "put_off"]
+                if settled := [outcome for outcome in ended if outcome.kind != "put_off"]:
+                    yield settled
             waiting = put_off
             if waiting and not self._runner.halted.is_set():
                 self._stopping.wait(_POLL_S)
@@ -137,23 +139,30 @@ class BatchRun:
             with contextlib.suppress(ServerUnavailableError):  # the sensor's next tick comes to the same conclusion
                 self._ledger.open_breaker(self._name, code_version=self._code_version, found=self.stopped)
 
-    def settled(self, outcome: Outcome) -> None:
-        """Record in the ledger that a job is done, after Dagster was told."""
-        job = self._jobs.get(outcome.job_key)
-        if job is None or outcome.provenance is None or self._dry_run:
-            return
-        result = outcome.provenance.result_id
-        if outcome.attempt is None:
-            version = self._code_version
-            self._ledger.settle(job, state=JobState.DONE, code_version=version, result_id=result, error=None)
-        else:
-            self._claims.finish(outcome.attempt, job, result)
+    def settled(self, outcomes: Sequence[Outcome]) -> None:
+        """Record in the ledger which jobs are done, after Dagster was told."""
+        finished = []
+        for outcome in outcomes:
+            job = self._jobs.get(outcome.job_key)
+            if job is None or outcome.provenance is None or self._dry_run:
+                continue
+            result = outcome.provenance.result_id
+            if outcome.attempt is None:
+                version = self._code_version
+                self._ledger.settle(job, state=JobState.DONE, code_version=version, result_id=result, error=None)
+            else:
+                finished.append(Finished(job, outcome.attempt, result))
+        self._claims.finish(finished)
 
-    def _one_pass(self, job_keys: Sequence[str]) -> Iterator[Outcome]:
-        """Hand every job to a thread and yield what comes back."""
-        futures = [self._threads.submit(self._work_off, key) for key in job_keys]
-        for future in as_completed(futures):
-            yield future.result()
+    def _one_pass(self, job_keys: Sequence[str]) -> Iterator[list[Outcome]]:
+        """Hand every job to a thread and yield what comes back; a job that raises stops the run after its fellows."""
+        pending: set[Future[Outcome]] = {self._threads.submit(self._work_off, key) for key in job_keys}
+        while pending:
+            wait(pending, return_when=FIRST_COMPLETED)
+            done, pending = wait(pending, timeout=_GATHER_S)
+            yield [future.result() for future in done if future.exception() is None]
+            for future in done:
+                future.result()
 
 
 def remove_leftovers(work_folder: Path) -> None:

@@ -7,7 +7,7 @@ manifest and record as files, and last the record, which is the commit point.
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,6 +26,7 @@ from analysis_assets._publish import (
     complete_attempt,
     differences,
     listing_digest,
+    manifest_of,
     read_record,
     result_files,
     stored_figure,
@@ -78,6 +79,11 @@ class JobRunner:
     stopping: threading.Event
     claims: Claims
     halted: threading.Event = field(default_factory=threading.Event)
+    _with_record: set[str] = field(default_factory=set)
+
+    def look_up(self, jobs: Iterable[LedgerEntry]) -> None:
+        """Ask once for all jobs of a run which of them have a record; the others need not ask before their claim."""
+        self._with_record = self.services.records.existing(self._result_id(job) for job in jobs)
 
     def work_off(self, job_key: str, job: LedgerEntry | None) -> Outcome:
         """Bring one job to its end.
@@ -107,7 +113,8 @@ class JobRunner:
 
     def _reuse_or_compute(self, job: LedgerEntry) -> Outcome:
         """Take the result that is there if its files are what was published; otherwise make one."""
-        record = self.services.records.get(self._result_id(job))
+        result = self._result_id(job)
+        record = self.services.records.get(result) if result in self._with_record else None
         notes: tuple[str, ...] = ()
         if record is not None and not self._force_reason(job):
             found = read_record(record, job)
@@ -187,9 +194,9 @@ class JobRunner:
         task, work = executed
         results = self.services.results
         names = result_files(task.results)
-        manifest = build_manifest(task.results, names, log=task.log)
         location = results.location(self._result_id(job), attempt)
         stored = upload(results, location, task.results, names, log=task.log)
+        manifest = manifest_of(stored, log=task.log)
         provenance = self._provenance(job, attempt, work, manifest, listing_digest(stored), why=self._why_new(job))
         record = to_record(provenance)
         write_documents(results, record, manifest)

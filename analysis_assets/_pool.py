@@ -4,7 +4,6 @@ Looked at first: ``concurrent.futures.ProcessPoolExecutor`` (one dead worker bre
 """
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import threading
@@ -15,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from analysis_assets._captured import cleaned, cleaned_error
+from analysis_assets._fresh import FreshContext
 from analysis_assets._task import Task, Work
 from analysis_assets._worker import execute, prepare_worker
 from domain.failures import JobError
@@ -100,8 +100,7 @@ class WorkerPool:
 
     def _new_pool(self) -> ProcessPool:
         """Make a pool of fresh interpreters: a forked copy of a threaded process may deadlock."""
-        context = multiprocessing.get_context("spawn")
-        return ProcessPool(max_workers=self._workers, initializer=prepare_worker, context=context)
+        return ProcessPool(max_workers=self._workers, initializer=prepare_worker, context=FreshContext())
 
     def _expired(self, task: Task, exit_code: int) -> JobError:
         """Explain a worker that died."""

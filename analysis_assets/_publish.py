@@ -12,6 +12,8 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_json
+
 from analysis_assets._task import LOG_NAME
 from domain.errors import OutputError
 from domain.job_state import LedgerEntry
@@ -71,13 +73,31 @@ def build_manifest(folder: Path, names: Iterable[str], *, log: Path) -> dict[str
     dict
         ``format``, ``files``, ``logs`` (path, bytes and sha256 of each) and ``sha256``, the digest over ``files``.
     """
-    files = [_described(folder / name, name) for name in names]
-    logs = [_described(log, log.name)]
-    return {"format": MANIFEST_FORMAT, "files": files, "logs": logs, "sha256": sha256_hex(canonical_json(files))}
+    return _manifest([_described(folder / name, name) for name in names], [_described(log, log.name)])
+
+
+def manifest_of(stored: Iterable[StoredFile], *, log: Path) -> dict[str, Any]:
+    """Describe the files of a result as they were uploaded; the same as `build_manifest`, but nothing is read again.
+
+    Parameters
+    ----------
+    stored : iterable of StoredFile
+        What `upload` returned.
+    log : Path
+        The job's log.
+
+    Returns
+    -------
+    dict
+        As `build_manifest` returns it.
+    """
+    told = [{"path": file.path, "bytes": file.bytes, "sha256": file.sha256} for file in stored]
+    logs = [file for file in told if file["path"] == log.name]
+    return _manifest([file for file in told if file["path"] != log.name], logs)
 
 
 def upload(store: ResultsStore, location: str, folder: Path, names: Sequence[str], *, log: Path) -> list[StoredFile]:
-    """Upload a result's files and its log; returns what the server holds now."""
+    """Upload a result's files and its log, each read once; returns what the server holds now, with digests."""
     check_paths([*names, log.name])
     sources = [(name, folder / name) for name in names] + [(log.name, log)]
     with ThreadPoolExecutor(max_workers=min(_UPLOADS_AT_ONCE, len(sources))) as threads:
@@ -190,6 +210,11 @@ def _named_differences(results: ResultsStore, provenance: Provenance, listed: li
     return named or ["the content of a file has changed (same sizes, other ETags)"]
 
 
+def _manifest(files: list[dict[str, Any]], logs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put the descriptions of files together."""
+    return {"format": MANIFEST_FORMAT, "files": files, "logs": logs, "sha256": sha256_hex(canonical_json(files))}
+
+
 def _described(file: Path, name: str) -> dict[str, Any]:
     """Describe one file for the manifest."""
     with file.open("rb") as content:
@@ -198,4 +223,4 @@ def _described(file: Path, name: str) -> dict[str, Any]:
 
 def _pretty(document: dict[str, Any]) -> bytes:
     """Return a document as JSON that a person can read."""
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False).encode()
+    return to_json(document, indent=1)

@@ -1,12 +1,13 @@
 """Starting Dagster's own processes over this project, so that they end with the command that started them."""
 
 import fcntl
+import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,9 @@ from pathlib import Path
 from domain.errors import ServerUnavailableError
 from resources.own_process import asker_for_end_with_parent
 from resources.settings import PROJECT_ROOT, Settings, child_environment
+
+EVENTS_AT_ONCE = 500
+"""How many events Dagster stores together; without it, it stores every event by itself."""
 
 _STOP_S = 20
 _ASK_FOR_END = asker_for_end_with_parent(signal.SIGINT)
@@ -23,16 +27,21 @@ def prepare_dagster_home(settings: Settings) -> Path:
     """Make Dagster's home folder with the project's configuration; returns it."""
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(PROJECT_ROOT / "deploy" / "dagster.yaml", home / "dagster.yaml")
-    if settings.dagster_postgres_url is not None:
-        _add_postgres(home / "dagster.yaml")
+    file = home / f"dagster.yaml.{uuid.uuid4().hex}"
+    file.write_text(_configuration(settings), encoding="utf-8")
+    file.replace(home / "dagster.yaml")  # at once: another process may be reading it
     return home
 
 
-def _add_postgres(configuration: Path) -> None:
-    """Name PostgreSQL as Dagster's storage; its address stays in the environment, because it holds a password."""
-    with configuration.open("ab") as file:
-        file.write((PROJECT_ROOT / "deploy" / "dagster-postgres.yaml").read_bytes())
+def _configuration(settings: Settings) -> str:
+    """Return Dagster's configuration and its storage; the address of PostgreSQL, with its password, stays outside."""
+    deploy = PROJECT_ROOT / "deploy"
+    common = (deploy / "dagster.yaml").read_text(encoding="utf-8")
+    if settings.dagster_postgres_url is not None:
+        return common + (deploy / "dagster-postgres.yaml").read_text(encoding="utf-8")
+    storage = (deploy / "dagster-sqlite.yaml").read_text(encoding="utf-8")
+    home = json.dumps(str(settings.dagster_home))  # JSON is YAML, whatever is in a path
+    return common + storage.replace("{env: DAGSTER_HOME}", home)
 
 
 @contextmanager
@@ -62,7 +71,7 @@ def dagster_process(
     process = subprocess.Popen(  # noqa: S603  our own interpreter and fixed words
         [sys.executable, *words, "-w", str(workspace or PROJECT_ROOT / "workspace.yaml")],
         cwd=PROJECT_ROOT,
-        env=child_environment(DAGSTER_HOME=str(home)),
+        env=child_environment(DAGSTER_HOME=str(home), DAGSTER_EVENT_BATCH_SIZE=str(EVENTS_AT_ONCE)),
         stdout=output,
         stderr=subprocess.STDOUT if output else None,
         start_new_session=True,

@@ -92,7 +92,7 @@ class Analysis(BaseModel):
     )
     time_limit_s: float = Field(default=3600.0, gt=0, description="A job is killed after this many seconds.")
     workers: int | None = Field(default=None, ge=1, le=256, description="Jobs at once in a run; default: one per core.")
-    batch_size: int = Field(default=100, ge=1, le=200, description="Partitions in one run, at most.")
+    batch_size: int = Field(default=100, ge=1, le=1000, description="Partitions in one run, at most.")
     figure: str | None = Field(default=None, description="Result file (png) shown with each materialization.")
     packages: tuple[str, ...] = Field(default=(), description="Helper packages whose source is part of the code.")
     code_identity: Literal["source", "version"] = Field(

@@ -12,7 +12,6 @@ from typing import Any
 from domain.errors import InputError
 from domain.identity import normalize_url
 from domain.json_values import canonical_json
-from domain.provenance import Provenance
 
 _SHOWN_VALUE = 60
 _SHOWN_INPUTS = 3
@@ -38,10 +37,9 @@ class Identity:
     code_version: str
 
     @classmethod
-    def of(cls, provenance: Provenance) -> "Identity":
-        """Take the identity of a result."""
-        urls = (_normal(url) for url in (*provenance.locations, *provenance.files))
-        return cls(frozenset(urls), provenance.parameters, provenance.code_version)
+    def of(cls, *, urls: Iterable[str], parameters: Mapping[str, Any], code_version: str) -> "Identity":
+        """Take the identity of a result from its inputs as they were spelled, its parameters and its code."""
+        return cls(frozenset(_normal(url) for url in urls), parameters, code_version)
 
 
 @dataclass(frozen=True)

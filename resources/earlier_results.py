@@ -1,15 +1,23 @@
 """The earlier results that a job may be compared with: a few, each found by an index, however many there are."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from domain.comparison import Comparison, Earlier, Identity, nearest
-from domain.records import readable
 from domain.stored_job import StoredJob
 from resources.mongo import Document
 from resources.record_store import OWN, RecordStore
 
-_ENOUGH = 50
+_ENOUGH = 20
 _NEWEST = 3
+_FIELDS = (
+    "name",
+    "superseded.how",
+    *(f"{OWN}.{name}" for name in ("locations", "files", "code_version", "run_id")),
+    "processing.data_processes.code.parameters",
+    "processing.data_processes.end_date_time",
+)
+"""What tells results apart: a whole record is many times larger, and a run reads some of them for each of its jobs."""
 
 
 def nearest_earlier(records: RecordStore, job: StoredJob, code_version: str) -> Comparison | None:
@@ -42,18 +50,26 @@ def _candidates(records: RecordStore, job: StoredJob) -> Iterator[list[Document]
     """Yield ever wider circles of earlier records."""
     mine: Document = {f"{OWN}.analysis": job.analysis}
     same_job = {**mine, f"{OWN}.job_key": job.job_key}
-    yield [*records.some(same_job, _ENOUGH), *records.superseded(job.analysis, job_key=job.job_key, limit=_ENOUGH)]
+    lost = records.superseded(job.analysis, job_key=job.job_key, limit=_ENOUGH, fields=_FIELDS)
+    yield [*records.some(same_job, _ENOUGH, fields=_FIELDS), *lost]
     inputs = job.inputs
     field, spelled = ("locations", inputs.spelled_locations) if inputs.locations else ("files", inputs.spelled_files)
-    yield records.some({**mine, f"{OWN}.{field}": spelled[0]}, _ENOUGH)
-    yield records.newest(job.analysis, _NEWEST)
+    yield records.some({**mine, f"{OWN}.{field}": spelled[0]}, _ENOUGH, fields=_FIELDS)
+    yield records.newest(job.analysis, _NEWEST, fields=_FIELDS)
 
 
 def _earlier(record: Document) -> Earlier | None:
     """Read a record; one that cannot be read is passed over, because it only serves to explain."""
-    found = readable({**record, "_id": record.get("name")})
-    if found is None:
+    try:
+        own, process = record[OWN], record["processing"]["data_processes"][0]
+        identity = Identity.of(
+            urls=[str(url) for url in (*own["locations"], *own.get("files", ()))],
+            parameters=dict(process["code"]["parameters"] or {}),
+            code_version=str(own["code_version"]),
+        )
+        ended = datetime.fromisoformat(process["end_date_time"])
+        signed = record.get("superseded")
+        how = signed.get("how", "replaced") if signed else ""
+        return Earlier(identity, str(record["name"]), own.get("run_id"), ended, how)
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None
-    signed = record.get("superseded")
-    how = signed.get("how", "replaced") if signed else ""
-    return Earlier(Identity.of(found), found.result_id, found.run_id, found.ended, how)

@@ -5,18 +5,38 @@ repeating a change after a lost answer does no harm. Time is always the server's
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from pymongo import ReturnDocument, UpdateOne
 
 from domain.failures import JobError
 from domain.job_state import JobState, LedgerEntry
 from resources.ledger_breakers import LedgerBreakers
-from resources.ledger_reader import job_id
+from resources.ledger_reader import job_id, readable_entry
 from resources.mongo import Document
 
 LEASE_S = 60.0
 KEPT_ATTEMPTS = 20
 MAX_FRUITLESS = 5
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A claimed job whose result is published.
+
+    Attributes
+    ----------
+    entry : LedgerEntry
+        The job.
+    attempt, result_id : str
+        The execution that made the result, and its id.
+    """
+
+    entry: LedgerEntry
+    attempt: str
+    result_id: str
 
 
 class Ledger(LedgerBreakers):
@@ -68,8 +88,10 @@ class Ledger(LedgerBreakers):
             "$push": {"attempts": {"$each": [begun], "$slice": -KEPT_ATTEMPTS}},
         }
         jobs = self._jobs()
-        self._call(lambda: jobs.update_one(match, change))
-        now_stored = self.get(entry.analysis, entry.job_key)  # also right when the answer to the update was lost
+        taken = self._call(lambda: jobs.find_one_and_update(match, change, return_document=ReturnDocument.AFTER))
+        if taken is not None:
+            return readable_entry(taken)
+        now_stored = self.get(entry.analysis, entry.job_key)  # ours after all, when the answer to the update was lost
         ours = now_stored is not None and now_stored.lease is not None and now_stored.lease.attempt == attempt
         return now_stored if ours else None
 
@@ -97,8 +119,19 @@ class Ledger(LedgerBreakers):
 
     def finish(self, entry: LedgerEntry, *, attempt: str, code_version: str, result_id: str) -> None:
         """Record that a claimed job has its result, and give the lease back."""
-        done = {"code_version": code_version, "result_id": result_id, "error": None, "force": None, "fruitless": 0}
-        self._end(entry, attempt, JobState.DONE, "done", {**done, "rounds": 0, "retry_at": None})
+        self.finish_all([Finished(entry, attempt, result_id)], code_version=code_version)
+
+    def finish_all(self, finished: Iterable[Finished], *, code_version: str) -> None:
+        """Record that claimed jobs have their results, and give their leases back, in one request."""
+        now, jobs = self._now(), self._jobs()
+        settled = {"code_version": code_version, "error": None, "force": None, "fruitless": 0}
+        settled |= {"rounds": 0, "retry_at": None}
+        ends = [
+            UpdateOne(*_ending(f.entry, f.attempt, JobState.DONE, "done", now, {**settled, "result_id": f.result_id}))
+            for f in finished
+        ]
+        if ends:
+            self._call(lambda: jobs.bulk_write(ends, ordered=False))
 
     def fail(
         self,
@@ -203,12 +236,17 @@ class Ledger(LedgerBreakers):
 
     def _end(self, entry: LedgerEntry, attempt: str, state: JobState, outcome: str, fields: Document) -> None:
         """End a claimed attempt; without effect when the claim was lost."""
-        now = self._now()
-        job = job_id(entry.analysis, entry.job_key)
+        match, change = _ending(entry, attempt, state, outcome, self._now(), fields)
         jobs = self._jobs()
-        ended: Document = {"attempts.$.ended": now, "attempts.$.outcome": outcome}
-        if fields.get("error"):
-            ended["attempts.$.error"] = fields["error"]
-        change = {"$set": {"state": state.value, "lease": None, "updated": now, **fields, **ended}}
-        match = {"_id": job, "lease.attempt": attempt, "attempts.attempt": attempt}
         self._call(lambda: jobs.update_one(match, change))
+
+
+def _ending(
+    entry: LedgerEntry, attempt: str, state: JobState, outcome: str, now: datetime, fields: Document
+) -> tuple[Document, Document]:
+    """Return the update that ends an attempt, and its filter: one that has lost its claim ends nothing."""
+    ended: Document = {"attempts.$.ended": now, "attempts.$.outcome": outcome}
+    if fields.get("error"):
+        ended["attempts.$.error"] = fields["error"]
+    change = {"$set": {"state": state.value, "lease": None, "updated": now, **fields, **ended}}
+    return {"_id": job_id(entry.analysis, entry.job_key), "lease.attempt": attempt, "attempts.attempt": attempt}, change

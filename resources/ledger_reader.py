@@ -67,7 +67,7 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
 
     def get_many(self, analysis: str, job_keys: Iterable[str]) -> dict[str, LedgerEntry]:
         """Return the entries of those keys that are known, in one query."""
-        entries = (_entry(d) for d in self._found(analysis, job_keys))
+        entries = (readable_entry(d) for d in self._found(analysis, job_keys))
         return {entry.job_key: entry for entry in entries if entry is not None}
 
     def keys_in(self, analysis: str, state: JobState, *, match: Document | None = None, limit: int = 0) -> list[str]:
@@ -165,7 +165,7 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
         return self._collection("jobs", indexes=_INDEXES)
 
 
-def _entry(document: Document) -> LedgerEntry | None:
+def readable_entry(document: Document) -> LedgerEntry | None:
     """Read a document; one that somebody has damaged is reported, and holds up no other job."""
     try:
         entry = LedgerEntry.model_validate(document)

@@ -5,9 +5,11 @@ write of the platform is idempotent instead, so `MongoConnection.call` may repea
 """
 
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
@@ -30,6 +32,7 @@ T = TypeVar("T")
 SERVER_SELECTION_MS = 10_000
 CONNECT_MS = 5_000
 SOCKET_MS = 60_000
+CLOCK_KEPT_S = 10.0
 ATTEMPTS = 4
 _AWARE: CodecOptions[Document] = CodecOptions(tz_aware=True)
 _UNAUTHORIZED = 13
@@ -74,14 +77,20 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
     def now(self) -> datetime:
         """Return the server's time: leases of several machines are compared by one clock.
 
+        Asked again after `CLOCK_KEPT_S`; in between it is counted on with this machine's steady clock, which nobody
+        sets and which goes on while the machine sleeps.
+
         Returns
         -------
         datetime
-            With time zone.
+            With time zone, exact to a fraction of a second.
         """
-        hello: Document = self.call(lambda: self._client().admin.command("hello", codec_options=_AWARE))
-        local_time: datetime = hello["localTime"]
-        return local_time
+        clock = _clock_of(self._uri())
+        if not clock or _steady_s() - clock[-1].at_s >= CLOCK_KEPT_S:
+            hello: Document = self.call(lambda: self._client().admin.command("hello", codec_options=_AWARE))
+            clock[:] = [_Asked(hello["localTime"], _steady_s())]
+        said = clock[-1]
+        return said.time + timedelta(seconds=_steady_s() - said.at_s)
 
     def call(self, function: Callable[[], T]) -> T:
         """Run idempotent database work, again after a lost connection.
@@ -194,6 +203,25 @@ def _command(error: OperationFailure) -> str:
     """Name the command that was refused and its collection, nothing else: the server repeats the whole command."""
     found = _REFUSED_COMMAND.search(str((error.details or {}).get("errmsg", "")))
     return f"`{found[1]}` the collection `{found[2]}`" if found else "do this"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """When the server said what time it is."""
+
+    time: datetime
+    at_s: float
+
+
+@lru_cache(maxsize=64)
+def _clock_of(uri: str) -> list[_Asked]:  # noqa: ARG001  the argument is the cache's key
+    """Return what a server last said of the time, at most one answer."""
+    return []
+
+
+def _steady_s() -> float:
+    """Return the seconds since this machine was started, its sleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @lru_cache(maxsize=64)

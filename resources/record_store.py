@@ -3,7 +3,7 @@
 Replaced and invalidated records move to ``<collection>_superseded``. Nothing here decides when.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +14,8 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from resources.mongo import Document, MongoConnection
+
+Fields = Sequence[str] | None
 
 OWN = "analysis_assets"
 ENDED = "processing.data_processes.end_date_time"
@@ -132,20 +134,22 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
         change = {"$set": {"superseded.files_removed": now}}
         self.mongo.call(lambda: superseded.update_one({"_id": f"{result_id}/{attempt}"}, change))
 
-    def some(self, match: Document, limit: int) -> list[Document]:
-        """Return records that match a condition, at most so many, in no order."""
+    def some(self, match: Document, limit: int, *, fields: Fields = None) -> list[Document]:
+        """Return records that match a condition, at most so many, in no order; whole unless fields are named."""
         records = self._records()
-        return self.mongo.call(lambda: list(records.find(match).limit(limit)))
+        return self.mongo.call(lambda: list(records.find(match, fields).limit(limit)))
 
-    def newest(self, analysis: str, limit: int) -> list[Document]:
-        """Return the newest records of an analysis, at most so many."""
-        records, order = self._records(), [(ENDED, DESCENDING)]
-        return self.mongo.call(lambda: list(records.find({f"{OWN}.analysis": analysis}).sort(order).limit(limit)))
+    def newest(self, analysis: str, limit: int, *, fields: Fields = None) -> list[Document]:
+        """Return the newest records of an analysis, at most so many; whole unless fields are named."""
+        records, order, match = self._records(), [(ENDED, DESCENDING)], {f"{OWN}.analysis": analysis}
+        return self.mongo.call(lambda: list(records.find(match, fields).sort(order).limit(limit)))
 
-    def superseded(self, analysis: str, *, job_key: str | None = None, limit: int = 0) -> Iterator[Document]:
+    def superseded(
+        self, analysis: str, *, job_key: str | None = None, limit: int = 0, fields: Fields = None
+    ) -> Iterator[Document]:
         """Yield the replaced and invalidated records of an analysis, or of one of its jobs, latest first."""
         match = {f"{OWN}.analysis": analysis} | ({f"{OWN}.job_key": job_key} if job_key else {})
-        found = self._superseded().find(match).sort([("superseded.when", DESCENDING)]).limit(limit)
+        found = self._superseded().find(match, fields).sort([("superseded.when", DESCENDING)]).limit(limit)
         yield from self.mongo.each(found)
 
     def superseded_attempts(self, result_id: str) -> set[str]:

@@ -7,11 +7,10 @@ text from outside becomes part of a key before it was checked.
 import hashlib
 import mimetypes
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import dagster as dg
 from boto3.s3.transfer import TransferConfig
@@ -19,20 +18,18 @@ from botocore.exceptions import ClientError
 from pydantic import Field
 
 from domain.errors import OutputError
+from resources.result_links import link_to
 from resources.result_names import METADATA, check_result, is_attempt, key_of, split_location
+from resources.result_uploads import send_bytes, send_file
 from resources.s3 import S3Connection
 from resources.s3_errors import etag_of, is_missing, s3_errors
-from resources.s3_server import split_s3_url
-
-SINGLE_PUT_BYTES = 16 * 1024 * 1024
-"""Files up to this size are uploaded in one request, so that its answer carries their ETag."""
+from resources.s3_server import SINGLE_PUT_BYTES, split_s3_url
 
 _DELETE_AT_ONCE = 1000
 _PIECE_BYTES = 1024 * 1024
 _TRANSFER = TransferConfig(
     multipart_threshold=SINGLE_PUT_BYTES, multipart_chunksize=SINGLE_PUT_BYTES, max_concurrency=4
 )
-_CONSOLE = "https://s3.console.aws.amazon.com/s3"
 
 
 @dataclass(frozen=True)
@@ -47,11 +44,14 @@ class StoredFile:
         Size.
     etag : str
         The server's tag, without quotes; it stays the same as long as the content does.
+    sha256 : str
+        Of the content that was uploaded; a listing does not know it, so it is left out of comparisons.
     """
 
     path: str
     bytes: int
     etag: str
+    sha256: str = field(default="", compare=False)
 
 
 class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
@@ -107,23 +107,14 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         Raises
         ------
         OutputError
-            If the name cannot be stored, or the location is not below this store's root.
+            If the name cannot be stored, the location is not below this store's root, or the file changed meanwhile.
         ServerUnavailableError
             If S3 does not answer.
         """
         bucket, key = self._key_to_write(location, path)
-        size = local_file.stat().st_size
-        content_type = _content_type(path)
         with self._errors(f"upload {path} to {location}"):
-            if size <= SINGLE_PUT_BYTES:
-                with local_file.open("rb") as body:
-                    answer: Any = self.s3.client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
-            else:
-                extra = {"ContentType": content_type}
-                self.s3.client.upload_file(str(local_file), bucket, key, ExtraArgs=extra, Config=_TRANSFER)
-                answer = self.s3.client.head_object(Bucket=bucket, Key=key)
-                size = answer["ContentLength"]
-        return StoredFile(path, size, etag_of(answer))
+            sent = send_file(self.s3, bucket, key, local_file, content_type=_content_type(path))
+        return StoredFile(path, sent.bytes, sent.etag, sent.sha256)
 
     def put_bytes(self, location: str, path: str, data: bytes, content_type: str = "") -> StoredFile:
         """Upload some bytes as one file.
@@ -154,8 +145,8 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         bucket, key = self._key_to_write(location, path)
         kind = content_type or _content_type(path)
         with self._errors(f"upload {path} to {location}"):
-            answer = self.s3.client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=kind)
-        return StoredFile(path, len(data), etag_of(answer))
+            sent = send_bytes(self.s3, bucket, key, data, content_type=kind)
+        return StoredFile(path, sent.bytes, sent.etag, sent.sha256)
 
     def list_files(self, location: str) -> list[StoredFile]:
         """List the files of one attempt, by path.
@@ -305,15 +296,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
             configured, else on the console of AWS.
         """
         bucket, folder = split_location(location)
-        key = f"{folder}/{path}"
-        if (embedded := self.s3.embedded) is not None:
-            return f"{embedded.browse_url}/{bucket}/{quote(key)}"
-        below_root = f"{bucket}/{key}".removeprefix(f"{self.root}/")
-        if self.browser_url and below_root != f"{bucket}/{key}":
-            return f"{self.browser_url.rstrip('/')}/{quote(below_root)}"
-        if self.s3.endpoint_url:
-            return f"{self.s3.endpoint_url.rstrip('/')}/{bucket}/{quote(key)}"
-        return f"{_CONSOLE}/{'object' if path else 'buckets'}/{bucket}?prefix={quote(key)}"
+        return link_to(self.s3, bucket, f"{folder}/{path}", root=self.root, browser_url=self.browser_url)
 
     def ensure_bucket(self) -> None:
         """Create the bucket on the embedded server; elsewhere it must exist."""

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from dagster_aws.s3 import S3Resource
 from pydantic import Field
+from s3transfer.manager import TransferManager
 
 from domain.errors import SettingsError
 from resources.embedded import ServerAddresses
+from resources.s3_direct import DirectPuts
 from resources.s3_server import S3Server
 
 if TYPE_CHECKING:  # stubs are installed for development only
@@ -52,6 +54,16 @@ class S3Connection(S3Resource):
     def client(self) -> "S3Client":
         """The process's only client for the server; see `S3Server.client`."""
         return self.server.client
+
+    @property
+    def puts(self) -> DirectPuts:
+        """The short way for small objects; see `S3Server.puts`."""
+        return self.server.puts
+
+    @property
+    def transfers(self) -> TransferManager:
+        """The process's only transfers of large files; see `S3Server.transfers`."""
+        return self.server.transfers
 
     @property
     def embedded(self) -> ServerAddresses | None:

@@ -11,18 +11,29 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import boto3.session
+import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, ParamValidationError
+from s3transfer.manager import TransferConfig, TransferManager
 
 from domain.errors import PermanentError
 from resources.embedded import ServerAddresses, addresses_of
+from resources.own_process import inherited
+from resources.s3_direct import DirectPuts
 from resources.s3_errors import error_code, is_missing, s3_errors
 
 if TYPE_CHECKING:  # stubs are installed for development only
     from mypy_boto3_s3 import S3Client
 
 ATTEMPTS = 5
+
+SINGLE_PUT_BYTES = 16 * 1024 * 1024
+"""Files up to this size are uploaded in one request, so that its answer carries their ETag; larger ones in such parts."""
+
+PARTS_IN_MEMORY, LARGE_AT_ONCE = 6, 2
+"""How many parts of large files, and how many such files, are uploaded at once in a process."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +69,23 @@ class S3Server:
         ServerUnavailableError
             If the embedded servers are meant and do not run.
         """
+        return self._built.client
+
+    @property
+    def puts(self) -> DirectPuts:
+        """The short way for small objects, on the terms of `client`."""
+        return self._built.puts
+
+    @property
+    def transfers(self) -> TransferManager:
+        """The process's only transfers of large files with `client`: what they hold in memory has one bound."""
+        return self._built.transfers
+
+    @property
+    def _built(self) -> "_Built":
+        """What this process has for the server."""
         with _building:  # two threads that ask at once get one client
-            return _built_client(self, self.embedded, os.getpid())
+            return _build(self, self.embedded, os.getpid())
 
     @property
     def embedded(self) -> ServerAddresses | None:
@@ -145,9 +171,41 @@ def split_s3_url(url: str) -> tuple[str, str]:
 _building = threading.Lock()
 
 
+@dataclass(frozen=True)
+class _Built:
+    """A client, and what stands on it."""
+
+    client: "S3Client"
+    puts: DirectPuts
+    transfers: TransferManager
+
+
 @lru_cache(maxsize=32)
-def _built_client(server: S3Server, embedded: ServerAddresses | None, pid: int) -> "S3Client":  # noqa: ARG001
-    """Build a client; the process is part of the key, because a forked one needs its own connections."""
+def _build(server: S3Server, embedded: ServerAddresses | None, pid: int) -> _Built:  # noqa: ARG001
+    """Build all; the process is part of the key, because a forked one needs its own connections."""
+    core = botocore.session.Session(profile=server.profile_name)
+    client = _client(core, server, embedded)
+    credentials = Credentials(embedded.access_key, embedded.secret_key) if embedded else core.get_credentials()
+    usual = not server.unsigned and server.verify is None
+    puts = DirectPuts(client, credentials, authorities=_authorities(core), usual=usual)
+    config = TransferConfig(
+        multipart_threshold=SINGLE_PUT_BYTES,
+        multipart_chunksize=SINGLE_PUT_BYTES,
+        max_request_concurrency=PARTS_IN_MEMORY,
+        max_submission_concurrency=LARGE_AT_ONCE,
+        max_in_memory_upload_chunks=PARTS_IN_MEMORY,
+    )
+    return _Built(client, puts, TransferManager(client, config))
+
+
+def _authorities(core: botocore.session.Session) -> str | None:
+    """Return the file of trusted authorities that botocore would take: AWS_CA_BUNDLE, else what others read too."""
+    others = inherited(("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
+    return core.get_config_variable("ca_bundle") or next(iter(others.values()), None)
+
+
+def _client(core: botocore.session.Session, server: S3Server, embedded: ServerAddresses | None) -> "S3Client":
+    """Build a client."""
     endpoint_url = server.endpoint_url if embedded is None else embedded.s3_endpoint
     config = Config(
         connect_timeout=5,
@@ -160,7 +218,7 @@ def _built_client(server: S3Server, embedded: ServerAddresses | None, pid: int) 
         signature_version=UNSIGNED if server.unsigned else "s3v4",
         s3={"addressing_style": "path"} if endpoint_url else {"addressing_style": "auto"},
     )
-    return boto3.session.Session(profile_name=server.profile_name).client(
+    return boto3.session.Session(botocore_session=core).client(
         "s3",
         endpoint_url=endpoint_url,
         region_name="us-east-1" if embedded else server.region_name,

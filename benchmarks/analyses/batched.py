@@ -1,4 +1,4 @@
-"""Nearly no work: two small files and one number, in batches of a hundred."""
+"""Nearly no work: two small files and one number, in batches of five hundred."""
 
 from pathlib import Path
 
@@ -33,5 +33,5 @@ ANALYSIS = Analysis(
     parameters=Parameters,
     outputs=Outputs,
     run=run,
-    batch_size=100,
+    batch_size=500,
 )

@@ -116,9 +116,9 @@ class Platform:
         """Work off jobs without Dagster."""
         with self.batch(**facts) as batch:
             found = {}
-            for outcome in batch.outcomes(keys):
-                batch.settled(outcome)
-                found[outcome.job_key] = outcome
+            for ended in batch.outcomes(keys):
+                batch.settled(ended)
+                found |= {outcome.job_key: outcome for outcome in ended}
             return found
 
 
@@ -150,8 +150,8 @@ VERBS = (
     "resources.results_store.ResultsStore.discard",
     "resources.record_store.RecordStore.insert_once",
     "resources.record_store.RecordStore.replace",
-    "dagster.AssetExecutionContext.log_event",
-    "resources.ledger.Ledger.finish",
+    "analysis_assets._asset.report",
+    "resources.ledger.Ledger.finish_all",
     "resources.ledger.Ledger.fail",
     "resources.ledger.Ledger.release",
     "resources.ledger.Ledger.settle",

@@ -55,7 +55,7 @@ def test_leases_are_extended_as_long_as_the_run_lasts(misbehave, monkeypatch):
     (key,) = misbehave.take_in({"mode": "sleep", "seconds": 2.5})
     seen = set()
     with misbehave.batch() as batch:
-        thread = threading.Thread(target=lambda: [batch.settled(o) for o in batch.outcomes([key])])
+        thread = threading.Thread(target=lambda: [batch.settled(ended) for ended in batch.outcomes([key])])
         thread.start()
         while thread.is_alive():
             job = misbehave.job(key)
@@ -100,7 +100,7 @@ def test_folders_of_dead_runs_are_removed_and_others_are_kept(tmp_path):
 
 def test_an_outcome_of_an_unknown_job_settles_nothing(double):
     with double.batch() as batch:
-        (outcome,) = batch.outcomes(["0" * 64])
-        batch.settled(outcome)
+        ((outcome,),) = batch.outcomes(["0" * 64])
+        batch.settled([outcome])
     assert outcome.error.kind == "unknown_job"
     assert double.job("0" * 64) is None

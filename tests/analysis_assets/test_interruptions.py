@@ -16,7 +16,7 @@ from analysis_assets._publish import differences
 from domain.job_state import JobState
 from domain.records import from_record
 
-STEPS = ["claim", "put_file", "put_file", "put_bytes", "put_bytes", "insert_once", "log_event", "finish"]
+STEPS = ["claim", "put_file", "put_file", "put_bytes", "put_bytes", "insert_once", "report", "finish_all"]
 FORCED = [name if name != "insert_once" else "replace" for name in STEPS]
 
 

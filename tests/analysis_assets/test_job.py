@@ -199,8 +199,8 @@ def test_of_twenty_runs_that_race_for_one_job_one_executes(misbehave, marks):
     def race(_):
         with misbehave.batch() as batch:
             start.wait(30)
-            (outcome,) = batch.outcomes([key])
-            batch.settled(outcome)
+            ((outcome,),) = batch.outcomes([key])
+            batch.settled([outcome])
             return outcome
 
     with ThreadPoolExecutor(20) as threads:
@@ -260,9 +260,9 @@ def test_a_job_that_somebody_else_has_is_waited_for(misbehave, marks, monkeypatc
     threading.Timer(3, lambda: ledger.release(entry, attempt="other")).start()
     with misbehave.batch() as batch:
         ended = []
-        for outcome in batch.outcomes([held, free]):
-            batch.settled(outcome)
-            ended.append((outcome.job_key, outcome.kind))
+        for outcomes in batch.outcomes([held, free]):
+            batch.settled(outcomes)
+            ended += [(outcome.job_key, outcome.kind) for outcome in outcomes]
     assert ended == [(free, "computed"), (held, "computed")]
     assert marks[1]() == 1
 

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -112,3 +114,22 @@ def test_a_worker_that_is_asked_to_end_is_told_as_killed(pool, task):
     thread.join(20)
     assert found[0].kind == "killed"
     assert "SIGKILL" in found[0].message
+
+
+PROGRAM = """
+from pathlib import Path
+with Path("imported.txt").open("a") as file:
+    file.write(f"{__name__} ")
+if __name__ == "__main__":
+    from analysis_assets._fresh import FreshContext
+    process = FreshContext().Process(target=exec, args=("import sys; sys.exit(7)",))
+    process.start()
+    process.join()
+    assert process.exitcode == 7
+"""
+
+
+def test_a_worker_does_not_import_the_program_that_its_run_was_started_by(tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
+    subprocess.run([sys.executable, "program.py"], cwd=tmp_path, check=True)
+    assert (tmp_path / "imported.txt").read_text(encoding="utf-8") == "__main__ "

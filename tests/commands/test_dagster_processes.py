@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 
+import dagster as dg
 import psutil
 import pytest
 
@@ -19,6 +20,7 @@ from commands.dagster_processes import (
     prepare_dagster_home,
 )
 from domain.errors import ServerUnavailableError
+from resources.event_log import SqliteEventLog
 from resources.settings import PROJECT_ROOT, Settings
 
 PARENT = """
@@ -51,7 +53,10 @@ def gone(pid):
 
 def test_dagsters_home_has_the_projects_configuration(settings):
     home = prepare_dagster_home(settings)
-    assert (home / "dagster.yaml").read_bytes() == (PROJECT_ROOT / "deploy" / "dagster.yaml").read_bytes()
+    ours = (PROJECT_ROOT / "deploy" / "dagster.yaml").read_text(encoding="utf-8")
+    assert (home / "dagster.yaml").read_text(encoding="utf-8").startswith(ours)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        assert isinstance(instance.event_log_storage, SqliteEventLog)
     (home / "dagster.yaml").write_text("old", encoding="utf-8")
     prepare_dagster_home(settings)
     assert (home / "dagster.yaml").read_text(encoding="utf-8") != "old"

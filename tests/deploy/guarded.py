@@ -45,7 +45,7 @@ NAME = "double"
 ACTION_OF_COMMAND = {
     **dict.fromkeys(("find", "count", "aggregate", "distinct"), "find"),
     "insert": "insert",
-    "update": "update",
+    **dict.fromkeys(("update", "findAndModify"), "update"),
     "delete": "remove",
     "createIndexes": "createIndex",
     "listIndexes": "listIndexes",

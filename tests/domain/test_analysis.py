@@ -56,7 +56,7 @@ def test_an_analysis_needs_no_more_than_name_version_owners_models_and_run():
         ("workers", 0),
         ("workers", 257),
         ("batch_size", 0),
-        ("batch_size", 201),
+        ("batch_size", 1001),
         ("code_identity", "commit"),
         ("parameters", Parameters()),
         ("run", "not callable"),

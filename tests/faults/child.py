@@ -80,11 +80,13 @@ def race(keys, run_id, gate, **tuning):
     while not Path(gate).exists():
         threading.Event().wait(0.002)
     with BatchRun(find_analyses(LAB)[NAME], services, RunFacts(run_id=run_id)) as batch:
-        for outcome in batch.outcomes(keys):
-            batch.settled(outcome)
-            if outcome.error is not None:
-                sys.stderr.write(f"{outcome.error}\n")
-    Path(f"{gate}.{run_id}.ended").write_text(outcome.kind, encoding="ascii")
+        for ended in batch.outcomes(keys):
+            batch.settled(ended)
+            for outcome in ended:
+                kind = outcome.kind
+                if outcome.error is not None:
+                    sys.stderr.write(f"{outcome.error}\n")
+    Path(f"{gate}.{run_id}.ended").write_text(kind, encoding="ascii")
 
 
 class NearPool:

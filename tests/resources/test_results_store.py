@@ -8,9 +8,9 @@ import pytest
 import requests
 
 from domain.errors import OutputError, ServerUnavailableError, SettingsError
-from resources import results_store as module
 from resources.results_store import ResultsStore, StoredFile
 from resources.s3 import S3Connection
+from resources.s3_server import SINGLE_PUT_BYTES
 from resources.stored_attempts import ForeignObject, stored_attempts
 
 RESULT = "0123456789abcdef" * 4
@@ -63,7 +63,7 @@ def test_a_large_file_arrives_whole_with_the_tag_that_a_listing_shows(results_st
     data = bytes(range(256)) * (65 * 1024)
     (tmp_path / "large.bin").write_bytes(data)
     stored = results_store.put_file(location, "large.bin", tmp_path / "large.bin")
-    assert stored.bytes == len(data) > module.SINGLE_PUT_BYTES
+    assert stored.bytes == len(data) > SINGLE_PUT_BYTES
     assert results_store.list_files(location) == [stored]
     results_store.download(location, "large.bin", tmp_path / "new" / "copy.bin")
     assert (tmp_path / "new" / "copy.bin").read_bytes() == data
@@ -187,7 +187,7 @@ def test_a_missing_bucket_is_named_and_made_where_it_may_be(s3):
 
 
 def test_trouble_of_the_server_is_transient(failing_s3, tmp_path):
-    (tmp_path / "large").write_bytes(b"x" * (module.SINGLE_PUT_BYTES + 1))
+    (tmp_path / "large").write_bytes(b"x" * (SINGLE_PUT_BYTES + 1))
     with failing_s3(503, "SlowDown") as address:
         store = ResultsStore(s3=S3Connection(endpoint_url=address), root="lab")
         location = store.location(RESULT, ATTEMPTS[0])

@@ -12,7 +12,7 @@ from resources.inputs_http import fetch_http
 from resources.mongo import MongoConnection
 from resources.results_store import ResultsStore
 from resources.s3 import S3Connection
-from resources.s3_server import _built_client
+from resources.s3_server import _build
 from resources.tls import tls_problem
 from tests.secure_servers import KEY_ID, SECRET, Authority, as_root, own_clients, serving
 
@@ -54,7 +54,7 @@ def _clients(monkeypatch):
     """Open clients of this test's own: they are kept by address otherwise."""
     with own_clients(monkeypatch):
         yield
-    _built_client.cache_clear()
+    _build.cache_clear()
 
 
 def connection(host, options, *, login=f"analysis:{PASSWORD}@"):

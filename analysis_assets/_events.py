@@ -1,0 +1,35 @@
+"""Telling Dagster many things at once.
+
+``context.log_event`` stores each event by itself, in several transactions; see
+https://github.com/dagster-io/dagster/blob/master/python_modules/dagster/dagster/_core/instance/utils.py for how Dagster
+batches its own (``DAGSTER_EVENT_BATCH_SIZE``). This is the one place that reaches for what lies below ``log_event``.
+"""
+
+import uuid
+from collections.abc import Sequence
+
+import dagster as dg
+from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
+
+Report = dg.AssetMaterialization | dg.AssetObservation
+
+
+def report(context: dg.AssetExecutionContext, reports: Sequence[Report]) -> None:
+    """Log events as ``context.log_event`` does, stored together where Dagster is told to store batches.
+
+    Parameters
+    ----------
+    context : dagster.AssetExecutionContext
+        The run's context.
+    reports : sequence of AssetMaterialization or AssetObservation
+        What to log, in order.
+    """
+    step = context.op_execution_context.get_step_execution_context()
+    batch, last = str(uuid.uuid4()), len(reports) - 1
+    for number, found in enumerate(reports):
+        together = DagsterEventBatchMetadata(batch, number == last)
+        if isinstance(found, dg.AssetMaterialization):
+            event = DagsterEvent.asset_materialization(step, found, together)
+        else:
+            event = DagsterEvent.asset_observation(step, found, together)
+        context.op_execution_context._events.append(event)  # noqa: SLF001  as `log_event` does, for the step's caller

@@ -1,0 +1,138 @@
+"""Dagster's event log on SQLite with fewer trips to the disk: most of what a batch of jobs costs in Dagster is these.
+
+Dagster's own class opens a connection for each statement, and stores the events of a batch one by one, in two or three
+transactions each. This one keeps its connections, and stores a batch in two transactions: one for the run's own
+database, one for the index over all runs. The files are the same, so either class can follow the other. Dagster on
+PostgreSQL stores batches by itself and has no use for this.
+"""
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as db
+from dagster._config import StringSource
+from dagster._config.config_schema import UserConfigSchema
+from dagster._core.events import BATCH_WRITABLE_EVENTS, DagsterEventType
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._serdes import ConfigurableClassData
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import StaticPool
+
+_KEPT = 4
+_BATCHED = BATCH_WRITABLE_EVENTS - {DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED}
+
+
+class SqliteEventLog(SqliteEventLogStorage):
+    """`SqliteEventLogStorage` with kept connections and batches; named in ``dagster.yaml`` as ``event_log_storage``.
+
+    See https://docs.dagster.io/deployment/oss/dagster-yaml.
+
+    Parameters
+    ----------
+    base_dir : str
+        Folder of the databases.
+    inst_data : ConfigurableClassData, optional
+        How Dagster was told to make it.
+    """
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._tables: set[str] = set()
+        super().__init__(base_dir, inst_data)
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> "SqliteEventLog":
+        """Make it as ``dagster.yaml`` says."""
+        return cls(str(Path(config_value["home"]) / "history" / "runs"), inst_data)
+
+    @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        """Say what ``dagster.yaml`` must tell: Dagster's home, because Dagster tells it to its own storages alone."""
+        return {"home": StringSource}
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events in order: those of one run that concern assets together, any others one by one."""
+        if len({event.run_id for event in events}) == 1 and all(_can_batch(event) for event in events):
+            self._store_together(events)
+        else:
+            super().store_event_batch(events)
+
+    def has_table(self, table_name: str) -> bool:
+        """Tell whether a table exists; one that was found is not looked for again."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
+
+    def wipe(self) -> None:
+        """Remove every event."""
+        self._close()
+        super().wipe()
+
+    def dispose(self) -> None:
+        """Close the databases."""
+        self._close()
+        super().dispose()
+
+    def _store_together(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events of one run in its database, then in the index, where ids are those that assets refer to."""
+        rows = [self._event_to_row(event) for event in events]
+        with self.run_connection(events[0].run_id) as connection:
+            connection.execute(SqlEventLogStorageTable.insert(), rows)
+        insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
+        with self.index_transaction() as connection:
+            ids = list(connection.execute(insert, rows).scalars())
+            self._store_asset_event_tags(connection, events, ids)
+            # An asset remembers its last event of each type alone.
+            last = {(event.dagster_event_type, _asset(event)): (event, i) for event, i in zip(events, ids, strict=True)}
+            for event, event_id in last.values():
+                self._store_asset_event(connection, event, event_id)
+
+    @contextlib.contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        """Begin a transaction on a kept connection; one thread at a time, as in Dagster's own class."""
+        with self._db_lock, self._engine(shard).begin() as connection:
+            yield connection
+
+    def _engine(self, shard: str) -> Engine:
+        """Return the one connection to a database, made ready the first time."""
+        if shard not in self._engines:
+            engine = db.create_engine(
+                self.conn_string_for_shard(shard),
+                poolclass=StaticPool,
+                connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+            )
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            self._engines[shard] = engine
+        self._engines.move_to_end(shard)
+        while len(self._engines) > _KEPT:
+            oldest = next(name for name in self._engines if name != INDEX_SHARD_NAME)
+            self._engines.pop(oldest).dispose()
+        return self._engines[shard]
+
+    def _close(self) -> None:
+        """Close every kept connection."""
+        with self._db_lock:
+            while self._engines:
+                self._engines.popitem()[1].dispose()
+
+
+def _can_batch(event: EventLogEntry) -> bool:
+    """Tell whether an event may be stored with others."""
+    return event.dagster_event_type in _BATCHED and _asset(event) is not None
+
+
+def _asset(event: EventLogEntry) -> str | None:
+    """Return the asset that an event is about."""
+    key = event.dagster_event.asset_key if event.dagster_event is not None else None
+    return None if key is None else key.to_string()
