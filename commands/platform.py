@@ -1,5 +1,6 @@
 """What every command stands on: settings, analyses, and connections to servers that run."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from domain.errors import ServerUnavailableError
 from resources.connections import Connections, connect
 from resources.embedded import serving
 from resources.settings import Settings, load_settings
+
+_NAMED_USER = re.compile(r'\b(user|role) "[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def open_storage(settings: Settings) -> dg.DagsterInstance:
         cause = error.__cause__ or error  # not caught by dagster-postgres's own name: its import costs a second
         if settings.dagster_postgres_url is None or not isinstance(cause, SQLAlchemyError):
             raise
-        reason = str(cause).strip().partition("\n")[0]
+        reason = _NAMED_USER.sub(r"\1 (not shown)", str(cause).strip().partition("\n")[0])
         msg = (
             f"Dagster's storage, the PostgreSQL of DAGSTER_POSTGRES_URL, cannot be used: {reason}. See that the server runs, "
             "and that host, port, database, user and password are right."
