@@ -67,7 +67,7 @@ def test_a_body_that_is_damaged_on_its_way_is_not_stored(s3):
     md5 = "kAFQmDzST7DWlj99KOF/cg=="  # of "abc"
     told = {"Content-Type": TYPE, "Content-MD5": md5}
     puts = _build.__wrapped__(s3.server, s3.embedded, 0).puts  # one of its own: it rests afterwards
-    assert puts.put(BUCKET, "direct/damaged", b"abd", sha256=sha256(b"abd"), headers=told) is None
+    assert puts.put(BUCKET, "direct/damaged", b"abx", sha256=sha256(b"abx"), headers=told) is None
     assert "Contents" not in s3.client.list_objects_v2(Bucket=BUCKET, Prefix="direct/damaged")
     assert puts.put(BUCKET, "direct/damaged", b"abc", sha256=sha256(b"abc"), headers=told) is None
 
