@@ -6,6 +6,7 @@ several conditions only the one that the fewest records meet is looked up in the
 them. A page begins where the last one ended, so that a late page costs no more than the first.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -53,15 +54,15 @@ def find_records(
         If there is no result ``after``.
     """
     last = None if after is None else _place_of(records, analysis, after)
-    entries, left = _rarest_first(records, analysis, entries_of(wanted)), limit
-    while True:
-        at_once = min(left or _AT_ONCE, _AT_ONCE)
+    entries, left = _rarest_first(records, analysis, entries_of(wanted)), limit or math.inf
+    while left:
+        at_once = int(min(left, _AT_ONCE))
         page = records.page(query_of(analysis, entries, last=last), ORDER, at_once)
         yield from page
-        left -= len(page)
-        if len(page) < at_once or (limit and not left):
+        if len(page) < at_once:
             return
-        last = (page[-1]["analysis_assets"]["search_time"], page[-1]["_id"])
+        left -= at_once
+        last = (page[-1][OWN]["search_time"], page[-1]["_id"])
 
 
 def query_of(analysis: str, entries: Sequence[Document], *, last: tuple[str, str] | None = None) -> Document:
