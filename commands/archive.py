@@ -4,7 +4,7 @@ Only Dagster's partition goes. The record, the files and the job stay: results a
 before, and nothing computes them again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -55,11 +55,14 @@ class Plan:
         How many there are in their state.
     left : dict of str to int
         Why others that were chosen are left alone, and how many.
+    unfinished : int
+        Partitions that an archiving which was cut off has left; archiving anything removes them too.
     """
 
     keys: list[str]
     of: int
     left: dict[str, int]
+    unfinished: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,15 @@ def plan(platform: Platform, name: str, choice: Choice, *, restore: bool = False
     kept = chosen if restore else _with_record(platform, name, chosen)
     left = {f"they are not {state.value}, or the other conditions do not hold": len(set(choice.keys) - set(chosen))}
     left["their records are missing (`analysis audit` tells more)"] = len(chosen) - len(kept)
-    return Plan(kept, ledger.counts(name)[state], {why: number for why, number in left.items() if number})
+    with open_dagster(platform.settings) as instance:
+        unfinished = 0 if restore or instance is None else len(_retired(platform, name, instance))
+    told = {why: number for why, number in left.items() if number}
+    return Plan(kept, ledger.counts(name)[state], told, unfinished)
 
 
-def archive(platform: Platform, name: str, keys: list[str]) -> Done:
+def archive(
+    platform: Platform, name: str, keys: list[str], *, each: Callable[[list[str]], Iterable[str]] = iter
+) -> Done:
     """Retire jobs that are done: their partitions are removed. May be cut off and repeated.
 
     Parameters
@@ -115,6 +123,8 @@ def archive(platform: Platform, name: str, keys: list[str]) -> Done:
         The analysis.
     keys : list of str
         Its jobs; those that are no longer done are left alone.
+    each : callable
+        Goes through the partitions that are removed, and may show how far: Dagster removes them one by one.
 
     Raises
     ------
@@ -126,9 +136,8 @@ def archive(platform: Platform, name: str, keys: list[str]) -> Done:
         jobs = ledger.archive(name, keys)
         if instance is None:
             return Done(jobs, 0)
-        there = instance.get_dynamic_partitions(name)
-        gone = ledger.archived_among(name, there)  # also those that an archiving which was cut off has left
-        for key in gone:
+        gone = _retired(platform, name, instance)
+        for key in each(gone):
             instance.delete_dynamic_partition(name, key)
     return Done(jobs, len(gone))
 
@@ -166,6 +175,11 @@ def parse_day(text: str) -> datetime:
     except ValueError:
         msg = f"The day {shown(text)!r} cannot be read: expected year, month and day, such as 2026-01-31."
         raise SettingsError(msg) from None
+
+
+def _retired(platform: Platform, name: str, instance: dg.DagsterInstance) -> list[str]:
+    """Return the partitions whose jobs are retired, also by an archiving that was cut off."""
+    return sorted(platform.connections.ledger.archived_among(name, instance.get_dynamic_partitions(name)))
 
 
 def _with_record(platform: Platform, name: str, keys: list[str]) -> list[str]:

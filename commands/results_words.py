@@ -89,6 +89,10 @@ def archive(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,  # noqa: FBT002
 ) -> None:
     """Retire partitions of finished jobs; their results stay and can be queried."""
+    from functools import partial
+
+    from rich.progress import track
+
     from commands.archive import Choice, parse_day
     from commands.archive import archive as run_archive
     from commands.archive import plan as plan_archive
@@ -104,9 +108,16 @@ def archive(
         out.print(f"{len(found.keys)} of {found.of} jobs {what}.", highlight=False)
         for reason, number in found.left.items():
             out.print(f"{number} are left: {reason}.", highlight=False, soft_wrap=True)
-        if not found.keys or not (yes or typer.confirm("Do it?")):
+        if found.unfinished:
+            out.print(f"{found.unfinished} partitions of archived jobs are still there and go too.", highlight=False)
+        if not (found.keys or found.unfinished) or not (yes or typer.confirm("Do it?")):
             return
-        done = (run_restore if restore else run_archive)(platform, analysis, found.keys)
+        if restore:
+            done = run_restore(platform, analysis, found.keys)
+        else:
+            done = run_archive(
+                platform, analysis, found.keys, each=partial(track, description="Partitions", console=err)
+            )
     told = "restored" if restore else "archived"
     out.print(
         f"{done.jobs} jobs {told}, {done.partitions} partitions {'added' if restore else 'removed'}.", highlight=False

@@ -128,6 +128,7 @@ def test_nothing_is_done_while_a_run_is_active(platform, keys, settings):
 def test_what_was_cut_off_is_finished_by_the_same_command(platform, keys):
     platform.connections.ledger.archive(NAME, keys[:2])  # and then the lights went out
     assert partitions(platform) == set(keys)
+    assert plan(platform, NAME, Choice(before=SOON)).unfinished == 2
     done = archive(platform, NAME, [])
     assert (done.jobs, done.partitions) == (0, 2)
     assert partitions(platform) == {keys[2]}
