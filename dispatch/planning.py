@@ -200,6 +200,10 @@ def _known(job: PlannedJob, state: JobState | None, *, name: str, current: bool)
         return Skip(Reason.ASKED, job.told, f"{state}, job {job.job_key}")
     if state is JobState.DONE and current:
         return Skip(Reason.DONE, job.told, f"job {job.job_key}")
+    if state is JobState.ARCHIVED:
+        return Skip(
+            Reason.ARCHIVED, job.told, f"bring it back with: analysis archive {name} --restore --key {job.job_key}"
+        )
     if state is JobState.FAILED and current:
         return Skip(Reason.FAILED, job.told, f"try it again with: analysis rerun {name} --key {job.job_key}")
     return None
