@@ -3,12 +3,11 @@
 import argparse
 import importlib.util
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.report import Kept
+from benchmarks.report import Kept, Measured
 from benchmarks.section import Figures, Options, Section
 
 NAMES = (
@@ -75,13 +74,13 @@ def _section(name: str) -> Section:
 
 def _measure(section: Section, kept: Kept, *, rounds: int, scale: float) -> None:
     """Measure one section and keep its figures, and those that it has before its end."""
-    begin, write = time.monotonic(), partial(kept.write, section.name)
+    write = partial(kept.write, section.name, measured=Measured())
 
     def keep(figures: Figures) -> None:
-        write(figures, options=options, took_s=time.monotonic() - begin, complete=False)
+        write(figures, options=options, complete=False)
 
     options = Options(rounds, scale, keep)
-    write(section.measure(options), options=options, took_s=time.monotonic() - begin)
+    write(section.measure(options), options=options)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,25 @@ _HEAD = "| section | what | wanted | found | met |\n|---|---|---|---|---|\n"
 
 
 @dataclass(frozen=True)
+class Measured:
+    """When and on what a section is measured: made before it begins, because it changes load and tree.
+
+    Attributes
+    ----------
+    begin : float
+        On the monotonic clock.
+    date : str
+        The day.
+    machine : dict
+        See `benchmarks.machine`.
+    """
+
+    begin: float = field(default_factory=time.monotonic)
+    date: str = field(default_factory=lambda: time.strftime("%Y-%m-%d"))
+    machine: dict[str, Any] = field(default_factory=machine)
+
+
+@dataclass(frozen=True)
 class Kept:
     """Where results are.
 
@@ -34,16 +53,18 @@ class Kept:
 
     folder: Path
 
-    def write(self, name: str, figures: Figures, *, options: Options, took_s: float, complete: bool = True) -> None:
+    def write(
+        self, name: str, figures: Figures, *, options: Options, measured: Measured, complete: bool = True
+    ) -> None:
         """Keep the figures of one section in the place of its earlier ones."""
         found = {
             "section": name,
-            "date": time.strftime("%Y-%m-%d"),
+            "date": measured.date,
             "command": f'make bench ONLY={name} ARGS="--rounds {options.rounds} --scale {options.scale:g}"',
-            "took_s": round(took_s),
+            "took_s": round(time.monotonic() - measured.begin),
             "complete": complete,
             "scale": options.scale,
-            "machine": machine(),
+            "machine": measured.machine,
             "figures": figures,
         }
         path = self._path(name)

@@ -96,7 +96,7 @@ class Stage:
 def bench_home(*, keep: tuple[str, ...] = ()) -> Iterator[Path]:
     """Run the embedded servers in a folder that is removed at the end, with nobody's settings but those to keep."""
     names = {name.upper() for name in Settings.model_fields} - set(keep) | set(RETIRED)
-    others = [name for name in os.environ if name.startswith("AWS_")]
+    others = [name for name in os.environ if name.startswith(("AWS_", "DAGSTER_")) and name not in keep]
     hidden = dict.fromkeys([*names, *others, "PYTHONDONTWRITEBYTECODE"])  # with the last, every import is slow
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,

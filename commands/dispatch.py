@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from commands.dagster_processes import prepare_dagster_home
-from commands.platform import Platform
+from commands.platform import Platform, open_storage
 from dispatch.planning import Planning
 from dispatch.recording import materialization
 from dispatch.saved import check_saved, saved_path
@@ -119,4 +119,4 @@ def _dagster(platform: Platform) -> dg.DagsterInstance:
     home = platform.settings.dagster_home
     if not (home / "dagster.yaml").is_file():
         prepare_dagster_home(platform.settings)
-    return dg.DagsterInstance.from_config(str(home))
+    return open_storage(platform.settings)

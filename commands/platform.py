@@ -64,12 +64,18 @@ def open_dagster(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
     if not (settings.dagster_home / "dagster.yaml").is_file():
         yield None
         return
-    with _storage(settings) as instance:
+    with open_storage(settings) as instance:
         yield instance
 
 
-def _storage(settings: Settings) -> dg.DagsterInstance:
-    """Open Dagster's storage, and say in plain words when its PostgreSQL does not answer."""
+def open_storage(settings: Settings) -> dg.DagsterInstance:
+    """Open Dagster's storage in a home that is configured.
+
+    Raises
+    ------
+    ServerUnavailableError
+        If its PostgreSQL does not answer, or refuses the user; never with the password.
+    """
     try:
         return dg.DagsterInstance.from_config(str(settings.dagster_home))
     except Exception as error:
@@ -77,7 +83,10 @@ def _storage(settings: Settings) -> dg.DagsterInstance:
         if settings.dagster_postgres_url is None or not isinstance(cause, SQLAlchemyError):
             raise
         reason = str(cause).strip().partition("\n")[0]
-        msg = f"Dagster's storage, the PostgreSQL of DAGSTER_POSTGRES_URL, does not answer: {reason}. Is it running?"
+        msg = (
+            f"Dagster's storage, the PostgreSQL of DAGSTER_POSTGRES_URL, cannot be used: {reason}. See that the server runs, "
+            "and that host, port, database, user and password are right."
+        )
         raise ServerUnavailableError(msg) from None  # what SQLAlchemy says may quote more than a person should see
 
 

@@ -3,15 +3,24 @@
 import json
 import subprocess
 import sys
+import time
 
+import dagster as dg
+import pymongo
 import pytest
 
 from benchmarks import __main__ as bench
 from benchmarks import busy, dispatch, growth, overhead, start, ui
+from benchmarks.loops import bare_loop, dagster_events
 from benchmarks.medians import median_ratio, medians
+from benchmarks.other_tools import PEERS, snakemake, wrapper_loop
 from benchmarks.postgres import programs
-from benchmarks.report import Kept, anchor
+from benchmarks.report import Kept, Measured, anchor
 from benchmarks.section import Options, Section, Target
+from benchmarks.stage import ANALYSES, bench_home, storage
+from commands.platform import open_platform
+from domain.errors import ServerUnavailableError
+from resources.embedded import addresses_of
 from resources.settings import PROJECT_ROOT
 
 ROUND = {
@@ -77,7 +86,7 @@ def test_a_missing_module_is_named(monkeypatch):
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_page_is_made_of_the_figures_of_a_section(name, tmp_path):
     kept = Kept(tmp_path)
-    kept.write(name, EXAMPLES[name], options=Options(2, 0.5), took_s=3.2)
+    kept.write(name, EXAMPLES[name], options=Options(2, 0.5), measured=Measured(begin=time.monotonic() - 3))
     page = kept.render(SECTIONS).read_text(encoding="utf-8")
     assert f"## {SECTIONS[name].title}\n" in page
     assert f'`make bench ONLY={name} ARGS="--rounds 2 --scale 0.5"`, 3 s' in page
@@ -187,6 +196,58 @@ def test_a_real_section_is_measured_from_the_command_line(tmp_path):
     assert (found["records"], found["jobs"], found["known"]) == (10, 15, 15)
     assert kept["complete"]
     assert "| 10 | 30 | 15 |" in (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def platform():
+    """Open a platform over servers and stores of the benchmark."""
+    with bench_home() as home, storage(home, "sqlite") as settings, open_platform(settings, folder=ANALYSES) as opened:
+        yield opened
+
+
+def files_and_records(platform, prefix, database, collection):
+    """Count what a peer left behind."""
+    client, bucket = platform.connections.results_store.s3.client, platform.settings.analysis_bucket
+    files = client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    mongo = pymongo.MongoClient(addresses_of(str(platform.settings.analysis_home)).docdb_uri)
+    with mongo:
+        return len(files), mongo[database][collection].count_documents({})
+
+
+@pytest.mark.parametrize("threads", [1, 8])
+def test_the_bare_loop_leaves_three_files_and_a_record_for_each_job(platform, threads):
+    place = ("bare/", platform.settings.docdb_database, "bare_loop")
+    before = files_and_records(platform, *place)
+    assert bare_loop(platform, 2, threads=threads) > 0
+    files, records = files_and_records(platform, *place)
+    assert (files - before[0], records - before[1]) == (3 * 3, 3)  # one more: it opens the connections
+
+
+@pytest.mark.skipif(not PEERS.exists(), reason="there is no .venv-peers: make .venv-peers/.installed")
+def test_the_wrappers_loop_leaves_three_files_and_a_record_for_each_job(platform):
+    assert wrapper_loop(platform, 2) > 0
+    assert files_and_records(platform, "wrapper/", "bench_wrapper", "results") == (3 * 3, 3)  # as above
+
+
+@pytest.mark.skipif(not PEERS.exists(), reason="there is no .venv-peers: make .venv-peers/.installed")
+def test_snakemake_leaves_three_files_and_a_record_for_each_job(platform):
+    assert snakemake(platform, 2) > 0
+    assert files_and_records(platform, "snakemake/", "bench_snakemake", "results") == (2 * 3, 2)
+
+
+def test_peers_that_are_not_installed_are_named(platform, monkeypatch, tmp_path):
+    monkeypatch.setattr("benchmarks.other_tools.PEERS", tmp_path)
+    with pytest.raises(ServerUnavailableError, match="`make bench` makes the environment"):
+        snakemake(platform, 1)
+
+
+def test_the_floor_is_a_planned_event_and_a_materialization_for_each_job(tmp_path):
+    assert dagster_events(tmp_path / "floor", "sqlite", 3) > 0
+    planned, key = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, dg.AssetKey("floor")
+    with dg.DagsterInstance.from_config(str(tmp_path / "floor")) as instance:
+        events = instance.event_log_storage.get_event_records(dg.EventRecordsFilter(planned, asset_key=key))
+        assert len({event.partition_key for event in events}) == len(events) == 3
+        assert len(instance.get_materialized_partitions(key)) == 3
 
 
 @pytest.mark.slow

@@ -8,9 +8,12 @@ from urllib.parse import urlsplit
 import dagster as dg
 import pytest
 
+from analysis_assets._catalog import ANALYSES_FOLDER
 from commands.dagster_processes import free_port, prepare_dagster_home
-from commands.platform import open_dagster
+from commands.dispatch import _dagster
+from commands.platform import Platform, open_dagster
 from domain.errors import ServerUnavailableError, SettingsError
+from resources.connections import connect
 from resources.settings import PROJECT_ROOT, Settings
 from tests.postgres import postgres_server, postgres_url  # noqa: F401  fixtures
 
@@ -64,6 +67,12 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(prepare, ca
         pass
     shown = "".join(traceback.format_exception(caught.value)) + caplog.text
     assert PLANTED not in shown
+
+
+def test_a_dispatch_says_so_too(prepare):
+    settings = prepare(f"postgresql://dagster:{PLANTED}@127.0.0.1:{free_port(0)}/dagster")
+    with pytest.raises(ServerUnavailableError, match=r"cannot be used.*refused.*See that the server runs"):
+        _dagster(Platform(settings, ANALYSES_FOLDER, connect(settings)))
 
 
 def test_a_wrong_password_is_told_but_not_shown(prepare, postgres_url):  # noqa: F811
