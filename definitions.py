@@ -14,7 +14,8 @@ from dispatch.saved import build_schedules
 from resources.connections import connect
 from resources.settings import Settings, load_settings
 from sensors.alerts import build_alert_sensors
-from sensors.job_files import build_inbox_check, build_sensor
+from sensors.bad_files import build_inbox_check
+from sensors.job_files import build_sensor
 from sensors.retry_failed import build_retry_job
 
 
