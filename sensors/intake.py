@@ -38,9 +38,20 @@ class Judged:
 
 @dataclass(frozen=True)
 class Taken:
-    """What became of the files that a tick was to read: how many were read, and the keys of the jobs they ask for."""
+    """What became of the files that a tick was to read.
+
+    Attributes
+    ----------
+    read : int
+        How many were read; not those that had vanished.
+    reached : int
+        How many of them are done with: time may have been up before the others.
+    keys : tuple of str
+        The jobs that they ask for, in the ledger's order.
+    """
 
     read: int
+    reached: int
     keys: tuple[str, ...]
 
 
@@ -88,18 +99,27 @@ class Intake:
             if time.monotonic() > end:
                 return
 
-    def take_in(self, files: Sequence[InboxFile], ledger: Ledger, notes: InboxNotes, *, judged_with: str) -> Taken:
-        """Read files, store their jobs and note them, a chunk at a time; keys are in the order of the ledger."""
+    def take_in(
+        self,
+        files: Sequence[InboxFile],
+        ledger: Ledger,
+        notes: InboxNotes,
+        *,
+        judged_with: str,
+        seconds: float = SECONDS_PER_TICK,
+    ) -> Taken:
+        """Read files until the time is up, store their jobs and note them, a chunk at a time."""
         count, chunk = 0, []
         keys: dict[str, None] = {}
-        for judged in self.judge(files):
+        judged = None
+        for judged in self.judge(files, seconds=seconds):
             chunk.append(judged)
             count += 1
             if len(chunk) == _CHUNK:
                 keys |= self._store(chunk, ledger, notes, judged_with)
                 chunk = []
         keys |= self._store(chunk, ledger, notes, judged_with)
-        return Taken(count, tuple(keys))
+        return Taken(count, files.index(judged.file) + 1 if judged else 0, tuple(keys))
 
     def _store(self, chunk: Sequence[Judged], ledger: Ledger, notes: InboxNotes, judged_with: str) -> dict[str, None]:
         """Store jobs first, then note their files: cut off in between, the files are read again. Returns the keys."""

@@ -143,7 +143,7 @@ def _take_in(
     add_partitions(instance, name, taken.keys, stores.ledger)
     if not is_due or not stores.inbox.in_parts:
         return todo, taken, memory
-    after = todo.reached(taken.read, before=memory.after)
+    after = todo.ended_at(taken.reached, before=memory.after)
     ended = not after and listing_s
     return todo, taken, replace(memory, after=after, listed=stores.ledger.now().timestamp() if ended else memory.listed)
 

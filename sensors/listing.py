@@ -37,19 +37,19 @@ class Plan:
     left: int
     upto: str = ""
 
-    def reached(self, read: int, *, before: str) -> str:
-        """Return the path after which the next listing begins, when so many files were read.
+    def ended_at(self, reached: int, *, before: str) -> str:
+        """Return the path after which the next listing begins.
 
         Parameters
         ----------
-        read : int
-            How many of `to_read`.
+        reached : int
+            How many of `to_read` are done with.
         before : str
             Where this listing began.
         """
-        if not self.left and read == len(self.to_read):
+        if not self.left and reached == len(self.to_read):
             return self.upto
-        return decoded_name(self.to_read[read - 1].name) if read else before
+        return decoded_name(self.to_read[reached - 1].name) if reached else before
 
 
 def plan(files: Sequence[InboxFile], known: Mapping[str, FileNote], *, judged_with: str, limit: int) -> Plan:
