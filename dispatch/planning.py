@@ -25,7 +25,7 @@ from domain.job_state import JobState
 from resources.asset_files import LookingReader, Progress, check_exists, find_files, look_at
 from resources.input_reader import InputReader, ambiguous
 from sensors.intake import Intake
-from sensors.intake import plan as plan_intake
+from sensors.listing import plan as plan_intake
 
 _KEYS_AT_ONCE = 100_000
 _CHECKED_AT_ONCE = 1000

@@ -27,7 +27,18 @@ OURS = {
         "name",
     ),
     *("origins", "outcome", "owner", "parameters", "problem", "reason", "requests", "result_id", "retry_at", "rounds"),
-    *("why", "changed", "probes", "probe_at", "told", "closed_by", "closed_because", "files_removed"),
+    *(
+        "why",
+        "changed",
+        "probes",
+        "probe_at",
+        "told",
+        "closed_by",
+        "closed_because",
+        "files_removed",
+        "refused",
+        "revision",
+    ),
     *("run_id", "sources", "state", "superseded", "until", "updated", "when", "who", "$", "analysis_assets"),
 }
 """Names of fields that the platform's own filters and updates are made of; nothing from outside is among them."""
