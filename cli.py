@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
+from rich.table import Table
 
 from commands.audit_words import audit, clean
 from commands.dispatch_words import dispatch
 from commands.explain_words import explain
 from commands.lifecycle_words import alerts, cancel, invalidate, resume
+from commands.results_words import archive, results
 from commands.terminal import AnalysisName, AsJson, out, plain, print_json, told
 
 app = typer.Typer(
@@ -146,56 +147,8 @@ def validate(
 app.command()(told(explain))
 
 
-@app.command()
-@told
-def results(
-    analysis: AnalysisName,
-    superseded: Annotated[bool, typer.Option("--superseded", help="Those that were replaced or invalidated.")] = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002  Typer reads options from keywords
-) -> None:
-    """List the results of an analysis."""
-    if superseded:
-        _superseded_results(analysis, as_json=as_json)
-        return
-    from commands.breakers import breaker_note
-    from commands.platform import open_platform
-    from resources.results import results_of
-
-    with open_platform() as platform:
-        entry = platform.entry(analysis)
-        found = results_of(platform.connections.record_store, analysis, code_version=entry.code_version)
-        counts = platform.connections.ledger.counts(analysis)
-        note = breaker_note(platform, analysis)
-    if as_json:
-        print_json([result.as_dict() for result in found])
-        return
-    whole_key = Column("job key", overflow="fold")  # in a narrow terminal on several lines, but never cut
-    table = Table("state", "session", "outputs", "ended", whole_key)
-    for result in found:
-        outputs = ", ".join(f"{k}={v}" for k, v in result.outputs.items())
-        session = ", ".join(result.session_names) or ", ".join(result.inputs)
-        table.add_row(result.state, plain(session), plain(outputs), f"{result.ended:%Y-%m-%d %H:%M:%S}", result.job_key)
-    out.print(table)
-    if note:
-        out.print(plain(note), highlight=False, soft_wrap=True)
-    out.print("Jobs: " + ", ".join(f"{number} {state}" for state, number in counts.items()), highlight=False)
-
-
-def _superseded_results(analysis: str, *, as_json: bool) -> None:
-    """List the results that lost their place."""
-    from commands.lifecycle import superseded as run_superseded
-    from commands.platform import open_platform
-
-    with open_platform() as platform:
-        found = run_superseded(platform, analysis)
-    if as_json:
-        print_json([result.as_dict() for result in found])
-        return
-    table = Table("when", "how", "who", "reason", "computed", Column("job key", overflow="fold"))
-    for result in found:
-        when, ended = (f"{time:%Y-%m-%d %H:%M:%S}" for time in (result.when, result.ended))
-        table.add_row(when, result.how, plain(result.who), plain(result.reason), ended, result.job_key)
-    out.print(table)
+app.command()(told(results))
+app.command()(told(archive))
 
 
 @app.command()

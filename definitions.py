@@ -14,7 +14,9 @@ from dispatch.saved import build_schedules
 from resources.connections import connect
 from resources.settings import Settings, load_settings
 from sensors.alerts import build_alert_sensors
-from sensors.job_files import build_inbox_check, build_sensor
+from sensors.bad_files import build_inbox_check
+from sensors.inbox_watch import build_inbox_watch
+from sensors.job_files import build_sensor
 from sensors.retry_failed import build_retry_job
 
 
@@ -44,7 +46,11 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
         jobs=[dispatch, *(build_retry_job(entry) for entry in entries)],
         schedules=build_schedules(settings.dispatches, dispatch, analyses=found, dry_run=settings.dry_run),
         sensors=[
-            *(build_sensor(e, a, dry_run=settings.dry_run) for e, a in zip(entries, assets, strict=True)),
+            *(
+                build_sensor(e, a, dry_run=settings.dry_run, listing_s=settings.listing_s)
+                for e, a in zip(entries, assets, strict=True)
+            ),
+            *([build_inbox_watch(entries, dry_run=settings.dry_run)] if settings.job_inbox_queue_url else []),
             *(sensor for _, sensor in audits),
             *(build_alert_sensors(entries, ui_url=settings.dagster_ui_url) if settings.alerts_somebody else []),
         ],

@@ -80,6 +80,8 @@ class Claims:
 
     def finish(self, finished: Sequence[Finished]) -> None:
         """Record that claimed jobs have their results."""
+        if not finished:
+            return
         self._ledger.finish_all(finished, code_version=self._code_version)
         for job in finished:
             self.drop(job.attempt)

@@ -8,6 +8,7 @@ from audit.sources import Tell
 from domain.findings import Finding
 from domain.json_values import canonical_json, sha256_hex
 from domain.provenance import Provenance
+from domain.records import without_search
 from resources.results_store import ResultsStore
 
 
@@ -40,7 +41,8 @@ def audit_content(results: ResultsStore, record: dict[str, Any], one: Provenance
         found = results.sha256_of(one.location, file["path"])
         if found != file["sha256"]:
             told("content_differs", f"{file['path']} is {'missing' if found is None else f'of sha256 {found}'}")
-    if _json(results, one.location, METADATA) != record:
+    metadata = _json(results, one.location, METADATA)
+    if metadata is None or without_search(metadata) != without_search(record):
         told("metadata_differs", f"{METADATA} is missing, or is not the record")
 
 

@@ -14,6 +14,8 @@ from resources.ledger_reader import JobBrief
 STUCK = timedelta(hours=1)
 """A run that is at work for longer without a live lease is worth a look."""
 
+_WITH_RESULT = (JobState.DONE, JobState.ARCHIVED)
+
 _GRACE = timedelta(minutes=2)
 """A tick takes an expired lease back within seconds; only what it has not taken back is worth telling."""
 
@@ -58,9 +60,10 @@ class JobAudit:
             self._compare_with_records(batch)
             for job in batch:
                 without_job.discard(job.job_key)
-                if job.state is not JobState.DONE:  # failed, invalidated, or computed again: the job tells it
+                if job.state not in _WITH_RESULT:  # failed, invalidated, or computed again: the job tells it
                     unexplained.discard(job.job_key)
-                if partitions is not None and job.job_key not in partitions:
+                is_retired = job.state is JobState.ARCHIVED  # without a partition, because a person wants that
+                if partitions is not None and job.job_key not in partitions and not is_retired:
                     self._find("job_without_partition", f"job {job.job_key}", job.job_key)
                 self._look_at_claim(job)
         for key in sorted(without_job):
@@ -75,9 +78,9 @@ class JobAudit:
 
     def _compare_with_records(self, batch: Sequence[JobBrief]) -> None:
         """Tell of jobs that are done without a record."""
-        done = {job.result_id: job.job_key for job in batch if job.state is JobState.DONE and job.result_id}
+        done = {job.result_id: job.job_key for job in batch if job.state in _WITH_RESULT and job.result_id}
         for result in sorted(set(done) - self._sources.records.existing(done)) if done else ():
-            what = f"job {done[result]} is done, but there is no record {result}"
+            what = f"job {done[result]} is done, or archived, but there is no record {result}"
             self._find("done_without_record", what, done[result], result)
 
     def _look_at_claim(self, job: JobBrief) -> None:

@@ -15,6 +15,7 @@ from domain.job import Job
 from domain.job_state import JobState, LedgerEntry
 from domain.provenance import Provenance
 from domain.records import from_record
+from domain.search_entries import search_entries
 from resources.record_store import OWN
 
 _INPUTS_REMEMBERED = 10_000
@@ -53,7 +54,7 @@ class RecordAudit:
             for one in found:
                 if one.code_version == code:
                     self._compare_with_job(one, jobs.get(one.job_key), tell)
-                self._compare_with_partition(one, tell)
+                self._compare_with_partition(one, jobs.get(one.job_key), tell)
                 self._compare_with_files(one, tell)
                 if self._depth.inputs:
                     for told in self._inputs(one):
@@ -97,6 +98,8 @@ class RecordAudit:
             tell(self._finding("duplicate_result" if duplicate else "identity_differs", what, found))
             self._keys.add(found.job_key)
             return None  # nothing else that it says of itself can be relied on
+        if record[OWN].get("search") != search_entries(found):
+            tell(self._finding("not_searchable", f"record {found.result_id}", found))
         return found
 
     def _compare_with_job(self, one: Provenance, job: LedgerEntry | None, tell: Tell) -> None:
@@ -107,8 +110,10 @@ class RecordAudit:
             kind = job.error.kind if job.error else "unknown"
             tell(self._finding("record_of_failed_job", f"record {one.result_id}: its job is failed ({kind})", one))
 
-    def _compare_with_partition(self, one: Provenance, tell: Tell) -> None:
-        """Tell of a record that Dagster does not show."""
+    def _compare_with_partition(self, one: Provenance, job: LedgerEntry | None, tell: Tell) -> None:
+        """Tell of a record that Dagster does not show, unless its partition was retired."""
+        if job is not None and job.state is JobState.ARCHIVED:
+            return
         if self._materialized is not None and one.job_key not in self._materialized:
             tell(self._finding("not_materialized", f"record {one.result_id}: partition {one.job_key}", one))
 

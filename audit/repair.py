@@ -14,7 +14,7 @@ from audit.sources import Sources
 from domain.failures import ENDED_BY_PEOPLE
 from domain.findings import KINDS, Finding
 from domain.job_state import JobState
-from domain.records import from_record
+from domain.records import from_record, search_fields
 
 
 class Repairer:
@@ -48,6 +48,7 @@ class Repairer:
             "dead_run": self._release,
             "not_materialized": self._materialize,
             "job_without_partition": self._add_partition,
+            "not_searchable": self._make_searchable,
         }
 
     def mend(self, finding: Finding) -> None:
@@ -101,4 +102,12 @@ class Repairer:
         if self._sources.instance is None:
             return False
         self._sources.instance.add_dynamic_partitions(finding.analysis, [finding.job_key])
+        return True
+
+    def _make_searchable(self, finding: Finding) -> bool:
+        """Add the fields that queries stand on to a record."""
+        record = self._sources.records.get(finding.result_id)
+        if record is None:
+            return False
+        self._sources.records.make_searchable(record, search_fields(from_record(record)))
         return True

@@ -17,7 +17,9 @@ from domain.job_state import JobState, LedgerEntry
 from domain.parameter_files import read_fixed_parameters
 from domain.stored_job import StoredJob, take_in
 
-ShownState = Literal["unknown", "new", "queued", "running", "done", "failed", "outdated", "invalidated", "cancelled"]
+ShownState = Literal[
+    "unknown", "new", "queued", "running", "done", "failed", "outdated", "invalidated", "cancelled", "archived"
+]
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -34,7 +36,7 @@ class Explanation:
     stripped : dict
         Control labels that the file carried and that are ignored.
     state : str
-        unknown, new, queued, running, done, failed, outdated, invalidated or cancelled.
+        unknown, new, queued, running, done, failed, outdated, invalidated, cancelled or archived.
     reason : str
         One sentence.
     history : History
@@ -135,6 +137,15 @@ def judge(job: LedgerEntry | None, code_version: str, *, has_record: bool, queue
     return _judge_done(job, code_version, has_record=has_record)
 
 
+def _judge_archived(job: LedgerEntry, code_version: str) -> str:
+    """Explain a job that was retired."""
+    code = "the current code" if job.code_version == code_version else f"code {job.code_version} (now {code_version})"
+    return (
+        f"Its result, made by {code}, is there and is found by queries; its partition was retired. "
+        f"`analysis archive {job.analysis} --restore --key {job.job_key}` brings it back."
+    )
+
+
 def _judge_running(job: LedgerEntry) -> tuple[ShownState, str]:
     """Explain a job that is at work."""
     if job.lease is None:
@@ -167,6 +178,8 @@ def _judge_failed(job: LedgerEntry) -> tuple[ShownState, str]:
 
 def _judge_done(job: LedgerEntry, code_version: str, *, has_record: bool) -> tuple[ShownState, str]:
     """Explain a job that has a result, of the current code or of earlier code."""
+    if job.state is JobState.ARCHIVED:
+        return "archived", _judge_archived(job, code_version)
     if has_record:
         return "done", "The result for these inputs, parameters and code exists; asking again computes nothing."
     if job.code_version != code_version:

@@ -25,7 +25,7 @@ from domain.job_state import JobState
 from resources.asset_files import LookingReader, Progress, check_exists, find_files, look_at
 from resources.input_reader import InputReader, ambiguous
 from sensors.intake import Intake
-from sensors.intake import plan as plan_intake
+from sensors.listing import plan as plan_intake
 
 _KEYS_AT_ONCE = 100_000
 _CHECKED_AT_ONCE = 1000
@@ -200,6 +200,10 @@ def _known(job: PlannedJob, state: JobState | None, *, name: str, current: bool)
         return Skip(Reason.ASKED, job.told, f"{state}, job {job.job_key}")
     if state is JobState.DONE and current:
         return Skip(Reason.DONE, job.told, f"job {job.job_key}")
+    if state is JobState.ARCHIVED:
+        return Skip(
+            Reason.ARCHIVED, job.told, f"bring it back with: analysis archive {name} --restore --key {job.job_key}"
+        )
     if state is JobState.FAILED and current:
         return Skip(Reason.FAILED, job.told, f"try it again with: analysis rerun {name} --key {job.job_key}")
     return None

@@ -10,6 +10,7 @@ class Reason(StrEnum):
     """What is told of everything that is left out."""
 
     DONE = "already done by the current code"
+    ARCHIVED = "done and archived"
     ASKED = "asked for before, and not ended"
     FAILED = "failed before"
     IN_INBOX = "asked for by a file in the inbox that is not taken in yet"

@@ -18,7 +18,8 @@ The first split answers the only question that a caller must ask: *would the sam
     └── TransientError              the same call may succeed later; retried with a limit
         ├── ServerUnavailableError  MongoDB or S3 did not answer
         ├── InputChangedError       an input changed while it was being read
-        └── CodeChangedError        the analysis file changed while a run was using it
+        ├── CodeChangedError        the analysis file changed while a run was using it
+        └── RunsActiveError         partitions must not change while runs are active
 
 A message says what was tried, on which object, what was found, what was expected, and what to do next.
 """
@@ -84,6 +85,10 @@ class InputChangedError(TransientError):
 
 class CodeChangedError(TransientError):
     """The analysis file changed while a run was using it."""
+
+
+class RunsActiveError(TransientError):
+    """Partitions must not change while runs are active."""
 
 
 def is_full_disk(error: BaseException) -> bool:

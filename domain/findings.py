@@ -98,6 +98,12 @@ KINDS: dict[str, Kind] = {
     "not_materialized": Kind(
         "warning", "A record that Dagster does not show.", "repair", "Its materialization is reported."
     ),
+    "not_searchable": Kind(
+        "note",
+        "A record of an earlier version, which `analysis results` with conditions leaves out.",
+        "repair",
+        "What it is found by is added to it.",
+    ),
     "job_without_partition": Kind("warning", "A job that Dagster has no partition for.", "repair", "It is added."),
     "partition_without_job": Kind(
         "warning", "A partition without a job.", "person", "Submit its job file again, or delete the partition."

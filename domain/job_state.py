@@ -1,7 +1,7 @@
 """The states of a job, and what is kept of one that failed.
 
 ``new`` (asked for) -> ``running`` (claimed under a lease) -> ``done`` (its record exists) or ``failed``. A failed job
-becomes new again by its retry policy or a person only. *Queued* is not stored: it means new, and covered by a run that
+becomes new again by its retry policy or a person only. A person may retire a job that is done: it is ``archived`` then. *Queued* is not stored: it means new, and covered by a run that
 has not ended.
 """
 
@@ -22,6 +22,7 @@ class JobState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    ARCHIVED = "archived"
 
 
 class _Frozen(BaseModel):

@@ -186,6 +186,11 @@ def joined(faults: list[str]) -> str:
     return "; ".join(faults[:_TOLD] + ([f"and {rest} more"] if rest > 0 else []))
 
 
+def has_surrogate(text: str) -> bool:
+    """Tell whether a text holds a lone surrogate, which is no character and cannot be stored."""
+    return _SURROGATE.search(text) is not None
+
+
 def json_type(value: Any) -> str:
     """Name the JSON type of a value in words: ``"a list"``, ``"a string"``, ``"null"``."""
     return _JSON_TYPES.get(type(value), f"a Python {type(value).__name__}")

@@ -14,6 +14,7 @@ from aind_data_schema_models.process_names import ProcessName
 from aind_data_schema_models.units import MemoryUnit
 
 from domain.provenance import Provenance, ResourceFacts
+from domain.search_entries import search_entries, search_time
 
 RECORD_FORMAT = "analysis-record/1"
 
@@ -37,6 +38,9 @@ _GIGABYTE = 1e9
 
 _IN_PROCESSING = {"parameters", "outputs", "started", "ended", "location", "result_id", "owners"}
 """Fields whose one place is the schema's part of the record."""
+
+_BESIDE = {"format", "state", "search_time", "search"}
+"""Fields of the record's own object that are no part of the provenance."""
 
 
 def to_record(provenance: Provenance, *, state: Literal["done"] = "done") -> dict[str, Any]:
@@ -64,8 +68,21 @@ def to_record(provenance: Provenance, *, state: Literal["done"] = "done") -> dic
         "location": provenance.location,
         **dict.fromkeys(_EMPTY_SECTIONS),
         "processing": _processing(provenance).model_dump(mode="json"),
-        "analysis_assets": {"format": RECORD_FORMAT, "state": state, **own},
+        "analysis_assets": {"format": RECORD_FORMAT, "state": state, **own, **search_fields(provenance)},
     }
+
+
+def search_fields(provenance: Provenance) -> dict[str, Any]:
+    """Return the fields of the record's own object that queries stand on; they say nothing that is not beside them."""
+    return {"search_time": search_time(provenance.ended), "search": search_entries(provenance)}
+
+
+def without_search(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record without the fields that queries stand on: what it says."""
+    own = record.get("analysis_assets")
+    if not isinstance(own, dict):  # damaged
+        return record
+    return {**record, "analysis_assets": {k: v for k, v in own.items() if k not in {"search_time", "search"}}}
 
 
 def from_record(record: dict[str, Any]) -> Provenance:
@@ -82,7 +99,7 @@ def from_record(record: dict[str, Any]) -> Provenance:
         Equal to the one that the record was made from.
     """
     process = record["processing"]["data_processes"][0]
-    own = {k: v for k, v in record["analysis_assets"].items() if k not in {"format", "state"}}
+    own = {k: v for k, v in record["analysis_assets"].items() if k not in _BESIDE}
     return Provenance(
         **own,
         result_id=record["_id"],

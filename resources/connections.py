@@ -10,6 +10,7 @@ from resources.alerts import Alerts
 from resources.asset_records import MongoAssetRecords
 from resources.asset_records_rest import RestAssetRecords
 from resources.inbox_notes import InboxNotes
+from resources.inbox_queue import InboxQueue
 from resources.inputs import Inputs
 from resources.job_inbox import JobInbox
 from resources.ledger import Ledger
@@ -25,6 +26,7 @@ class Connections:
     """Every resource, by the name under which Dagster injects it."""
 
     job_inbox: JobInbox
+    inbox_queue: InboxQueue
     inbox_notes: InboxNotes
     ledger: Ledger
     record_store: RecordStore
@@ -59,6 +61,7 @@ def connect(settings: Settings, *, for_dagster: bool = False) -> Connections:
     name = settings.docdb_collection
     return Connections(
         job_inbox=JobInbox(root=settings.job_inbox, s3=s3),
+        inbox_queue=InboxQueue(url=settings.job_inbox_queue_url),
         inbox_notes=InboxNotes(mongo=mongo, records_name=name),
         ledger=Ledger(mongo=mongo, records_name=name),
         record_store=RecordStore(mongo=mongo, name=name),

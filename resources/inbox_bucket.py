@@ -1,5 +1,6 @@
 """An inbox that is a prefix of an S3 bucket."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from domain.errors import JobFileError
 from resources.inbox_names import (
     PARAMETERS_FILE,
     InboxFile,
+    InboxPage,
     is_job_name,
     raw_name,
     shown_name,
@@ -41,13 +43,15 @@ class BucketInbox:
         """Make the bucket, on the embedded server only."""
         self.s3.ensure_bucket(split_s3_url(self.root)[0])
 
-    def list_files(self, analysis: str) -> list[InboxFile]:
-        """List the job files of an analysis.
+    def pages(self, analysis: str, *, after: str = "") -> Iterator[InboxPage]:
+        """List the job files of an analysis, a thousand keys at a time, in S3's order.
 
         Parameters
         ----------
         analysis : str
             Its name.
+        after : str
+            Path after which to begin.
 
         Raises
         ------
@@ -55,19 +59,16 @@ class BucketInbox:
             If the bucket is missing or refused, or S3 does not answer.
         """
         bucket, prefix = self._key(analysis, "")
-        found = []
+        pages = self.s3.client.get_paginator("list_objects_v2")
         with self._errors(f"list the job files in {self.root}/{analysis}"):
-            pages = self.s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-            for item in (item for page in pages for item in page.get("Contents", [])):
-                raw = item["Key"].removeprefix(prefix)
-                if is_job_name(raw) and raw != PARAMETERS_FILE:
-                    found.append(
-                        InboxFile(shown_name(raw), _fingerprint(item, item["Size"]), _fault(raw, item["Size"]))
-                    )
-        return found
+            for page in pages.paginate(Bucket=bucket, Prefix=prefix, StartAfter=prefix + after):
+                items = [(item["Key"].removeprefix(prefix), item) for item in page.get("Contents", [])]
+                upto = items[-1][0] if items and page.get("IsTruncated") else None
+                if items or not page.get("IsTruncated"):
+                    yield InboxPage(tuple(_listed(raw, item) for raw, item in items if _is_job(raw)), upto)
 
-    def fingerprint(self, analysis: str, raw: str) -> str | None:
-        """Return the fingerprint of one file; None when there is none.
+    def look_at(self, analysis: str, raw: str) -> InboxFile | None:
+        """Return one file as a listing would show it; None when there is none.
 
         Parameters
         ----------
@@ -81,7 +82,7 @@ class BucketInbox:
             except ClientError as error:
                 self._check_missing(error, bucket)
                 return None
-        return _fingerprint(head, head["ContentLength"])
+        return InboxFile(shown_name(raw), _fingerprint(head, head["ContentLength"]), _fault(raw, head["ContentLength"]))
 
     def read(self, analysis: str, raw: str) -> bytes:
         """Return the content of one file.
@@ -126,6 +127,18 @@ class BucketInbox:
         with self._errors(f"write {self.url(analysis, raw)}"):
             self.s3.client.put_object(Bucket=bucket, Key=key, Body=data, ContentType="application/json")
 
+    def path_of(self, bucket: str, key: str) -> str | None:
+        """Return the path of an object below the inbox, analysis first; None when it is elsewhere.
+
+        Parameters
+        ----------
+        bucket, key : str
+            The object.
+        """
+        mine, prefix = split_s3_url(self.root)
+        below = f"{prefix}/" if prefix else ""
+        return key.removeprefix(below) if bucket == mine and key.startswith(below) else None
+
     def url(self, analysis: str, raw: str) -> str:
         """Return the address of one file.
 
@@ -153,6 +166,16 @@ class BucketInbox:
     def _errors(self, what: str) -> AbstractContextManager[None]:
         """Turn S3's errors into the platform's."""
         return s3_errors(what, server=self.s3.server_name, hint=_HINT)
+
+
+def _is_job(raw: str) -> bool:
+    """Tell whether an object is a job file."""
+    return is_job_name(raw) and raw != PARAMETERS_FILE
+
+
+def _listed(raw: str, item: Any) -> InboxFile:
+    """Return a listed object as a file."""
+    return InboxFile(shown_name(raw), _fingerprint(item, item["Size"]), _fault(raw, item["Size"]))
 
 
 def _fingerprint(answer: Any, size: int) -> str:

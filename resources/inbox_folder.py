@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain.errors import JobFileError, PlatformError, ServerUnavailableError, SettingsError
-from resources.inbox_names import MAX_BYTES, PARAMETERS_FILE, InboxFile, is_job_name, shown_name, too_large
+from resources.inbox_names import MAX_BYTES, PARAMETERS_FILE, InboxFile, InboxPage, is_job_name, shown_name, too_large
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _REFUSED = {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENAMETOOLONG}
@@ -42,13 +42,15 @@ class FolderInbox:
         except OSError as error:
             raise self._problem(error) from error
 
-    def list_files(self, analysis: str) -> list[InboxFile]:
-        """List the job files of an analysis.
+    def pages(self, analysis: str, *, after: str = "") -> Iterator[InboxPage]:  # noqa: ARG002  as in a bucket
+        """List the job files of an analysis by name, all at once: that takes a second for a hundred thousand.
 
         Parameters
         ----------
         analysis : str
             Its name.
+        after : str
+            Not used: there is only one page.
 
         Raises
         ------
@@ -57,12 +59,12 @@ class FolderInbox:
         """
         self.check_root()
         try:
-            return list(self._walk(analysis))
+            yield InboxPage(tuple(sorted(self._walk(analysis), key=lambda file: file.name)), None)
         except OSError as error:
             raise self._problem(error) from error
 
-    def fingerprint(self, analysis: str, raw: str) -> str | None:
-        """Return the fingerprint of one file; None when there is none.
+    def look_at(self, analysis: str, raw: str) -> InboxFile | None:
+        """Return one file as a listing would show it; None when there is none.
 
         Parameters
         ----------
@@ -70,7 +72,8 @@ class FolderInbox:
             Analysis and path.
         """
         try:
-            return _fingerprint((self.root / analysis / raw).lstat())
+            facts = (self.root / analysis / raw).lstat()
+            return InboxFile(shown_name(raw), _fingerprint(facts), _fault(facts))
         except FileNotFoundError:
             self.check_root()
             return None

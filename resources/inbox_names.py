@@ -20,7 +20,7 @@ MAX_BYTES = 1024 * 1024
 _ANALYSIS = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InboxFile:
     """One file of an inbox, as a listing shows it.
 
@@ -37,6 +37,22 @@ class InboxFile:
     name: str
     fingerprint: str
     problem: str | None = None
+
+
+@dataclass(frozen=True)
+class InboxPage:
+    """A part of a listing.
+
+    Attributes
+    ----------
+    files : tuple of InboxFile
+        Its job files, in the order of the listing.
+    upto : str or None
+        The path up to which everything is listed now; None: this was the last part.
+    """
+
+    files: tuple[InboxFile, ...]
+    upto: str | None
 
 
 def shown_name(raw: str) -> str:
@@ -60,7 +76,7 @@ def decoded_name(name: str) -> str:
     name : str
         As `shown_name` wrote it.
     """
-    return os.fsdecode(unquote_to_bytes(name))
+    return os.fsdecode(unquote_to_bytes(name)) if "%" in name else name
 
 
 def raw_name(name: str) -> str:

@@ -4,9 +4,15 @@ The ledger is the truth about jobs; these notes only save reading the same file 
 Losing them costs one reading of every file.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from hashlib import sha256
+from types import MappingProxyType
 
 import dagster as dg
 from pydantic import Field
@@ -15,8 +21,13 @@ from pymongo.collection import Collection
 
 from resources.mongo import Document, MongoConnection
 
+KEPT_S = 600.0
+"""How long a process may rely on the notes that it has read (s): changes by hand are noticed after this time."""
 
-@dataclass(frozen=True)
+_FIELDS = ("name", "fingerprint", "problem", "judged_with")
+
+
+@dataclass(frozen=True, slots=True)
 class FileNote:
     """What was found in one file.
 
@@ -51,12 +62,37 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
         """Return every note on the files of an analysis, by name."""
         return {note.name: note for note in self._find({"analysis": analysis})}
 
+    def remembered(self, analysis: str) -> Mapping[str, FileNote]:
+        """Return every note on the files of an analysis, by name, without its job.
+
+        A process reads them once, and again when another one has written any: every write changes the revision of an
+        analysis's notes. So a tick costs one small question, however many files are known.
+
+        Parameters
+        ----------
+        analysis : str
+            The analysis.
+        """
+        memory = self._memory(analysis)
+        with memory.lock:
+            revision = self._revision(analysis) or self._renew(analysis)
+            if revision != memory.revision or time.monotonic() > memory.read_at + KEPT_S:
+                found = self._find({"analysis": analysis}, _FIELDS)
+                memory.keep({note.name: note for note in found}, revision)
+            return memory.notes
+
+    def some(self, analysis: str, names: Iterable[str]) -> dict[str, FileNote]:
+        """Return the notes on some files, by name."""
+        ids = [_note_id(analysis, name) for name in names]
+        return {note.name: note for note in self._find({"_id": {"$in": ids}, "analysis": analysis})} if ids else {}
+
     def bad(self, analysis: str) -> list[FileNote]:
         """Return the notes on refused files, by name."""
-        return sorted(self._find({"analysis": analysis, "problem": {"$ne": None}}), key=lambda note: note.name)
+        return sorted(self._find({"analysis": analysis, "refused": True}), key=lambda note: note.name)
 
     def save(self, analysis: str, notes: Iterable[FileNote]) -> None:
         """Write notes, each in the place of an earlier one on the same file."""
+        fresh = {note.name: note for note in notes}
         writes = [
             ReplaceOne(
                 {"_id": _note_id(analysis, n.name)},
@@ -65,42 +101,123 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
                     "name": n.name,
                     "fingerprint": n.fingerprint,
                     "problem": n.problem,
+                    "refused": n.problem is not None,
                     "judged_with": n.judged_with,
                     "job_key": n.job_key,
                 },
                 upsert=True,
             )
-            for n in notes
+            for n in fresh.values()
         ]
-        self._write(writes)
+        self._write(analysis, writes, {name: replace(note, job_key=None) for name, note in fresh.items()})
 
     def forget(self, analysis: str, names: Iterable[str]) -> None:
         """Remove the notes on files that are gone."""
-        self._write([DeleteOne({"_id": _note_id(analysis, name)}) for name in names])
+        gone = list(names)
+        self._write(analysis, [DeleteOne({"_id": _note_id(analysis, name)}) for name in gone], dict.fromkeys(gone))
 
-    def _find(self, match: Document) -> list[FileNote]:
+    def _find(self, match: Document, fields: tuple[str, ...] = (*_FIELDS, "job_key")) -> list[FileNote]:
         """Read notes."""
-        notes = self._notes()
-        fields = {"_id": 0, "name": 1, "fingerprint": 1, "problem": 1, "judged_with": 1, "job_key": 1}
-        return self.mongo.call(lambda: [FileNote(**d) for d in notes.find(match, fields) if _is_note(d)])
+        notes, wanted = self._notes(), {"_id": 0, "refused": 1, **dict.fromkeys(fields, 1)}
+        return self.mongo.call(lambda: [_note(d) for d in notes.find(match, wanted) if _is_note(d)])
 
-    def _write(self, writes: list[ReplaceOne[Document]] | list[DeleteOne]) -> None:
-        """Send writes in one go; each is idempotent."""
-        notes = self._notes()
-        if writes:
+    def _write(
+        self,
+        analysis: str,
+        writes: list[ReplaceOne[Document]] | list[DeleteOne],
+        changes: Mapping[str, FileNote | None],
+    ) -> None:
+        """Send writes in one go; each is idempotent. Their revision comes after them: cut off, they are only not remembered."""
+        notes, memory = self._notes(), self._memory(analysis)
+        if not writes:
+            return
+        with memory.lock:
+            before = memory.revision
             self.mongo.call(lambda: notes.bulk_write(writes, ordered=False))
+            revision = self._renew(analysis, before) if before else None
+            if revision is None:  # somebody else has written too
+                self._renew(analysis)
+                memory.forget()
+            else:
+                memory.change(changes, revision)
+
+    def _revision(self, analysis: str) -> str | None:
+        """Return the revision of an analysis's notes; None when there is none, as in a database that is new."""
+        notes = self._notes()
+        found = self.mongo.call(lambda: notes.find_one({"_id": _revision_id(analysis)}, {"revision": 1}))
+        return str(found.get("revision")) if found else None
+
+    def _renew(self, analysis: str, before: str | None = None) -> str | None:
+        """Set a new revision, only in the place of an earlier one if that is given; None if another one is there."""
+        notes, revision = self._notes(), uuid.uuid4().hex
+        match = {"_id": _revision_id(analysis), **({"revision": before} if before else {})}
+        change = {"$set": {"revision": revision}}
+        done = self.mongo.call(lambda: notes.update_one(match, change, upsert=before is None))
+        return revision if done.matched_count or before is None else None
+
+    def _memory(self, analysis: str) -> "_Memory":
+        """Return what this process remembers of an analysis's notes."""
+        server = self.mongo.uri or self.mongo.embedded_home or ""
+        return _memory(server, self.mongo.database, self.records_name, analysis)
 
     def _notes(self) -> Collection[Document]:
         """Return the collection of notes."""
         return self.mongo.collection(
-            f"{self.records_name}_inbox", indexes=(("analysis",),)
+            f"{self.records_name}_inbox", indexes=(("analysis", "refused"),)
         )  # a reason is too long for an index
+
+
+@dataclass
+class _Memory:
+    """What a process remembers of an analysis's notes; they are replaced as a whole, never changed in place."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    notes: Mapping[str, FileNote] = field(default_factory=dict)
+    revision: str | None = None
+    read_at: float = 0.0
+
+    def keep(self, notes: dict[str, FileNote], revision: str | None) -> None:
+        """Keep notes that were read just now."""
+        self.notes, self.revision, self.read_at = MappingProxyType(notes), revision, time.monotonic()
+
+    def change(self, changes: Mapping[str, FileNote | None], revision: str) -> None:
+        """Take over what this process has written itself; None means removed."""
+        fresh = {name: note for name, note in changes.items() if note is not None}
+        merged: dict[str, FileNote] = {**self.notes, **fresh}
+        for name in changes.keys() - fresh.keys():
+            merged.pop(name, None)
+        self.notes = MappingProxyType(merged)
+        self.revision = revision
+
+    def forget(self) -> None:
+        """Remember nothing."""
+        self.notes, self.revision = {}, None
+
+
+@lru_cache(maxsize=256)
+def _memory(*_place: str) -> _Memory:
+    """Return the memory of a process for one analysis in one place."""
+    return _Memory()
+
+
+def _note(document: Document) -> FileNote:
+    """Make a note; what it was judged with is one text for thousands of files."""
+    told = {name: value for name, value in document.items() if name != "refused"}
+    return FileNote(**{**told, "judged_with": sys.intern(told["judged_with"])})
 
 
 def _is_note(document: Document) -> bool:
     """Tell whether a note can be used; one that somebody has damaged is as good as none: its file is read again."""
     texts = [document.get(name, 0) for name in ("name", "fingerprint", "judged_with")]
-    return all(isinstance(t, str) for t in texts) and isinstance(document.get("problem"), str | None)
+    problem = document.get("problem")
+    return all(isinstance(t, str) for t in texts) and (
+        problem is None or (isinstance(problem, str) and document.get("refused") is True)
+    )
+
+
+def _revision_id(analysis: str) -> str:
+    """Return the ``_id`` of the revision of an analysis's notes: no digest, so no note has it."""
+    return f"revision/{analysis}"
 
 
 def _note_id(analysis: str, name: str) -> str:

@@ -4,6 +4,8 @@
 gives fixed parameters. The platform reads here and adds files; it never moves or deletes any.
 """
 
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import dagster as dg
@@ -12,10 +14,20 @@ from pydantic import Field
 from domain.errors import JobFileError
 from resources.inbox_bucket import BucketInbox
 from resources.inbox_folder import FolderInbox
-from resources.inbox_names import PARAMETERS_FILE, InboxFile, check_analysis, decoded_name, raw_name, too_large
+from resources.inbox_names import (
+    PARAMETERS_FILE,
+    InboxFile,
+    InboxPage,
+    check_analysis,
+    decoded_name,
+    is_job_name,
+    raw_name,
+    shown_name,
+    too_large,
+)
 from resources.s3 import S3Connection
 
-__all__ = ["InboxFile", "JobInbox"]
+__all__ = ["InboxFile", "InboxPage", "JobInbox"]
 
 
 class JobInbox(dg.ConfigurableResource["JobInbox"]):
@@ -27,6 +39,11 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
 
     s3: dg.ResourceDependency[S3Connection]
     root: str = Field(description="JOB_INBOX: a folder, or s3://bucket/prefix.")
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether a listing may be gone on with where an earlier one stopped."""
+        return self.root.startswith("s3://")
 
     def ensure(self) -> None:
         """Make the inbox itself: a folder, or a bucket of the embedded S3 server.
@@ -58,7 +75,74 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
         ServerUnavailableError
             If the disk or S3 does not answer.
         """
-        return sorted(self._place().list_files(check_analysis(analysis)), key=lambda file: file.name)
+        files = chain.from_iterable(page.files for page in self.pages(analysis))
+        return sorted(files, key=lambda file: file.name)
+
+    def pages(self, analysis: str, *, after: str = "") -> Iterator[InboxPage]:
+        """List the job files of an analysis in parts, so that a listing that takes long can be gone on with later.
+
+        Parameters
+        ----------
+        analysis : str
+            Its name.
+        after : str
+            Where an earlier listing stopped, as its last page says; empty: from the beginning.
+
+        Returns
+        -------
+        iterator of InboxPage
+            At least one. A folder has one page; one of S3 has up to a thousand files.
+
+        Raises
+        ------
+        SettingsError, ServerUnavailableError
+            As `list_files` does.
+        """
+        return self._place().pages(check_analysis(analysis), after=after)
+
+    def look_at(self, analysis: str, name: str) -> InboxFile | None:
+        """Return one file as a listing would show it.
+
+        Parameters
+        ----------
+        analysis : str
+            The analysis.
+        name : str
+            As `list_files` names it.
+
+        Returns
+        -------
+        InboxFile or None
+            None when it is not there.
+
+        Raises
+        ------
+        JobFileError
+            If the name leads out of the inbox.
+        SettingsError, ServerUnavailableError
+            If the inbox cannot be read.
+        """
+        return self._place().look_at(check_analysis(analysis), raw_name(name))
+
+    def place_of(self, bucket: str, key: str) -> tuple[str, str] | None:
+        """Tell which job file an object of S3 is.
+
+        Parameters
+        ----------
+        bucket, key : str
+            The object.
+
+        Returns
+        -------
+        tuple of str or None
+            What its analysis would be called, which need not exist, and its name; None when it is no job file of this inbox.
+        """
+        place = self._place()
+        path = place.path_of(bucket, key) if isinstance(place, BucketInbox) else None
+        analysis, slash, raw = (path or "").partition("/")
+        if not slash or not is_job_name(raw) or raw == PARAMETERS_FILE:
+            return None
+        return analysis, shown_name(raw)
 
     def read(self, analysis: str, name: str) -> bytes:
         """Return the content of one file.
@@ -124,7 +208,8 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
         SettingsError, ServerUnavailableError
             If the inbox cannot be read.
         """
-        return self._place().fingerprint(check_analysis(analysis), PARAMETERS_FILE) or ""
+        found = self._place().look_at(check_analysis(analysis), PARAMETERS_FILE)
+        return found.fingerprint if found else ""
 
     def write(self, analysis: str, name: str, data: bytes) -> None:
         """Write one file, whole or not at all, over an earlier one of this name.
@@ -167,6 +252,6 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
 
     def _place(self) -> FolderInbox | BucketInbox:
         """Return the folder or the bucket."""
-        if self.root.startswith("s3://"):
+        if self.in_parts:
             return BucketInbox(self.root.rstrip("/"), self.s3)
         return FolderInbox(Path(self.root))

@@ -130,8 +130,7 @@ class Ledger(LedgerBreakers):
             UpdateOne(*_ending(f.entry, f.attempt, JobState.DONE, "done", now, {**settled, "result_id": f.result_id}))
             for f in finished
         ]
-        if ends:
-            self._call(lambda: jobs.bulk_write(ends, ordered=False))
+        self._call(lambda: jobs.bulk_write(ends, ordered=False))
 
     def fail(
         self,

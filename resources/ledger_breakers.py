@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from domain.breaker import HEALS_BY_ITSELF, Trip
 from domain.failures import JobError
 from domain.job_state import JobState
-from resources.ledger_wishes import LedgerWishes
+from resources.ledger_archive import LedgerArchive
 from resources.mongo import Document
 
 COOL_DOWN = timedelta(minutes=10)
@@ -42,7 +42,7 @@ class OpenBreaker:
     probe_at: datetime | None
 
 
-class LedgerBreakers(LedgerWishes):
+class LedgerBreakers(LedgerArchive):
     """Small verbs on circuit breakers."""
 
     def open_breaker(self, analysis: str, *, code_version: str, found: Trip) -> bool:

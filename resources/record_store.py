@@ -5,6 +5,7 @@ Replaced and invalidated records move to ``<collection>_superseded``. Nothing he
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import dagster as dg
@@ -19,7 +20,11 @@ Fields = Sequence[str] | None
 
 OWN = "analysis_assets"
 ENDED = "processing.data_processes.end_date_time"
+SEARCH, TIME = f"{OWN}.search", f"{OWN}.search_time"
+_IDS_AT_ONCE = 10_000
 _INDEXES = (
+    (f"{OWN}.analysis", f"{SEARCH}.k", f"{SEARCH}.v", f"-{TIME}", "-_id"),  # serves every `analysis results --where`
+    (f"{OWN}.analysis", f"-{TIME}", "-_id"),
     (f"{OWN}.analysis", f"-{ENDED}"),
     (f"{OWN}.job_key",),
     (f"{OWN}.locations",),  # an index takes one array, and the time that results ended at lies in another
@@ -42,10 +47,12 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
         return self.mongo.call(lambda: records.find_one({"_id": result_id}))
 
     def existing(self, result_ids: Iterable[str]) -> set[str]:
-        """Return those of the ids that have a record, in one query."""
-        ids = list(result_ids)
-        records = self._records()
-        return self.mongo.call(lambda: {d["_id"] for d in records.find({"_id": {"$in": ids}}, {"_id": 1})})
+        """Return those of the ids that have a record, in as few queries as their number allows."""
+        ids, records, found = iter(result_ids), self._records(), set()
+        while some := list(islice(ids, _IDS_AT_ONCE)):  # a query has at most 16 MB
+            match = {"_id": {"$in": some}}
+            found |= self.mongo.call(lambda match=match: {d["_id"] for d in records.find(match, {"_id": 1})})  # type: ignore[misc]
+        return found
 
     def get_many(self, result_ids: Iterable[str]) -> dict[str, Document]:
         """Return the records of those ids that have one, in one query."""
@@ -159,6 +166,27 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
             lambda: {attempt_of(d) for d in superseded.find({"name": result_id}, {f"{OWN}.attempt": 1})}
         )
 
+    def page(self, match: Document, order: Sequence[tuple[str, int]], limit: int) -> list[Document]:
+        """Return the first records, in an order, that match a condition."""
+        records = self._records()
+        return self.mongo.call(lambda: list(records.find(match).sort(list(order)).limit(limit)))
+
+    def count_up_to(self, match: Document, most: int) -> int:
+        """Count the records that match a condition, and stop at so many."""
+        records = self._records()
+        return self.mongo.call(lambda: records.count_documents(match, limit=most))
+
+    def make_searchable(self, record: Document, fields: Document) -> None:
+        """Add the fields that queries stand on to a record; another one that has taken its place stays as it is."""
+        records, change = self._records(), {f"{OWN}.{name}": value for name, value in fields.items()}
+        match = {"_id": record["_id"], f"{OWN}.attempt": attempt_of(record)}
+        self.mongo.call(lambda: records.update_one(match, {"$set": change}))
+
+    def latest_superseded(self, result_id: str) -> Document | None:
+        """Return the latest of the records of a result that lost their place, or None."""
+        superseded, order = self._superseded(), [("superseded.when", DESCENDING)]
+        return self.mongo.call(lambda: superseded.find_one({"name": result_id}, sort=order))
+
     def of_analysis(self, analysis: str) -> Iterator[Document]:
         """Yield the records of an analysis, newest first."""
         order = [(ENDED, DESCENDING)]
@@ -191,6 +219,11 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
 def _superseded_id(record: Document) -> str:
     """Return the ``_id`` under which a record is kept when it has lost its place."""
     return f"{record['_id']}/{attempt_of(record)}"
+
+
+def unsearchable(analysis: str) -> Document:
+    """Return the filter that finds records which cannot be searched yet, because an earlier version wrote them."""
+    return {f"{OWN}.analysis": analysis, f"{SEARCH}.k": None}
 
 
 def attempt_of(record: dict[str, Any]) -> str:

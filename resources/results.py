@@ -1,6 +1,7 @@
 """Reading results back: what was computed, from what, by which code, and where it is."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -73,8 +74,13 @@ def results_of(records: RecordStore, analysis: str, *, code_version: str) -> lis
     list of Result
         Records that cannot be read are left out, with a warning that names them.
     """
+    return results_among(records.of_analysis(analysis), code_version=code_version)
+
+
+def results_among(records: Iterable[dict[str, Any]], *, code_version: str) -> list[Result]:
+    """Return the results that records describe, in their order; what it takes and leaves out: as `results_of`."""
     found = []
-    for record in records.of_analysis(analysis):
+    for record in records:
         provenance = readable(record)
         if provenance is None:
             _log.warning("The record %s cannot be read and is left out.", shown(str(record.get("_id"))))

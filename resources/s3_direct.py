@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # stubs are installed for development only
 REST_S = 30.0
 """For how long the ordinary client does all the work after the direct way gave no answer."""
 
+_GLOBAL = ".s3.amazonaws.com"
 _OK = 200
 _PASSES = 429  # from here on, an answer says nothing against the next put; rclone's server gives a 500 now and then
 _EXPRESS = "--x-s3"  # directory buckets have sessions and a signature of their own
@@ -148,11 +149,15 @@ class DirectPuts:
             return self._places[bucket]
 
     def _found(self, bucket: str) -> _Place | None:
-        """Ask boto3 where it would put an object: it knows regions, host names, acceleration and what is configured."""
+        """Ask boto3 for a link to an object of the bucket: it knows how buckets are addressed on this server.
+
+        Links lead to AWS as a whole, requests to the region; any other difference is left to the ordinary client.
+        """
         if bucket.endswith(_EXPRESS) or ":" in bucket:
             return None
-        signed = self._client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"})
-        url = signed.partition("?")[0].removesuffix("k")
-        if get_environ_proxies(url):
+        link = self._client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"})
+        regional = urlsplit(self._client.meta.endpoint_url).netloc
+        url = link.partition("?")[0].removesuffix("k").replace(f"//{bucket}{_GLOBAL}/", f"//{bucket}.{regional}/")
+        if urlsplit(url).netloc not in {regional, f"{bucket}.{regional}"} or get_environ_proxies(url):
             return None
         return _Place(self._manager.connection_from_url(url), url, urlsplit(url).path)

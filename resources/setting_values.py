@@ -20,6 +20,18 @@ def yes_or_no(name: str, value: Any) -> bool:
     return word in _TRUE
 
 
+def seconds(name: str, value: Any, *, longest: float) -> float:
+    """Read a length of time: more than nothing, so that something is ever done again."""
+    good = f"seconds between 1 and {longest:.0f}, such as 3600"
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        refuse(name, repr(value), good)
+    if not 1 <= found <= longest:
+        refuse(name, repr(value), good)
+    return found
+
+
 def bucket_and_prefix(name: str, found: str, value: str) -> str:
     """Check ``bucket`` or ``bucket/prefix`` and return it without a slash at its end."""
     good = "`bucket` or `bucket/prefix`, such as `my-lab-results/analysis`"

@@ -17,7 +17,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import SettingsError
-from resources.setting_values import bucket_and_prefix, is_postgresql, refuse, without_secrets, yes_or_no
+from resources.setting_values import bucket_and_prefix, is_postgresql, refuse, seconds, without_secrets, yes_or_no
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds ``definitions.py``; relative settings are read against it."""
@@ -68,6 +68,12 @@ class Settings(BaseSettings):
         default_factory=lambda data: str(data["analysis_home"] / "inbox"),
         description="Where job files arrive: a folder, or s3://bucket/prefix.",
     )
+    job_inbox_queue_url: str | None = Field(
+        default=None, description="Queue (Amazon SQS) that S3 tells of new files in the inbox."
+    )
+    job_inbox_listing_s: float = Field(
+        default=3600.0, description="With a queue: how long after a whole listing the inbox is listed again (s)."
+    )
     analysis_bucket: str = Field(
         default="analysis-results", description="Where results are stored: `bucket` or `bucket/prefix`."
     )
@@ -111,6 +117,11 @@ class Settings(BaseSettings):
     def s3_endpoint_url(self) -> str | None:
         """The S3 server that the environment names, as boto3 would choose it; None means AWS."""
         return self.aws_endpoint_url_s3 or self.aws_endpoint_url
+
+    @property
+    def listing_s(self) -> float:
+        """How long after a whole listing the inbox is listed again (s); 0: by every tick, because no queue tells of files."""
+        return self.job_inbox_listing_s if self.job_inbox_queue_url else 0.0
 
     @property
     def embedded_mongo(self) -> bool:
@@ -191,6 +202,20 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("job_inbox_listing_s", mode="before")
+    @classmethod
+    def _is_a_time(cls, value: Any) -> float:
+        """Read a number of seconds, up to a week."""
+        return seconds("JOB_INBOX_LISTING_S", value, longest=7 * 24 * 3600)
+
+    @model_validator(mode="after")
+    def _a_queue_needs_a_bucket(self) -> "Settings":
+        """Refuse a queue beside a folder: nobody would tell it of files."""
+        if self.job_inbox_queue_url is not None and not self.job_inbox.startswith("s3://"):
+            found = f"{self.job_inbox_queue_url!r}, while JOB_INBOX is the folder {self.job_inbox!r}"
+            refuse("JOB_INBOX_QUEUE_URL", found, "JOB_INBOX as s3://bucket/prefix, or no queue")
+        return self
+
     @field_validator("dry_run", "input_s3_unsigned", mode="before")
     @classmethod
     def _is_a_word(cls, value: Any, info: Any) -> bool:
@@ -204,6 +229,7 @@ class Settings(BaseSettings):
         "results_browser_url",
         "assets_api_url",
         "dagster_ui_url",
+        "job_inbox_queue_url",
         mode="after",
     )
     @classmethod

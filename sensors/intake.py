@@ -6,7 +6,7 @@ models change; it never holds up the others.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,25 +28,6 @@ _CHUNK = 100
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a tick has to look at.
-
-    Attributes
-    ----------
-    to_read : tuple of InboxFile
-        Files that are new, changed, or refused for a reason that may be gone.
-    gone : tuple of str
-        Names of noted files that are no longer there.
-    left : int
-        Files that wait for the next tick.
-    """
-
-    to_read: tuple[InboxFile, ...]
-    gone: tuple[str, ...]
-    left: int
-
-
-@dataclass(frozen=True)
 class Judged:
     """One file, read: the job that it asks for, or why it is refused."""
 
@@ -55,31 +36,23 @@ class Judged:
     problem: str | None
 
 
-def plan(files: Sequence[InboxFile], known: Mapping[str, FileNote], *, judged_with: str, limit: int) -> Plan:
-    """Choose the files that a tick reads.
+@dataclass(frozen=True)
+class Taken:
+    """What became of the files that a tick was to read.
 
-    Parameters
+    Attributes
     ----------
-    files : sequence of InboxFile
-        Everything in the inbox folder.
-    known : mapping of str to FileNote
-        What was noted before, by name.
-    judged_with : str
-        What judgements depend on now.
-    limit : int
-        Files to read, at most.
+    read : int
+        How many were read; not those that had vanished.
+    reached : int
+        How many of them are done with: time may have been up before the others.
+    keys : tuple of str
+        The jobs that they ask for, in the ledger's order.
     """
 
-    def worth_reading(file: InboxFile) -> bool:
-        """Tell whether reading a file could bring anything new."""
-        note = known.get(file.name)
-        if note is None or note.fingerprint != file.fingerprint:
-            return True
-        return note.problem is not None and note.judged_with != judged_with
-
-    wanted = [file for file in files if worth_reading(file)]
-    gone = tuple(sorted(set(known) - {file.name for file in files}))
-    return Plan(tuple(wanted[:limit]), gone, max(0, len(wanted) - limit))
+    read: int
+    reached: int
+    keys: tuple[str, ...]
 
 
 def refuse_secrets(data: bytes, what: str) -> None:
@@ -126,20 +99,30 @@ class Intake:
             if time.monotonic() > end:
                 return
 
-    def take_in(self, files: Sequence[InboxFile], ledger: Ledger, notes: InboxNotes, *, judged_with: str) -> int:
-        """Read files, store their jobs and note them, a chunk at a time; returns how many were read."""
+    def take_in(
+        self,
+        files: Sequence[InboxFile],
+        ledger: Ledger,
+        notes: InboxNotes,
+        *,
+        judged_with: str,
+        seconds: float = SECONDS_PER_TICK,
+    ) -> Taken:
+        """Read files until the time is up, store their jobs and note them, a chunk at a time."""
         count, chunk = 0, []
-        for judged in self.judge(files):
+        keys: dict[str, None] = {}
+        judged = None
+        for judged in self.judge(files, seconds=seconds):
             chunk.append(judged)
             count += 1
             if len(chunk) == _CHUNK:
-                self._store(chunk, ledger, notes, judged_with)
+                keys |= self._store(chunk, ledger, notes, judged_with)
                 chunk = []
-        self._store(chunk, ledger, notes, judged_with)
-        return count
+        keys |= self._store(chunk, ledger, notes, judged_with)
+        return Taken(count, files.index(judged.file) + 1 if judged else 0, tuple(keys))
 
-    def _store(self, chunk: Sequence[Judged], ledger: Ledger, notes: InboxNotes, judged_with: str) -> None:
-        """Store jobs first, then note their files: cut off in between, the files are read again."""
+    def _store(self, chunk: Sequence[Judged], ledger: Ledger, notes: InboxNotes, judged_with: str) -> dict[str, None]:
+        """Store jobs first, then note their files: cut off in between, the files are read again. Returns the keys."""
         ledger.store([j.request for j in chunk if j.request is not None], code_version=self._entry.code_version)
         notes.save(
             self._name,
@@ -154,6 +137,7 @@ class Intake:
                 for j in chunk
             ],
         )
+        return dict.fromkeys(sorted(j.request[0].job_key for j in chunk if j.request is not None))
 
     def _judge_one(self, file: InboxFile, fixed: dict[str, Any]) -> Judged | None:
         """Read one file; None if it has vanished since it was listed."""

@@ -2,16 +2,16 @@
 
 See https://docs.dagster.io/guides/automate/sensors. The ledger is the truth: a tick takes files in, repairs states,
 and asks for runs of whatever is new and not yet covered by a run. Nothing depends on what an earlier tick remembered,
-so a tick may die anywhere. The cursor holds only a digest of the bad files that were last reported.
+so a tick may die anywhere. The cursor holds a digest of the bad files that were last reported, and how far S3 is listed.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
 
-from analysis_assets._asset import KEYS_TAG, inbox_key_of
+from analysis_assets._asset import KEYS_TAG
 from analysis_assets._catalog import CatalogEntry
 from analysis_assets._checks import judge_adopted
 from analysis_assets._materialization import materialization
@@ -21,23 +21,25 @@ from domain.batches import covered, ranges, run_key
 from domain.errors import PermanentError
 from domain.identity import keys_digest, result_id
 from domain.job_state import JobState
+from domain.json_values import shown
 from domain.provenance import Provenance
 from domain.records import readable
-from resources.inbox_notes import FileNote, InboxNotes
+from resources.inbox_notes import InboxNotes
 from resources.job_inbox import JobInbox
 from resources.ledger import Ledger
 from resources.record_store import RecordStore
 from resources.results_store import ResultsStore
+from sensors.bad_files import bad_file_events
 from sensors.breakers import let_through
-from sensors.intake import FILES_PER_TICK, Intake, plan
+from sensors.intake import FILES_PER_TICK, Intake, Taken
+from sensors.listing import Plan, list_some, refused_to_read
 from sensors.lost_runs import end_lost_runs
+from sensors.memory import Memory
 from sensors.terminated_runs import cancel_terminated
 
-CHECK_NAME = "job_files_readable"
 JOBS_PER_TICK = 1000
 ADOPTIONS_PER_TICK = 200
 MIN_INTERVAL_S = 5
-_SHOWN_BAD_FILES = 200
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ class Stores:
     results: ResultsStore
 
 
-def build_sensor(entry: CatalogEntry, asset: dg.AssetsDefinition, *, dry_run: bool = False) -> dg.SensorDefinition:
+def build_sensor(
+    entry: CatalogEntry, asset: dg.AssetsDefinition, *, dry_run: bool = False, listing_s: float = 0.0
+) -> dg.SensorDefinition:
     """Make the sensor of one analysis.
 
     Parameters
@@ -62,6 +66,8 @@ def build_sensor(entry: CatalogEntry, asset: dg.AssetsDefinition, *, dry_run: bo
         Its asset.
     dry_run : bool
         Only report what would be done (the setting ``DRY_RUN``).
+    listing_s : float
+        How long to wait after a whole listing of the inbox (s), because a queue tells of new files meanwhile.
     """
     name = entry.analysis.name
 
@@ -83,28 +89,13 @@ def build_sensor(entry: CatalogEntry, asset: dg.AssetsDefinition, *, dry_run: bo
         stores = Stores(job_inbox, inbox_notes, ledger, record_store, results_store)
         if dry_run:
             return dg.SkipReason(preview(entry, stores))
-        return tick(context.instance, context.cursor, entry, stores)
+        return tick(context.instance, context.cursor, entry, stores, listing_s=listing_s)
 
     return job_files
 
 
-def build_inbox_check(entry: CatalogEntry) -> dg.AssetChecksDefinition:
-    """Make the check that fails while any job file of an analysis is refused."""
-
-    @dg.asset_check(
-        asset=inbox_key_of(entry.analysis.name),
-        name=CHECK_NAME,
-        description="Fails while any job file is refused; lists each with the reason, until it is mended or removed.",
-    )
-    def job_files_readable(inbox_notes: InboxNotes) -> dg.AssetCheckResult:
-        bad = inbox_notes.bad(entry.analysis.name)
-        return dg.AssetCheckResult(passed=not bad, metadata={"bad files": _bad_files(bad)})
-
-    return job_files_readable
-
-
 def tick(
-    instance: dg.DagsterInstance, cursor: str | None, entry: CatalogEntry, stores: Stores
+    instance: dg.DagsterInstance, cursor: str | None, entry: CatalogEntry, stores: Stores, *, listing_s: float = 0.0
 ) -> dg.SensorResult | dg.SkipReason:
     """Take in what is new, repair what was cut off, and ask for runs.
 
@@ -113,29 +104,66 @@ def tick(
     instance : dagster.DagsterInstance
         Where partitions and runs are.
     cursor : str or None
-        Digest of the bad files that were last reported.
+        What the last tick remembered, as `Memory` writes it.
     entry : CatalogEntry
         The analysis.
     stores : Stores
         The outside systems.
+    listing_s : float
+        How long to wait after a whole listing of the inbox (s).
     """
-    name = entry.analysis.name
-    intake = Intake(entry, stores.inbox)
-    judged_with = intake.judged_with()
-    todo = plan(stores.inbox.list_files(name), stores.notes.known(name), judged_with=judged_with, limit=FILES_PER_TICK)
-    read = intake.take_in(todo.to_read, stores.ledger, stores.notes, judged_with=judged_with)
-    stores.notes.forget(name, todo.gone)
+    name, memory = entry.analysis.name, Memory.read(cursor)
+    todo, taken, now = _take_in(instance, entry, stores, memory, listing_s)
     repair(instance, entry, stores)
     bad = stores.notes.bad(name)
-    events, cursor_now = _bad_file_events(name, bad, cursor)
+    events, digest = bad_file_events(name, bad, memory.bad)
     requests = request_runs(instance, entry, stores)  # last: what it counts must not be lost by a later fault
-    left = todo.left + len(todo.to_read) - read
-    if not requests and not events:
-        more = f"; {left} files wait for the next tick" if left else ""
-        opened = stores.ledger.breaker(name, code_version=entry.code_version)
-        stopped = f" Stopped: {opened.why}. Go on with `analysis resume {name}`." if opened else ""
-        return dg.SkipReason(f"No new job. {read} files read, {len(bad)} bad files{more}.{stopped}")
-    return dg.SensorResult(run_requests=requests, asset_events=events, cursor=cursor_now)
+    if requests or events:
+        return dg.SensorResult(run_requests=requests, asset_events=events, cursor=replace(now, bad=digest).written())
+    told = _told(entry, stores, taken.read, len(bad), todo.left + len(todo.to_read) - taken.read, now.after)
+    if now == memory:
+        return dg.SkipReason(told)
+    return dg.SensorResult(skip_reason=told, cursor=now.written())
+
+
+def _take_in(
+    instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores, memory: Memory, listing_s: float
+) -> tuple[Plan, Taken, Memory]:
+    """Take in what is new; returns what was to be read, what was read, and how far the inbox is listed now."""
+    name, intake = entry.analysis.name, Intake(entry, stores.inbox)
+    judged_with = intake.judged_with()
+    is_due = memory.is_due(stores.ledger.now().timestamp(), listing_s) if listing_s else True
+    todo = (
+        list_some(stores.inbox, stores.notes, name, after=memory.after, judged_with=judged_with, limit=FILES_PER_TICK)
+        if is_due
+        else refused_to_read(stores.notes.bad(name), judged_with=judged_with, limit=FILES_PER_TICK)
+    )
+    taken = intake.take_in(todo.to_read, stores.ledger, stores.notes, judged_with=judged_with)
+    stores.notes.forget(name, todo.gone)
+    add_partitions(instance, name, taken.keys, stores.ledger)
+    if not is_due or not stores.inbox.in_parts:
+        return todo, taken, memory
+    after = todo.ended_at(taken.reached, before=memory.after)
+    ended = not after and listing_s
+    return todo, taken, replace(memory, after=after, listed=stores.ledger.now().timestamp() if ended else memory.listed)
+
+
+def add_partitions(instance: dg.DagsterInstance, name: str, keys: Sequence[str], ledger: Ledger) -> None:
+    """Show new jobs in Dagster as soon as they are stored, however many wait before them."""
+    states = ledger.summaries(name, keys) if keys else {}
+    new = [key for key in keys if key in states and states[key][0] is JobState.NEW]
+    if new:
+        instance.add_dynamic_partitions(name, new)
+
+
+def _told(entry: CatalogEntry, stores: Stores, read: int, bad: int, left: int, after: str) -> str:
+    """Say what a tick did that asks for no run."""
+    name = entry.analysis.name
+    more = f"; {left} files wait for the next tick" if left else ""
+    more += f"; the listing goes on after {shown(after)}" if after else ""
+    opened = stores.ledger.breaker(name, code_version=entry.code_version)
+    stopped = f" Stopped: {opened.why}. Go on with `analysis resume {name}`." if opened else ""
+    return f"No new job. {read} files read, {bad} bad files{more}.{stopped}"
 
 
 def repair(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> None:
@@ -220,12 +248,8 @@ def preview(entry: CatalogEntry, stores: Stores) -> str:
     """Say what a tick would do, and do nothing."""
     name = entry.analysis.name
     intake = Intake(entry, stores.inbox)
-    todo = plan(
-        stores.inbox.list_files(name),
-        stores.notes.known(name),
-        judged_with=intake.judged_with(),
-        limit=FILES_PER_TICK,
-    )
+    judged_with = intake.judged_with()
+    todo = list_some(stores.inbox, stores.notes, name, after="", judged_with=judged_with, limit=FILES_PER_TICK)
     judged = list(intake.judge(todo.to_read))
     keys = {j.request[0].job_key for j in judged if j.request is not None}
     states = stores.ledger.summaries(name, keys)
@@ -256,26 +280,3 @@ def _run_request(batch: Sequence[str], asked: dict[str, int]) -> dg.RunRequest:
         run_key=run_key(asked),
         tags={RANGE_START: batch[0], RANGE_END: batch[-1], KEYS_TAG: keys_digest(batch)},
     )
-
-
-def _bad_file_events(
-    name: str, bad: Sequence[FileNote], cursor: str | None
-) -> tuple[list[dg.AssetObservation | dg.AssetMaterialization | dg.AssetCheckEvaluation], str]:
-    """Report the bad files when their list has changed."""
-    digest = keys_digest(f"{note.name}: {note.problem}" for note in bad)
-    if digest == cursor or (not bad and cursor is None):
-        return [], digest
-    table = _bad_files(bad)
-    return [
-        dg.AssetObservation(asset_key=inbox_key_of(name), metadata={"bad files": table, "count": len(bad)}),
-        dg.AssetCheckEvaluation(
-            asset_key=inbox_key_of(name), check_name=CHECK_NAME, passed=not bad, metadata={"bad files": table}
-        ),
-    ], digest
-
-
-def _bad_files(bad: Iterable[FileNote]) -> dg.TableMetadataValue:
-    """Show bad files with their reasons."""
-    rows = [dg.TableRecord({"file": note.name, "reason": note.problem or ""}) for note in bad]
-    columns = [dg.TableColumn("file", "string"), dg.TableColumn("reason", "string")]
-    return dg.MetadataValue.table(rows[:_SHOWN_BAD_FILES], schema=dg.TableSchema(columns=columns))

@@ -98,6 +98,7 @@ def test_every_definition_is_what_it_was(lab):
         "alerts",
         "asset_records",
         "inbox_notes",
+        "inbox_queue",
         "inputs",
         "job_inbox",
         "ledger",
@@ -162,3 +163,10 @@ def test_an_analysis_that_cannot_be_loaded_is_named(tmp_path, settings):
 
 def test_the_snapshot_is_json(lab):
     assert json.loads(serialize_value(snapshot(lab)))
+
+
+def test_a_queue_has_a_sensor_of_its_own(monkeypatch):
+    assert "inbox_queue" not in {sensor.name for sensor in build_defs(Settings(), folder=LAB).sensors}
+    monkeypatch.setenv("JOB_INBOX", "s3://lab-jobs/inbox")
+    monkeypatch.setenv("JOB_INBOX_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs")
+    assert "inbox_queue" in {sensor.name for sensor in build_defs(Settings(), folder=LAB).sensors}

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from analysis_assets._publish import build_manifest, listing_digest, result_files, upload
+from analysis_assets._publish import build_manifest, listing_digest, manifest_of, result_files, upload
 from domain.errors import OutputError
 from resources.results_store import StoredFile
 
@@ -97,3 +97,8 @@ def test_a_listing_is_the_same_in_any_order_and_without_the_platforms_files():
     assert listing_digest([StoredFile("metadata.nd.json", 9, "z"), *files[::-1]]) == digest
     for other in (StoredFile("a", 2, "x"), StoredFile("a", 1, "z"), StoredFile("c", 1, "x")):
         assert listing_digest([other, files[1]]) != digest
+
+
+def test_the_manifest_of_what_was_uploaded_is_that_of_the_files(folder, log, results_store):
+    stored = upload(results_store, results_store.location(RESULT, ATTEMPT), folder, FILES, log=log)
+    assert manifest_of(stored, log=log) == build_manifest(folder, FILES, log=log)

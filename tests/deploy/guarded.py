@@ -13,12 +13,14 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from pymongo import monitoring
 
 from audit.sources import Depth
+from commands.archive import Choice, archive, plan, restore
 from commands.audit import audit
 from commands.breakers import resume
 from commands.dispatch import run_dispatch
 from commands.explain import explain
 from commands.jobs import ANY_FAULT, rerun
 from commands.lifecycle import cancel, invalidate, superseded
+from commands.results import Wanted, list_results
 from definitions import build_defs  # noqa: TID251  the whole is what is walked over
 from domain.breaker import Breaker, trip
 from domain.dispatch_options import DispatchOptions
@@ -214,6 +216,7 @@ class Walk:
         assert set(found) <= {"not_materialized", "job_without_partition"}, "the walk has a Dagster of its own"
         self.launch(first[0])
         self.read_back(first)
+        self.retire(first[0])
         self.files()
         self.inputs()
 
@@ -252,6 +255,16 @@ class Walk:
         records = self.platform.connections.record_store
         assert len(results_of(records, NAME, code_version=self.entry.code_version)) == 5
         assert explain(self.platform, NAME, keys[0]).state == "done"
+        wanted = Wanted(where=["number>=0", "double<100"], subject="nobody", limit=5)
+        assert list_results(self.platform, NAME, wanted).results == []
+        page = list_results(self.platform, NAME, Wanted(where=["number>=0"], limit=2))
+        assert len(list_results(self.platform, NAME, Wanted(after=page.next_after)).results) == 3
+
+    def retire(self, key):
+        """Archive a job, and bring it back."""
+        chosen = plan(self.platform, NAME, Choice(keys=(key,)))
+        assert archive(self.platform, NAME, chosen.keys).jobs == 1
+        assert restore(self.platform, NAME, [key]).jobs == 1
 
     def files(self):
         """Upload a large file in parts, read it, and delete it: what happens to an attempt that lost a race."""

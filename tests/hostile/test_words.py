@@ -119,3 +119,31 @@ def test_targets_that_are_no_job_files_are_refused(invoke, tmp_path, kind):
     assert invoke("submit", "unit_quality", str(path)).exit_code in {0, 2}
     if kind in {"deep", "large", "binary"}:
         assert invoke("submit", "unit_quality", str(path)).exit_code == 2
+
+
+CONDITIONS = [
+    *("$where=1", "$gt=1", "a.$b=1", 'presence_ratio_cutoff={"$gt": 0}', "presence_ratio_cutoff=[1]", "=1", "", "\0=1"),
+    *(
+        "parameters.$where=1",
+        "parameters.=1",
+        "outputs.n_units.$gt=1",
+        "__class__=1",
+        "model_fields=1",
+        "n_units=" + "9" * 300,
+    ),
+    *("n_units=NaN", "n_units=\ud800", "method=\ud800", "x" * 5000, "n_units=" + "[" * 300, "\u202e=1"),
+]
+
+
+@pytest.mark.parametrize("word", CONDITIONS)
+def test_conditions_on_results_are_words_and_nothing_else(invoke, commands, word):
+    assert invoke("results", "unit_quality", f"--where={word}").exit_code == 2
+
+
+@pytest.mark.parametrize("word", ["$gt", '{"$gt": ""}', "../x", "a\nb", "[red]x[/red]", "a.b", "parameters.method"])
+def test_subjects_sessions_and_versions_are_only_compared(invoke, commands, word):
+    for option in ("subject", "session", "code"):
+        assert invoke("results", "unit_quality", f"--{option}={word}", "--json").stdout.strip() == "[]"
+    assert invoke("results", "unit_quality", f"--after={word}").exit_code == 2
+    assert invoke("archive", "unit_quality", f"--before={word}").exit_code == 2
+    assert invoke("archive", "unit_quality", f"--key={word}").exit_code == 2

@@ -10,6 +10,7 @@ ASSETS = "data_assets"
 FILTER_OPERATORS = {"$in", "$ne", "$lt", "$lte", "$gt", "$gte", "$exists"}
 LOGICAL = {"$or", "$and", "$nor"}
 UPDATE_OPERATORS = {"$set", "$setOnInsert", "$inc", "$push", "$addToSet", "$unset"}
+SEARCH = "analysis_assets.search"
 OURS = {
     *("_id", "analysis", "attempt", "attempt_number", "attempts", "cancel", "code_version", "created", "dispatch_id"),
     *(
@@ -26,7 +27,18 @@ OURS = {
         "name",
     ),
     *("origins", "outcome", "owner", "parameters", "problem", "reason", "requests", "result_id", "retry_at", "rounds"),
-    *("why", "changed", "probes", "probe_at", "told", "closed_by", "closed_because", "files_removed"),
+    *(
+        "why",
+        "changed",
+        "probes",
+        "probe_at",
+        "told",
+        "closed_by",
+        "closed_because",
+        "files_removed",
+        "refused",
+        "revision",
+    ),
     *("run_id", "sources", "state", "superseded", "until", "updated", "when", "who", "$", "analysis_assets"),
 }
 """Names of fields that the platform's own filters and updates are made of; nothing from outside is among them."""
@@ -93,6 +105,9 @@ def _of_filter(filter_, collection):
                 yield from _of_filter(part, collection)
             continue
         yield from _of_name(key)
+        if key == SEARCH:
+            yield from _of_search(value)
+            continue
         if isinstance(value, dict):
             yield from (f"{key}: {operator}" for operator in value if operator not in FILTER_OPERATORS)
         operands = value.values() if isinstance(value, dict) else [value]
@@ -100,6 +115,17 @@ def _of_filter(filter_, collection):
         yield from (
             f"{key} is compared with a {type(one).__name__}" for one in compared if isinstance(one, dict | list)
         )
+
+
+def _of_search(value):
+    """Yield what is wrong with a condition on what a record is found by: a pair of a name and a single value."""
+    entry = value.get("$not", value).get("$elemMatch")
+    if not isinstance(entry, dict) or set(entry) != {"k", "v"} or not isinstance(entry["k"], str):
+        yield f"{SEARCH}: {value!r}"
+        return
+    operators = entry["v"].items()
+    yield from (f"{SEARCH}: {name}" for name, _ in operators if name not in {*FILTER_OPERATORS, "$eq"})
+    yield from (f"{SEARCH} is compared with {one!r}" for _, one in operators if isinstance(one, dict | list))
 
 
 def _of_update(update):

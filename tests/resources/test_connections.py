@@ -56,7 +56,17 @@ def test_dagster_is_told_the_name_of_the_variable_and_never_its_value(tmp_path):
 
 def test_resources_have_the_names_that_dagster_injects(tmp_path):
     found = connect(Settings(analysis_home=tmp_path))
-    names = {"job_inbox", "inbox_notes", "ledger", "record_store", "results_store", "inputs", "alerts", "asset_records"}
+    names = {
+        "job_inbox",
+        "inbox_queue",
+        "inbox_notes",
+        "ledger",
+        "record_store",
+        "results_store",
+        "inputs",
+        "alerts",
+        "asset_records",
+    }
     assert set(found.as_dict()) == names
     assert all(found.as_dict()[name] is getattr(found, name) for name in names)
 

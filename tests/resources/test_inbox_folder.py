@@ -111,7 +111,7 @@ def test_a_missing_inbox_is_an_error_and_never_an_empty_one(folder_inbox, folder
 def test_an_inbox_that_is_a_file_is_an_error(tmp_path):
     (tmp_path / "inbox").touch()
     inbox = FolderInbox(tmp_path / "inbox")
-    for act in (inbox.ensure, lambda: inbox.list_files(NAME), lambda: inbox.fingerprint(NAME, "a.json")):
+    for act in (inbox.ensure, lambda: list(inbox.pages(NAME)), lambda: inbox.look_at(NAME, "a.json")):
         with pytest.raises(SettingsError, match="JOB_INBOX"):
             act()
 

@@ -172,3 +172,49 @@ def test_a_failed_read_of_s3_is_an_error(failing_s3, status, code, kind):
         ):
             with pytest.raises(kind):
                 act()
+
+
+def test_a_listing_of_s3_is_gone_on_with_where_it_stopped(s3_inbox):
+    for number in range(1003):
+        put_raw(s3_inbox, f"{number:04}.json", b"{}")
+    put_raw(s3_inbox, "analysis_parameters.json", b"{}")
+    first, second = s3_inbox.pages(NAME)
+    assert (len(first.files), first.upto, len(second.files), second.upto) == (1000, "0999.json", 3, None)
+    (rest,) = s3_inbox.pages(NAME, after="0999.json")
+    assert rest == second
+    assert [f.name for page in s3_inbox.pages(NAME, after="1001.json") for f in page.files] == ["1002.json"]
+    assert next(s3_inbox.pages(NAME, after="zz")).files == ()
+    assert len(s3_inbox.list_files(NAME)) == 1003
+
+
+def test_a_folder_is_listed_as_a_whole(folder_inbox):
+    for name in ("b.json", "a.json"):
+        folder_inbox.write(NAME, name, b"{}")
+    (page,) = folder_inbox.pages(NAME, after="a.json")
+    assert ([f.name for f in page.files], page.upto) == (["a.json", "b.json"], None)
+
+
+def test_one_file_is_looked_at_as_a_listing_shows_it(inbox):
+    inbox.write(NAME, "0/a b.json", b"{}")
+    assert [inbox.look_at(NAME, "0/a b.json")] == inbox.list_files(NAME)
+    assert inbox.look_at(NAME, "0/b.json") is None
+    put_raw(inbox, "over.json", b" " * (MIB + 1))
+    assert "larger than 1 MiB" in inbox.look_at(NAME, "over.json").problem
+    with pytest.raises(JobFileError, match="Not the name of an inbox file"):
+        inbox.look_at(NAME, "../a.json")
+
+
+def test_an_object_of_the_inbox_is_told_from_others(s3, folder_inbox):
+    inbox = JobInbox(s3=s3, root="s3://jobs/in/")
+    assert inbox.place_of("jobs", "in/double/0/a\n.json") == ("double", "0/a%0A.json")
+    for bucket, key in [
+        ("other", "in/double/a.json"),
+        ("jobs", "out/double/a.json"),
+        ("jobs", "in/a.json"),
+        ("jobs", "in/double/a.txt"),
+        ("jobs", "in/double/analysis_parameters.json"),
+        ("jobs", "inn/double/a.json"),
+    ]:
+        assert inbox.place_of(bucket, key) is None
+    assert JobInbox(s3=s3, root="s3://jobs").place_of("jobs", "double/a.json") == ("double", "a.json")
+    assert folder_inbox.place_of("jobs", "double/a.json") is None

@@ -18,7 +18,7 @@ from resources.ledger import KEPT_ATTEMPTS, MAX_FRUITLESS, Ledger
 from resources.ledger_reader import job_id
 from resources.mongo import MongoConnection
 
-NEW, RUNNING, DONE, FAILED = JobState
+NEW, RUNNING, DONE, FAILED, ARCHIVED = JobState
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CODE, NEXT_CODE = "1+000000000000", "1+111111111111"
 ERROR = JobError(kind="exception", message="boom", permanent=True, traceback="Traceback …", log="ä")
@@ -126,7 +126,7 @@ def test_a_stored_job_is_new_and_comes_back_as_it_was(ledger):
 
 def test_storing_nothing_does_nothing(ledger):
     ledger.store([], code_version=CODE)
-    assert ledger.counts("demo") == {NEW: 0, RUNNING: 0, DONE: 0, FAILED: 0}
+    assert ledger.counts("demo") == {NEW: 0, RUNNING: 0, DONE: 0, FAILED: 0, ARCHIVED: 0}
 
 
 def test_every_source_is_added_once(ledger):
@@ -237,7 +237,7 @@ def test_summaries_and_counts_tell_state_code_and_requests(ledger):
         new.job_key: (NEW, None, 1),
         ended.job_key: (DONE, CODE, 0),
     }
-    assert ledger.counts("demo") == {NEW: 1, RUNNING: 0, DONE: 1, FAILED: 0}
+    assert ledger.counts("demo") == {NEW: 1, RUNNING: 0, DONE: 1, FAILED: 0, ARCHIVED: 0}
 
 
 def test_every_request_is_counted(ledger):

@@ -100,6 +100,7 @@ def test_an_address_is_split():
         (503, "SlowDown", ServerUnavailableError, "did not answer .SlowDown.*AWS_ENDPOINT_URL"),
         (500, "InternalError", ServerUnavailableError, "InternalError"),
         (400, "RequestTimeout", ServerUnavailableError, "RequestTimeout"),
+        (400, "BadDigest", ServerUnavailableError, "BadDigest"),
         (429, "TooMany", ServerUnavailableError, "TooMany"),
         (403, "AccessDenied", SettingsError, "refused access .AccessDenied.*AWS_. credentials"),
         (404, "NoSuchBucket", SettingsError, "no such bucket.*ANALYSIS_BUCKET"),

@@ -217,3 +217,39 @@ def test_a_hook_for_alerts_that_cannot_work_is_refused_and_no_secret_shown(monke
     with pytest.raises(SettingsError, match=told) as caught:
         Settings()
     assert "secret-word" not in str(caught.value)
+
+
+def test_a_queue_tells_of_an_inbox_in_s3(monkeypatch):
+    assert Settings().listing_s == 0
+    monkeypatch.setenv("JOB_INBOX", "s3://lab-jobs/inbox")
+    monkeypatch.setenv("JOB_INBOX_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs")
+    assert Settings().listing_s == 3600
+    monkeypatch.setenv("JOB_INBOX_LISTING_S", "60")
+    assert Settings().listing_s == 60
+
+
+def test_a_queue_beside_a_folder_is_refused_by_the_names_of_both_settings(monkeypatch):
+    monkeypatch.setenv("JOB_INBOX", "/data/jobs")
+    monkeypatch.setenv("JOB_INBOX_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs")
+    with pytest.raises(
+        SettingsError, match=r"JOB_INBOX_QUEUE_URL cannot be used.*JOB_INBOX is the folder '/data/jobs'"
+    ):
+        Settings()
+
+
+@pytest.mark.parametrize("value", ["jobs", "arn:aws:sqs:eu-west-1:123456789012:jobs", "https://me:hidden@sqs/1/jobs"])
+def test_a_queue_is_an_address_without_secrets(monkeypatch, value):
+    monkeypatch.setenv("JOB_INBOX", "s3://lab-jobs/inbox")
+    monkeypatch.setenv("JOB_INBOX_QUEUE_URL", value)
+    with pytest.raises(SettingsError, match="JOB_INBOX_QUEUE_URL") as told:
+        Settings()
+    assert "hidden" not in str(told.value)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "1e9"])
+def test_a_listing_is_made_again_after_a_time_that_makes_sense(monkeypatch, value):
+    monkeypatch.setenv("JOB_INBOX_LISTING_S", value)
+    with pytest.raises(
+        SettingsError, match=r"JOB_INBOX_LISTING_S cannot be used.*expected seconds between 1 and 604800"
+    ):
+        Settings()

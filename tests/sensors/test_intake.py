@@ -18,7 +18,8 @@ from domain.json_values import canonical_json
 from resources.inbox_notes import FileNote
 from resources.job_inbox import InboxFile
 from sensors import intake
-from sensors.intake import Intake, plan
+from sensors.intake import Intake
+from sensors.listing import plan
 from tests.sensors.world import job_file
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -251,7 +252,7 @@ def test_a_file_that_vanishes_between_listing_and_reading_is_no_fault(world):
     Path(world.stores.inbox.root, "double").mkdir()
     assert list(known.judge(files)) == []
     ledger, notes = world.stores.ledger, world.stores.notes
-    assert known.take_in(files, ledger, notes, judged_with="now") == 0
+    assert known.take_in(files, ledger, notes, judged_with="now").read == 0
     assert notes.known("double") == {}
 
 

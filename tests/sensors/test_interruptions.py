@@ -13,8 +13,8 @@ from sensors.job_files import Stores
 from tests.sensors.world import END, START, job_file
 
 VERBS = {
-    "inbox": {"list_files", "read", "read_fixed_parameters", "fixed_fingerprint"},
-    "notes": {"known", "bad", "save", "forget"},
+    "inbox": {"pages", "read", "read_fixed_parameters", "fixed_fingerprint"},
+    "notes": {"remembered", "bad", "save", "forget"},
     "ledger": {
         "store",
         "runs_at_work",

@@ -14,8 +14,9 @@ from domain.identity import keys_digest
 from domain.job_state import JobState
 from domain.stored_job import Source
 from resources.ledger import MAX_FRUITLESS
-from sensors import job_files
-from sensors.job_files import CHECK_NAME, adopt, build_inbox_check, build_sensor, preview
+from sensors import bad_files, job_files
+from sensors.bad_files import CHECK_NAME, build_inbox_check
+from sensors.job_files import adopt, build_sensor, preview
 from tests.sensors.world import END, START, job_file
 
 UNFINISHED = [
@@ -369,7 +370,7 @@ def test_a_report_that_was_lost_is_made_again(world):
 
 
 def test_only_so_many_bad_files_are_shown_but_all_are_counted(world, monkeypatch):
-    monkeypatch.setattr(job_files, "_SHOWN_BAD_FILES", 2)
+    monkeypatch.setattr(bad_files, "_SHOWN_BAD_FILES", 2)
     for number in range(3):
         world.write(f"{number}.json", b"{")
     observation, _ = world.tick().asset_events

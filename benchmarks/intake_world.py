@@ -1,0 +1,120 @@
+"""One analysis, its stores and a Dagster, for measuring ticks; each part is measured in a process of its own."""
+
+import json
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+
+from analysis_assets._catalog import CatalogEntry, load_analysis
+from domain.job_state import JobState
+from resources.embedded import serving
+from resources.inbox_notes import FileNote, InboxNotes
+from resources.job_inbox import JobInbox
+from resources.ledger import Ledger
+from resources.mongo import MongoConnection
+from resources.record_store import RecordStore
+from resources.results_store import ResultsStore
+from resources.s3 import S3Connection
+from sensors.job_files import Stores, tick
+
+BUCKET = "bench-intake"
+_ANALYSIS = Path(__file__).parent / "analyses" / "batched.py"
+
+
+@dataclass
+class IntakeWorld:
+    """What ticks are measured on.
+
+    Attributes
+    ----------
+    entry : CatalogEntry
+        The analysis.
+    stores : Stores
+        Its stores, of its own.
+    instance : dagster.DagsterInstance
+        A Dagster with its storage on disk; runs are never launched.
+    cursor : str or None
+        That of the sensor.
+    """
+
+    entry: CatalogEntry
+    stores: Stores
+    instance: dg.DagsterInstance
+    cursor: str | None = field(default=None)
+
+    @property
+    def name(self) -> str:
+        """The analysis's name."""
+        return self.entry.analysis.name
+
+    def tick(self, *, listing_s: float = 0.0) -> float:
+        """Evaluate the sensor once; returns how long that took (s)."""
+        begin = time.perf_counter()
+        found = tick(self.instance, self.cursor, self.entry, self.stores, listing_s=listing_s)
+        if isinstance(found, dg.SensorResult):
+            self.cursor = found.cursor
+        return time.perf_counter() - begin
+
+    def write(self, first: int, count: int, *, prefix: str = "") -> None:
+        """Put job files into the inbox."""
+        for number in range(first, first + count):
+            self.stores.inbox.write(self.name, f"{prefix}{number:06}.json", job_file(number))
+
+    def note_all(self) -> None:
+        """Note every file as taken in, without a job: what a tick asks is whether it knows the file."""
+        files = self.stores.inbox.list_files(self.name)
+        for begin in range(0, len(files), 5_000):
+            some = files[begin : begin + 5_000]
+            self.stores.notes.save(self.name, [FileNote(f.name, f.fingerprint, None, "", "0" * 64) for f in some])
+
+    def end_all(self) -> None:
+        """Mark every job as done."""
+        jobs = self.stores.ledger.mongo.collection(f"{self.stores.ledger.records_name}_jobs")
+        jobs.update_many({}, {"$set": {"state": JobState.DONE.value, "code_version": self.entry.code_version}})
+
+
+@contextmanager
+def intake_world(home: Path, *, inbox: str) -> Iterator[IntakeWorld]:
+    """Make a world over the embedded servers of a folder.
+
+    Parameters
+    ----------
+    home : Path
+        The folder.
+    inbox : str
+        ``JOB_INBOX``; also names the database.
+    """
+    with (
+        serving(home) as addresses,
+        tempfile.TemporaryDirectory(prefix="bench-dagster-") as storage,
+        dg.DagsterInstance.local_temp(storage) as instance,
+    ):
+        s3 = S3Connection(embedded_home=str(home))
+        s3.ensure_bucket(BUCKET)
+        mongo = MongoConnection(uri=addresses.docdb_uri, database=f"bench_{Path(inbox).name}")
+        stores = Stores(
+            inbox=JobInbox(s3=s3, root=inbox),
+            notes=InboxNotes(mongo=mongo, records_name="results"),
+            ledger=Ledger(mongo=mongo, records_name="results"),
+            records=RecordStore(mongo=mongo, name="results"),
+            results=ResultsStore(s3=s3, root=f"{BUCKET}/results"),
+        )
+        stores.inbox.ensure()
+        yield IntakeWorld(load_analysis(_ANALYSIS), stores, instance)
+
+
+def job_file(number: int) -> bytes:
+    """Write a job file as a dispatcher does."""
+    content = {"s3_location": [f"s3://bench/{number}"], "distributed_parameters": {"number": number}}
+    return json.dumps(content).encode()
+
+
+def peak_mb() -> float:
+    """Return the largest resident memory of this process so far, in megabytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,152 @@
+"""The queue (Amazon SQS) that S3 tells of new files in the inbox; small verbs, no policy.
+
+A message that was received is hidden from others for a while and comes back unless it is deleted: so nothing is lost when
+a tick dies. Credentials, and ``AWS_ENDPOINT_URL_SQS``, are found by boto3 as usual.
+"""
+
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import boto3.session
+import dagster as dg
+from botocore import exceptions
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from pydantic import Field
+
+from domain.errors import ServerUnavailableError, SettingsError
+
+HIDDEN_S = 120
+"""How long a received message is hidden (s): longer than a tick takes."""
+
+ATTEMPTS = 3
+_AT_ONCE = 10
+WAIT_S = 1  # asks all of SQS's servers; without waiting some are left out, and their messages are not seen
+_SERVER_ERROR = 500
+_BUSY = re.compile("Throttl|OverLimit|Unavailable|InternalError")
+_REGION = re.compile(r"https://(?:sqs\.([a-z0-9\-]+)|([a-z0-9\-]+)\.queue)\.amazonaws\.com(?:\.cn)?/")
+
+
+@dataclass(frozen=True)
+class QueueMessage:
+    """A message.
+
+    Attributes
+    ----------
+    body : str
+        What it says; not to be trusted.
+    receipt : str
+        What deletes it.
+    """
+
+    body: str
+    receipt: str
+
+
+class InboxQueue(dg.ConfigurableResource["InboxQueue"]):
+    """The queue of one inbox.
+
+    See https://docs.dagster.io/guides/build/external-resources for how Dagster builds resources.
+    """
+
+    url: str | None = Field(default=None, description="JOB_INBOX_QUEUE_URL; unset: the inbox is only listed.")
+
+    def receive(self, *, limit: int, seconds: float) -> Iterator[list[QueueMessage]]:
+        """Yield messages as they are received, up to ten at a time, until there are none.
+
+        Parameters
+        ----------
+        limit : int
+            About how many messages, at most.
+        seconds : float
+            For how long, about.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such queue, or it may not be read.
+        ServerUnavailableError
+            If SQS does not answer.
+        """
+        end, count = time.monotonic() + seconds, 0
+        while count < limit and time.monotonic() < end:
+            with self._errors("receive messages from"):
+                answer = self._client().receive_message(
+                    QueueUrl=self.url,
+                    MaxNumberOfMessages=_AT_ONCE,
+                    WaitTimeSeconds=WAIT_S,
+                    VisibilityTimeout=HIDDEN_S,
+                )
+            messages = [QueueMessage(m.get("Body", ""), m["ReceiptHandle"]) for m in answer.get("Messages", [])]
+            if not messages:
+                return
+            count += len(messages)
+            yield messages
+
+    def delete(self, messages: Sequence[QueueMessage]) -> None:
+        """Remove messages; one that is gone, or comes back because its time was up, does no harm.
+
+        Parameters
+        ----------
+        messages : sequence of QueueMessage
+            As they were received.
+
+        Raises
+        ------
+        SettingsError, ServerUnavailableError
+            As `receive` does; also when SQS refuses single messages.
+        """
+        for begin in range(0, len(messages), _AT_ONCE):
+            some = messages[begin : begin + _AT_ONCE]
+            entries = [{"Id": str(number), "ReceiptHandle": m.receipt} for number, m in enumerate(some)]
+            with self._errors("delete messages from"):
+                answer = self._client().delete_message_batch(QueueUrl=self.url, Entries=entries)
+            if failed := answer.get("Failed"):
+                msg = f"Cannot delete {len(failed)} messages from the queue {self.url}: {failed[0].get('Code')}."
+                raise ServerUnavailableError(msg)
+
+    def _client(self) -> Any:
+        """Return this process's client."""
+        with _building:
+            return _built_client(self.url or "", os.getpid())
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        """Turn what boto3 raises into the platform's errors."""
+        tried = f"Cannot {what} the queue {self.url}"
+        try:
+            yield
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            if status >= _SERVER_ERROR or _BUSY.search(code):
+                msg = f"{tried}: SQS did not answer ({code}). If this lasts, check it and AWS_ENDPOINT_URL_SQS."
+                raise ServerUnavailableError(msg) from None
+            msg = f"{tried}: SQS refused ({code}). Check JOB_INBOX_QUEUE_URL, the AWS_* credentials and deploy/sqs-platform.json."
+            raise SettingsError(msg) from None
+        except BotoCoreError as error:
+            if isinstance(error, exceptions.ConnectionError | HTTPClientError):
+                msg = f"{tried}: SQS did not answer ({type(error).__name__}). Check JOB_INBOX_QUEUE_URL and AWS_ENDPOINT_URL_SQS."
+                raise ServerUnavailableError(msg) from None
+            msg = f"{tried}: {error}. Check JOB_INBOX_QUEUE_URL and the AWS_* credentials."
+            raise SettingsError(msg) from None
+
+
+_building = threading.Lock()
+
+
+@lru_cache(maxsize=8)
+def _built_client(url: str, pid: int) -> Any:  # noqa: ARG001  the process is part of the key: a forked one needs its own
+    """Build a client for the region that the queue's address names; else that of boto3."""
+    found = _REGION.match(url)
+    session = boto3.session.Session()
+    region = (found[1] or found[2]) if found else session.region_name or "us-east-1"
+    config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": ATTEMPTS})
+    return session.client("sqs", region_name=region, config=config)

@@ -1,0 +1,49 @@
+"""What people retired, and what earlier versions wrote, is no fault."""
+
+import dagster as dg
+
+from audit.audit import run_audit
+from audit.repair import Repairer
+from audit.sources import Depth, Sources
+
+
+def retire(platform, key):
+    """Archive a job as the command does."""
+    assert platform.services.ledger.archive(platform.name, [key]) == 1
+    platform.instance.delete_dynamic_partition(platform.name, key)
+
+
+def test_an_archived_job_is_no_finding_however_deep(platform, audited, done):
+    retire(platform, done[0])
+    assert audited(content=True) == {}
+
+
+def test_a_dagster_that_was_lost_is_rebuilt_without_what_was_retired(platform, sources, done):
+    retire(platform, done[0])
+    with dg.DagsterInstance.ephemeral() as empty:
+        fresh = Sources(sources.entries, sources.results, sources.records, sources.ledger, sources.inputs, empty)
+        repairer = Repairer(fresh, who="test")
+        run_audit(fresh, then=repairer.mend)
+        assert empty.get_dynamic_partitions(platform.name) == [done[1]]
+        assert run_audit(fresh, Depth()).by_kind() == {}
+
+
+def test_an_archived_job_whose_record_is_lost_is_found(platform, audited, done):
+    retire(platform, done[0])
+    platform.services.records._records().delete_one({"analysis_assets.job_key": done[0]})
+    assert audited()["done_without_record"] == 1
+
+
+def test_a_record_of_an_earlier_version_is_made_searchable_and_still_is_what_its_file_says(
+    platform, sources, audited, done
+):
+    records = platform.services.records._records()
+    before = records.find_one({"analysis_assets.job_key": done[0]})
+    without = {"analysis_assets.search": "", "analysis_assets.search_time": ""}
+    records.update_one({"_id": before["_id"]}, {"$unset": without})
+    assert audited(content=True) == {"not_searchable": 1}
+    repairer = Repairer(sources, who="test")
+    run_audit(sources, then=repairer.mend)
+    assert dict(repairer.mended) == {"not_searchable": 1}
+    assert records.find_one({"_id": before["_id"]}) == before
+    assert audited(content=True) == {}

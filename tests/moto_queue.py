@@ -1,0 +1,72 @@
+"""A bucket that tells a queue of new objects: moto's server, the only one from PyPI that does."""
+
+import json
+import logging
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import boto3
+import requests
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+
+
+@dataclass(frozen=True)
+class ToldBucket:
+    """A bucket, and the queue that is told of its objects."""
+
+    address: str
+    bucket: str
+    queue_url: str
+    s3: Any
+    sqs: Any
+
+    def renewed(self):
+        """Return the bucket, empty, with a queue of its own that nobody has used."""
+        for item in self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", []):
+            self.s3.delete_object(Bucket=self.bucket, Key=item["Key"])
+        name = f"jobs-{uuid.uuid4().hex}"
+        url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
+        events = {"QueueArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}", "Events": ["s3:ObjectCreated:*"]}
+        told = {"QueueConfigurations": [events]}
+        self.s3.put_bucket_notification_configuration(Bucket=self.bucket, NotificationConfiguration=told)
+        renewed = replace(self, queue_url=url)
+        renewed.lose()  # moto sends the event by which S3 tries a queue
+        return renewed
+
+    def lose(self):
+        """Lose all messages."""
+        while found := self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages"):
+            for message in found:
+                self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+
+    def send(self, body):
+        """Send a message, as anybody might who may."""
+        self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=body if isinstance(body, str) else json.dumps(body))
+
+    def waiting(self):
+        """Return how many messages wait, and how many are hidden."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)["Attributes"]
+        return tuple(int(found[name]) for name in names)
+
+
+@contextmanager
+def told_bucket(bucket="told-jobs"):
+    """Serve a bucket whose new objects are told to a queue."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    try:
+        session = boto3.session.Session("made", "up", region_name=REGION)
+        s3, sqs = (session.client(service, endpoint_url=address) for service in ("s3", "sqs"))
+        s3.create_bucket(Bucket=bucket)
+        yield ToldBucket(address, bucket, "", s3, sqs).renewed()
+    finally:
+        requests.post(f"{address}/moto-api/reset", timeout=10)
+        server.stop()

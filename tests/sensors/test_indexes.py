@@ -1,0 +1,120 @@
+"""Everything that a tick and the commands ask MongoDB is answered by an index, also when there are many jobs."""
+
+import uuid
+from pathlib import Path
+from types import SimpleNamespace
+
+import dagster as dg
+import pytest
+from pymongo import monitoring
+
+from analysis_assets._catalog import load_analysis
+from commands.platform import Platform
+from commands.results import Wanted, list_results
+from domain.records import to_record
+from resources.inbox_notes import InboxNotes
+from resources.ledger import Ledger
+from resources.mongo import MongoConnection, _client
+from resources.record_store import RecordStore
+from sensors.job_files import Stores
+from tests.provenances import sparse
+from tests.sensors.world import World, job_file
+
+LAB = Path(__file__).parents[1] / "lab"
+ASKED = {"find", "aggregate", "update", "delete", "distinct", "count"}
+SMALL = {"breakers"}
+"""Collections with a document for each analysis: nothing to look for."""
+
+
+class Questions(monitoring.CommandListener):
+    """Keeps whatever MongoDB was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def started(self, event):
+        """Keep a command that looks for documents."""
+        if event.command_name in ASKED:
+            self.asked.append((event.database_name, event.command_name, dict(event.command)))
+
+    def succeeded(self, event):
+        """Pass over an answer."""
+
+    failed = succeeded
+
+
+@pytest.fixture(scope="module")
+def questions(docdb_uri):
+    """Give an address of the running MongoDB whose client keeps what it asks, and the questions."""
+    kept = Questions()
+    monitoring.register(kept)
+    uri = f"{docdb_uri}{'&' if '?' in docdb_uri else '?'}appName=indexes"
+    try:
+        _client(uri).admin.command("ping")
+    finally:
+        monitoring._LISTENERS.command_listeners.remove(kept)
+    yield uri, kept
+    _client(uri).close()
+
+
+@pytest.fixture
+def world(questions, database, folder_inbox, results_store):
+    """Give a sensor's world that is watched, with a job in each state."""
+    mongo = MongoConnection(uri=questions[0], database=database)
+    entry = load_analysis(LAB / "double.py")
+    ledger, records = Ledger(mongo=mongo, records_name="r"), RecordStore(mongo=mongo, name="r")
+    notes = InboxNotes(mongo=mongo, records_name="r")
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield World(entry, Stores(folder_inbox, notes, ledger, records, results_store), instance)
+
+
+def scans(questions, docdb_uri):
+    """Return the questions that read a whole collection."""
+    found = []
+    for database, name, command in questions.asked:
+        if command[name].rpartition("_")[2] in SMALL:
+            continue
+        bare = {k: v for k, v in command.items() if k not in {"lsid", "$db", "writeConcern", "$clusterTime"}}
+        parts = [{**bare, what: [one]} for what in ("updates", "deletes") for one in bare.get(what, ())] or [bare]
+        for part in parts:  # of several changes only one at a time is explained
+            told = _client(docdb_uri)[database].command("explain", part, verbosity="queryPlanner")
+            if "COLLSCAN" in str(told):
+                found.append(part)
+    return found
+
+
+def test_no_tick_reads_a_whole_collection(world, questions, docdb_uri):
+    world.write("bad.json", b"{")
+    for number in range(3):
+        world.write(f"{number}.json", job_file(number))
+    runs = world.launch(world.tick())
+    (first, *_) = world.partitions()
+    world.add_record(first)
+    questions[1].asked.clear()
+    world.tick()
+    world.end(runs)
+    world.tick()
+    assert len(questions[1].asked) > 20
+    assert scans(questions[1], docdb_uri) == []
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Wanted(),
+        Wanted(limit=5),
+        Wanted(where=["number=1"], limit=5),
+        Wanted(where=["number>1", "number<=2", "double!=3"]),
+        Wanted(subject="a", session="b", code="1"),
+        Wanted(after="7" * 64),
+    ],
+)
+def test_no_question_about_results_reads_a_whole_collection(world, questions, docdb_uri, wanted):
+    world.stores.records.insert_once(
+        to_record(sparse(analysis=world.name, result_id="7" * 64, attempt=str(uuid.uuid4())))
+    )
+    connections = SimpleNamespace(ledger=world.stores.ledger, record_store=world.stores.records)
+    questions[1].asked.clear()
+    list_results(Platform(None, LAB, connections), world.name, wanted)
+    assert len(questions[1].asked) > 5
+    assert scans(questions[1], docdb_uri) == []
