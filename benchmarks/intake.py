@@ -5,6 +5,7 @@ memory can be told.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,9 +15,15 @@ from statistics import median
 from typing import Any
 
 from benchmarks.intake_world import BUCKET, IntakeWorld, intake_world, job_file, peak_mb
-from benchmarks.section import Figures, Options
+from benchmarks.section import Figures, Options, Section, Target
+from resources import inbox_queue
 from resources.embedded import serving
+from resources.inbox_queue import InboxQueue
+from resources.job_inbox import InboxFile
+from sensors.inbox_watch import Watched, take_in_told
+from sensors.job_files import MIN_INTERVAL_S
 from sensors.memory import Memory
+from tests.moto_queue import ToldBucket, told_bucket
 
 KNOWN, NEW, DONE = 100_000, 10, 1_000
 
@@ -29,7 +36,7 @@ def measure(options: Options) -> Figures:
     options : Options
         How much.
     """
-    known, done = options.size(KNOWN, least=20), options.size(DONE, least=20)
+    known, done = options.size(KNOWN, least=20), options.size(DONE, least=DONE)
     with tempfile.TemporaryDirectory(prefix="bench-intake-") as folder, serving(Path(folder) / "home"):
         found = {part: _apart(part, folder, options.rounds, known, done) for part in _PARTS}
     return {"known": known, "new": NEW, "jobs": done, **found}
@@ -50,7 +57,8 @@ def _folder(folder: Path, rounds: int, known: int) -> Figures:
         while len(world.instance.get_dynamic_partitions(world.name)) < known:
             ticks.append(world.tick())
         sight = {"ticks": len(ticks), "longest_s": max(ticks), "median_s": median(ticks), "start_mb": start_mb}
-        sight |= {"wall_s": time.perf_counter() - begin, "peak_mb": peak_mb()}
+        paced_s = sum(max(seconds, MIN_INTERVAL_S) for seconds in ticks)
+        sight |= {"wall_s": time.perf_counter() - begin, "paced_s": paced_s, "peak_mb": peak_mb()}
         world.end_all()
         world.tick()
         return {"first_sight": sight, "ticks_s": _with_new(world, rounds, known)}
@@ -61,7 +69,8 @@ def _s3(folder: Path, rounds: int, known: int) -> Figures:
     with intake_world(folder / "home", inbox=f"s3://{BUCKET}/listed") as world:
         _fill(folder / "home" / "s3" / BUCKET / "listed" / world.name, known)
         _list(world)  # the server looks at every file once
-        world.note_all()
+        world.note(world.stores.inbox.list_files(world.name))
+        before = len(world.instance.get_dynamic_partitions(world.name))
         ticks, rounds_s, bare = [], [], []
         for number in range(rounds):
             bare.append(_list(world))
@@ -71,7 +80,7 @@ def _s3(folder: Path, rounds: int, known: int) -> Figures:
                 passed.append(world.tick())
             ticks += passed
             rounds_s.append(sum(passed))
-        seen = len(world.instance.get_dynamic_partitions(world.name))
+        seen = len(world.instance.get_dynamic_partitions(world.name)) - before
         return {"bare_s": bare, "ticks_s": ticks, "rounds_s": rounds_s, "seen": seen, "wanted": rounds * NEW}
 
 
@@ -122,7 +131,102 @@ def _each_ms(seconds: list[float], jobs: int) -> list[float]:
     return [1000 * s / jobs for s in seconds]
 
 
-_PARTS = ("folder", "s3", "done")
+def _queue(folder: Path, rounds: int, known: int) -> Figures:
+    """Let a queue tell of a few files where few are known, and where many are."""
+    inbox_queue.WAIT_S = 0  # moto's server needs no waiting, which would hide what is measured
+    with told_bucket() as told:
+        os.environ |= {"AWS_ACCESS_KEY_ID": "made", "AWS_SECRET_ACCESS_KEY": "up", "AWS_ENDPOINT_URL_SQS": told.address}
+        few = _told(folder, told.renewed(), rounds, min(known, _FEW))
+        return {"few": few, "many": _told(folder, told.renewed(), rounds, known)}
+
+
+def _told(folder: Path, told: ToldBucket, rounds: int, known: int) -> Figures:
+    """Measure the sensor of the queue, and that of the analysis after it."""
+    place = f"s3://{told.bucket}/jobs_{known}"
+    with intake_world(folder / "home", inbox=place, s3_address=told.address) as world:
+        world.note([InboxFile(f"{number:06}.json", "-") for number in range(known)])
+        stores, analyses = world.stores, {world.name: world.entry}
+        watched = Watched(InboxQueue(url=told.queue_url), stores.inbox, stores.notes, stores.ledger)
+        world.cursor = Memory(listed=stores.ledger.now().timestamp()).written()
+        watch_s, ticks_s = [], []
+        for number in range(rounds + 1):
+            world.write(known + number * NEW, NEW, prefix="new-")
+            begin = time.perf_counter()
+            take_in_told(world.instance, analyses, watched)
+            watch_s.append(time.perf_counter() - begin)
+            ticks_s.append(world.tick(listing_s=3600))
+        seen = sum(stores.ledger.counts(world.name).values())
+        return {"watch_s": watch_s[1:], "ticks_s": ticks_s[1:], "seen": seen - NEW, "wanted": rounds * NEW}
+
+
+def _told_section(found: Figures) -> str:
+    """Write the figures as Markdown."""
+    sight, s3, queue, done = (found[part] for part in ("folder", "s3", "queue", "done"))
+    first = sight["first_sight"]
+    many, few = (median(queue[which]["watch_s"]) + median(queue[which]["ticks_s"]) for which in ("many", "few"))
+    return _TEXT.format(
+        known=found["known"],
+        new=found["new"],
+        jobs=found["jobs"],
+        folder_s=median(sight["ticks_s"]),
+        bare_s=median(s3["bare_s"]),
+        longest_s=max(s3["ticks_s"]),
+        round_s=median(s3["rounds_s"]),
+        ratio=median(s3["rounds_s"]) / median(s3["bare_s"]),
+        many_s=many,
+        few_s=few,
+        same_ms=median(done["same_ms"]),
+        other_ms=median(done["other_ms"]),
+        **{f"first_{name}": value for name, value in first.items()},
+    )
+
+
+def _targets(found: Figures) -> list[Target]:
+    """Compare with what was wanted."""
+    first, s3, queue, done = found["folder"]["first_sight"], found["s3"], found["queue"], found["done"]
+    folder_s, longest_s = median(found["folder"]["ticks_s"]), max(s3["ticks_s"])
+    many, few = (median(queue[which]["watch_s"]) for which in ("many", "few"))
+    paced_min = first["paced_s"] / 60
+    skip_ms = median(done["same_ms"])
+    known, new = found["known"], found["new"]
+    what = f"sensor tick, {known} known files and {new} new"
+    return [
+        Target(f"{what}, in a folder", "at most 2 s", f"{folder_s:.2f} s", folder_s <= _FOLDER_S),
+        Target(f"{what}, in S3 by listing", "at most 15 s", f"longest {longest_s:.1f} s", longest_s <= _S3_S),
+        Target(
+            f"{what}, told by a queue", "as where few are known", f"{many / few:.2f} times", many / few <= _CONSTANT
+        ),
+        Target(
+            "first sight: longest tick", "at most 20 s", f"{first['longest_s']:.1f} s", first["longest_s"] <= _TICK_S
+        ),
+        Target("first sight: memory", "under 500 MB", f"{first['peak_mb']:.0f} MB", first["peak_mb"] < _MEMORY_MB),
+        Target("first sight: all partitions", "within 30 min", f"{paced_min:.1f} min", paced_min <= _SIGHT_MIN),
+        Target("all done: seen and skipped", "at most 0.2 ms a job", f"{skip_ms:.3f} ms", skip_ms <= _SKIP_MS),
+    ]
+
+
+_FEW = 100
+_FOLDER_S, _S3_S, _CONSTANT, _TICK_S, _MEMORY_MB, _SIGHT_MIN, _SKIP_MS = 2.0, 15.0, 1.5, 20.0, 500.0, 30.0, 0.2
+_PARTS = ("folder", "s3", "queue", "done")
+_TEXT = """\
+Ticks of the sensor with {known} known job files and {new} new ones, medians; Dagster on SQLite, runs are asked for and never launched:
+
+| inbox | seconds | beside it |
+|---|---|---|
+| a folder | {folder_s:.2f} | |
+| S3, by listing | {longest_s:.1f} for the longest tick, {round_s:.1f} for all ticks of one round | {bare_s:.1f} for a bare loop over the pages: {ratio:.2f} times |
+| S3, told by a queue | {many_s:.2f} for both sensors | {few_s:.2f} where a hundred files are known |
+
+A tick lists S3 for about 8 seconds and the next one goes on from there, so a new file waits for one round at most.
+
+First sight of {known} files in a folder: {first_ticks} ticks, {first_median_s:.1f} s each (the longest {first_longest_s:.1f} s),
+{first_wall_s:.0f} s in all, {first_paced_s:.0f} s with the pauses that the daemon makes between ticks; {first_peak_mb:.0f} MB at the peak, of which {first_start_mb:.0f} MB before the first one.
+
+{jobs} jobs that are all done, per job: {same_ms:.3f} ms while nothing has changed; {other_ms:.2f} ms once, when other files ask for them again
+(they are read, checked and added to the jobs' requests). No run is asked for.
+"""
+
+SECTION = Section("intake", "Taking job files in", measure, _told_section, _targets)
 
 
 def main(part: str, folder: str, rounds: int, known: int, done: int) -> None:
@@ -131,6 +235,7 @@ def main(part: str, folder: str, rounds: int, known: int, done: int) -> None:
     found = {
         "folder": lambda: _folder(place, rounds, known),
         "s3": lambda: _s3(place, rounds, known),
+        "queue": lambda: _queue(place, rounds, known),
         "done": lambda: _done(place, rounds, done),
     }[part]()
     sys.stdout.write(json.dumps(found))

@@ -4,9 +4,10 @@ import json
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 import dagster as dg
@@ -15,7 +16,7 @@ from analysis_assets._catalog import CatalogEntry, load_analysis
 from domain.job_state import JobState
 from resources.embedded import serving
 from resources.inbox_notes import FileNote, InboxNotes
-from resources.job_inbox import JobInbox
+from resources.job_inbox import InboxFile, JobInbox
 from resources.ledger import Ledger
 from resources.mongo import MongoConnection
 from resources.record_store import RecordStore
@@ -66,12 +67,12 @@ class IntakeWorld:
         for number in range(first, first + count):
             self.stores.inbox.write(self.name, f"{prefix}{number:06}.json", job_file(number))
 
-    def note_all(self) -> None:
-        """Note every file as taken in, without a job: what a tick asks is whether it knows the file."""
-        files = self.stores.inbox.list_files(self.name)
+    def note(self, files: Sequence[InboxFile]) -> None:
+        """Note files as taken in, and add a partition for each: what a tick asks is whether it knows the file."""
         for begin in range(0, len(files), 5_000):
             some = files[begin : begin + 5_000]
             self.stores.notes.save(self.name, [FileNote(f.name, f.fingerprint, None, "", "0" * 64) for f in some])
+            self.instance.add_dynamic_partitions(self.name, [sha256(f.name.encode()).hexdigest() for f in some])
 
     def end_all(self) -> None:
         """Mark every job as done."""
@@ -80,7 +81,7 @@ class IntakeWorld:
 
 
 @contextmanager
-def intake_world(home: Path, *, inbox: str) -> Iterator[IntakeWorld]:
+def intake_world(home: Path, *, inbox: str, s3_address: str | None = None) -> Iterator[IntakeWorld]:
     """Make a world over the embedded servers of a folder.
 
     Parameters
@@ -89,6 +90,8 @@ def intake_world(home: Path, *, inbox: str) -> Iterator[IntakeWorld]:
         The folder.
     inbox : str
         ``JOB_INBOX``; also names the database.
+    s3_address : str, optional
+        Another S3 server for the inbox than the embedded one.
     """
     with (
         serving(home) as addresses,
@@ -99,7 +102,7 @@ def intake_world(home: Path, *, inbox: str) -> Iterator[IntakeWorld]:
         s3.ensure_bucket(BUCKET)
         mongo = MongoConnection(uri=addresses.docdb_uri, database=f"bench_{Path(inbox).name}")
         stores = Stores(
-            inbox=JobInbox(s3=s3, root=inbox),
+            inbox=JobInbox(s3=S3Connection(endpoint_url=s3_address) if s3_address else s3, root=inbox),
             notes=InboxNotes(mongo=mongo, records_name="results"),
             ledger=Ledger(mongo=mongo, records_name="results"),
             records=RecordStore(mongo=mongo, name="results"),

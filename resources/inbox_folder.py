@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from domain.errors import JobFileError, PlatformError, ServerUnavailableError, SettingsError
@@ -59,7 +60,7 @@ class FolderInbox:
         """
         self.check_root()
         try:
-            yield InboxPage(tuple(sorted(self._walk(analysis), key=lambda file: file.name)), None)
+            yield InboxPage(tuple(sorted(self._walk(analysis), key=attrgetter("name"))), None)
         except OSError as error:
             raise self._problem(error) from error
 
@@ -209,7 +210,9 @@ class FolderInbox:
                 if entry.is_dir(follow_symlinks=False):
                     todo.append(f"{raw}/")
                 elif (is_job_name(raw) and raw != PARAMETERS_FILE) or _is_linked_folder(entry):
-                    yield from _listed(entry, raw)
+                    listed = _listed(entry, raw)
+                    if listed is not None:
+                        yield listed
 
     def _problem(self, error: OSError) -> PlatformError:
         """Say that the inbox cannot be used, and whether that may pass by itself."""
@@ -221,11 +224,13 @@ class FolderInbox:
         return ServerUnavailableError(f"{shown} Check the disk or the share, and JOB_INBOX.")
 
 
-def _listed(entry: "os.DirEntry[str]", raw: str) -> Iterator[InboxFile]:
-    """Yield one entry, unless it has vanished meanwhile."""
-    with suppress(FileNotFoundError):
+def _listed(entry: "os.DirEntry[str]", raw: str) -> InboxFile | None:
+    """Return one entry, unless it has vanished meanwhile."""
+    try:
         facts = entry.stat(follow_symlinks=False)
-        yield InboxFile(shown_name(raw), _fingerprint(facts), _fault(facts))
+    except FileNotFoundError:
+        return None
+    return InboxFile(shown_name(raw), _fingerprint(facts), _fault(facts))
 
 
 def _is_linked_folder(entry: "os.DirEntry[str]") -> bool:

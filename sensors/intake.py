@@ -6,7 +6,7 @@ models change; it never holds up the others.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,15 +55,24 @@ class Taken:
     keys: tuple[str, ...]
 
 
-def refuse_secrets(data: bytes, what: str) -> None:
+def refuse_secrets(data: bytes, what: str, *, secrets: Iterable[str] | None = None) -> None:
     """Refuse a file that holds a credential of the platform itself: what a file says is recorded and shown.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    what : str
+        What it is, for the message.
+    secrets : iterable of str, optional
+        The credentials, for whoever reads many files; by default they are looked for.
 
     Raises
     ------
     JobFileError
         Without the credential.
     """
-    if any(secret.encode() in data for secret in known_secrets()):
+    if any(secret.encode() in data for secret in (known_secrets() if secrets is None else secrets)):
         msg = f"{what} holds a credential of the platform's own settings. Remove it, and replace that credential by a new one."
         raise JobFileError(msg)
 
@@ -91,9 +100,10 @@ class Intake:
     def judge(self, files: Sequence[InboxFile], *, seconds: float = SECONDS_PER_TICK) -> Iterator[Judged]:
         """Read files, one by one, until the time is up; at least one."""
         fixed, problem = self._fixed()
+        secrets = list(known_secrets())
         end = time.monotonic() + seconds
         for file in files:
-            judged = Judged(file, None, problem) if problem else self._judge_one(file, fixed)
+            judged = Judged(file, None, problem) if problem else self._judge_one(file, fixed, secrets)
             if judged is not None:
                 yield judged
             if time.monotonic() > end:
@@ -139,14 +149,14 @@ class Intake:
         )
         return dict.fromkeys(sorted(j.request[0].job_key for j in chunk if j.request is not None))
 
-    def _judge_one(self, file: InboxFile, fixed: dict[str, Any]) -> Judged | None:
+    def _judge_one(self, file: InboxFile, fixed: dict[str, Any], secrets: Sequence[str]) -> Judged | None:
         """Read one file; None if it has vanished since it was listed."""
         if file.problem is not None:
             return Judged(file, None, file.problem)
         url = self._inbox.url(self._name, file.name)
         try:
             data = self._inbox.read(self._name, file.name)
-            refuse_secrets(data, f"Job file {file.name}")
+            refuse_secrets(data, f"Job file {file.name}", secrets=secrets)
             job = read_job(data, name=file.name)
             return Judged(file, take_in(self._entry.analysis, job, name=url, fixed=fixed), None)
         except FileNotFoundError:

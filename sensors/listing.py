@@ -66,9 +66,9 @@ def plan(files: Sequence[InboxFile], known: Mapping[str, FileNote], *, judged_wi
     limit : int
         Files to read, at most.
     """
-    wanted = [file for file in files if worth_reading(file, known.get(file.name), judged_with)]
-    gone = tuple(sorted(set(known) - {file.name for file in files}))
-    return Plan(tuple(wanted[:limit]), gone, max(0, len(wanted) - limit))
+    wanted = _wanted(files, known, judged_with)
+    gone = known.keys() - {file.name for file in files}
+    return Plan(tuple(wanted[:limit]), tuple(sorted(gone)), max(0, len(wanted) - limit))
 
 
 def worth_reading(file: InboxFile, note: FileNote | None, judged_with: str) -> bool:
@@ -104,19 +104,24 @@ def list_some(inbox: JobInbox, notes: InboxNotes, analysis: str, *, after: str, 
     limit : int
         Files to read, at most.
     """
-    files: list[InboxFile] = []
-    known, wanted, upto = notes.remembered(analysis), 0, None
+    known, upto = notes.remembered(analysis), None
+    wanted: list[InboxFile] = []
+    gone = set(known)
     end = time.monotonic() + LISTING_PER_TICK_S
     for page in inbox.pages(analysis, after=after):
-        files += page.files
         upto = page.upto
-        wanted += sum(worth_reading(file, known.get(file.name), judged_with) for file in page.files)
-        if wanted >= limit or time.monotonic() > end:
+        wanted += _wanted(page.files, known, judged_with)
+        gone.difference_update(file.name for file in page.files)
+        if len(wanted) >= limit or time.monotonic() > end:
             break
-    if after or upto is not None:
-        known = {name: note for name, note in known.items() if _is_between(decoded_name(name), after, upto)}
-    found = plan(files, known, judged_with=judged_with, limit=limit)
-    return Plan(found.to_read, found.gone, found.left, upto or "")
+    if after or upto is not None:  # nothing is known of the rest
+        gone = {name for name in gone if _is_between(decoded_name(name), after, upto)}
+    return Plan(tuple(wanted[:limit]), tuple(sorted(gone)), max(0, len(wanted) - limit), upto or "")
+
+
+def _wanted(files: Sequence[InboxFile], known: Mapping[str, FileNote], judged_with: str) -> list[InboxFile]:
+    """Return the files that are worth reading."""
+    return [file for file in files if worth_reading(file, known.get(file.name), judged_with)]
 
 
 def refused_to_read(bad: Sequence[FileNote], *, judged_with: str, limit: int) -> Plan:
