@@ -2,7 +2,8 @@
 
 Small files go as one request by the direct way (`resources.s3_direct`), large ones in parts by boto3's transfers. Both
 hold parts of files in memory, and both have a bound: `SINGLE_PUT_BYTES` for each thread that uploads small files, and
-for large ones ``PARTS_IN_MEMORY + LARGE_AT_ONCE`` parts in the whole process, however many files there are.
+for large ones ``PARTS_IN_MEMORY + LARGE_AT_ONCE`` parts in the whole process, however many files there are. A process
+grows by up to twice that, because freed parts are kept for the next ones, and by no more for 5 GB than for 500 MB.
 """
 
 import hashlib

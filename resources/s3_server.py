@@ -32,7 +32,7 @@ ATTEMPTS = 5
 SINGLE_PUT_BYTES = 16 * 1024 * 1024
 """Files up to this size are uploaded in one request, so that its answer carries their ETag; larger ones in such parts."""
 
-PARTS_IN_MEMORY, LARGE_AT_ONCE = 6, 2
+PARTS_IN_MEMORY, LARGE_AT_ONCE = 4, 2
 """How many parts of large files, and how many such files, are uploaded at once in a process."""
 
 
