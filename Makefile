@@ -30,7 +30,7 @@ dev: setup ## Run the embedded servers and Dagster with its UI and sensors.
 	$(BIN)/analysis dev
 
 test: setup ## Run all tests with branch coverage.
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 test-faults: setup ## Inject every fault and write the table of docs/reliability.md. SCHEDULES=number, or SEED=seed for one.
 	FAULTS=full $(if $(SEED),SEED=$(SEED),FAULTS_TABLE=docs/reliability.md) $(if $(SCHEDULES),SCHEDULES=$(SCHEDULES)) \
