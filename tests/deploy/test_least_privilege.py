@@ -200,7 +200,7 @@ def test_a_person_who_only_reads_sees_results_and_changes_nothing(walked, monkey
 def test_who_may_not_make_an_index_that_is_missing_is_told(walked, monkeypatch):
     with own_clients(monkeypatch):
         mongo = MongoConnection(uri=uri(walked.host, "reader"), database="analysis")
-        mongo.collection("results_inbox", indexes=(("analysis",),))
+        mongo.collection("results_inbox", indexes=(("analysis", "refused"),))
         with pytest.raises(SettingsError, match="may not `createIndexes` the collection `results_jobs`"):
             mongo.collection("results_jobs", indexes=(("nowhere",),))
 
