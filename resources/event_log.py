@@ -9,6 +9,7 @@ PostgreSQL stores batches by itself and has no use for this.
 import contextlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,14 @@ _KEPT = 4
 _BATCHED = BATCH_WRITABLE_EVENTS - {DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED}
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A connection, and the file that it was opened on."""
+
+    engine: Engine
+    file: int | None
+
+
 class SqliteEventLog(SqliteEventLogStorage):
     """`SqliteEventLogStorage` with kept connections and batches; named in ``dagster.yaml`` as ``event_log_storage``.
 
@@ -43,7 +52,7 @@ class SqliteEventLog(SqliteEventLogStorage):
     """
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._tables: set[str] = set()
         super().__init__(base_dir, inst_data)
 
@@ -103,28 +112,41 @@ class SqliteEventLog(SqliteEventLogStorage):
             yield connection
 
     def _engine(self, shard: str) -> Engine:
-        """Return the one connection to a database, made ready the first time."""
-        if shard not in self._engines:
-            engine = db.create_engine(
-                self.conn_string_for_shard(shard),
-                poolclass=StaticPool,
-                connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
-            )
-            if shard not in self._initialized_dbs:
-                self._initdb(engine)
-                self._initialized_dbs.add(shard)
-            self._engines[shard] = engine
-        self._engines.move_to_end(shard)
-        while len(self._engines) > _KEPT:
-            oldest = next(name for name in self._engines if name != INDEX_SHARD_NAME)
-            self._engines.pop(oldest).dispose()
-        return self._engines[shard]
+        """Return the one connection to a database, made ready the first time, and anew when its file was replaced."""
+        kept = self._kept.pop(shard, None)
+        if kept is not None and kept.file != self._file(shard):
+            kept.engine.dispose()
+            self._initialized_dbs.discard(shard)
+            kept = None
+        self._kept[shard] = kept or self._opened(shard)
+        while len(self._kept) > _KEPT:
+            oldest = next(name for name in self._kept if name != INDEX_SHARD_NAME)
+            self._kept.pop(oldest).engine.dispose()
+        return self._kept[shard].engine
+
+    def _opened(self, shard: str) -> _Kept:
+        """Open a database."""
+        engine = db.create_engine(
+            self.conn_string_for_shard(shard),
+            poolclass=StaticPool,
+            connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+        )
+        if shard not in self._initialized_dbs:
+            self._initdb(engine)
+            self._initialized_dbs.add(shard)
+        return _Kept(engine, self._file(shard))
+
+    def _file(self, shard: str) -> int | None:
+        """Return what tells a database's file from another one of its name."""
+        with contextlib.suppress(FileNotFoundError):
+            return Path(self.path_for_shard(shard)).stat().st_ino
+        return None
 
     def _close(self) -> None:
         """Close every kept connection."""
         with self._db_lock:
-            while self._engines:
-                self._engines.popitem()[1].dispose()
+            while self._kept:
+                self._kept.popitem()[1].engine.dispose()
 
 
 def _can_batch(event: EventLogEntry) -> bool:

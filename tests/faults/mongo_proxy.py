@@ -101,8 +101,8 @@ def describe(message: bytes) -> str | None:
     if name in _PLUMBING:
         return None
     words = [name, str(command[name])]
-    for update in [*command.get("updates", ()), *updates]:
-        changes = update.get("u", {})
+    all_changes = [update.get("u", {}) for update in (*command.get("updates", ()), *updates)]
+    for changes in [*all_changes, command["update"]] if name == "findAndModify" else all_changes:
         words += [
             f"{operator}:{','.join(sorted(fields))}" for operator, fields in changes.items() if operator[0] == "$"
         ]

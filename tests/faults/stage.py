@@ -80,6 +80,7 @@ class Stage:
         self.settings = settings
         self.entry = find_analyses(LAB)[NAME]
         self.job = build_defs(settings, folder=LAB).get_repository_def().get_job(job_name_of(NAME))
+        prepare_dagster_home(settings)  # the configuration names the folder
         self.instance = dg.DagsterInstance.from_config(str(folder / "dagster"))
 
     def _environment(self, unique, mongo_uri, s3_endpoint, bucket):

@@ -13,7 +13,7 @@ from tests.faults.processes import wait_for
 from tests.faults.sizes import SLOW_S
 
 PUBLISHING = {
-    "claim": r"update results_jobs .*\$inc:attempt_number",
+    "claim": r"findAndModify results_jobs .*\$inc:attempt_number",
     "file": r"PUT .*/number\.txt$",
     "other file": r"PUT .*/noise\.bin$",
     "log": r"PUT .*/analysis\.log$",

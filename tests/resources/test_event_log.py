@@ -112,7 +112,7 @@ def count_commits():
 
     @contextmanager
     def counted(log):
-        commits, engines = [], list(log._engines.values())
+        commits, engines = [], [kept.engine for kept in log._kept.values()]
 
         def listen(_connection):
             commits.append(1)
@@ -148,14 +148,14 @@ def test_few_connections_are_kept_and_none_after_the_end(tmp_path):
         log = instance.event_log_storage
         for number in range(10):
             log.store_event(made(number, run=f"run{number}"))
-        assert len(log._engines) == 4
-        assert "index" in log._engines
+        assert len(log._kept) == 4
+        assert "index" in log._kept
         assert len(log.get_records_for_run("run0").records) == 1
         log.wipe()
         assert log.get_materialized_partitions(ASSET) == set()
         log.store_event(made(1))
         assert log.get_materialized_partitions(ASSET) == {"key1"}
-    assert not log._engines
+    assert not log._kept
 
 
 def test_a_run_writes_the_materializations_of_many_partitions_together(instance, monkeypatch, count_commits):
@@ -180,3 +180,13 @@ def test_a_run_writes_the_materializations_of_many_partitions_together(instance,
     assert instance.event_log_storage.get_materialized_partitions(ASSET) == set(keys)
     seen = [e for e in result.all_events if e.is_step_materialization]
     assert len(seen) == len(keys), "whoever runs the asset in process sees them too"
+
+
+def test_files_that_were_removed_below_it_are_made_anew(tmp_path, instance):
+    log = instance.event_log_storage
+    log.store_event_batch([made(1), made(2)])
+    for file in (tmp_path / "history" / "runs").iterdir():
+        file.unlink()
+    log.store_event_batch([made(3), made(4)])
+    assert log.get_materialized_partitions(ASSET) == {"key3", "key4"}
+    assert len(log.get_records_for_run("run").records) == 2
