@@ -1,9 +1,8 @@
-"""Dagster's event log on SQLite with fewer trips to the disk: most of what a batch of jobs costs in Dagster is these.
+"""Dagster's event log with fewer trips to the disk: most of what a batch of jobs costs in Dagster is these.
 
-Dagster's own class opens a connection for each statement, and stores the events of a batch one by one, in two or three
-transactions each. This one keeps its connections, and stores a batch in two transactions: one for the run's own
-database, one for the index over all runs. The files are the same, so either class can follow the other. Dagster on
-PostgreSQL stores batches by itself and has no use for this.
+On SQLite, Dagster's own class opens a connection for each statement, and stores the events of a batch one by one, in two
+or three transactions each. The one here keeps its connections, and stores a batch in two transactions: one for the run's
+own database, one for the index over all runs. The files are the same, so either class can follow the other.
 """
 
 import contextlib
@@ -20,6 +19,7 @@ from dagster._core.events import BATCH_WRITABLE_EVENTS, DagsterEventType
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
@@ -38,7 +38,29 @@ class _Kept:
     file: int | None
 
 
-class SqliteEventLog(SqliteEventLogStorage):
+class BatchedEventLog(SqlEventLogStorage):
+    """What both event logs have in common, on SQLite and on PostgreSQL: the events of a batch are stored together."""
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events in order: those of one run that concern assets together, any others as Dagster does."""
+        if len({event.run_id for event in events}) == 1 and all(_can_batch(event) for event in events):
+            self._store_together(events)
+        else:
+            super().store_event_batch(events)
+
+    def _store_together(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events of one run with their tags, and what the last ones say of their assets."""
+        insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
+        with self.index_transaction() as connection:
+            ids = list(connection.execute(insert, [self._event_to_row(event) for event in events]).scalars())
+            self._store_asset_event_tags(connection, events, ids)
+            # An asset remembers its last event of each type alone.
+            last = {(event.dagster_event_type, _asset(event)): (event, i) for event, i in zip(events, ids, strict=True)}
+            for event, event_id in last.values():
+                self._store_asset_event(connection, event, event_id)
+
+
+class SqliteEventLog(BatchedEventLog, SqliteEventLogStorage):
     """`SqliteEventLogStorage` with kept connections and batches; named in ``dagster.yaml`` as ``event_log_storage``.
 
     See https://docs.dagster.io/deployment/oss/dagster-yaml.
@@ -68,13 +90,6 @@ class SqliteEventLog(SqliteEventLogStorage):
         """Say what ``dagster.yaml`` must tell: Dagster's home, because Dagster tells it to its own storages alone."""
         return {"home": StringSource}
 
-    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events in order: those of one run that concern assets together, any others one by one."""
-        if len({event.run_id for event in events}) == 1 and all(_can_batch(event) for event in events):
-            self._store_together(events)
-        else:
-            super().store_event_batch(events)
-
     def has_table(self, table_name: str) -> bool:
         """Tell whether a table exists; one that was found is not looked for again."""
         if table_name not in self._tables and super().has_table(table_name):
@@ -92,18 +107,10 @@ class SqliteEventLog(SqliteEventLogStorage):
         super().dispose()
 
     def _store_together(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events of one run in its database, then in the index, where ids are those that assets refer to."""
-        rows = [self._event_to_row(event) for event in events]
+        """Store events of one run in its own database, then in the index over all runs."""
         with self.run_connection(events[0].run_id) as connection:
-            connection.execute(SqlEventLogStorageTable.insert(), rows)
-        insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
-        with self.index_transaction() as connection:
-            ids = list(connection.execute(insert, rows).scalars())
-            self._store_asset_event_tags(connection, events, ids)
-            # An asset remembers its last event of each type alone.
-            last = {(event.dagster_event_type, _asset(event)): (event, i) for event, i in zip(events, ids, strict=True)}
-            for event, event_id in last.values():
-                self._store_asset_event(connection, event, event_id)
+            connection.execute(SqlEventLogStorageTable.insert(), [self._event_to_row(event) for event in events])
+        super()._store_together(events)
 
     @contextlib.contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:

@@ -14,6 +14,7 @@ from commands.dispatch import _dagster
 from commands.platform import Platform, open_dagster
 from domain.errors import ServerUnavailableError, SettingsError
 from resources.connections import connect
+from resources.event_log_postgres import PostgresEventLog
 from resources.settings import PROJECT_ROOT, Settings
 from tests.postgres import postgres_server, postgres_url  # noqa: F401  fixtures
 
@@ -39,6 +40,7 @@ def test_dagsters_storage_is_in_postgresql(prepare, postgres_url, tmp_path, sche
     settings = prepare(url)
     for kept in (False, True):  # opened twice: the second time finds what the first wrote
         with open_dagster(settings) as instance:
+            assert isinstance(instance.event_log_storage, PostgresEventLog)
             assert instance.get_dynamic_partitions("stored") == (["a"] if kept else [])
             instance.add_dynamic_partitions("stored", ["a"])
             instance.report_runless_asset_event(dg.AssetMaterialization("asset", partition="a"))

@@ -6,40 +6,20 @@ from contextlib import contextmanager
 import dagster as dg
 import pytest
 import sqlalchemy as db
-from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
+from dagster._core.events import DagsterEventType
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.tags import PARTITION_NAME_TAG
+from dagster_postgres import PostgresEventLogStorage
 
 from analysis_assets._events import report
+from benchmarks.postgres import new_database
 from resources.event_log import SqliteEventLog
+from resources.event_log_postgres import PostgresEventLog
+from tests.event_logs import ASSET, OTHER, made, planned, told
+from tests.postgres import postgres_server  # noqa: F401  a fixture
 
-ASSET = dg.AssetKey(["analysis", "counted"])
-OTHER = dg.AssetKey(["analysis", "other"])
 SETTING = "DAGSTER_EVENT_BATCH_SIZE"
-
-
-def made(number, *, run="run", asset=ASSET, when=100.0):
-    """Return the event of a materialization."""
-    tags = {"dagster/data_version": str(number)}
-    told = dg.AssetMaterialization(asset, partition=f"key{number}", metadata={"number": number}, tags=tags)
-    event = DagsterEvent(
-        event_type_value=DagsterEventType.ASSET_MATERIALIZATION.value,
-        job_name="job",
-        step_key="step",
-        event_specific_data=StepMaterializationData(told),
-        message=f"event {number}",
-    )
-    return EventLogEntry(
-        error_info=None,
-        user_message="",
-        level="debug",
-        run_id=run,
-        timestamp=when + number,
-        step_key="step",
-        job_name="job",
-        dagster_event=event,
-    )
 
 
 def opened(cls, folder):
@@ -56,33 +36,44 @@ def instance(tmp_path):
         yield found
 
 
-def told(instance, *runs):
-    """Return everything that is asked of an event log, as far as it does not depend on when it is asked."""
-    log = instance.event_log_storage
-    fetched = instance.fetch_materializations(ASSET, limit=100).records
-    (asset,) = log.get_asset_records([ASSET])
-    return {
-        "of runs": [[r.event_log_entry.message for r in log.get_records_for_run(run).records] for run in runs],
-        "of the asset": [(r.storage_id, r.partition_key, r.asset_materialization.metadata) for r in fetched],
-        "partitions": log.get_materialized_partitions(ASSET),
-        "latest": log.get_latest_storage_id_by_partition(ASSET, DagsterEventType.ASSET_MATERIALIZATION),
-        "tags": log.get_latest_tags_by_partition(
-            ASSET, DagsterEventType.ASSET_MATERIALIZATION, ["dagster/data_version"]
-        ),
-        "last": (asset.asset_entry.last_materialization.dagster_event.partition, asset.asset_entry.last_run_id),
-        "last id": asset.asset_entry.last_materialization_storage_id,
-    }
+BATCHES = [
+    [planned(n, asset=OTHER if n % 3 == 2 else ASSET) for n in range(10)],
+    [made(n, asset=OTHER if n % 3 == 2 else ASSET) for n in range(10)],
+    [made(n, run="next") for n in (3, 20)],
+    [planned(n, run="last") for n in (3, 21)],
+]
+
+
+def store(ours, own):
+    """Store the same in batches in one event log, and one by one in the other."""
+    for log in (ours, own):
+        log.store_event(made(50))
+    for batch in BATCHES:
+        ours.store_event_batch(batch)
+        for event in batch:
+            own.store_event(event)
 
 
 def test_a_batch_tells_what_single_events_in_dagsters_own_class_tell(tmp_path, instance):
-    events = [made(n, asset=OTHER if n % 3 == 2 else ASSET) for n in range(10)]
-    instance.event_log_storage.store_event(made(50))
-    instance.event_log_storage.store_event_batch(events)
-    instance.event_log_storage.store_event_batch([made(n, run="next") for n in (3, 20)])
     with opened(SqliteEventLogStorage, tmp_path / "own") as own:
-        for event in (made(50), *events, made(3, run="next"), made(20, run="next")):
-            own.event_log_storage.store_event(event)
-        assert told(instance, "run", "next") == told(own, "run", "next")
+        store(instance.event_log_storage, own.event_log_storage)
+        assert told(instance, "run", "next", "last") == told(own, "run", "next", "last")
+
+
+def in_postgres(cls, folder, server):
+    """Return an instance whose event log is of a class, in a database of its own."""
+    folder.mkdir()
+    storage = {"module": cls.__module__, "class": cls.__name__, "config": {"postgres_url": new_database(server)}}
+    return dg.DagsterInstance.local_temp(str(folder), overrides={"event_log_storage": storage})
+
+
+def test_on_postgresql_too(tmp_path, postgres_server):  # noqa: F811
+    with (
+        in_postgres(PostgresEventLog, tmp_path / "ours", postgres_server) as ours,
+        in_postgres(PostgresEventLogStorage, tmp_path / "own", postgres_server) as own,
+    ):
+        store(ours.event_log_storage, own.event_log_storage)
+        assert told(ours, "run", "next", "last") == told(own, "run", "next", "last")
 
 
 def test_events_of_several_runs_or_of_no_asset_are_stored_one_by_one(instance):

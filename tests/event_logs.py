@@ -1,0 +1,64 @@
+"""Events as runs of batches make them, and everything that is asked of an event log."""
+
+import dagster as dg
+from dagster._core.events import (
+    AssetMaterializationPlannedData,
+    DagsterEvent,
+    DagsterEventType,
+    StepMaterializationData,
+)
+from dagster._core.events.log import EventLogEntry
+
+ASSET = dg.AssetKey(["analysis", "counted"])
+OTHER = dg.AssetKey(["analysis", "other"])
+
+
+def made(number, *, run="run", asset=ASSET, when=100.0):
+    """Return the event of a materialization."""
+    tags = {"dagster/data_version": str(number)}
+    told = dg.AssetMaterialization(asset, partition=f"key{number}", metadata={"number": number}, tags=tags)
+    event = DagsterEvent(
+        event_type_value=DagsterEventType.ASSET_MATERIALIZATION.value,
+        job_name="job",
+        step_key="step",
+        event_specific_data=StepMaterializationData(told),
+        message=f"event {number}",
+    )
+    return EventLogEntry(
+        error_info=None,
+        user_message="",
+        level="debug",
+        run_id=run,
+        timestamp=when + number,
+        step_key="step",
+        job_name="job",
+        dagster_event=event,
+    )
+
+
+def planned(number, *, run="run", asset=ASSET):
+    """Return the event of a planned materialization."""
+    entry = made(number, run=run, asset=asset)
+    event = entry.dagster_event._replace(
+        event_type_value=DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value,
+        event_specific_data=AssetMaterializationPlannedData(asset, partition=f"key{number}"),
+    )
+    return entry._replace(dagster_event=event)
+
+
+def told(instance, *runs):
+    """Return everything that is asked of an event log, as far as it does not depend on when it is asked."""
+    log = instance.event_log_storage
+    fetched = instance.fetch_materializations(ASSET, limit=100).records
+    (asset,) = log.get_asset_records([ASSET])
+    return {
+        "of runs": [[r.event_log_entry.message for r in log.get_records_for_run(run).records] for run in runs],
+        "of the asset": [(r.storage_id, r.partition_key, r.asset_materialization.metadata) for r in fetched],
+        "partitions": log.get_materialized_partitions(ASSET),
+        "latest": log.get_latest_storage_id_by_partition(ASSET, DagsterEventType.ASSET_MATERIALIZATION),
+        "tags": log.get_latest_tags_by_partition(
+            ASSET, DagsterEventType.ASSET_MATERIALIZATION, ["dagster/data_version"]
+        ),
+        "last": (asset.asset_entry.last_materialization.dagster_event.partition, asset.asset_entry.last_run_id),
+        "last id": asset.asset_entry.last_materialization_storage_id,
+    }
