@@ -8,7 +8,7 @@ from domain.stored_job import StoredJob
 from resources.mongo import Document
 from resources.record_store import OWN, RecordStore
 
-_ENOUGH = 20
+_ENOUGH = 10
 _NEWEST = 3
 _FIELDS = (
     "name",

@@ -41,5 +41,5 @@ ANALYSIS = Analysis(
     parameters=Parameters,
     outputs=Outputs,
     run=run,
-    batch_size=100,
+    batch_size=500,
 )
