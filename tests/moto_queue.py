@@ -11,6 +11,9 @@ import boto3
 import requests
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
+from resources import inbox_queue
+from resources.inbox_queue import _built_client
+
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
 
@@ -70,3 +73,15 @@ def told_bucket(bucket="told-jobs"):
     finally:
         requests.post(f"{address}/moto-api/reset", timeout=10)
         server.stop()
+
+
+@contextmanager
+def reached(served, monkeypatch):
+    """Give a served bucket, empty, with the credentials for its queue in the environment."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "up")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", served.address)
+    monkeypatch.setattr(inbox_queue, "WAIT_S", 0)  # this server needs no waiting to be asked as a whole
+    _built_client.cache_clear()
+    yield served.renewed()
+    _built_client.cache_clear()

@@ -5,7 +5,7 @@ import pytest
 from domain.errors import ServerUnavailableError, SettingsError
 from resources import inbox_queue
 from resources.inbox_queue import InboxQueue, _built_client
-from tests.moto_queue import told_bucket
+from tests.moto_queue import reached, told_bucket
 
 
 @pytest.fixture(scope="module")
@@ -18,13 +18,8 @@ def served():
 @pytest.fixture
 def told(served, monkeypatch):
     """Give the queue, empty, and the credentials for it."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "up")
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", served.address)
-    monkeypatch.setattr(inbox_queue, "WAIT_S", 0)  # this server needs no waiting to be asked as a whole
-    _built_client.cache_clear()
-    yield served.renewed()
-    _built_client.cache_clear()
+    with reached(served, monkeypatch) as bucket:
+        yield bucket
 
 
 def received(queue, **options):

@@ -8,7 +8,7 @@ import pytest
 
 from resources import inbox_queue
 from resources.inbox_bucket import BucketInbox
-from resources.inbox_queue import InboxQueue, _built_client
+from resources.inbox_queue import InboxQueue
 from resources.job_inbox import JobInbox
 from resources.s3 import S3Connection
 from sensors import inbox_watch
@@ -16,7 +16,7 @@ from sensors.inbox_watch import Watched, build_inbox_watch, take_in_told
 from sensors.intake import Intake
 from sensors.job_files import tick
 from sensors.memory import Memory
-from tests.moto_queue import told_bucket
+from tests.moto_queue import reached, told_bucket
 from tests.sensors.world import job_file
 
 
@@ -30,13 +30,8 @@ def served():
 @pytest.fixture
 def told(served, monkeypatch):
     """Give the bucket, empty, and the credentials for it."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "up")
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", served.address)
-    monkeypatch.setattr(inbox_queue, "WAIT_S", 0)  # this server needs no waiting to be asked as a whole
-    _built_client.cache_clear()
-    yield served.renewed()
-    _built_client.cache_clear()
+    with reached(served, monkeypatch) as bucket:
+        yield bucket
 
 
 @pytest.fixture
