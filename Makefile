@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV := $(BIN)/uv
 # Compiled at set-up: every run starts fresh interpreters, also where PYTHONDONTWRITEBYTECODE or a read-only folder forbids it later.
-CODE := analysis_assets audit benchmarks commands dispatch domain examples resources sensors tests cli.py definitions.py
+CODE := analysis_assets audit benchmarks catalog commands dispatch domain examples explorer resources sensors tests cli.py definitions.py
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml
 
 .PHONY: help setup demo dev test test-faults check docs site format lock audit-dependencies bench clean

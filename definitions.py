@@ -4,8 +4,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from analysis_assets._analyses import ANALYSES_FOLDER, AnalysisEntry, find_analyses
 from analysis_assets._asset import build_asset, inbox_key_of, partitions_of
-from analysis_assets._catalog import ANALYSES_FOLDER, CatalogEntry, find_analyses
 from analysis_assets._checks import build_checks
 from audit.checks import build_audit
 from dispatch.dispatch_job import build_dispatch_job
@@ -59,7 +59,7 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
     )
 
 
-def _inbox(entry: CatalogEntry, settings: Settings) -> dg.AssetSpec:
+def _inbox(entry: AnalysisEntry, settings: Settings) -> dg.AssetSpec:
     """Describe the inbox of an analysis: job files that a dispatcher or a person writes."""
     name = entry.analysis.name
     return dg.AssetSpec(
@@ -73,7 +73,7 @@ def _inbox(entry: CatalogEntry, settings: Settings) -> dg.AssetSpec:
     )
 
 
-def _dispatches(entry: CatalogEntry) -> dg.AssetSpec:
+def _dispatches(entry: AnalysisEntry) -> dg.AssetSpec:
     """Describe the dispatches of an analysis: each one is a materialization, each plan an observation."""
     name = entry.analysis.name
     return dg.AssetSpec(

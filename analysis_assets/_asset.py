@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._checks import evaluations
 from analysis_assets._events import Report, report
 from analysis_assets._execute import BatchRun
@@ -50,12 +50,12 @@ def inbox_key_of(name: str) -> dg.AssetKey:
     return dg.AssetKey(["inbox", name])
 
 
-def build_asset(entry: CatalogEntry, *, work_folder: Path, dry_run: bool = False) -> dg.AssetsDefinition:
+def build_asset(entry: AnalysisEntry, *, work_folder: Path, dry_run: bool = False) -> dg.AssetsDefinition:
     """Make the asset of one analysis.
 
     Parameters
     ----------
-    entry : CatalogEntry
+    entry : AnalysisEntry
         The analysis.
     work_folder : Path
         Local disk for the private folders of jobs.
@@ -72,7 +72,7 @@ def build_asset(entry: CatalogEntry, *, work_folder: Path, dry_run: bool = False
         return _asset(entry, work_folder=work_folder, dry_run=dry_run)
 
 
-def _asset(entry: CatalogEntry, *, work_folder: Path, dry_run: bool) -> dg.AssetsDefinition:
+def _asset(entry: AnalysisEntry, *, work_folder: Path, dry_run: bool) -> dg.AssetsDefinition:
     """Declare the asset, and hand each of its runs to a `BatchRun`."""
     analysis = entry.analysis
 
@@ -121,7 +121,7 @@ def _asset(entry: CatalogEntry, *, work_folder: Path, dry_run: bool) -> dg.Asset
     return compute
 
 
-def _kind(entry: CatalogEntry) -> str:
+def _kind(entry: AnalysisEntry) -> str:
     """Return the language of an analysis, as Dagster shows it."""
     run = entry.analysis.run
     return re.sub(r"[^a-z0-9_]", "", run.language.lower()) or "shell" if isinstance(run, Command) else "python"
@@ -148,7 +148,7 @@ def _expected_keys(context: dg.AssetExecutionContext) -> list[str]:
 
 def _report(
     context: dg.AssetExecutionContext,
-    entry: CatalogEntry,
+    entry: AnalysisEntry,
     outcomes: Sequence[Outcome],
     results: ResultsStore,
     *,
@@ -166,7 +166,7 @@ def _report(
             context.log_event(evaluation)
 
 
-def _report_of(entry: CatalogEntry, outcome: Outcome, results: ResultsStore) -> Report | None:
+def _report_of(entry: AnalysisEntry, outcome: Outcome, results: ResultsStore) -> Report | None:
     """Describe how one job ended: a result as a materialization, a failure as an observation."""
     if outcome.error is not None:
         return failure_observation(entry.analysis.name, outcome.job_key, outcome.error)

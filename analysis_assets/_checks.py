@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._materialization import asset_key_of
 from domain.checks import description_of, verdicts
 from domain.identity import result_id
@@ -23,12 +23,12 @@ from resources.record_store import RecordStore
 _SHOWN_FIELDS = 30
 
 
-def evaluations(entry: CatalogEntry, provenance: Provenance) -> list[dg.AssetCheckEvaluation]:
+def evaluations(entry: AnalysisEntry, provenance: Provenance) -> list[dg.AssetCheckEvaluation]:
     """Ask every declared check about one result.
 
     Parameters
     ----------
-    entry : CatalogEntry
+    entry : AnalysisEntry
         The analysis.
     provenance : Provenance
         The result.
@@ -59,7 +59,7 @@ def evaluations(entry: CatalogEntry, provenance: Provenance) -> list[dg.AssetChe
         ]
 
 
-def judge_adopted(instance: dg.DagsterInstance, entry: CatalogEntry, provenance: Provenance) -> None:
+def judge_adopted(instance: dg.DagsterInstance, entry: AnalysisEntry, provenance: Provenance) -> None:
     """Tell Dagster, outside any run, what the checks say of a result; safe to repeat.
 
     Dagster keeps one verdict without a run for each check and partition, and refuses a second one, so those that it
@@ -69,7 +69,7 @@ def judge_adopted(instance: dg.DagsterInstance, entry: CatalogEntry, provenance:
     ----------
     instance : dagster.DagsterInstance
         Whom to tell.
-    entry : CatalogEntry
+    entry : AnalysisEntry
         The analysis.
     provenance : Provenance
         The result.
@@ -85,12 +85,12 @@ def judge_adopted(instance: dg.DagsterInstance, entry: CatalogEntry, provenance:
             instance.report_runless_asset_event(evaluation)
 
 
-def build_checks(entry: CatalogEntry, partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetChecksDefinition]:
+def build_checks(entry: AnalysisEntry, partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetChecksDefinition]:
     """Make the asset checks of one analysis; none when it declares none.
 
     Parameters
     ----------
-    entry : CatalogEntry
+    entry : AnalysisEntry
         The analysis.
     partitions : dagster.PartitionsDefinition
         Its partition set.
@@ -102,7 +102,7 @@ def build_checks(entry: CatalogEntry, partitions: dg.PartitionsDefinition[Any]) 
         return [_operation(entry, _specs(entry, partitions))]
 
 
-def _specs(entry: CatalogEntry, partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetCheckSpec]:
+def _specs(entry: AnalysisEntry, partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetCheckSpec]:
     """Describe each check to Dagster."""
     return [
         dg.AssetCheckSpec(
@@ -115,7 +115,7 @@ def _specs(entry: CatalogEntry, partitions: dg.PartitionsDefinition[Any]) -> lis
     ]
 
 
-def _operation(entry: CatalogEntry, specs: list[dg.AssetCheckSpec]) -> dg.AssetChecksDefinition:
+def _operation(entry: AnalysisEntry, specs: list[dg.AssetCheckSpec]) -> dg.AssetChecksDefinition:
     """Make the operation that judges stored results again."""
     name = entry.analysis.name
 

@@ -17,7 +17,7 @@ from typing import Self
 
 import psutil
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._claims import Claims
 from analysis_assets._job import JobRunner
 from analysis_assets._outcome import Outcome, RunFacts, Services
@@ -38,7 +38,7 @@ class BatchRun:
 
     Parameters
     ----------
-    entry : CatalogEntry
+    entry : AnalysisEntry
         The analysis.
     services : Services
         The outside systems.
@@ -51,7 +51,7 @@ class BatchRun:
         Why the run has left the rest of its jobs alone.
     """
 
-    def __init__(self, entry: CatalogEntry, services: Services, run: RunFacts) -> None:
+    def __init__(self, entry: AnalysisEntry, services: Services, run: RunFacts) -> None:
         workers = entry.analysis.workers or os.cpu_count() or 1
         self._name, self._code_version = entry.analysis.name, entry.code_version
         self._dry_run, self._ledger = run.dry_run, services.ledger

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._claims import Claims
 from analysis_assets._outcome import Outcome, OutcomeKind, RunFacts, Services, error_of
 from analysis_assets._pool import WorkerPool
@@ -53,7 +53,7 @@ class JobRunner:
 
     Attributes
     ----------
-    entry : CatalogEntry
+    entry : AnalysisEntry
         The analysis.
     services : Services
         The outside systems.
@@ -71,7 +71,7 @@ class JobRunner:
         Set when no further job is to be begun; those at work are finished.
     """
 
-    entry: CatalogEntry
+    entry: AnalysisEntry
     services: Services
     run: RunFacts
     pool: WorkerPool

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._task import Work
 from domain.identity import result_id
 from domain.job_state import LedgerEntry
@@ -45,12 +45,12 @@ class Execution:
     why: str
 
 
-def provenance_of_execution(entry: CatalogEntry, job: LedgerEntry, execution: Execution) -> Provenance:
+def provenance_of_execution(entry: AnalysisEntry, job: LedgerEntry, execution: Execution) -> Provenance:
     """Join what the analysis declares, what the job asks for and what the execution made.
 
     Parameters
     ----------
-    entry : CatalogEntry
+    entry : AnalysisEntry
         The analysis.
     job : LedgerEntry
         The job, with everybody who asked for it.

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from analysis_assets._catalog import CatalogEntry, load_analysis
+from analysis_assets._analyses import AnalysisEntry, load_analysis
 from analysis_assets._command import CommandJob, run_command
 from analysis_assets._outputs import checked_outputs
 from analysis_assets._usage import cpu_s, reset_peak_memory, resource_facts
@@ -132,7 +132,7 @@ def run_task(task: Task) -> Work:
     return Work(outputs, not_finite, opened.facts, opened.sessions(), started, ended, used)
 
 
-def _call(entry: CatalogEntry, task: Task, opened: "_Opened", parameters: Any) -> tuple[Any, int | None]:
+def _call(entry: AnalysisEntry, task: Task, opened: "_Opened", parameters: Any) -> tuple[Any, int | None]:
     """Call the function, or run the command; returns what came back, and the memory of another process."""
     run = entry.analysis.run
     if not isinstance(run, Command):
@@ -153,7 +153,7 @@ def _call(entry: CatalogEntry, task: Task, opened: "_Opened", parameters: Any) -
 
 
 @contextlib.contextmanager
-def _surroundings(task: Task, entry: CatalogEntry) -> Iterator[None]:
+def _surroundings(task: Task, entry: AnalysisEntry) -> Iterator[None]:
     """Let user code work in the folder that the analysis asks for, and find its results folder by a variable."""
     scratch = task.folder / "scratch"
     scratch.mkdir(exist_ok=True)
@@ -202,6 +202,6 @@ class _Opened:
 
 
 @lru_cache(maxsize=4)
-def _load(path: Path) -> CatalogEntry:
+def _load(path: Path) -> AnalysisEntry:
     """Load the analysis once per worker."""
     return load_analysis(path)

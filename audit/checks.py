@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._materialization import asset_key_of
 from analysis_assets._runs import UNFINISHED
 from audit.audit import run_audit
@@ -26,19 +26,19 @@ EVERY_S = 3600.0
 _LOOK_EVERY_S = 60
 
 
-def build_audit(entries: Sequence[CatalogEntry]) -> tuple[dg.AssetChecksDefinition, dg.SensorDefinition]:
+def build_audit(entries: Sequence[AnalysisEntry]) -> tuple[dg.AssetChecksDefinition, dg.SensorDefinition]:
     """Make the checks of all analyses, which one operation answers, and the sensor that asks for them every hour.
 
     Parameters
     ----------
-    entries : sequence of CatalogEntry
+    entries : sequence of AnalysisEntry
         The analyses; at least one.
     """
     checks = _operation({entry.analysis.name: entry for entry in entries})
     return checks, _sensor(checks)
 
 
-def _operation(entries: dict[str, CatalogEntry]) -> dg.AssetChecksDefinition:
+def _operation(entries: dict[str, AnalysisEntry]) -> dg.AssetChecksDefinition:
     """Make the operation that audits whatever analyses are selected."""
     specs = [
         dg.AssetCheckSpec(

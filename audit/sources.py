@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import dagster as dg
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from domain.findings import Finding
 from resources.inputs import Inputs
 from resources.ledger import Ledger
@@ -25,7 +25,7 @@ class Sources:
 
     Attributes
     ----------
-    entries : dict of str to CatalogEntry
+    entries : dict of str to AnalysisEntry
         The analyses that are audited, by name.
     results, records, ledger, inputs
         See ``resources/``.
@@ -33,7 +33,7 @@ class Sources:
         Dagster's storage; None where it has no home yet, and then nothing of it is compared.
     """
 
-    entries: dict[str, CatalogEntry]
+    entries: dict[str, AnalysisEntry]
     results: ResultsStore
     records: RecordStore
     ledger: Ledger

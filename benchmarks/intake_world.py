@@ -12,7 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from analysis_assets._catalog import CatalogEntry, load_analysis
+from analysis_assets._analyses import AnalysisEntry, load_analysis
 from domain.job_state import JobState
 from resources.embedded import serving
 from resources.inbox_notes import FileNote, InboxNotes
@@ -34,7 +34,7 @@ class IntakeWorld:
 
     Attributes
     ----------
-    entry : CatalogEntry
+    entry : AnalysisEntry
         The analysis.
     stores : Stores
         Its stores, of its own.
@@ -44,7 +44,7 @@ class IntakeWorld:
         That of the sensor.
     """
 
-    entry: CatalogEntry
+    entry: AnalysisEntry
     stores: Stores
     instance: dg.DagsterInstance
     cursor: str | None = field(default=None)

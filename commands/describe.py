@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis_assets._catalog import ANALYSES_FOLDER, load_named
+from analysis_assets._analyses import ANALYSES_FOLDER, load_named
 from domain.checks import description_of
 from domain.command import Command
 from domain.fields import FieldFacts, describe_fields

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from commands.history import History, history_of
 from commands.jobs import inbox_parameters
 from commands.platform import Platform
@@ -188,7 +188,7 @@ def _judge_done(job: LedgerEntry, code_version: str, *, has_record: bool) -> tup
 
 
 def _find(
-    platform: Platform, entry: CatalogEntry, target: str, fixed_file: Path | None
+    platform: Platform, entry: AnalysisEntry, target: str, fixed_file: Path | None
 ) -> tuple[StoredJob, dict[str, str]]:
     """Return the job that a target means, and the labels that were left out of it."""
     name = entry.analysis.name

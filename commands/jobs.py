@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from commands.platform import Platform
 from commands.targets import read_file, read_target
 from domain.errors import PermanentError, UnknownJobError
@@ -172,7 +172,7 @@ def inbox_parameters(platform: Platform, name: str) -> dict[str, Any]:
 
 
 def _request(
-    entry: CatalogEntry, target: str, *, fixed: dict[str, Any], by_hand: dict[str, Any], who: str
+    entry: AnalysisEntry, target: str, *, fixed: dict[str, Any], by_hand: dict[str, Any], who: str
 ) -> tuple[StoredJob, Source]:
     """Turn one target into a job."""
     source = target if "://" in target else Path(os.path.realpath(target)).as_uri()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from analysis_assets._catalog import ANALYSES_FOLDER, load_analysis
+from analysis_assets._analyses import ANALYSES_FOLDER, load_analysis
 from analysis_assets._source import answer_of
 from commands.reference import PAGE, refreshed
 from domain.errors import AnalysisFileError

@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
-from analysis_assets._catalog import ANALYSES_FOLDER, CatalogEntry, analysis_files, load_named
+from analysis_assets._analyses import ANALYSES_FOLDER, AnalysisEntry, analysis_files, load_named
 from domain.errors import ServerUnavailableError
 from resources.connections import Connections, connect
 from resources.embedded import serving
@@ -42,7 +42,7 @@ class Platform:
         """The names of the analyses, whether or not their files can be loaded."""
         return list(analysis_files(self.folder))
 
-    def entry(self, name: str) -> CatalogEntry:
+    def entry(self, name: str) -> AnalysisEntry:
         """Return an analysis, loaded when it is first asked for.
 
         Raises
@@ -56,7 +56,7 @@ class Platform:
 
 
 @lru_cache(maxsize=64)
-def _loaded(name: str, folder: Path) -> CatalogEntry:
+def _loaded(name: str, folder: Path) -> AnalysisEntry:
     """Load an analysis once for each command."""
     return load_named(name, folder)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from analysis_assets._catalog import CatalogEntry, find_analyses
+from analysis_assets._analyses import AnalysisEntry, find_analyses
 from domain.checks import description_of
 from domain.fields import describe_fields, markdown_table
 from resources.settings import PROJECT_ROOT
@@ -19,14 +19,14 @@ _BEGIN = "<!-- {kind} of {name}: made from the model by `make docs` -->"
 _END = "<!-- end -->"
 
 
-def refreshed(page: str, entries: Iterable[CatalogEntry]) -> str:
+def refreshed(page: str, entries: Iterable[AnalysisEntry]) -> str:
     """Return the page with every table as the models are now, and a section for each analysis that had none.
 
     Parameters
     ----------
     page : str
         The page as it is.
-    entries : iterable of CatalogEntry
+    entries : iterable of AnalysisEntry
         The analyses.
     """
     for entry in entries:
@@ -37,7 +37,7 @@ def refreshed(page: str, entries: Iterable[CatalogEntry]) -> str:
     return page
 
 
-def _tables(entry: CatalogEntry) -> dict[str, str]:
+def _tables(entry: AnalysisEntry) -> dict[str, str]:
     """Return what is made from the models, by its kind."""
     analysis = entry.analysis
     checks = ["| check | what it looks at |", "|---|---|"]
@@ -49,7 +49,7 @@ def _tables(entry: CatalogEntry) -> dict[str, str]:
     }
 
 
-def _section(entry: CatalogEntry) -> str:
+def _section(entry: AnalysisEntry) -> str:
     """Write the first version of an analysis's section."""
     first, _, rest = entry.description.strip().partition("\n\n")
     title = " ".join(first.split()).rstrip(".")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis_assets._catalog import ANALYSES_FOLDER, CatalogEntry, load_named
+from analysis_assets._analyses import ANALYSES_FOLDER, AnalysisEntry, load_named
 from analysis_assets._task import Task, Work, run_task
 from commands.targets import read_file, read_target
 from domain.checks import Verdict, verdicts
@@ -26,7 +26,7 @@ class Trial:
 
     Attributes
     ----------
-    entry : CatalogEntry
+    entry : AnalysisEntry
         The analysis.
     job : StoredJob
         The job, as the platform would take it in.
@@ -34,7 +34,7 @@ class Trial:
         What is run, and where.
     """
 
-    entry: CatalogEntry
+    entry: AnalysisEntry
     job: StoredJob
     task: Task
 

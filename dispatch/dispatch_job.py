@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from dispatch.planning import Planning
 from dispatch.recording import materialization, observation, text_table
 from dispatch.services import SERVICES, DispatchServices
@@ -39,12 +39,12 @@ class DispatchConfig(DispatchOptions, dg.Config):
     )
 
 
-def build_dispatch_job(entries: Mapping[str, CatalogEntry], *, dry_run: bool = False) -> dg.JobDefinition:
+def build_dispatch_job(entries: Mapping[str, AnalysisEntry], *, dry_run: bool = False) -> dg.JobDefinition:
     """Make the job.
 
     Parameters
     ----------
-    entries : mapping of str to CatalogEntry
+    entries : mapping of str to AnalysisEntry
         The analyses by name.
     dry_run : bool
         Every run is a plan (the setting ``DRY_RUN``).
@@ -82,7 +82,7 @@ def run_config(analysis: str, options: DispatchOptions) -> dict[str, Any]:
 def _dispatch(
     context: dg.OpExecutionContext,
     config: DispatchConfig,
-    entry: CatalogEntry,
+    entry: AnalysisEntry,
     services: DispatchServices,
     *,
     dry_run: bool,
@@ -106,7 +106,7 @@ def _dispatch(
     context.log.info("%d job files were written to %s.", written.files, written.folder)
 
 
-def _entry(entries: Mapping[str, CatalogEntry], name: str) -> CatalogEntry:
+def _entry(entries: Mapping[str, AnalysisEntry], name: str) -> AnalysisEntry:
     """Return an analysis."""
     if name not in entries:
         msg = f"There is no analysis `{name}`. The analyses are: {', '.join(sorted(entries))}."

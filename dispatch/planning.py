@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from dispatch.finding import find_records
 from dispatch.layers import read_layers
 from dispatch.services import DispatchServices
@@ -39,7 +39,7 @@ class Planning:
 
     Attributes
     ----------
-    entry : CatalogEntry
+    entry : AnalysisEntry
         The analysis.
     options : DispatchOptions
         What is asked for.
@@ -49,7 +49,7 @@ class Planning:
         Told what is being done.
     """
 
-    entry: CatalogEntry
+    entry: AnalysisEntry
     options: DispatchOptions
     services: DispatchServices
     progress: Progress

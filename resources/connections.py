@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from resources.alerts import Alerts
 from resources.asset_records import MongoAssetRecords
 from resources.asset_records_rest import RestAssetRecords
+from resources.catalog_files import CatalogFiles
 from resources.inbox_notes import InboxNotes
 from resources.inbox_queue import InboxQueue
 from resources.inputs import Inputs
@@ -31,6 +32,7 @@ class Connections:
     ledger: Ledger
     record_store: RecordStore
     results_store: ResultsStore
+    catalog_files: CatalogFiles
     inputs: Inputs
     asset_records: MongoAssetRecords | RestAssetRecords
     alerts: Alerts
@@ -66,6 +68,7 @@ def connect(settings: Settings, *, for_dagster: bool = False) -> Connections:
         ledger=Ledger(mongo=mongo, records_name=name),
         record_store=RecordStore(mongo=mongo, name=name),
         results_store=ResultsStore(s3=s3, root=settings.analysis_bucket, browser_url=settings.results_browser_url),
+        catalog_files=CatalogFiles(s3=s3, root=settings.analysis_bucket, browser_url=settings.results_browser_url),
         inputs=Inputs(
             s3=s3, input_endpoint_url=settings.input_s3_endpoint_url, input_unsigned=settings.input_s3_unsigned
         ),

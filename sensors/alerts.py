@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._materialization import asset_key_of
 from audit.checks import CHECK_NAME
 from domain.alert import Alert
@@ -21,12 +21,12 @@ LOOK_EVERY_S = 30
 _SHOWN = 10
 
 
-def build_alert_sensors(entries: Sequence[CatalogEntry], *, ui_url: str) -> list[dg.SensorDefinition]:
+def build_alert_sensors(entries: Sequence[AnalysisEntry], *, ui_url: str) -> list[dg.SensorDefinition]:
     """Make the two sensors that send alerts.
 
     Parameters
     ----------
-    entries : sequence of CatalogEntry
+    entries : sequence of AnalysisEntry
         The analyses.
     ui_url : str
         Where Dagster's UI is, for links.

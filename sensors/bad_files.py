@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
+from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._asset import inbox_key_of
-from analysis_assets._catalog import CatalogEntry
 from domain.identity import keys_digest
 from resources.inbox_notes import FileNote, InboxNotes
 
@@ -13,7 +13,7 @@ CHECK_NAME = "job_files_readable"
 _SHOWN_BAD_FILES = 200
 
 
-def build_inbox_check(entry: CatalogEntry) -> dg.AssetChecksDefinition:
+def build_inbox_check(entry: AnalysisEntry) -> dg.AssetChecksDefinition:
     """Make the check that fails while any job file of an analysis is refused."""
 
     @dg.asset_check(

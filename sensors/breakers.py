@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from domain.breaker import trip
 from resources.ledger import Ledger
 
 PROBED_JOBS = 3
 
 
-def let_through(entry: CatalogEntry, ledger: Ledger, new: Sequence[str]) -> list[str]:
+def let_through(entry: AnalysisEntry, ledger: Ledger, new: Sequence[str]) -> list[str]:
     """Return those of the new jobs that may be asked for now.
 
     Parameters
     ----------
-    entry : CatalogEntry
+    entry : AnalysisEntry
         The analysis.
     ledger : Ledger
         Where jobs and breakers are.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from domain.errors import JobFileError
 from domain.json_values import shown
 from resources.inbox_events import changed_objects
@@ -43,12 +43,12 @@ class Watched:
     ledger: Ledger
 
 
-def build_inbox_watch(entries: Sequence[CatalogEntry], *, dry_run: bool = False) -> dg.SensorDefinition:
+def build_inbox_watch(entries: Sequence[AnalysisEntry], *, dry_run: bool = False) -> dg.SensorDefinition:
     """Make the sensor of the inbox's queue.
 
     Parameters
     ----------
-    entries : sequence of CatalogEntry
+    entries : sequence of AnalysisEntry
         The analyses.
     dry_run : bool
         Leave the queue alone (the setting ``DRY_RUN``): what is received is hidden from others.
@@ -76,14 +76,14 @@ def build_inbox_watch(entries: Sequence[CatalogEntry], *, dry_run: bool = False)
     return watch
 
 
-def take_in_told(instance: dg.DagsterInstance, analyses: Mapping[str, CatalogEntry], watched: Watched) -> str:
+def take_in_told(instance: dg.DagsterInstance, analyses: Mapping[str, AnalysisEntry], watched: Watched) -> str:
     """Take in the files that the queue tells of; returns what was done, in words.
 
     Parameters
     ----------
     instance : dagster.DagsterInstance
         Where partitions are.
-    analyses : mapping of str to CatalogEntry
+    analyses : mapping of str to AnalysisEntry
         The analyses by name.
     watched : Watched
         The outside systems.
@@ -106,7 +106,7 @@ def take_in_told(instance: dg.DagsterInstance, analyses: Mapping[str, CatalogEnt
 
 
 def _files_of(
-    messages: Sequence[QueueMessage], inbox: JobInbox, analyses: Mapping[str, CatalogEntry]
+    messages: Sequence[QueueMessage], inbox: JobInbox, analyses: Mapping[str, AnalysisEntry]
 ) -> tuple[dict[str, dict[str, set[int]]], list[str]]:
     """Return the job files of each analysis, each with the messages that tell of it; and what is wrong with some.
 
@@ -126,7 +126,7 @@ def _files_of(
 
 
 def _take_in(
-    instance: dg.DagsterInstance, entry: CatalogEntry, watched: Watched, names: Sequence[str]
+    instance: dg.DagsterInstance, entry: AnalysisEntry, watched: Watched, names: Sequence[str]
 ) -> tuple[int, set[str]]:
     """Take in some files of one analysis; returns how many were read, and those for which there was no time."""
     name, intake = entry.analysis.name, Intake(entry, watched.inbox)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from domain.errors import JobFileError, PermanentError
 from domain.job import read_job
 from domain.json_values import canonical_json, sha256_hex
@@ -82,13 +82,13 @@ class Intake:
 
     Parameters
     ----------
-    entry : CatalogEntry
+    entry : AnalysisEntry
         The analysis.
     inbox : JobInbox
         Where the files are.
     """
 
-    def __init__(self, entry: CatalogEntry, inbox: JobInbox) -> None:
+    def __init__(self, entry: AnalysisEntry, inbox: JobInbox) -> None:
         self._entry, self._inbox = entry, inbox
         self._name = entry.analysis.name
 

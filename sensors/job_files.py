@@ -11,8 +11,8 @@ from typing import Any
 
 import dagster as dg
 
+from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._asset import KEYS_TAG
-from analysis_assets._catalog import CatalogEntry
 from analysis_assets._checks import judge_adopted
 from analysis_assets._materialization import materialization
 from analysis_assets._publish import differences, stored_figure
@@ -54,13 +54,13 @@ class Stores:
 
 
 def build_sensor(
-    entry: CatalogEntry, asset: dg.AssetsDefinition, *, dry_run: bool = False, listing_s: float = 0.0
+    entry: AnalysisEntry, asset: dg.AssetsDefinition, *, dry_run: bool = False, listing_s: float = 0.0
 ) -> dg.SensorDefinition:
     """Make the sensor of one analysis.
 
     Parameters
     ----------
-    entry : CatalogEntry
+    entry : AnalysisEntry
         The analysis.
     asset : dagster.AssetsDefinition
         Its asset.
@@ -95,7 +95,7 @@ def build_sensor(
 
 
 def tick(
-    instance: dg.DagsterInstance, cursor: str | None, entry: CatalogEntry, stores: Stores, *, listing_s: float = 0.0
+    instance: dg.DagsterInstance, cursor: str | None, entry: AnalysisEntry, stores: Stores, *, listing_s: float = 0.0
 ) -> dg.SensorResult | dg.SkipReason:
     """Take in what is new, repair what was cut off, and ask for runs.
 
@@ -105,7 +105,7 @@ def tick(
         Where partitions and runs are.
     cursor : str or None
         What the last tick remembered, as `Memory` writes it.
-    entry : CatalogEntry
+    entry : AnalysisEntry
         The analysis.
     stores : Stores
         The outside systems.
@@ -127,7 +127,7 @@ def tick(
 
 
 def _take_in(
-    instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores, memory: Memory, listing_s: float
+    instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, memory: Memory, listing_s: float
 ) -> tuple[Plan, Taken, Memory]:
     """Take in what is new; returns what was to be read, what was read, and how far the inbox is listed now."""
     name, intake = entry.analysis.name, Intake(entry, stores.inbox)
@@ -156,7 +156,7 @@ def add_partitions(instance: dg.DagsterInstance, name: str, keys: Sequence[str],
         instance.add_dynamic_partitions(name, new)
 
 
-def _told(entry: CatalogEntry, stores: Stores, read: int, bad: int, left: int, after: str) -> str:
+def _told(entry: AnalysisEntry, stores: Stores, read: int, bad: int, left: int, after: str) -> str:
     """Say what a tick did that asks for no run."""
     name = entry.analysis.name
     more = f"; {left} files wait for the next tick" if left else ""
@@ -166,7 +166,7 @@ def _told(entry: CatalogEntry, stores: Stores, read: int, bad: int, left: int, a
     return f"No new job. {read} files read, {bad} bad files{more}.{stopped}"
 
 
-def repair(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> None:
+def repair(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores) -> None:
     """Bring jobs whose worker vanished back to a state from which they go on."""
     name = entry.analysis.name
     dead = [run_id for run_id in stores.ledger.runs_at_work(name) if has_ended(instance, run_id)]
@@ -177,7 +177,7 @@ def repair(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) ->
     adopt(instance, entry, stores)
 
 
-def adopt(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> int:
+def adopt(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores) -> int:
     """Make new jobs done whose result exists already; returns how many.
 
     A result that cannot be reused as it is is left to a run, which reports why and computes again. Dagster is told
@@ -220,7 +220,7 @@ def _reusable(record: dict[str, Any], key: str, results: ResultsStore) -> tuple[
         return None
 
 
-def request_runs(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stores) -> list[dg.RunRequest]:
+def request_runs(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores) -> list[dg.RunRequest]:
     """Add the partitions of new jobs, and ask for runs of those that no unfinished run covers."""
     name, ledger = entry.analysis.name, stores.ledger
     waiting = ledger.keys_in(name, JobState.NEW, limit=JOBS_PER_TICK)
@@ -244,7 +244,7 @@ def request_runs(instance: dg.DagsterInstance, entry: CatalogEntry, stores: Stor
     return requests
 
 
-def preview(entry: CatalogEntry, stores: Stores) -> str:
+def preview(entry: AnalysisEntry, stores: Stores) -> str:
     """Say what a tick would do, and do nothing."""
     name = entry.analysis.name
     intake = Intake(entry, stores.inbox)
@@ -259,7 +259,7 @@ def preview(entry: CatalogEntry, stores: Stores) -> str:
     return "\n".join([*lines, *[f"new job {key}" for key in fresh[:20]], *[f"bad file {b}" for b in bad[:20]]])
 
 
-def _batches(order: Sequence[str], wanted: set[str], entry: CatalogEntry, ledger: Ledger) -> list[tuple[str, ...]]:
+def _batches(order: Sequence[str], wanted: set[str], entry: AnalysisEntry, ledger: Ledger) -> list[tuple[str, ...]]:
     """Cover wanted keys with ranges that pass over nothing but results of the current code."""
     name, size = entry.analysis.name, entry.analysis.batch_size
     widest = ranges(order, wanted, passable=lambda _: True, size=size)

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._runs import is_run_of, span_of
 from domain.batches import covered
 from domain.job_state import JobState
@@ -20,7 +20,7 @@ GRACE_S = 2 * LEASE_S
 """How long a run may take to its first claim, and between two claims besides the delay of its retries (s)."""
 
 
-def end_lost_runs(instance: dg.DagsterInstance, entry: CatalogEntry, ledger: Ledger) -> list[str]:
+def end_lost_runs(instance: dg.DagsterInstance, entry: AnalysisEntry, ledger: Ledger) -> list[str]:
     """Mark runs as failed that hold no lease although a job in their range has been new for long.
 
     To be done after expired leases were freed. Should a process be alive after all, nothing is lost: whatever two runs
@@ -30,7 +30,7 @@ def end_lost_runs(instance: dg.DagsterInstance, entry: CatalogEntry, ledger: Led
     ----------
     instance : dagster.DagsterInstance
         Where the runs are.
-    entry : CatalogEntry
+    entry : AnalysisEntry
         The analysis.
     ledger : Ledger
         Where leases and states are.

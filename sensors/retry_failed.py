@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from analysis_assets._catalog import CatalogEntry
+from analysis_assets._analyses import AnalysisEntry
 from domain.failures import ENDED_BY_PEOPLE
 from domain.job_state import JobState
 from resources.ledger import Ledger
@@ -18,12 +18,12 @@ class RetryConfig(dg.Config):
     )
 
 
-def build_retry_job(entry: CatalogEntry) -> dg.JobDefinition:
+def build_retry_job(entry: AnalysisEntry) -> dg.JobDefinition:
     """Make the job that turns failed jobs of an analysis into new ones; its sensor asks for their runs.
 
     Parameters
     ----------
-    entry : CatalogEntry
+    entry : AnalysisEntry
         The analysis.
     """
     name = entry.analysis.name

@@ -97,6 +97,7 @@ def test_every_definition_is_what_it_was(lab):
     assert set(repository.get_top_level_resources()) == {
         "alerts",
         "asset_records",
+        "catalog_files",
         "inbox_notes",
         "inbox_queue",
         "inputs",

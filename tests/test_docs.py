@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 import typer
 
-from analysis_assets._catalog import find_analyses, load_analysis
+from analysis_assets._analyses import find_analyses, load_analysis
 from cli import app
 from commands.explain import ShownState
 from commands.reference import refreshed

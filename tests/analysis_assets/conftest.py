@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 
 from analysis_assets import _source
+from analysis_assets._analyses import AnalysisEntry, load_analysis
 from analysis_assets._asset import build_asset
-from analysis_assets._catalog import CatalogEntry, load_analysis
 from analysis_assets._execute import BatchRun
 from analysis_assets._materialization import asset_key_of
 from analysis_assets._outcome import Outcome, RunFacts, Services
@@ -33,7 +33,7 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 class Platform:
     """One analysis with everything around it."""
 
-    entry: CatalogEntry
+    entry: AnalysisEntry
     services: Services
     asset: dg.AssetsDefinition
     instance: dg.DagsterInstance
@@ -187,7 +187,7 @@ def make_platform(stores, results_store, s3, tmp_path):
     with dg.DagsterInstance.ephemeral() as instance:
 
         def make(path, **options):
-            entry = path if isinstance(path, CatalogEntry) else load_analysis(path)
+            entry = path if isinstance(path, AnalysisEntry) else load_analysis(path)
             work = tmp_path / "work"
             services = Services(results_store, records, ledger, Inputs(s3=s3), work)
             asset = build_asset(entry, work_folder=work, **options)

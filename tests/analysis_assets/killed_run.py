@@ -8,8 +8,8 @@ import conftest
 import dagster as dg
 import pytest
 
+from analysis_assets._analyses import load_analysis
 from analysis_assets._asset import build_asset
-from analysis_assets._catalog import load_analysis
 from resources.inputs import Inputs
 from resources.ledger import Ledger
 from resources.mongo import MongoConnection

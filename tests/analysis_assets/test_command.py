@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from analysis_assets import _task
-from analysis_assets._catalog import load_analysis
+from analysis_assets._analyses import load_analysis
 from analysis_assets._task import Task
 from analysis_assets._worker import execute
 from domain.errors import AnalysisFileError

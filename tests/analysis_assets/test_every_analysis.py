@@ -10,7 +10,7 @@ import sys
 import pytest
 from PIL import Image
 
-from analysis_assets._catalog import analysis_files, find_analyses
+from analysis_assets._analyses import analysis_files, find_analyses
 from domain.fields import describe_fields, fields_without_unit
 from examples.behavior import make_behavior
 from examples.sessions import write_session

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import Field
 
-from analysis_assets._catalog import load_analysis
+from analysis_assets._analyses import load_analysis
 from analysis_assets._outputs import checked_outputs
 from domain.analysis import OutputsModel
 from domain.errors import OutputError

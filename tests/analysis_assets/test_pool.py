@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from analysis_assets._catalog import load_analysis
+from analysis_assets._analyses import load_analysis
 from analysis_assets._pool import WorkerPool
 from analysis_assets._task import Task, Work
 from resources.input_reader import InputReader

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis_assets import _source
-from analysis_assets._catalog import load_analysis
+from analysis_assets._analyses import load_analysis
 from analysis_assets._source import code_facts, sources_of, version_of
 from domain.errors import AnalysisFileError
 

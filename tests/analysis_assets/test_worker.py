@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from analysis_assets import _task, _worker
+from analysis_assets._analyses import load_analysis
 from analysis_assets._captured import LOG_TAIL_BYTES, log_tail
-from analysis_assets._catalog import load_analysis
 from analysis_assets._task import Task, Work
 from analysis_assets._worker import TEXT_CHARACTERS, execute
 from domain.errors import InputChangedError, InputError

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis_assets._catalog import find_analyses
+from analysis_assets._analyses import find_analyses
 from domain.errors import ParametersError
 from domain.job import Job
 from domain.stored_job import Source, take_in

@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from analysis_assets._catalog import load_analysis
+from analysis_assets._analyses import load_analysis
 from analysis_assets._publish import build_manifest, result_files
 from analysis_assets._task import Task, run_task
 from domain.job import Job

@@ -6,8 +6,8 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
+from analysis_assets._analyses import load_analysis
 from analysis_assets._asset import build_asset
-from analysis_assets._catalog import load_analysis
 from analysis_assets._materialization import materialization
 from analysis_assets._outcome import Services
 from analysis_assets._publish import build_manifest, commit, listing_digest, upload, write_documents

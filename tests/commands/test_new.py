@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis_assets._catalog import load_analysis
+from analysis_assets._analyses import load_analysis
 from commands.new import Places, new_analysis
 from commands.reference import PAGE, main, refreshed
 from domain.errors import AnalysisFileError

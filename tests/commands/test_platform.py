@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis_assets._catalog import ANALYSES_FOLDER
+from analysis_assets._analyses import ANALYSES_FOLDER
 from commands.platform import open_platform
 from domain.errors import ServerUnavailableError, UnknownJobError
 from resources.embedded import server_pids

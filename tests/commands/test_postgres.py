@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import dagster as dg
 import pytest
 
-from analysis_assets._catalog import ANALYSES_FOLDER
+from analysis_assets._analyses import ANALYSES_FOLDER
 from commands.dagster_processes import free_port, prepare_dagster_home
 from commands.dispatch import _dagster
 from commands.platform import Platform, open_dagster

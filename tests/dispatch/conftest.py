@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from analysis_assets._catalog import load_analysis
+from analysis_assets._analyses import load_analysis
 from definitions import build_defs  # noqa: TID251  dispatches are tested as Dagster loads them
 from dispatch.planning import Planning
 from dispatch.services import DispatchServices

@@ -17,7 +17,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
 from analysis_assets import _claims, _execute, _task
-from analysis_assets._catalog import find_analyses
+from analysis_assets._analyses import find_analyses
 from analysis_assets._execute import BatchRun
 from analysis_assets._outcome import RunFacts, Services
 from analysis_assets._runs import job_name_of

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from analysis_assets._catalog import find_analyses
+from analysis_assets._analyses import find_analyses
 from analysis_assets._runs import UNFINISHED, job_name_of
 from commands.dagster_processes import prepare_dagster_home
 from definitions import build_defs  # noqa: TID251  the whole platform is what is tested

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 from pymongo import monitoring
 
-from analysis_assets._catalog import load_analysis
+from analysis_assets._analyses import load_analysis
 from resources.inbox_notes import InboxNotes
 from resources.ledger import Ledger
 from resources.mongo import MongoConnection, _client

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from analysis_assets._catalog import load_analysis
+from analysis_assets._analyses import load_analysis
 from dispatch.planning import Planning
 from dispatch.saved import read_saved, saved_path
 from dispatch.services import DispatchServices

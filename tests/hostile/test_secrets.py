@@ -14,7 +14,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from typer.testing import CliRunner
 
-from analysis_assets._catalog import load_analysis
+from analysis_assets._analyses import load_analysis
 from cli import app
 from commands.dagster_processes import free_port, prepare_dagster_home
 from commands.dispatch import run_dispatch

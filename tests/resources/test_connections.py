@@ -66,6 +66,7 @@ def test_resources_have_the_names_that_dagster_injects(tmp_path):
         "inputs",
         "alerts",
         "asset_records",
+        "catalog_files",
     }
     assert set(found.as_dict()) == names
     assert all(found.as_dict()[name] is getattr(found, name) for name in names)

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from analysis_assets._catalog import load_analysis
+from analysis_assets._analyses import load_analysis
 from resources.inbox_notes import InboxNotes
 from resources.job_inbox import JobInbox
 from resources.ledger import Ledger

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from pymongo import monitoring
 
-from analysis_assets._catalog import load_analysis
+from analysis_assets._analyses import load_analysis
 from commands.platform import Platform
 from commands.results import Wanted, list_results
 from domain.records import to_record

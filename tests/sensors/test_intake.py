@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 from pydantic import Field, create_model
 
-from analysis_assets._catalog import ANALYSES_FOLDER
+from analysis_assets._analyses import ANALYSES_FOLDER
 from domain.analysis import ParametersModel
 from domain.errors import ServerUnavailableError, SettingsError
 from domain.job_state import JobState

@@ -20,7 +20,7 @@ _RUN_ARGUMENTS = 3
 
 
 @dataclass(frozen=True)
-class CatalogEntry:
+class AnalysisEntry:
     """One analysis, as found in its file.
 
     Attributes
@@ -49,7 +49,7 @@ def analysis_files(folder: Path = ANALYSES_FOLDER) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")}
 
 
-def find_analyses(folder: Path = ANALYSES_FOLDER) -> dict[str, CatalogEntry]:
+def find_analyses(folder: Path = ANALYSES_FOLDER) -> dict[str, AnalysisEntry]:
     """Load every analysis of a folder, by name.
 
     Raises
@@ -57,7 +57,7 @@ def find_analyses(folder: Path = ANALYSES_FOLDER) -> dict[str, CatalogEntry]:
     AnalysisFileError
         If any file does not define an analysis; names every broken file.
     """
-    entries: dict[str, CatalogEntry] = {}
+    entries: dict[str, AnalysisEntry] = {}
     faults = []
     for name, path in analysis_files(folder).items():
         try:
@@ -69,7 +69,7 @@ def find_analyses(folder: Path = ANALYSES_FOLDER) -> dict[str, CatalogEntry]:
     return entries
 
 
-def load_named(name: str, folder: Path = ANALYSES_FOLDER) -> CatalogEntry:
+def load_named(name: str, folder: Path = ANALYSES_FOLDER) -> AnalysisEntry:
     """Load one analysis by its name; a mistake in another file is no obstacle.
 
     Raises
@@ -86,7 +86,7 @@ def load_named(name: str, folder: Path = ANALYSES_FOLDER) -> CatalogEntry:
     return load_analysis(files[name])
 
 
-def load_analysis(path: Path) -> CatalogEntry:
+def load_analysis(path: Path) -> AnalysisEntry:
     """Load one analysis file.
 
     Raises
@@ -119,7 +119,7 @@ def load_analysis(path: Path) -> CatalogEntry:
     except AnalysisFileError as error:
         msg = f"{path}{_form_line(path)}: {error}"
         raise AnalysisFileError(msg) from error
-    return CatalogEntry(analysis, path, version, module.__doc__ or "", command)
+    return AnalysisEntry(analysis, path, version, module.__doc__ or "", command)
 
 
 def _form_line(path: Path) -> str:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from analysis_assets._catalog import ANALYSES_FOLDER, find_analyses, load_analysis
+from analysis_assets._analyses import ANALYSES_FOLDER, find_analyses, load_analysis
 from domain.errors import AnalysisFileError
 
 FORM = '''"""Adds."""

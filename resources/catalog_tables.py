@@ -1,0 +1,40 @@
+"""The table of a catalog, as it is stored and read: parquet, one row for each result and each job that failed."""
+
+import io
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from resources.catalog_files import TABLE, CatalogFiles
+
+_PARQUET = "application/vnd.apache.parquet"
+
+
+@dataclass(frozen=True)
+class StoredCatalog:
+    """A catalog as it was read.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+        One row for each result or failed job; its columns are those of `domain.result_rows`.
+    etag : str
+        The server's tag: another one means that there is a newer catalog.
+    """
+
+    table: pa.Table
+    etag: str
+
+
+def read_catalog(files: CatalogFiles, analysis: str) -> StoredCatalog | None:
+    """Read the catalog of an analysis; None when there is none yet."""
+    found = files.get(analysis, TABLE)
+    return None if found is None else StoredCatalog(pq.read_table(io.BytesIO(found.content)), found.etag)
+
+
+def write_catalog(files: CatalogFiles, analysis: str, table: pa.Table) -> None:
+    """Put a table in the place of the catalog of an analysis, whole or not at all."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    files.put(analysis, TABLE, buffer.getvalue(), content_type=_PARQUET)
