@@ -86,7 +86,7 @@ def try_(
 @app.command()
 @told
 def describe(analysis: AnalysisName, as_json: AsJson = False) -> None:  # noqa: FBT002  Typer reads options from keywords
-    """Say what an analysis takes and gives: parameters, outputs, units, checks."""
+    """Say what an analysis takes and gives: parameters, outputs, tables, units, checks."""
     from commands.describe import describe as run_describe
 
     found = run_describe(analysis)
@@ -99,6 +99,11 @@ def describe(analysis: AnalysisName, as_json: AsJson = False) -> None:  # noqa: 
         table = Table(title, "type", "unit", "default", "bounds", "meaning")
         for fact in facts:
             table.add_row(*map(plain, (fact.name, fact.kind, fact.unit, fact.default, fact.bounds, fact.meaning)))
+        out.print(table)
+    for file, columns in found.tables.items():
+        table = Table(f"column of {file}", "type", "unit", "meaning")
+        for fact in columns:
+            table.add_row(*map(plain, (fact.name, fact.kind, fact.unit, fact.meaning)))
         out.print(table)
     for check, text in found.checks.items():
         out.print(f"check {check}: {plain(text)}", highlight=False)

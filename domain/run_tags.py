@@ -1,7 +1,8 @@
 """By which tags the runs of an analysis are found: subject, session, analysis tag and dispatch of their jobs.
 
 A run takes many jobs, and Dagster keeps one value for each tag. So each value has a tag of its own: the tag
-``subject/700001`` has the value ``700001``.
+``dagster/subject.700001`` has the value ``700001``. Dagster's list of runs shows every tag of every run, a hundred
+sessions too, but for those that begin with ``dagster/``; its filter finds these like any other.
 """
 
 import re
@@ -14,8 +15,9 @@ from domain.result_rows import tag_of
 
 SUBJECT, SESSION, ANALYSIS_TAG, DISPATCH = "subject", "session", "analysis_tag", "dispatch"
 KINDS = (SUBJECT, SESSION, ANALYSIS_TAG, DISPATCH)
-MORE = "more"
-"""Kind of the tags that say how many values were left out: ``more/session``."""
+PREFIX = "dagster/"
+MORE = f"{PREFIX}more"
+"""Begins the tags that say how many values were left out: ``dagster/more.session``."""
 
 PER_KIND = 100
 """So many values of a kind a run is tagged with at most: every reading of a run reads all its tags."""
@@ -71,13 +73,13 @@ def tags_of(found: Iterable[tuple[str, str]], *, known: Mapping[str, str]) -> di
     -------
     dict
         New tags only. Characters that no tag may have become ``_``, long values are cut, and of each kind there are at
-        most `PER_KIND`: a tag such as ``more/session`` counts the others.
+        most `PER_KIND`: a tag such as ``dagster/more.session`` counts the others.
     """
     new: dict[str, str] = {}
-    room = {kind: PER_KIND - sum(key.startswith(f"{kind}/") for key in known) for kind in KINDS}
+    room = {kind: PER_KIND - sum(_kind_of(key) == kind for key in known) for kind in KINDS}
     left_out = dict.fromkeys(KINDS, 0)
     for kind, value in sorted(set(found)):
-        key = f"{kind}/{_NOT_ALLOWED.sub('_', value)[:_LONGEST_KEY]}"
+        key = PREFIX + f"{kind}.{_NOT_ALLOWED.sub('_', value)}"[:_LONGEST_KEY]
         if key in known or key in new or not value:
             continue
         if room[kind] > 0:
@@ -87,14 +89,19 @@ def tags_of(found: Iterable[tuple[str, str]], *, known: Mapping[str, str]) -> di
             left_out[kind] += 1
     for kind, number in left_out.items():
         if number:
-            before = known.get(f"{MORE}/{kind}", "0")
-            new[f"{MORE}/{kind}"] = str(number + (int(before) if before.isdecimal() else 0))
+            before = known.get(f"{MORE}.{kind}", "0")
+            new[f"{MORE}.{kind}"] = str(number + (int(before) if before.isdecimal() else 0))
     return new
 
 
 def is_tagged(tags: Mapping[str, str]) -> bool:
     """Tell whether a run has any of these tags."""
-    return any(key.partition("/")[0] in KINDS for key in tags)
+    return any(_kind_of(key) in KINDS for key in tags)
+
+
+def _kind_of(key: str) -> str:
+    """Return the kind of a tag; something else for the tags of others."""
+    return key.removeprefix(PREFIX).partition(".")[0] if key.startswith(PREFIX) else ""
 
 
 def _named_in(url: str) -> Found:

@@ -3,14 +3,14 @@
 import dagster as dg
 
 from analysis_assets._run_tags import RunTags
-from domain.run_tags import KINDS
+from domain.run_tags import is_tagged
 from tests.provenances import sparse
 
 
 def tags_of_run(platform, result):
     """Return the tags by which a run is found."""
     tags = platform.instance.get_run_by_id(result.run_id).tags
-    return {key: value for key, value in tags.items() if key.partition("/")[0] in KINDS}
+    return {key: value for key, value in tags.items() if is_tagged({key: value})}
 
 
 def double_job(platform):
@@ -25,11 +25,11 @@ def test_a_run_launched_by_hand_is_tagged_with_what_its_jobs_say(double):
     result = double.run(keys)
     session = "ecephys_700001_2024-05-01_10-00-00"
     assert tags_of_run(double, result) == {
-        "subject/700001": "700001",
-        f"session/{session}": session,
-        "dispatch/d-60": "d-60",
+        "dagster/subject.700001": "700001",
+        f"dagster/session.{session}": session,
+        "dagster/dispatch.d-60": "d-60",
     }
-    found = double.instance.get_runs(dg.RunsFilter(tags={"subject/700001": "700001"}))
+    found = double.instance.get_runs(dg.RunsFilter(tags={"dagster/subject.700001": "700001"}))
     assert result.run_id in {run.run_id for run in found}
 
 
@@ -37,7 +37,10 @@ def test_subject_and_session_of_the_headers_are_added_once_they_are_read(double)
     result = double.run(double.take_in({"number": 61}))
     tags = RunTags(double.instance, double.instance.get_run_by_id(result.run_id))
     tags.add_results([sparse(subject_ids=("700009",), session_names=("my session",))])
-    assert tags_of_run(double, result) == {"subject/700009": "700009", "session/my_session": "my session"}
+    assert tags_of_run(double, result) == {
+        "dagster/subject.700009": "700009",
+        "dagster/session.my_session": "my session",
+    }
 
 
 def test_nothing_is_written_that_the_run_has_already(double, monkeypatch):
@@ -56,7 +59,7 @@ def test_a_tag_does_not_undo_a_cancellation_of_the_same_moment(double):
     tags.add_results([sparse(subject_ids=("1",))])
     found = instance.get_run_by_id(run.run_id)
     assert found.status is dg.DagsterRunStatus.CANCELING
-    assert found.tags["subject/1"] == "1"
+    assert found.tags["dagster/subject.1"] == "1"
 
 
 def test_a_dry_run_is_tagged_with_nothing(double):

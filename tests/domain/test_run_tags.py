@@ -12,7 +12,7 @@ from domain.run_tags import PER_KIND, found_in_job, found_in_result, is_tagged, 
 from domain.stored_job import Source
 from tests.provenances import rich
 
-KEY = re.compile(r"[a-z_]+/[A-Za-z0-9_.\-]{1,63}")
+KEY = re.compile(r"dagster/[A-Za-z0-9_.\-]{1,63}")
 
 
 def entry_of(job, *, parameters=None, sources=()):
@@ -58,17 +58,20 @@ def test_any_text_becomes_a_tag_that_dagster_takes(value):
 
 def test_only_what_is_new_is_added():
     known = tags_of({("subject", "1")}, known={})
-    assert tags_of({("subject", "1"), ("subject", "2")}, known=known) == {"subject/2": "2"}
+    assert tags_of({("subject", "1"), ("subject", "2")}, known=known) == {"dagster/subject.2": "2"}
 
 
 def test_no_run_has_more_than_so_many_and_the_others_are_counted():
     found = {("session", f"{number:04}") for number in range(PER_KIND + 7)}
     tags = tags_of(found, known={})
     assert len(tags) == PER_KIND + 1
-    assert tags["more/session"] == "7"
-    assert tags_of({("session", "another"), ("subject", "1")}, known=tags) == {"subject/1": "1", "more/session": "8"}
+    assert tags["dagster/more.session"] == "7"
+    assert tags_of({("session", "another"), ("subject", "1")}, known=tags) == {
+        "dagster/subject.1": "1",
+        "dagster/more.session": "8",
+    }
 
 
 def test_a_run_is_tagged_when_it_has_one_of_them():
-    assert is_tagged({"subject/1": "1"})
+    assert is_tagged({"dagster/subject.1": "1"})
     assert not is_tagged({"dagster/partition": "a", "analysis_assets/keys_sha256": "b"})

@@ -84,7 +84,11 @@ def test_a_run_is_asked_for_with_tags_by_which_its_jobs_are_found(world):
         asset = f"s3://bucket/ecephys_{subject}_2024-05-01_10-00-00"
         world.write(f"{number}.json", job_file(number, asset=asset))
     (request,) = world.tick().run_requests
-    assert {"subject/700001", "subject/700002", "session/ecephys_700001_2024-05-01_10-00-00"} <= set(request.tags)
+    assert {
+        "dagster/subject.700001",
+        "dagster/subject.700002",
+        "dagster/session.ecephys_700001_2024-05-01_10-00-00",
+    } <= set(request.tags)
 
 
 def test_an_empty_inbox_asks_for_nothing(world):
