@@ -18,7 +18,7 @@ from domain.job_state import JobState
 from resources.ledger import Ledger
 from resources.mongo import MongoConnection
 from resources.record_store import RecordStore
-from resources.results import results_of
+from resources.result_summaries import results_of
 from resources.results_store import ResultsStore
 from resources.s3 import S3Connection
 from resources.settings import Settings, load_settings

@@ -6,7 +6,7 @@ import pytest
 from domain.records import to_record
 from resources.mongo import MongoConnection
 from resources.record_store import RecordStore
-from resources.results import results_of
+from resources.result_summaries import results_of
 from tests.provenances import rich, sparse
 
 CODE = rich().code_version
@@ -27,7 +27,7 @@ def test_a_result_tells_what_was_computed_from_what_and_where_it_is(records):
     assert (result.subject_ids, result.session_names) == (["700001", "Füchsin"], ["700001_2024-05-01"])
     assert (result.parameters, result.outputs) == (provenance.parameters, provenance.outputs)
     assert (result.started, result.ended) == (provenance.started, provenance.ended)
-    assert result.figure == f"{provenance.location}/figure.png"
+    assert result.figure_location == f"{provenance.location}/figure.png"
     assert result.location == provenance.location
 
 
@@ -35,7 +35,7 @@ def test_a_result_tells_what_was_computed_from_what_and_where_it_is(records):
 def test_a_result_of_other_code_is_outdated(code_version, state, records):
     records.insert_once(to_record(sparse()))
     (result,) = results_of(records, "demo", code_version=code_version)
-    assert (result.state, result.figure) == (state, None)
+    assert (result.state, result.figure_location) == (state, None)
 
 
 def test_results_come_newest_first_and_of_one_analysis(records):
