@@ -95,7 +95,7 @@ class ResultList(Sequence[Result | FailedJob]):
 
     def _repr_html_(self) -> str:
         """Show the first ones as a table in Jupyter; every text is escaped."""
-        names = ("state", "subject", "session", "ended", "parameters", "outputs", "id")
+        names = ("state", "subject", "session", "ended", "parameters", "outputs or failure", "id")
         head = "".join(f"<th>{name}</th>" for name in names)
         rows = "".join(_html_row(item) for item in self[:_SHOWN])
         count = f"{len(self)} result{'' if len(self) == 1 else 's'}"
@@ -164,7 +164,8 @@ def _html_row(item: Result | FailedJob) -> str:
     values = (
         *(row["state"], row["subject"], row["session"]),
         f"{ended:%Y-%m-%d %H:%M:%S}" if isinstance(ended, datetime) else None,
-        *(_named(row, kind) for kind in ("parameters.", "outputs.")),
+        _named(row, "parameters."),
+        _named(row, "outputs.") or row["failure"],
         (row["result_id"] or row["job_key"])[:12],
     )
     cells = "".join(f"<td>{escape(str(value or ''))}</td>" for value in values)

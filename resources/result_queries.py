@@ -62,12 +62,15 @@ class ResultQuery:
         return {name: value for name, value in self.parameters.items() if not is_searchable(value)}
 
     def fits_job(self, job: LedgerEntry) -> bool:
-        """Tell whether a job that failed meets the conditions; its time is the end of its last attempt."""
+        """Tell whether a job that failed meets the conditions.
+
+        Its time is the end of its last attempt; one that has none meets no condition on time.
+        """
         ended = job.attempts[-1].ended if job.attempts else None
         told = search_time(ended) if ended else ""
         return (
             (self.since is None or told >= self.since)
-            and (self.until is None or told < self.until)
+            and (self.until is None or "" < told < self.until)
             and self.code_version in {None, job.code_version, (job.code_version or "").partition("+")[0]}
             and has_parts(job.parameters, self.parameters)
             and (not self.group or any(has_group(source.group, self.group) for source in job.sources))

@@ -249,7 +249,7 @@ class Results:
 def _newest(failed: Iterable[FailedJob], places: Iterable[Place]) -> tuple[list[FailedJob], list[Place]]:
     """Keep of each job what ended last: a result, or the failure."""
     newest = {place.job_key: place.ended for place in places}
-    lasting = [one for one in failed if ended_of(one) > newest.get(one.job_key, "")]
+    lasting = [one for one in failed if one.job_key not in newest or ended_of(one) > newest[one.job_key]]
     lost = {one.job_key for one in lasting}
     return lasting, [place for place in places if place.job_key not in lost]
 
