@@ -1,8 +1,8 @@
 """One result that can be opened, and one job that failed: what `Results` gives."""
 
 from dataclasses import dataclass, field
+from datetime import UTC
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import IO, Any, Literal
 from urllib.parse import quote
@@ -16,6 +16,7 @@ from resources.ledger_reader import LedgerReader
 from resources.record_store import RecordStore
 from resources.result_files import Figure, ResultFiles
 from resources.result_frames import Engine
+from resources.result_html import html_facts
 from resources.result_summaries import ResultState, ResultSummary, summary_fields
 from resources.results_store import ResultsStore, StoredFile
 
@@ -191,7 +192,7 @@ class Result(ResultSummary):
 
     def _repr_html_(self) -> str:
         """Show the result as a table in Jupyter; every text is escaped."""
-        told = {
+        told: dict[str, object] = {
             "result": f"{self.result_id} ({self.state})",
             "analysis": f"{self.analysis}, code {self.code_version}",
             "subject": ", ".join(self.subject_ids),
@@ -199,11 +200,9 @@ class Result(ResultSummary):
             "inputs": "\n".join(self.inputs),
             **{f"parameter {name}": value for name, value in self.parameters.items()},
             **{f"output {name}": value for name, value in self.outputs.items()},
-            "ended": f"{self.ended:%Y-%m-%d %H:%M:%S %Z}",
+            "ended (UTC)": self.ended.astimezone(UTC),
         }
-        rows = [f"<tr><th>{escape(str(k))}</th><td>{escape(str(v))}</td></tr>" for k, v in told.items()]
-        links = [f'<a href="{escape(url)}">{name}</a>' for name, url in self.links.items() if url.startswith("http")]
-        return f"<table>{''.join(rows)}<tr><th>links</th><td>{' · '.join(links)}</td></tr></table>"
+        return html_facts(told, self.links)
 
     @cached_property
     def _files(self) -> ResultFiles:

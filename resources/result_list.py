@@ -14,13 +14,13 @@ from domain.result_rows import failure_row, result_row
 from domain.search_entries import search_time
 from resources.result import FailedJob, Result, ResultSource
 from resources.result_frames import pandas_frame, polars_frame
+from resources.result_html import html_table
 from resources.result_places import Place, records_at
 from resources.result_summaries import readable_or_told
 
 _AT_ONCE = 1000
 _PAGE = 50
 _SHOWN = 10
-_LONGEST = 200
 
 Item = Place | FailedJob
 
@@ -95,11 +95,9 @@ class ResultList(Sequence[Result | FailedJob]):
 
     def _repr_html_(self) -> str:
         """Show the first ones as a table in Jupyter; every text is escaped."""
-        names = ("state", "subject", "session", "ended", "parameters", "outputs or failure", "id")
-        head = "".join(f"<th>{name}</th>" for name in names)
-        rows = "".join(_html_row(item) for item in self[:_SHOWN])
         count = f"{len(self)} result{'' if len(self) == 1 else 's'}"
-        return f"<p>{count}</p><table><tr>{head}</tr>{rows}</table><p>{escape(self._more())}</p>"
+        rows = [item.row() for item in self[:_SHOWN]]
+        return f"<p>{count}</p>{html_table(rows)}<p>{escape(self._more())}</p>"
 
     def _more(self) -> str:
         """Say how many are not shown."""
@@ -155,24 +153,3 @@ def _batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
-
-
-def _html_row(item: Result | FailedJob) -> str:
-    """Return one row of the table that Jupyter shows."""
-    row = item.row()
-    ended = row["ended"]
-    values = (
-        *(row["state"], row["subject"], row["session"]),
-        f"{ended:%Y-%m-%d %H:%M:%S}" if isinstance(ended, datetime) else None,
-        _named(row, "parameters."),
-        _named(row, "outputs.") or row["failure"],
-        (row["result_id"] or row["job_key"])[:12],
-    )
-    cells = "".join(f"<td>{escape(str(value or ''))}</td>" for value in values)
-    return f"<tr>{cells}</tr>"
-
-
-def _named(row: dict[str, Any], kind: str) -> str:
-    """Return the parameters or outputs of a row as a text that is not too long."""
-    text = ", ".join(f"{name.removeprefix(kind)}={value}" for name, value in row.items() if name.startswith(kind))
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -65,6 +65,7 @@ class Results:
             self._connections.results_store.ensure_bucket()
         self._source = _source_of(self._connections, chosen)
         self._current: dict[str, tuple[str, str | None]] = {}
+        self._warned: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -202,7 +203,7 @@ class Results:
         """Return the current code of an analysis; warn when it matters and is not known."""
         current = given or self._catalogued_code(query.analysis)
         if current is None and query.states & {"done", OUTDATED}:
-            _warn(
+            self._warn_once(
                 f"The current code of `{shown(query.analysis)}` is not known, because it has no catalog yet: every result "
                 "counts as done, none as outdated. Materialize the catalog, or give current_code_version=."
             )
@@ -230,7 +231,7 @@ class Results:
                 raise UnknownJobError(msg)
         if left := records.count_up_to(unsearchable(analysis), _COUNTED):
             many = f"{left} or more" if left == _COUNTED else str(left)
-            _warn(
+            self._warn_once(
                 f"Left out: {many} results of an earlier version of the platform. `analysis audit {analysis} --repair` adds them."
             )
 
@@ -243,7 +244,14 @@ class Results:
             return
         if unknown := [name for name in query.parameters if name not in there]:
             asked = ", ".join(f"`{shown(name)}`" for name in unknown)
-            _warn(f"The newest result of `{query.analysis}` has no parameter {asked}. There are: {', '.join(there)}.")
+            msg = f"The newest result of `{query.analysis}` has no parameter {asked}. There are: {', '.join(there)}."
+            warnings.warn(msg, stacklevel=3)
+
+    def _warn_once(self, message: str) -> None:
+        """Warn whoever called `find`, of the same thing once."""
+        if message not in self._warned:
+            self._warned.add(message)
+            warnings.warn(message, stacklevel=4)
 
 
 def _newest(failed: Iterable[FailedJob], places: Iterable[Place]) -> tuple[list[FailedJob], list[Place]]:
@@ -263,8 +271,3 @@ def _source_of(connections: Connections, settings: Settings) -> ResultSource:
         cache=settings.analysis_home / "cache" / "results",
         ui_url=settings.dagster_ui_url,
     )
-
-
-def _warn(message: str) -> None:
-    """Warn whoever called `Results.find`."""
-    warnings.warn(message, stacklevel=4)
