@@ -1,12 +1,5 @@
 """Reading results back in Python and notebooks: `Results` finds them, and opens their files and figures.
 
-::
-
-    from resources.results import Results
-
-    results = Results()
-    table = results.find("unit_quality", parameters={"method": "hill"}, newest=True).to_pandas()
-
 ``docs/python.md`` is the guide.
 """
 

@@ -5,6 +5,9 @@ With ``NOTEBOOK_IMAGES=docs/images`` its pictures are written there, for the doc
 
 import base64
 import os
+import re
+import uuid
+import warnings
 from pathlib import Path
 
 import dagster as dg
@@ -25,15 +28,24 @@ CELL_LIMIT_S = 120
 
 
 @pytest.fixture(scope="module")
-def made(home, servers, tmp_path_factory):
+def environment(home, servers, tmp_path_factory):
+    """Give the settings of the servers that all tests share, with a database and an inbox of this module alone."""
+    folder = tmp_path_factory.mktemp("notebook")
+    return {
+        "ANALYSIS_HOME": str(home),
+        "DOCDB_DATABASE": f"test_{uuid.uuid4().hex[:16]}",
+        "JOB_INBOX": str(folder / "inbox"),
+        "DAGSTER_HOME": str(folder / "dagster"),
+    }
+
+
+@pytest.fixture(scope="module")
+def made(environment):
     """Make the demo's results of one analysis, in this process; gives what was made, by session and tag."""
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("notebook")
-        patch.setenv("ANALYSIS_HOME", str(home))
-        patch.setenv("DOCDB_DATABASE", f"test_{folder.name}")
-        patch.setenv("JOB_INBOX", str(folder / "inbox"))
-        patch.setenv("DAGSTER_HOME", str(folder / "dagster"))
-        with open_platform(load_settings(env_file=folder / "no.env")) as platform:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        with open_platform(load_settings(env_file=Path(environment["DAGSTER_HOME"], "no.env"))) as platform:
             files = [f for f in job_files(platform, generated_sessions(platform)) if f.analysis == NAME]
             write_job_files(platform, files, "notebook")
             _run(platform)
@@ -131,3 +143,21 @@ def test_every_plot_is_shown_and_nothing_else_is_said_than_that_there_is_no_cata
     if folder := os.environ.get("NOTEBOOK_IMAGES"):
         for number, picture in enumerate(pictures(executed), 1):
             Path(folder, f"notebook-{number}.png").write_bytes(base64.b64decode(picture))
+
+
+@pytest.mark.slow
+def test_the_code_of_the_guide_runs_in_its_order(environment, made, monkeypatch):
+    for name, value in (environment | {"MPLBACKEND": "agg"}).items():
+        monkeypatch.setenv(name, value)
+    guide = (PROJECT_ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    (asked,) = re.findall(r'results\.get\("(\w+)"\)', guide)
+    a_result = made["ecephys_700001_2024-05-01_10-00-00", "hill"].result_id
+    names = {}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The current code of", UserWarning)
+        for block in blocks:
+            exec(block.replace(asked, a_result[: len(asked)]), names)  # noqa: S102  the project's own page
+    assert (len(names["found"]), len(names["frame"]), len(names["units"])) == (10, 10, 20)
+    assert names["pairs"]["hill"].gt(names["pairs"]["llobet"]).sum() == 4
+    names["results"].close()
