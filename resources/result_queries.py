@@ -106,9 +106,8 @@ def read_query(  # noqa: PLR0913  one for each condition
             "or ask by parameters=, tag=, group=, since= and until=."
         )
         raise ParametersError(msg)
-    wanted = dict(parameters or {}) | ({} if tag is None else {TAG: tag})
-    for name, value in (("parameters", wanted), ("group", dict(group or {}))):
-        check_value(value, path=name, plain_keys=False, error=ParametersError)
+    wanted = wanted_parameters(parameters, tag)
+    check_value(dict(group or {}), path="group", plain_keys=False, error=ParametersError)
     texts = [(SUBJECT, subject), (SESSION, session), (CODE, code_version)]
     return ResultQuery(
         analysis=analysis,
@@ -124,6 +123,19 @@ def read_query(  # noqa: PLR0913  one for each condition
         until=None if until is None else search_time(moment(until, name="until", whole_day=True)),
         newest=newest,
     )
+
+
+def wanted_parameters(parameters: Mapping[str, Any] | None, tag: str | None) -> dict[str, Any]:
+    """Return the parameters that are wanted, the tag among them.
+
+    Raises
+    ------
+    ParametersError
+        If they hold what no parameter can be.
+    """
+    wanted = dict(parameters or {}) | ({} if tag is None else {TAG: tag})
+    check_value(wanted, path="parameters", plain_keys=False, error=ParametersError)
+    return wanted
 
 
 def check_name(analysis: object) -> None:

@@ -21,8 +21,9 @@ from resources.record_store import OWN, unsearchable
 from resources.result import FailedJob, Result, ResultSource
 from resources.result_list import ResultList, ended_of, opened, sorted_items
 from resources.result_places import Place, place_called, places_of, records_at
-from resources.result_queries import ResultQuery, State, When, read_query
+from resources.result_queries import ResultQuery, State, When, read_query, wanted_parameters
 from resources.settings import Settings, load_settings
+from resources.wrapper_records import wrapper_records
 
 _COUNTED = 1000
 
@@ -185,6 +186,31 @@ class Results:
             )
             raise UnknownJobError(msg)
         return result
+
+    def wrapper_records(
+        self, *, tag: str | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the records that the earlier wrapper wrote into the same collection, the latest first.
+
+        Parameters
+        ----------
+        tag : str, optional
+            The parameter ``analysis_tag``.
+        parameters : mapping, optional
+            Part of the parameters, as in `find`.
+
+        Returns
+        -------
+        list of dict
+            Whole records, as they are stored; ``location`` is where the files are. They are no results of this
+            platform, and nothing else shows them.
+
+        Raises
+        ------
+        ParametersError
+            If a condition cannot be used.
+        """
+        return wrapper_records(self._source.records, wanted_parameters(parameters, tag))
 
     def _failed(self, query: ResultQuery) -> list[FailedJob]:
         """Return the jobs that failed and meet a query."""

@@ -168,7 +168,7 @@ def test_results_are_those_that_meet_all_conditions_newest_first(results, asked,
 
 
 def test_newest_goes_by_inputs_and_parameters_and_nothing_else(results):
-    """The wrapper's `latest_only` kept one record of each name and lost the others."""
+    """The earlier wrapper's `latest_only` kept a single record of all that were asked for."""
     newest = results.find("quality", newest=True)
     everything = list(results.find("quality"))
     assert len(newest) == len({one.job_key for one in everything}) == COUNT
@@ -526,6 +526,28 @@ def test_jupyter_shows_texts_and_no_markup_of_theirs(results):
     assert "and 2 more" in repr(everything)
     assert "session 7" in repr(everything)
     assert SCRIPT in repr(failed)
+
+
+def test_records_of_the_earlier_wrapper_are_read_as_they_are_and_are_no_results(settings):
+    def old(number, **process):
+        parameters = {"analysis_tag": "old", "cutoff": number, "window": {"a": 1, "b": 2}}
+        code = {"url": "https://host/repo", "parameters": parameters}
+        ended = f"2025-07-0{number}T00:00:00"
+        made = {"process_type": "Analysis", "code": code, "end_date_time": ended, **process}
+        return {"_id": f"old {number}", "location": f"s3://b/{number}", "processing": {"data_processes": [made]}}
+
+    with Results(settings.model_copy(update={"docdb_collection": "wrappers"})) as results:
+        records = results._source.records
+        odd = [{"_id": "odd", "processing": None}, old(4, code=None), {"_id": "x", "processing": {"data_processes": 5}}]
+        for record in (old(1), old(3), old(2), *odd, to_record(made(1))):
+            records._records().insert_one(record)
+        assert [record["_id"] for record in results.wrapper_records()] == ["old 3", "old 2", "old 1"]
+        assert results.wrapper_records(tag="old", parameters={"cutoff": 2.0}) == [old(2)]
+        assert len(results.wrapper_records(parameters={"window": {"b": 2}})) == 3
+        assert results.wrapper_records(tag="new") == []
+        assert names(results.find("quality", current_code_version=CURRENT)) == ["1"]
+        with pytest.raises(ParametersError):
+            results.wrapper_records(parameters={"a": object()})
 
 
 # -- opening -----------------------------------------------------------------------------------------------------
