@@ -21,7 +21,7 @@ from resources.embedded import serving
 from resources.mongo import MongoConnection
 from resources.record_search import find_records
 from resources.record_store import OWN, RecordStore
-from resources.results import results_among, results_of
+from resources.result_summaries import results_among, results_of
 
 _RECORDS, _PAGE, _ASKED, _WANTED_MS = 100_000, 50, 20, 200.0
 _AT_ONCE = 2000

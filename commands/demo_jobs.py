@@ -15,7 +15,7 @@ from examples.sessions import DATA_BUCKET, metadata_record, write_demo_sessions
 PARAMETER_SETS: dict[str, tuple[dict[str, Any], ...]] = {
     "unit_quality": (
         {"analysis_name": "Demo", "analysis_tag": "hill", "method": "hill", "isi_violations_cutoff": 0.1},
-        {"analysis_name": "Demo", "analysis_tag": "llobet", "method": "llobet", "isi_violations_cutoff": 0.1},
+        {"analysis_name": "Demo", "analysis_tag": "llobet", "method": "llobet", "isi_violations_cutoff": 0.01},
     ),
     "foraging_choice_model": ({"analysis_name": "Demo", "analysis_tag": "three_lags", "n_lags": 3},),
 }

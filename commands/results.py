@@ -9,7 +9,7 @@ from domain.job_state import JobState
 from domain.result_filter import conditions
 from resources.record_search import find_records
 from resources.record_store import unsearchable
-from resources.results import Result, results_among, results_of
+from resources.result_summaries import ResultSummary, results_among, results_of
 
 _COUNTED = 1000
 
@@ -48,7 +48,7 @@ class Page:
 
     Attributes
     ----------
-    results : list of Result
+    results : list of ResultSummary
         Newest first.
     next_after : str or None
         The result to go on after; None: these were the last.
@@ -58,7 +58,7 @@ class Page:
         What else an operator should know.
     """
 
-    results: list[Result]
+    results: list[ResultSummary]
     next_after: str | None
     counts: dict[JobState, int]
     notes: list[str]

@@ -3,13 +3,16 @@
 Columns are the facts below, then ``parameters.<name>`` and ``outputs.<name>``, as `domain.search_entries` names them.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from domain.job_state import LedgerEntry
 from domain.provenance import Provenance
 from domain.search_entries import OUTPUTS, PARAMETERS
 
-DONE, OUTDATED, FAILED = "done", "outdated", "failed"
+DONE: Final = "done"
+OUTDATED: Final = "outdated"
+FAILED: Final = "failed"
+SUPERSEDED: Final = "superseded"
 
 TIMES = ("started", "ended")
 NUMBERS = ("duration_s", "peak_memory_bytes")
@@ -47,7 +50,7 @@ def result_row(provenance: Provenance, *, state: str) -> dict[str, Any]:
     provenance : Provenance
         The result.
     state : str
-        `DONE`, or `OUTDATED` when the analysis's code has changed since.
+        `DONE`, `OUTDATED` when the analysis's code has changed since, `SUPERSEDED` when it was replaced or invalidated.
 
     Returns
     -------

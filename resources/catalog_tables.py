@@ -1,13 +1,16 @@
 """The table of a catalog, as it is stored and read: parquet, one row for each result and each job that failed."""
 
 import io
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from resources.catalog_files import TABLE, CatalogFiles
 
+_FACTS = b"analysis_assets"
 _PARQUET = "application/vnd.apache.parquet"
 
 
@@ -38,3 +41,12 @@ def write_catalog(files: CatalogFiles, analysis: str, table: pa.Table) -> None:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     files.put(analysis, TABLE, buffer.getvalue(), content_type=_PARQUET)
+
+
+def catalog_facts(table: pa.Table) -> dict[str, Any]:
+    """Return what a catalog says of itself in the footer of its file, such as the analysis's current ``code_version``."""
+    try:
+        facts = json.loads((table.schema.metadata or {}).get(_FACTS, b"{}"))
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}

@@ -65,6 +65,21 @@ def find_records(
         last = (page[-1][OWN]["search_time"], page[-1]["_id"])
 
 
+def match_of(records: RecordStore, analysis: str, wanted: Sequence[Condition]) -> Document:
+    """Return the filter that finds the records of an analysis that meet all conditions, whatever their order.
+
+    Parameters
+    ----------
+    records : RecordStore
+        Where they are: of several conditions the rarest one is looked up in the index.
+    analysis : str
+        Name of the analysis.
+    wanted : sequence of Condition
+        All of which must hold.
+    """
+    return query_of(analysis, _rarest_first(records, analysis, entries_of(wanted)))
+
+
 def query_of(analysis: str, entries: Sequence[Document], *, last: tuple[str, str] | None = None) -> Document:
     """Return the filter that finds what has all entries.
 

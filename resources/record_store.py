@@ -3,7 +3,7 @@
 Replaced and invalidated records move to ``<collection>_superseded``. Nothing here decides when.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -165,6 +165,28 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
         return self.mongo.call(
             lambda: {attempt_of(d) for d in superseded.find({"name": result_id}, {f"{OWN}.attempt": 1})}
         )
+
+    def found(
+        self, match: Document, fields: Fields | Mapping[str, int] = None, *, superseded: bool = False
+    ) -> Iterator[Document]:
+        """Yield the records, or the superseded ones, that match a condition, in no order.
+
+        Parameters
+        ----------
+        match : dict
+            The condition, made by the platform.
+        fields : sequence of str, or mapping to 1 or 0
+            Fields to read, or with 0 to leave out; by default records are whole.
+        superseded : bool
+            Read the superseded records instead.
+        """
+        collection = self._superseded() if superseded else self._records()
+        yield from self.mongo.each(collection.find(match, fields))
+
+    def analyses(self) -> list[str]:
+        """Return the names of the analyses that have results, in alphabetic order."""
+        records = self._records()
+        return sorted(n for n in self.mongo.call(lambda: records.distinct(f"{OWN}.analysis")) if isinstance(n, str))
 
     def page(self, match: Document, order: Sequence[tuple[str, int]], limit: int) -> list[Document]:
         """Return the first records, in an order, that match a condition."""

@@ -12,7 +12,7 @@ from domain.failures import JobError
 from domain.identity import result_id
 from domain.job_state import JobState
 from domain.records import to_record
-from resources.results import results_of
+from resources.result_summaries import results_of
 from tests.provenances import rich
 
 

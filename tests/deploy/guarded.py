@@ -28,7 +28,7 @@ from domain.failures import JobError
 from domain.job_state import JobState
 from resources.alerts import Alerts
 from resources.connections import connect
-from resources.results import results_of
+from resources.result_summaries import results_of
 from resources.settings import PROJECT_ROOT
 from sensors.alerts import breaker_alerts
 from tests.lab_workspace import LAB

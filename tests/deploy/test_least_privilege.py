@@ -18,7 +18,8 @@ from domain.job_state import JobState
 from resources.ledger import Ledger
 from resources.mongo import MongoConnection
 from resources.record_store import RecordStore
-from resources.results import results_of
+from resources.result_summaries import results_of
+from resources.results import Results
 from resources.results_store import ResultsStore
 from resources.s3 import S3Connection
 from resources.settings import Settings, load_settings
@@ -292,6 +293,26 @@ def test_a_person_who_only_reads_downloads_results(walked):
     found = [item["Key"] for item in s3.list_objects_v2(Bucket=RESULTS, Prefix="analysis/")["Contents"]]
     (file, *_) = [key for key in found if key.endswith("/double.txt")]
     assert s3.get_object(Bucket=RESULTS, Key=file)["Body"].read().endswith(b"\n")
+
+
+def test_a_person_who_only_reads_finds_and_opens_results_from_python(walked, monkeypatch, tmp_path):
+    key, secret = walked.s3.keys["reader"]
+    for name, value in {"ACCESS_KEY_ID": key, "SECRET_ACCESS_KEY": secret, "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    settings = Settings(
+        analysis_home=tmp_path,
+        analysis_bucket=f"{RESULTS}/analysis",
+        docdb_uri=uri(walked.host, "reader"),
+        aws_endpoint_url=walked.s3.url.replace("127.0.0.1", "localhost"),  # the client of that address has other keys
+    )
+    with own_clients(monkeypatch), Results(settings) as results:
+        found = results.find(NAME, state=["done", "outdated", "superseded", "failed"], current_code_version="1")
+        assert len(found.to_pandas()) == len(found) > 5
+        (result, *_) = results.find(NAME, current_code_version="1")
+        assert result.path("double.txt").read_bytes().endswith(b"\n")
+        assert result.record()["_id"] == results.get(result.result_id).result_id
+        with pytest.raises(SettingsError, match="refused access"):
+            results._source.store.put_bytes(result.location, "x.txt", b"x")
 
 
 def test_a_refusal_of_s3_names_what_was_tried(walked, monkeypatch):

@@ -13,7 +13,7 @@ from pymongo.errors import WriteError
 from domain.records import readable, to_record
 from resources.job_inbox import JobInbox
 from resources.mongo import _client
-from resources.results import results_of
+from resources.result_summaries import results_of
 from tests.hostile import corpus, strategies
 from tests.hostile.sizes import fuzz
 from tests.provenances import sparse
