@@ -8,6 +8,8 @@ from analysis_assets._analyses import ANALYSES_FOLDER, AnalysisEntry, find_analy
 from analysis_assets._asset import build_asset, inbox_key_of, partitions_of
 from analysis_assets._checks import build_checks
 from audit.checks import build_audit
+from catalog.assets import build_catalogs
+from catalog.sensor import build_catalog_sensor
 from dispatch.dispatch_job import build_dispatch_job
 from dispatch.recording import dispatch_key_of
 from dispatch.saved import build_schedules
@@ -35,9 +37,15 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
     work_folder = settings.analysis_home / "work"
     assets = [build_asset(entry, work_folder=work_folder, dry_run=settings.dry_run) for entry in entries]
     audits = [build_audit(entries)] if entries else []
+    catalogs = build_catalogs(entries, ui_url=settings.dagster_ui_url, dry_run=settings.dry_run)
     dispatch = build_dispatch_job(found, dry_run=settings.dry_run)
     return dg.Definitions(
-        assets=[*assets, *(_inbox(entry, settings) for entry in entries), *(_dispatches(entry) for entry in entries)],
+        assets=[
+            *assets,
+            *(_inbox(entry, settings) for entry in entries),
+            *(_dispatches(entry) for entry in entries),
+            *catalogs,
+        ],
         asset_checks=[
             *(checks for checks, _ in audits),
             *(build_inbox_check(entry) for entry in entries),
@@ -52,6 +60,7 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
             ),
             *([build_inbox_watch(entries, dry_run=settings.dry_run)] if settings.job_inbox_queue_url else []),
             *(sensor for _, sensor in audits),
+            *([build_catalog_sensor(entries, catalogs, dry_run=settings.dry_run)] if entries else []),
             *(build_alert_sensors(entries, ui_url=settings.dagster_ui_url) if settings.alerts_somebody else []),
         ],
         resources=connect(settings, for_dagster=True).as_dict(),

@@ -1,12 +1,17 @@
 """The table of a catalog, as it is stored and read: parquet, one row for each result and each job that failed."""
 
 import io
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from resources.catalog_files import TABLE, CatalogFiles
+
+FACTS_KEY = b"analysis_assets"
+"""Name of the catalog's own facts among the metadata of the file."""
 
 _PARQUET = "application/vnd.apache.parquet"
 
@@ -38,3 +43,29 @@ def write_catalog(files: CatalogFiles, analysis: str, table: pa.Table) -> None:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     files.put(analysis, TABLE, buffer.getvalue(), content_type=_PARQUET)
+
+
+def catalog_facts(table: pa.Table) -> dict[str, Any]:
+    """Return what a catalog says of itself; empty when it says nothing that can be read.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        As `read_catalog` gives it.
+
+    Returns
+    -------
+    dict
+        ``analysis``; ``code_version``, the current code by which ``state`` was told; ``updated``, a time as text; the numbers
+        ``rows``, ``done``, ``outdated`` and ``failed``; ``unreadable``, how many records could not be read.
+    """
+    try:
+        facts = json.loads((table.schema.metadata or {}).get(FACTS_KEY, b"{}"))
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def with_facts(table: pa.Table, facts: dict[str, Any]) -> pa.Table:
+    """Return a table that says something of itself: see `catalog_facts`."""
+    return table.replace_schema_metadata({FACTS_KEY: json.dumps(facts, sort_keys=True).encode()})
