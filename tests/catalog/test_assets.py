@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import requests
+from pydantic import SecretStr
 
 from catalog.names import catalog_key_of, report_key_of
 from catalog.sensor import QUIET_S
@@ -16,6 +17,7 @@ from definitions import build_defs  # noqa: TID251  this file tests the whole
 from resources.catalog_files import REPORT
 from resources.connections import connect
 from resources.ledger import Ledger
+from resources.mongo import _client
 from resources.settings import Settings
 from tests.conftest import BUCKET
 from tests.lab_workspace import LAB
@@ -139,6 +141,43 @@ def test_without_any_job_both_are_made_all_the_same(whole):
     assert whole.catalog().success
     page = whole.connections.catalog_files.get(NAME, REPORT).content.decode()
     assert "There is no result and no failed job yet" in page
+
+
+def test_without_s3_the_run_says_so_and_writes_nothing(settings, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "nobody")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr("resources.s3_server.ATTEMPTS", 1)
+    elsewhere = {"aws_endpoint_url": "http://127.0.0.1:11", "analysis_bucket": "results"}
+    assert "http://127.0.0.1:11" in why_it_fails(settings.model_copy(update=elsewhere))
+
+
+def test_without_mongodb_the_run_says_so_and_the_catalog_stays(settings, whole, monkeypatch):
+    assert whole.catalog().success
+    before = whole.connections.catalog_files.etag(NAME)
+    monkeypatch.setenv("DOCDB_URI", "mongodb://127.0.0.1:11/")
+    monkeypatch.setattr("resources.mongo.SERVER_SELECTION_MS", 20)
+    monkeypatch.setattr("resources.mongo.ATTEMPTS", 1)
+    elsewhere = settings.model_copy(update={"docdb_uri": SecretStr("mongodb://127.0.0.1:11/")})
+    elsewhere.model_fields_set.discard("analysis_bucket")
+    try:
+        assert "MongoDB at 127.0.0.1:11 did not answer" in why_it_fails(elsewhere)
+    finally:
+        _client("mongodb://127.0.0.1:11/").close()
+    assert whole.connections.catalog_files.etag(NAME) == before
+
+
+def why_it_fails(settings):
+    """Run the job over servers that are not there; gives the message of its one failure: the report is not tried."""
+    repository = build_defs(settings, folder=LAB).get_repository_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        chosen = [catalog_key_of(NAME), report_key_of(NAME)]
+        job = repository.get_job("catalog")
+        found = job.execute_in_process(instance=instance, asset_selection=chosen, raise_on_error=False)
+    (event,) = found.get_step_failure_events()
+    assert event.step_key == f"catalog__{NAME}"
+    error = event.step_failure_data.error
+    return f"{error.message} {error.cause.message if error.cause else ''}"
 
 
 def test_a_dry_run_writes_and_tells_nothing(settings):
