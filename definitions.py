@@ -9,6 +9,8 @@ from analysis_assets._asset import build_asset, partitions_of
 from analysis_assets._checks import build_checks
 from analysis_assets._materialization import inbox_key_of
 from audit.checks import build_audit
+from catalog.assets import build_catalogs
+from catalog.sensor import build_catalog_sensor
 from dispatch.dispatch_job import build_dispatch_job
 from dispatch.recording import dispatch_key_of
 from dispatch.saved import build_schedules
@@ -38,6 +40,7 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
     work_folder = settings.analysis_home / "work"
     assets = [build_asset(entry, work_folder=work_folder, dry_run=settings.dry_run) for entry in entries]
     audits = [build_audit(entries)] if entries else []
+    catalogs = build_catalogs(entries, ui_url=settings.dagster_ui_url, dry_run=settings.dry_run)
     dispatch = build_dispatch_job(found, dry_run=settings.dry_run)
     return dg.Definitions(
         assets=[
@@ -45,6 +48,7 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
             *(_inbox(entry, settings) for entry in entries),
             *(_dispatches(entry) for entry in entries),
             _data_assets(settings),
+            *catalogs,
         ],
         asset_checks=[
             *(checks for checks, _ in audits),
@@ -60,6 +64,7 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
             ),
             *([build_inbox_watch(entries, dry_run=settings.dry_run)] if settings.job_inbox_queue_url else []),
             *(sensor for _, sensor in audits),
+            *([build_catalog_sensor(entries, catalogs, dry_run=settings.dry_run)] if entries else []),
             *(build_alert_sensors(entries, ui_url=settings.dagster_ui_url) if settings.alerts_somebody else []),
         ],
         resources=connect(settings, for_dagster=True).as_dict(),

@@ -71,22 +71,44 @@ def test_every_definition_is_what_it_was(lab):
 
     dispatch = inbox
 
+    def made(name, kind):
+        return {
+            "group": name,
+            "owners": ["team:tests"],
+            "kinds": [kind, "s3"],
+            "partitions": None,
+            "code version": None,
+        }
+
     assert shown == {
         "analysis/double": analysis("double"),
         "analysis/misbehave": analysis("misbehave"),
         "data_assets": {"group": "data", "owners": [], "kinds": ["mongodb"], "partitions": None, "code version": None},
+        "catalog/double": made("double", "parquet"),
+        "catalog/misbehave": made("misbehave", "parquet"),
         "dispatch/double": dispatch("double"),
         "dispatch/misbehave": dispatch("misbehave"),
         "inbox/double": inbox("double"),
         "inbox/misbehave": inbox("misbehave"),
+        "report/double": made("double", "html"),
+        "report/misbehave": made("misbehave", "html"),
     }
     assert {s.name: (s.job_name, s.minimum_interval_seconds) for s in repository.sensor_defs} == {
         "double_job_files": ("double_batch", 5),
         "misbehave_job_files": ("misbehave_batch", 5),
         "hourly_audit": ("audit", 60),
+        "catalogs": ("catalog", 10),
     }
     assert {s.default_status for s in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
-    jobs = {"double_batch", "misbehave_batch", "dispatch", "audit", "double_retry_failed", "misbehave_retry_failed"}
+    jobs = {
+        "double_batch",
+        "misbehave_batch",
+        "dispatch",
+        "audit",
+        "catalog",
+        "double_retry_failed",
+        "misbehave_retry_failed",
+    }
     assert jobs <= set(repository.job_names)
     assert repository.schedule_defs == []
     assert sorted(key.to_user_string() for key in repository.asset_graph.asset_check_keys) == [
@@ -169,6 +191,14 @@ def test_the_columns_of_tables_are_shown_with_their_units(settings):
 def test_dispatches_lead_to_the_inbox(lab):
     (spec,) = [s for s in lab.resolve_all_asset_specs() if s.key == dg.AssetKey(["inbox", "double"])]
     assert [dep.asset_key for dep in spec.deps] == [dg.AssetKey(["dispatch", "double"])]
+
+
+def test_results_lead_to_the_catalog_and_the_catalog_to_the_report(lab):
+    deps = {
+        s.key.to_user_string(): [d.asset_key.to_user_string() for d in s.deps] for s in lab.resolve_all_asset_specs()
+    }
+    assert deps["catalog/double"] == ["analysis/double"]
+    assert deps["report/double"] == ["catalog/double"]
 
 
 def test_the_folder_of_the_inbox_is_named(lab, settings):
