@@ -13,6 +13,7 @@ from rich.table import Table
 from commands.audit_words import audit, clean
 from commands.dispatch_words import dispatch
 from commands.explain_words import explain
+from commands.explore_words import explore
 from commands.lifecycle_words import alerts, cancel, invalidate, resume
 from commands.results_words import archive, results
 from commands.terminal import AnalysisName, AsJson, out, plain, print_json, told
@@ -153,6 +154,7 @@ app.command()(told(explain))
 
 
 app.command()(told(results))
+app.command()(told(explore))
 app.command()(told(archive))
 
 
