@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from analysis_assets._materialization import thumbnail
+from analysis_assets._thumbnail import thumbnail
 from catalog.columns import OTHER_VALUES
 from catalog.report import Report
 from catalog.update import CatalogUpdate
