@@ -33,6 +33,8 @@ _WIDTHS = {
 }
 """How much time a bar may stand for."""
 _MOST_BARS = 60
+_YEARS = (1970, 2200)
+"""Times outside are damage, and would leave no room for the others."""
 _LARGEST = 1e100
 """Larger numbers are not drawn: Matplotlib's arithmetic overflows with them."""
 _STYLE: dict[str, Any] = {"parse_math": False}  # a name may hold anybody's dollar signs
@@ -103,7 +105,7 @@ def draw_throughput(frame: ResultsFrame) -> bytes:
 
 def _jobs_over_time(ax: Any, every: pl.DataFrame) -> None:
     """Draw bars of jobs that ended in each span of time, by state."""
-    times = every.filter(pl.col("ended").is_not_null())["ended", "state"]
+    times = every.filter(pl.col("ended").dt.year().is_between(*_YEARS))["ended", "state"]
     width = next(iter(_WIDTHS))
     if times.height:
         first: Any = times["ended"].min()
