@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
+from analysis_assets._runs import is_run_of
 from catalog import sensor
 from catalog.names import JOB_NAME, TAG, catalog_key_of, report_key_of
 from catalog.sensor import BUSY_S, QUIET_S, failures_in_a_row, is_at_work, tick
@@ -108,6 +109,7 @@ def test_a_run_by_hand_counts_as_one_and_others_do_not(clockwork, instance):
     ):
         run = create_run_for_test(instance, job_name=name, asset_selection=selection, status=RUN.STARTED)
         assert is_at_work(instance, "rich") == is_it
+        assert not (is_it and is_run_of(run, "rich")), "it computes no job of the analysis"
         instance.delete_run(run.run_id)
 
 
