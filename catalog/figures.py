@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from catalog.columns import Column
 from catalog.pairs import Comparison, Difference
@@ -32,6 +33,8 @@ _WIDTHS = {
 }
 """How much time a bar may stand for."""
 _MOST_BARS = 60
+_YEARS = (1970, 2200)
+"""Times outside are damage, and would leave no room for the others."""
 _LARGEST = 1e100
 """Larger numbers are not drawn: Matplotlib's arithmetic overflows with them."""
 _STYLE: dict[str, Any] = {"parse_math": False}  # a name may hold anybody's dollar signs
@@ -50,6 +53,7 @@ def draw_outcomes(frame: ResultsFrame) -> bytes:
         ax.set_yticks(range(len(found)), words, fontsize=_TEXT, **_STYLE)
         ax.invert_yaxis()
         ax.margins(x=0.25)
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
         ax.set_xlabel("rows" if name == "state" else "results", fontsize=_TEXT)
         _finish(ax, name)
     return _png(figure)
@@ -101,11 +105,12 @@ def draw_throughput(frame: ResultsFrame) -> bytes:
 
 def _jobs_over_time(ax: Any, every: pl.DataFrame) -> None:
     """Draw bars of jobs that ended in each span of time, by state."""
-    times = every.filter(pl.col("ended").is_not_null())["ended", "state"]
+    times = every.filter(pl.col("ended").dt.year().is_between(*_YEARS))["ended", "state"]
     width = next(iter(_WIDTHS))
     if times.height:
-        first, last = times["ended"].min(), times["ended"].max()
-        width = next((w for w in _WIDTHS if (last - first) / w <= _MOST_BARS), [*_WIDTHS][-1])  # type: ignore[operator]
+        first: Any = times["ended"].min()
+        last: Any = times["ended"].max()
+        width = next((w for w in _WIDTHS if (last - first) / w <= _MOST_BARS), [*_WIDTHS][-1])
         ended = times.with_columns(pl.col("ended").dt.truncate(width))
         below = dict.fromkeys(ended["ended"].unique().to_list(), 0)
         for state in (DONE, OUTDATED, FAILED):
@@ -118,7 +123,9 @@ def _jobs_over_time(ax: Any, every: pl.DataFrame) -> None:
         locator: Any = AutoDateLocator()  # type: ignore[no-untyped-call]  # Matplotlib's own
         ax.xaxis.set_major_locator(locator)
         ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-        ax.legend(fontsize=_TEXT, frameon=False)
+        ax.set_xlim(first - 3 * width, last + 4 * width)
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.legend(fontsize=_TEXT, frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
     else:
         _nothing(ax)
     ax.set_xlabel("time of the end (UTC)", fontsize=_TEXT)
@@ -172,18 +179,19 @@ def _unit(column: Column) -> str:
 
 def _histogram(ax: Any, numbers: np.ndarray[Any, np.dtype[np.float64]]) -> None:
     """Draw a histogram with the median, and say of how many numbers."""
-    ax.set_ylabel("results", fontsize=_TEXT)
+    ax.set_ylabel(f"results, n = {len(numbers):,}", fontsize=_TEXT)
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     if not len(numbers):
         _nothing(ax)
         return
     low, high = float(numbers.min()), float(numbers.max())
     edges = np.linspace(low, high, _BINS + 1)
     if not np.all(np.diff(edges) > 0):  # all the same, or too close together for numbers of this size
-        pad = max(0.5, abs(low) / 1000)
+        pad = max(0.05, abs(low) / 1000)
         edges = np.array([low - pad, high + pad])
+        ax.set_xlim(low - 10 * pad, high + 10 * pad)
     ax.hist(numbers, bins=edges, color=_COLORS[DONE])
     ax.axvline(float(np.median(numbers)), color="black", linewidth=1, linestyle="--")
-    ax.text(1, 0.98, f"n = {len(numbers):,}", ha="right", va="top", fontsize=_TEXT - 1, transform=ax.transAxes)
 
 
 def _nothing(ax: Any) -> None:

@@ -20,7 +20,7 @@ from resources.ledger import Ledger
 
 LOOK_EVERY_S = 10
 QUIET_S, BUSY_S = 15.0, 600.0
-"""A catalog is made at most this often: when no job waits or runs, and while some do."""
+"""A catalog is made when no job waits or runs and nothing has changed for so long; while some do, it is made so often."""
 
 RETRY_S, LONGEST_RETRY_S = 60.0, 3600.0
 _RUNS_LOOKED_AT = 10
@@ -113,10 +113,11 @@ def tick(
 
 @dataclass(frozen=True)
 class _Seen:
-    """How the jobs of an analysis stand: how many there are, how many wait or run, and a text that any change changes."""
+    """How the jobs of an analysis stand: how many there are, how many wait or run, when one last changed, and all as a text."""
 
     jobs: int
     busy: int
+    last: datetime | None
     text: str
 
 
@@ -124,7 +125,7 @@ def _seen(entry: AnalysisEntry, ledger: Ledger) -> _Seen:
     """Ask the ledger how the jobs of an analysis stand."""
     counts, last = ledger.counts(entry.analysis.name), ledger.last_change(entry.analysis.name)
     text = json.dumps([str(last), *counts.values(), entry.code_version])
-    return _Seen(sum(counts.values()), counts[JobState.NEW] + counts[JobState.RUNNING], text)
+    return _Seen(sum(counts.values()), counts[JobState.NEW] + counts[JobState.RUNNING], last, text)
 
 
 def _why_not(instance: dg.DagsterInstance, name: str, seen: _Seen, asked: Asked, now: datetime) -> str:
@@ -134,10 +135,13 @@ def _why_not(instance: dg.DagsterInstance, name: str, seen: _Seen, asked: Asked,
     failed = failures_in_a_row(instance, name)
     if seen.text == asked.seen and not failed:
         return "up to date"
-    wait = BUSY_S if seen.busy else QUIET_S
+    asked_at = datetime.fromisoformat(asked.at)
+    due = asked_at + timedelta(seconds=BUSY_S)
+    if not seen.busy:
+        due = max(asked_at, seen.last or asked_at) + timedelta(seconds=QUIET_S)
     if failed:
-        wait = max(wait, min(RETRY_S * 2**failed, LONGEST_RETRY_S))
-    left = datetime.fromisoformat(asked.at) + timedelta(seconds=wait) - now
+        due = max(due, asked_at + timedelta(seconds=min(RETRY_S * 2**failed, LONGEST_RETRY_S)))
+    left = due - now
     if left > timedelta(0):
         return f"due in {left.total_seconds():.0f} s"
     return "its catalog is being made" if is_at_work(instance, name) else ""

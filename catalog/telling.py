@@ -1,6 +1,7 @@
 """What Dagster is told of a catalog and of a report."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -12,7 +13,8 @@ from catalog.update import CatalogUpdate
 from resources.catalog_tables import catalog_facts
 
 _PREVIEW = 10
-_SHOWN = ("state", "subject", "session", "ended", "failure_kind", "job_key")
+_SHOWN = ("state", "subject", "session", "ended", "failure", "job_key")
+_LONGEST = {"failure": 80, "job_key": 12}
 
 
 def catalog_metadata(update: CatalogUpdate, *, address: str, link: str) -> Mapping[str, Any]:
@@ -56,7 +58,14 @@ def report_metadata(report: Report, *, address: str, link: str) -> Mapping[str, 
         Where it is, for programs and for people.
     """
     failures = [
-        dg.TableRecord({"jobs": f["count"], "kind": f["failure_kind"], "message": f["failure"], "newest": f["job_key"]})
+        dg.TableRecord(
+            {
+                "jobs": f["count"],
+                "kind": f["failure_kind"],
+                "message": f["failure"],
+                "newest": _cell("job_key", f["job_key"]),
+            }
+        )
         for f in report.failures
     ]
     types = {"jobs": "int", "kind": "string", "message": "string", "newest": "string"}
@@ -73,10 +82,11 @@ def report_metadata(report: Report, *, address: str, link: str) -> Mapping[str, 
 def _preview(update: CatalogUpdate) -> dg.TableMetadataValue:
     """Show the first rows, the newest, and few of their columns."""
     rows = update.table.slice(0, _PREVIEW).select(_SHOWN).to_pylist()
-    records = [
-        dg.TableRecord(
-            {name: f"{v:%Y-%m-%d %H:%M:%S}" if name == "ended" and v else str(v or "") for name, v in row.items()}
-        )
-        for row in rows
-    ]
+    records = [dg.TableRecord({name: _cell(name, value) for name, value in row.items()}) for row in rows]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=[dg.TableColumn(n, "string") for n in _SHOWN]))
+
+
+def _cell(name: str, value: Any) -> str:
+    """Write a value shortly."""
+    text = f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value or "")
+    return text[: _LONGEST.get(name, len(text))]

@@ -7,9 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import dagster as dg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from analysis_assets._runs import UNFINISHED
+from catalog.names import JOB_NAME
 from commands.dagster_processes import dagster_process, interruptible, only_one_daemon
 from commands.demo_jobs import JobFile, generated_sessions, job_files, own_sessions, write_job_files
 from commands.demo_tables import show_report, show_results
@@ -20,6 +23,7 @@ from resources.settings import load_settings
 
 TIME_LIMIT_S = 900
 _POLL_S = 0.5
+_CATALOGS_S = 20.0
 
 
 def demo(*, data: Path | None, console: Console) -> bool:
@@ -119,9 +123,20 @@ def _second_pass(
         for _ in _polls(platform, daemon, "job files were not taken in"):
             if names <= {(name, known) for name in analyses for known in platform.connections.inbox_notes.known(name)}:
                 break
+        if daemon is not None:
+            _let_catalogs_end(platform)
     computed = _total_attempts(platform, files) - before
     console.print(f"Second pass: the same {len(files)} jobs in other files, {computed} computed.")
     return computed == 0
+
+
+def _let_catalogs_end(platform: Platform) -> None:
+    """Wait a little for runs that make catalogs: with the daemon they would be killed, and show as failed later."""
+    end = time.monotonic() + _CATALOGS_S
+    with dg.DagsterInstance.from_config(str(platform.settings.dagster_home)) as instance:
+        unfinished = dg.RunsFilter(job_name=JOB_NAME, statuses=UNFINISHED)
+        while instance.get_runs(unfinished, limit=1) and time.monotonic() < end:
+            time.sleep(_POLL_S)
 
 
 def _polls(platform: Platform, daemon: "subprocess.Popen[bytes] | None", what: str) -> Iterator[None]:

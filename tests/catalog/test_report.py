@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -138,6 +138,7 @@ def test_failures_are_gathered_with_their_newest_example(report):
         [],
         [row(1)],
         [row(1, rate=1.0)],
+        [row(1, ended=datetime(9999, 12, 31, 23, tzinfo=UTC)), row(2, ended=datetime(1, 1, 1, tzinfo=UTC)), row(3)],
         [row(n, count=None, outcome=None) for n in range(3)],
         [failure(1, "no")],
         [failure(1, "no") | {"ended": None, "failure": None, "failure_kind": None}],

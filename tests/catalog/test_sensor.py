@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
+from analysis_assets._runs import is_run_of
 from catalog import sensor
 from catalog.names import JOB_NAME, TAG, catalog_key_of, report_key_of
 from catalog.sensor import BUSY_S, QUIET_S, failures_in_a_row, is_at_work, tick
@@ -28,8 +29,8 @@ class Clockwork:
 
     def __init__(self, world, instance, monkeypatch):
         self.world, self.instance, self.late, self.cursor = world, instance, 0.0, None
-        now = Ledger.now
-        monkeypatch.setattr(Ledger, "now", lambda ledger: now(ledger) + timedelta(seconds=self.late))
+        now = Ledger._now
+        monkeypatch.setattr(Ledger, "_now", lambda ledger: now(ledger) + timedelta(seconds=self.late))
 
     def tick(self, *, after=0.0):
         """Evaluate the sensor once; gives the analyses that it asks for."""
@@ -67,10 +68,11 @@ def test_a_change_is_asked_for_once_when_nothing_waits_or_runs(clockwork):
     asked_for(clockwork)
     assert clockwork.tick(after=10 * BUSY_S) == []
     clockwork.world.fail(2)
-    assert clockwork.tick() == ["rich"]
-    clockwork.world.recover(2)
     assert clockwork.tick() == []
-    assert clockwork.tick(after=QUIET_S) == ["rich"]
+    clockwork.late += QUIET_S / 2
+    clockwork.world.recover(2)
+    assert clockwork.tick(after=QUIET_S - 1) == []
+    assert clockwork.tick(after=1) == ["rich"]
 
 
 def test_while_jobs_wait_it_is_asked_for_every_ten_minutes(clockwork):
@@ -107,6 +109,7 @@ def test_a_run_by_hand_counts_as_one_and_others_do_not(clockwork, instance):
     ):
         run = create_run_for_test(instance, job_name=name, asset_selection=selection, status=RUN.STARTED)
         assert is_at_work(instance, "rich") == is_it
+        assert not (is_it and is_run_of(run, "rich")), "it computes no job of the analysis"
         instance.delete_run(run.run_id)
 
 

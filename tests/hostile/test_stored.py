@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymongo.errors import WriteError
 
+from catalog.report import make_report
+from catalog.update import update_catalog
 from domain.records import readable, to_record
 from resources.job_inbox import JobInbox
 from resources.mongo import _client
@@ -50,6 +52,13 @@ def damage(world, docdb_uri):
     """Give a function that opens a collection past what is watched: damage is done by others."""
     ledger = world.stores.ledger
     return lambda kind: _client(docdb_uri)[ledger.mongo.database][f"{ledger.records_name}{kind}"]
+
+
+def report_of(world):
+    """Make catalog and report of everything that is stored."""
+    stores = world.stores
+    made = update_catalog(world.entry, None, records=stores.records, ledger=stores.ledger, results=stores.results)
+    return make_report(world.entry, made.table, ui_url="http://127.0.0.1:3000").html
 
 
 @fuzz(60)
@@ -103,6 +112,7 @@ def test_a_damaged_job_holds_up_no_other(world, key, damage, field, value, state
         assert key in world.asked(world.tick())
         world.stores.ledger.get_many("double", [key, bad])
         world.stores.ledger.summaries("double", [key, bad])
+        assert report_of(world)
     finally:
         jobs.delete_one({"_id": f"double/{bad}"})
 
@@ -167,6 +177,7 @@ def test_a_damaged_record_is_left_to_a_run_and_holds_up_no_other(world, key, dam
         world.tick()
         assert set(world.partitions()) <= partitions | {key}
         results_of(world.stores.records, "double", code_version="1")
+        assert report_of(world)
     finally:
         records.delete_one({"_id": record["_id"]})
         world.renew(key)

@@ -573,3 +573,26 @@ def test_claims_at_work_are_named_with_their_runs(ledger):
     assert ledger.at_work() == {"a": "r"}
     ledger.release(entry, attempt="a")
     assert ledger.at_work() == {}
+
+
+def test_failures_come_without_tracebacks_and_logs(ledger):
+    entry = failed(ledger)
+    stored(ledger, 1)
+    (found,) = ledger.failures("demo")
+    assert (found.job_key, found.error.message) == (entry.job_key, ERROR.message)
+    assert found.error.traceback == found.error.log == ""
+    assert [attempt.error for attempt in found.attempts] == [None]
+    assert list(ledger.failures("other")) == []
+
+
+def test_every_change_of_state_is_the_last_change(ledger):
+    assert ledger.last_change("demo") is None
+    entry = stored(ledger)
+    times = [ledger.last_change("demo")]
+    for change in (claim, fail):
+        change(ledger, entry)
+        times.append(ledger.last_change("demo"))
+    assert times == sorted(times)
+    assert times[-1] == ledger._jobs().find_one({})["updated"]
+    ledger._jobs().update_one({}, {"$set": {"updated": "damaged"}})
+    assert ledger.last_change("demo") is None

@@ -222,3 +222,13 @@ def test_what_a_job_is_compared_with_is_found_by_an_index(records, field):
     plan = str(records._records().find(query).limit(5).explain()["queryPlanner"]["winningPlan"])
     assert f"analysis_assets.{field}_1" in plan
     assert "COLLSCAN" not in plan
+
+
+def test_attempts_tell_which_records_there_are(records):
+    record = record_of("one")
+    records.insert_once(record)
+    name = record["analysis_assets"]["analysis"]
+    assert dict(records.attempts(name)) == {"r" * 64: "one"}
+    records._records().update_one({"_id": record["_id"]}, {"$unset": {"analysis_assets.attempt": 1}})
+    assert dict(records.attempts(name)) == {"r" * 64: "None"}
+    assert dict(records.attempts("other")) == {}

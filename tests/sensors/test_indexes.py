@@ -9,6 +9,8 @@ import pytest
 from pymongo import monitoring
 
 from analysis_assets._analyses import load_analysis
+from catalog.sensor import tick
+from catalog.update import update_catalog
 from commands.platform import Platform
 from commands.results import Wanted, list_results
 from domain.records import to_record
@@ -95,6 +97,21 @@ def test_no_tick_reads_a_whole_collection(world, questions, docdb_uri):
     world.end(runs)
     world.tick()
     assert len(questions[1].asked) > 20
+    assert scans(questions[1], docdb_uri) == []
+
+
+def test_no_catalog_reads_a_whole_collection(world, questions, docdb_uri):
+    world.write("1.json", job_file(1))
+    world.tick()
+    (key,) = world.partitions()
+    world.add_record(key)
+    world.change(key, state="failed")
+    stores = world.stores
+    questions[1].asked.clear()
+    tick(world.instance, None, [world.entry], stores.ledger)
+    made = update_catalog(world.entry, None, records=stores.records, ledger=stores.ledger, results=stores.results)
+    assert made.table.num_rows == 2
+    assert len(questions[1].asked) > 5
     assert scans(questions[1], docdb_uri) == []
 
 
