@@ -16,6 +16,7 @@ NAMES = (
     "start",
     "intake",
     "queries",
+    "explorer",
     "identity",
     "uploads",
     "dispatch",
