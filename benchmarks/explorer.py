@@ -170,11 +170,11 @@ def _filtered(tab: Page) -> float:
 
 def _sorted(tab: Page) -> float:
     """Sort by a column; seconds from the click to the rows."""
-    before = tab.locator('#grid .ag-row[row-index="0"] [col-id="duration_s"]').inner_text()
+    before = tab.locator('#grid .ag-row[row-index="0"] [col-id="outputs.rate_hz"]').inner_text()
     begin = time.perf_counter()
-    tab.get_by_role("columnheader", name="duration (s)").locator(".ag-header-cell-label").click()
+    tab.get_by_role("columnheader", name="rate_hz").locator(".ag-header-cell-label").click()
     tab.wait_for_function(
-        'before => { const cell = document.querySelector(\'#grid .ag-row[row-index="0"] [col-id="duration_s"]\');'
+        'before => { const cell = document.querySelector(\'#grid .ag-row[row-index="0"] [col-id="outputs.rate_hz"]\');'
         " return cell && cell.innerText && cell.innerText !== before; }",
         arg=before,
     )
