@@ -248,5 +248,10 @@ def _plot() -> Any:
 
 
 def _labelled(text: str, control: Any, *, wide: bool = False) -> Any:
-    """Name a control, for eyes and for screen readers."""
-    return html.Div([html.Label(text, htmlFor=control.id), control], className="control wide" if wide else "control")
+    """Name a control, for eyes and for screen readers, which read of a list only what is chosen in it."""
+    return html.Div(
+        [html.Label(text, htmlFor=control.id), control],
+        className="control wide" if wide else "control",
+        role="group",
+        **aria(label=text),
+    )

@@ -261,7 +261,7 @@ def _axis_layout(along: Axis, *, log: bool) -> dict[str, Any]:
     if along.kind == "time":
         return found | {"type": "date"}
     if along.kind == "number":
-        return found | {"type": "log" if log else "linear", "exponentformat": "power"}
+        return found | ({"type": "log", "exponentformat": "power", "dtick": "D2"} if log else {"type": "linear"})
     step = max(1, -(-len(along.names) // _MOST_TICKS))
     places = list(range(0, len(along.names), step))
     texts = [along.names[n] for n in places]

@@ -135,7 +135,7 @@ def test_the_table_is_filtered_and_sorted_and_the_address_restores_it(watched, u
     watched.locator('#grid .ag-floating-filter [aria-label^="subject"]').first.fill("subject3")
     count(watched, 12)
     first_is(watched, "session", "session 3")
-    watched.get_by_label("Search subject, session or tag").fill("tag3")
+    watched.get_by_role("searchbox").fill("tag3")
     count(watched, 3)
     assert cells(watched, "session") == ["session 3", "session 23", "session 43"]
     address = watched.url
@@ -239,7 +239,7 @@ def test_a_row_shows_its_details_by_mouse_and_by_keyboard(watched, url, world):
 def test_the_listed_rows_are_downloaded(watched, url):
     watched.goto(f"{url}/?analysis={NAME}")
     count(watched, COUNT)
-    watched.get_by_label("Search subject, session or tag").fill("subject2")
+    watched.get_by_role("searchbox").fill("subject2")
     count(watched, COUNT // 5)
     for name, read in (("CSV", pl.read_csv), ("Parquet", pl.read_parquet)):
         with watched.expect_download() as saved:
