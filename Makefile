@@ -29,7 +29,7 @@ demo: setup ## Run the main job end to end on embedded servers. DATA=folder uses
 dev: setup ## Run the embedded servers and Dagster with its UI and sensors.
 	$(BIN)/analysis dev
 
-explore: setup ## Browse results: tables, plots, figures side by side, on port 3001 of this machine.
+explore: setup ## Browse results: tables, plots, figures side by side, on port 3001.
 	$(BIN)/analysis explore
 
 test: setup ## Run all tests with branch coverage.

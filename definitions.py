@@ -15,6 +15,7 @@ from dispatch.dispatch_job import build_dispatch_job
 from dispatch.recording import dispatch_key_of
 from dispatch.saved import build_schedules
 from resources.connections import connect
+from resources.explorer_links import analysis_in_explorer
 from resources.settings import Settings, load_settings
 from sensors.alerts import build_alert_sensors
 from sensors.bad_files import build_inbox_check
@@ -38,7 +39,10 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
     found = find_analyses(folder)
     entries = list(found.values())
     work_folder = settings.analysis_home / "work"
-    assets = [build_asset(entry, work_folder=work_folder, dry_run=settings.dry_run) for entry in entries]
+    assets = [
+        _linked(build_asset(entry, work_folder=work_folder, dry_run=settings.dry_run), entry, settings)
+        for entry in entries
+    ]
     audits = [build_audit(entries)] if entries else []
     catalogs = build_catalogs(entries, ui_url=settings.dagster_ui_url, dry_run=settings.dry_run)
     dispatch = build_dispatch_job(found, dry_run=settings.dry_run)
@@ -86,6 +90,15 @@ def _data_assets(settings: Settings) -> dg.AssetSpec:
             **behind,
         },
     )
+
+
+def _linked(asset: dg.AssetsDefinition, entry: AnalysisEntry, settings: Settings) -> dg.AssetsDefinition:
+    """Add a link to the table of an analysis in the explorer, where it is known where that is."""
+    if settings.explorer_address is None:
+        return asset
+    link = dg.MetadataValue.url(analysis_in_explorer(settings.explorer_address, entry.analysis.name))
+    (linked,) = dg.map_asset_specs(lambda spec: spec.merge_attributes(metadata={"explorer": link}), [asset])
+    return linked
 
 
 def _inbox(entry: AnalysisEntry, settings: Settings) -> dg.AssetSpec:

@@ -17,6 +17,7 @@ NAMES = (
     "intake",
     "queries",
     "catalog",
+    "explorer",
     "identity",
     "uploads",
     "dispatch",

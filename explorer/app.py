@@ -220,7 +220,7 @@ _IN_THE_BROWSER: list[tuple[Any, ...]] = [
     ("parquet", Output("parquet", "href"), Input("view", "data")),
     ("refresh", Output("grid", "id"), Input("part-rows", "data")),
     ("picked", Output("picked", "data"), Input("plot", "selectedData")),
-    ("clicked", Output("clicked", "data"), Input("plot", "clickData")),
+    ("clicked", Output("clicked", "data"), Input("plot", "clickData"), State("plot", "figure")),
     ("hasSelection", Output("clear", "hidden"), Input("view", "data")),
 ]
 """What needs no server; the functions are in assets/explorer.js."""

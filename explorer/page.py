@@ -26,6 +26,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 """What each part of the page is made from: it is made again when one of these changes."""
 
 _BLOCK = 200
+_TOOLS = ["select2d", "lasso2d", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]
 _MOST_VALUES = 500
 
 
@@ -195,7 +196,6 @@ def _grid(table: Table, view: View) -> Any:
             "multiSortKey": "ctrl",
             "rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True},
             "localeText": {"noRowsToShow": "No result matches."},
-            "theme": {"function": "gridTheme(theme)"},
             "enableCellTextSelection": True,
         },
         style={"height": "460px"},
@@ -235,7 +235,7 @@ def _axes(table: Table, view: View) -> Any:
 
 def _plot() -> Any:
     """Hold the plot."""
-    tools: Any = {"displaylogo": False, "scrollZoom": True, "responsive": True, "modeBarButtonsToRemove": ["toImage"]}
+    tools: Any = {"displaylogo": False, "scrollZoom": True, "responsive": True, "modeBarButtons": [_TOOLS]}
     return html.Div(
         [
             html.P(
@@ -248,5 +248,10 @@ def _plot() -> Any:
 
 
 def _labelled(text: str, control: Any, *, wide: bool = False) -> Any:
-    """Name a control, for eyes and for screen readers."""
-    return html.Div([html.Label(text, htmlFor=control.id), control], className="control wide" if wide else "control")
+    """Name a control, for eyes and for screen readers, which read of a list only what is chosen in it."""
+    return html.Div(
+        [html.Label(text, htmlFor=control.id), control],
+        className="control wide" if wide else "control",
+        role="group",
+        **aria(label=text),
+    )

@@ -10,9 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from explorer.columns import ROW
+from explorer.columns import POINT, ROW
 from explorer.data import Table
 from explorer.state import Selection, View
+
+_SPREAD = 0.5
+"""Results with the same text lie beside each other, over half of the room that it has on the axis."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -43,13 +46,10 @@ class Axis:
             return cell.dt.timestamp("ms").cast(pl.Float64).fill_null(float("nan")).to_numpy()
         if self.kind == "number":
             return cell.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        spread = ((frame[POINT] % 1000) / 1000 - 0.5).fill_null(0.0) * _SPREAD
         numbers = dict(zip(self.names, map(float, range(len(self.names))), strict=True))
-        return (
-            cell.cast(pl.String)
-            .replace_strict(numbers, default=None, return_dtype=pl.Float64)
-            .fill_null(float("nan"))
-            .to_numpy()
-        )
+        places = cell.cast(pl.String).replace_strict(numbers, default=None, return_dtype=pl.Float64)
+        return (places + spread).fill_null(float("nan")).to_numpy()
 
 
 def axis(table: Table, name: str) -> Axis:

@@ -100,18 +100,20 @@ def _scatter(table: Table, rows: pl.DataFrame, axes: tuple[Axis, Axis], view: Vi
     """Draw points, one trace for each colour."""
     x, y, ids = axes[0].of(rows), axes[1].of(rows), rows[POINT].fill_null(-1).to_numpy()
     size = 8 if rows.height < _SMALL else 5 if rows.height < _LARGE else 3
+    texts = _texts(rows, axes)
     hover = f"{_hover(axes[0], 'x')}<br>{_hover(axes[1], 'y')}<extra></extra>"
 
     def trace(which: npt.NDArray[np.bool_], marker: dict[str, Any], name: str) -> dict[str, Any]:
         return {
             "type": "scatter" if rows.height <= _MOST_PLAIN else "scattergl",
             "mode": "markers",
-            "name": name,
+            "name": _plain(name),
             "x": _times(x[which]) if axes[0].kind == "time" else packed(x[which]),
             "y": _times(y[which]) if axes[1].kind == "time" else packed(y[which]),
             "customdata": packed(ids[which]),
             "marker": {"size": size, "opacity": 0.75, **marker},
             "hovertemplate": hover,
+            **({} if texts is None else {"text": texts.filter(pl.Series(which)).to_list()}),
         }
 
     if view.colour and table.columns[view.colour].kind != "text":
@@ -145,7 +147,7 @@ def _histogram(table: Table, rows: pl.DataFrame, along: Axis, view: View) -> tup
     traces = [
         {
             "type": "bar",
-            "name": name,
+            "name": _plain(name),
             "x": _times(middle) if along.kind == "time" else packed(middle),
             "y": np.histogram(values[which], edges)[0].tolist() if len(edges) > 1 else [],
             "width": packed(width * (0.9 if along.kind == "text" else 1.0)),
@@ -216,8 +218,20 @@ def _is_log(along: Axis, wanted: bool) -> bool:  # noqa: FBT001  one wish beside
 
 
 def _hover(along: Axis, letter: str) -> str:
-    """Say what stands at a point; texts stand as numbers in the data, so their axis names them."""
+    """Say what stands at a point; texts stand as numbers in the data, so they are given beside it."""
+    if along.kind == "text":
+        return "%{text}"
     return f"{_plain(along.title)}: %{{{letter}}}"
+
+
+def _texts(rows: pl.DataFrame, axes: tuple[Axis, Axis]) -> pl.Series | None:
+    """Return what is told of each point on axes of texts; None without any, or when there are too many points."""
+    names = list(dict.fromkeys(one.name for one in axes if one.kind == "text"))
+    if not names or rows.height > _LARGE:
+        return None
+    return pl.Series(
+        [", ".join(_plain(str(part)) for part in row) for row in rows.select(names).iter_rows()], dtype=pl.String
+    )
 
 
 def _plain(text: str) -> str:
@@ -247,12 +261,13 @@ def _axis_layout(along: Axis, *, log: bool) -> dict[str, Any]:
     if along.kind == "time":
         return found | {"type": "date"}
     if along.kind == "number":
-        return found | {"type": "log" if log else "linear", "exponentformat": "power"}
+        return found | ({"type": "log", "exponentformat": "power", "dtick": "D2"} if log else {"type": "linear"})
     step = max(1, -(-len(along.names) // _MOST_TICKS))
     places = list(range(0, len(along.names), step))
     texts = [along.names[n] for n in places]
     short = [text if len(text) <= _LONGEST_TICK else f"{text[: _LONGEST_TICK - 1]}…" for text in texts]
-    return found | {"type": "linear", "tickvals": places, "ticktext": [_plain(text) for text in short]}
+    ends = [-0.6, max(len(along.names), 1) - 0.4]
+    return found | {"type": "linear", "range": ends, "tickvals": places, "ticktext": [_plain(text) for text in short]}
 
 
 def _shape(selection: Selection, x: Axis, y: Axis | None) -> dict[str, Any] | None:
@@ -285,7 +300,8 @@ def _figure(traces: list[Any], layout: dict[str, Any]) -> dict[str, Any]:
         "dragmode": "select",
         "clickmode": "event",
         "hovermode": "closest",
-        "margin": {"l": 70, "r": 20, "t": 15, "b": 60},
+        "margin": {"l": 70, "r": 20, "t": 32, "b": 60},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#8a94a0", "activecolor": "#2f6fb0"},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#6b7280"},

@@ -242,3 +242,10 @@ def test_a_queue_has_a_sensor_of_its_own(monkeypatch):
     monkeypatch.setenv("JOB_INBOX", "s3://lab-jobs/inbox")
     monkeypatch.setenv("JOB_INBOX_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs")
     assert "inbox_queue" in {sensor.name for sensor in build_defs(Settings(), folder=LAB).sensors}
+
+
+def test_an_analysis_links_to_its_results_in_the_explorer(lab, tmp_path):
+    (double,) = [spec for spec in lab.resolve_all_asset_specs() if spec.key.path == ["analysis", "double"]]
+    assert double.metadata["explorer"].value == "http://127.0.0.1:3001/?analysis=double"
+    elsewhere = build_defs(Settings(analysis_home=tmp_path, analysis_bucket="lab"), folder=LAB)
+    assert not [spec for spec in elsewhere.resolve_all_asset_specs() if "explorer" in spec.metadata]

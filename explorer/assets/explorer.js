@@ -30,19 +30,31 @@ window.dash_clientside.explorer = {
     }
     return window.dash_clientside.no_update;
   },
-  clicked: function (click) {
+  clicked: function (click, figure) {
     var point = click && click.points && click.points[0];
-    if (!point || point.customdata === undefined || point.customdata === null) {
+    var trace = point && figure && figure.data[point.curveNumber];
+    if (!trace || !trace.customdata) {
       return window.dash_clientside.no_update;
     }
-    return Array.isArray(point.customdata)
-      ? { bar: point.customdata, at: Date.now() }
-      : { point: point.customdata, at: Date.now() };
+    return Array.isArray(trace.customdata)
+      ? { bar: trace.customdata[point.pointNumber], at: Date.now() }
+      : { point: unpacked(trace.customdata.bdata, point.pointNumber), at: Date.now() };
   },
   hasSelection: function (search) {
     return !new URLSearchParams(search || "").has("selection");
   },
 };
+
+/* One of the numbers that are packed for plotly: eight bytes each, three of them in four letters. */
+function unpacked(letters, index) {
+  var group = Math.floor((8 * index) / 3);
+  var bytes = window.atob(letters.substr(4 * group, 16));
+  var view = new DataView(new ArrayBuffer(8));
+  for (var n = 0; n < 8; n++) {
+    view.setUint8(n, bytes.charCodeAt(8 * index - 3 * group + n));
+  }
+  return view.getFloat64(0, true);
+}
 
 /* A lasso has a corner for each movement of the mouse; a hundred are enough, and fit into an address. */
 function thinned(corners) {
@@ -66,8 +78,13 @@ dagfuncs.shortNumber = function (value) {
   var size = Math.abs(value);
   return size !== 0 && (size < 1e-4 || size >= 1e9) ? value.toExponential(3) : String(Number(value.toPrecision(5)));
 };
-dagfuncs.gridTheme = function (theme) {
-  return theme.themeQuartz.withPart(
-    window.matchMedia("(prefers-color-scheme: dark)").matches ? theme.colorSchemeDark : theme.colorSchemeLight
-  );
-};
+
+/* The grid follows the system's choice of dark or light, as the page does by its style. */
+(function () {
+  var dark = window.matchMedia("(prefers-color-scheme: dark)");
+  function follow() {
+    document.documentElement.dataset.agThemeMode = dark.matches ? "dark" : "light";
+  }
+  dark.addEventListener("change", follow);
+  follow();
+})();

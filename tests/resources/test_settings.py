@@ -253,3 +253,28 @@ def test_a_listing_is_made_again_after_a_time_that_makes_sense(monkeypatch, valu
         SettingsError, match=r"JOB_INBOX_LISTING_S cannot be used.*expected seconds between 1 and 604800"
     ):
         Settings()
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"EXPLORER_USER": "lab"}, "EXPLORER_PASSWORD"),
+        ({"EXPLORER_PASSWORD": "correct horse battery"}, "EXPLORER_USER"),
+        ({"EXPLORER_USER": "lab", "EXPLORER_PASSWORD": "horse"}, "at least 12"),
+        ({"EXPLORER_USER": "l:ab", "EXPLORER_PASSWORD": "correct horse battery"}, "colon"),
+    ],
+)
+def test_half_a_log_in_or_a_weak_one_is_refused_and_no_password_shown(monkeypatch, values, told):
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=told) as caught:
+        Settings()
+    assert "horse" not in str(caught.value)
+
+
+def test_the_explorer_is_on_this_machine_only_while_everything_is(monkeypatch):
+    assert Settings().explorer_address == "http://127.0.0.1:3001"
+    monkeypatch.setenv("ANALYSIS_BUCKET", "lab")
+    assert Settings().explorer_address is None
+    monkeypatch.setenv("EXPLORER_URL", "https://explorer.lab.org/")
+    assert Settings().explorer_address == "https://explorer.lab.org"

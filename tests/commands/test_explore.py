@@ -1,0 +1,82 @@
+"""`analysis explore`: what it serves, where, and when it refuses."""
+
+import threading
+import time
+
+import pytest
+import requests
+from pydantic import SecretStr
+from typer.testing import CliRunner
+
+from cli import app
+from commands.explore import explore, login_of, world_of
+from resources.settings import Settings
+from tests.lab_workspace import LAB
+
+
+@pytest.fixture
+def elsewhere(monkeypatch, docdb_uri, database, tmp_path):
+    """Use the servers of the tests by their addresses, with a database of their own."""
+    monkeypatch.setenv("ANALYSIS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DOCDB_URI", docdb_uri)
+    monkeypatch.setenv("DOCDB_DATABASE", database)
+    monkeypatch.setenv("ANALYSIS_BUCKET", "nowhere")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.1", "explorer.lab.org"])  # noqa: S104  nothing listens: it is refused
+def test_others_are_served_only_with_a_login(host):
+    found = CliRunner().invoke(app, ["explore", "--host", host])
+    assert found.exit_code == 2
+    assert "EXPLORER_USER and EXPLORER_PASSWORD" in found.stderr
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_page_is_served_until_the_command_ends(monkeypatch):
+    said, ended = [], threading.Event()
+
+    def serve_once(server, *, host, port):
+        """Serve one request in the place of waitress."""
+        said.append((host, port, server.test_client().get("/").status_code))
+        ended.set()
+
+    monkeypatch.setattr("commands.explore.serve", serve_once)
+    explore(port=0, host="127.0.0.1", say=said.append)
+    assert ended.is_set()
+    assert said[0].startswith("Explorer   http://127.0.0.1:")
+    assert said[1][0] == "127.0.0.1"
+    assert said[1][2] == 200
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_it_really_listens_and_says_nothing_of_the_password(monkeypatch):
+    monkeypatch.setenv("EXPLORER_USER", "lab")
+    monkeypatch.setenv("EXPLORER_PASSWORD", "correct horse battery")
+    said = []
+    threading.Thread(target=explore, kwargs={"port": 0, "host": "127.0.0.1", "say": said.append}, daemon=True).start()
+    end = time.monotonic() + 30
+    status = None
+    while status is None and time.monotonic() < end:
+        time.sleep(0.2)
+        try:
+            status = requests.get(said[0].split()[1], timeout=5).status_code
+        except (IndexError, requests.ConnectionError):
+            continue
+    assert status == 401
+    assert "horse" not in " ".join(said)
+
+
+def test_a_login_is_taken_from_the_settings():
+    assert login_of(Settings()) is None
+    found = login_of(Settings(explorer_user="lab", explorer_password=SecretStr("correct horse battery")))
+    assert found is not None
+    assert found.is_right("lab", "correct horse battery")
+
+
+def test_an_analysis_whose_file_is_broken_is_shown_without_units(tmp_path, caplog):
+    (tmp_path / "broken.py").write_text("ANALYSIS = 1\n", encoding="utf-8")
+    world = world_of(Settings(analysis_home=tmp_path / "home"), folder=tmp_path)
+    assert world.tables.entries == {"broken": None}
+    assert "without units" in caplog.text
+    assert "double" in world_of(Settings(analysis_home=tmp_path / "home"), folder=LAB).tables.entries
