@@ -49,14 +49,15 @@ class Results:
 
     def __init__(self, settings: Settings | None = None) -> None:
         chosen = settings or load_settings()
-        stack = ExitStack()
-        self._close = weakref.finalize(self, stack.close)  # also when Python ends
-        if chosen.embedded_mongo or chosen.embedded_s3:
-            stack.enter_context(serving(chosen.analysis_home))
-        self._connections = connect(chosen)
-        if chosen.embedded_s3:
-            self._connections.results_store.ensure_bucket()
-        self._source = _source_of(self._connections, chosen)
+        with ExitStack() as stack:
+            if chosen.embedded_mongo or chosen.embedded_s3:
+                stack.enter_context(serving(chosen.analysis_home))
+            self._connections = connect(chosen)
+            if chosen.embedded_s3:
+                self._connections.results_store.ensure_bucket()
+            self._source = _source_of(self._connections, chosen)
+            # The servers stay as long as anything that was found can still be read, at the latest until Python ends.
+            self._close = weakref.finalize(self._source, stack.pop_all().close)
         self._current: dict[str, tuple[str, str | None]] = {}
         self._warned: set[str] = set()
 

@@ -554,7 +554,10 @@ def test_records_of_the_earlier_wrapper_are_read_as_they_are_and_are_no_results(
 
 
 def test_servers_that_do_not_run_are_started_and_stop_at_the_end_of_python(tmp_path):
-    program = "from resources.results import Results; r = Results(); print(r.analyses())"
+    program = (
+        "import gc; from resources.results import Results; found = Results()._source; gc.collect(); "
+        "print(found.records.analyses())"  # what was found is read although nobody has kept the `Results`
+    )
     environment = {"PATH": "/usr/bin:/bin", "ANALYSIS_HOME": str(tmp_path / "home"), "DOCDB_DATABASE": "x"}
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False
