@@ -7,7 +7,7 @@ UV := $(BIN)/uv
 CODE := analysis_assets audit benchmarks catalog commands dispatch domain examples explorer resources sensors tests cli.py definitions.py
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml
 
-.PHONY: help setup demo dev test test-faults check docs site format lock audit-dependencies bench clean
+.PHONY: help setup demo dev explore test test-faults check docs site format lock audit-dependencies bench clean
 
 help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ demo: setup ## Run the main job end to end on embedded servers. DATA=folder uses
 
 dev: setup ## Run the embedded servers and Dagster with its UI and sensors.
 	$(BIN)/analysis dev
+
+explore: setup ## Browse results: tables, plots, figures side by side, on port 3001 of this machine.
+	$(BIN)/analysis explore
 
 test: setup ## Run all tests with branch coverage.
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)

@@ -13,6 +13,7 @@ from rich.table import Table
 from commands.audit_words import audit, clean
 from commands.dispatch_words import dispatch
 from commands.explain_words import explain
+from commands.explore_words import explore
 from commands.lifecycle_words import alerts, cancel, invalidate, resume
 from commands.results_words import archive, results
 from commands.terminal import AnalysisName, AsJson, out, plain, print_json, told
@@ -86,7 +87,7 @@ def try_(
 @app.command()
 @told
 def describe(analysis: AnalysisName, as_json: AsJson = False) -> None:  # noqa: FBT002  Typer reads options from keywords
-    """Say what an analysis takes and gives: parameters, outputs, units, checks."""
+    """Say what an analysis takes and gives: parameters, outputs, tables, units, checks."""
     from commands.describe import describe as run_describe
 
     found = run_describe(analysis)
@@ -99,6 +100,11 @@ def describe(analysis: AnalysisName, as_json: AsJson = False) -> None:  # noqa: 
         table = Table(title, "type", "unit", "default", "bounds", "meaning")
         for fact in facts:
             table.add_row(*map(plain, (fact.name, fact.kind, fact.unit, fact.default, fact.bounds, fact.meaning)))
+        out.print(table)
+    for file, columns in found.tables.items():
+        table = Table(f"column of {file}", "type", "unit", "meaning")
+        for fact in columns:
+            table.add_row(*map(plain, (fact.name, fact.kind, fact.unit, fact.meaning)))
         out.print(table)
     for check, text in found.checks.items():
         out.print(f"check {check}: {plain(text)}", highlight=False)
@@ -148,6 +154,7 @@ app.command()(told(explain))
 
 
 app.command()(told(results))
+app.command()(told(explore))
 app.command()(told(archive))
 
 

@@ -5,9 +5,12 @@ from pathlib import Path
 import dagster as dg
 
 from analysis_assets._analyses import ANALYSES_FOLDER, AnalysisEntry, find_analyses
-from analysis_assets._asset import build_asset, inbox_key_of, partitions_of
+from analysis_assets._asset import build_asset, partitions_of
 from analysis_assets._checks import build_checks
+from analysis_assets._materialization import inbox_key_of
 from audit.checks import build_audit
+from catalog.assets import build_catalogs
+from catalog.sensor import build_catalog_sensor
 from dispatch.dispatch_job import build_dispatch_job
 from dispatch.recording import dispatch_key_of
 from dispatch.saved import build_schedules
@@ -18,6 +21,8 @@ from sensors.bad_files import build_inbox_check
 from sensors.inbox_watch import build_inbox_watch
 from sensors.job_files import build_sensor
 from sensors.retry_failed import build_retry_job
+
+DATA_ASSETS = dg.AssetKey(["data_assets"])
 
 
 def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Definitions:
@@ -35,13 +40,20 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
     work_folder = settings.analysis_home / "work"
     assets = [build_asset(entry, work_folder=work_folder, dry_run=settings.dry_run) for entry in entries]
     audits = [build_audit(entries)] if entries else []
+    catalogs = build_catalogs(entries, ui_url=settings.dagster_ui_url, dry_run=settings.dry_run)
     dispatch = build_dispatch_job(found, dry_run=settings.dry_run)
     return dg.Definitions(
-        assets=[*assets, *(_inbox(entry, settings) for entry in entries), *(_dispatches(entry) for entry in entries)],
+        assets=[
+            *assets,
+            *(_inbox(entry, settings) for entry in entries),
+            *(_dispatches(entry) for entry in entries),
+            _data_assets(settings),
+            *catalogs,
+        ],
         asset_checks=[
             *(checks for checks, _ in audits),
             *(build_inbox_check(entry) for entry in entries),
-            *(check for entry in entries for check in build_checks(entry, partitions_of(entry.analysis.name))),
+            *(build_checks(entry, partitions_of(entry.analysis.name)) for entry in entries),
         ],
         jobs=[dispatch, *(build_retry_job(entry) for entry in entries)],
         schedules=build_schedules(settings.dispatches, dispatch, analyses=found, dry_run=settings.dry_run),
@@ -52,10 +64,27 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
             ),
             *([build_inbox_watch(entries, dry_run=settings.dry_run)] if settings.job_inbox_queue_url else []),
             *(sensor for _, sensor in audits),
+            *([build_catalog_sensor(entries, catalogs, dry_run=settings.dry_run)] if entries else []),
             *(build_alert_sensors(entries, ui_url=settings.dagster_ui_url) if settings.alerts_somebody else []),
         ],
         resources=connect(settings, for_dagster=True).as_dict(),
         executor=dg.in_process_executor,  # a run is already a process of its own, and its jobs have theirs
+    )
+
+
+def _data_assets(settings: Settings) -> dg.AssetSpec:
+    """Describe the metadata database that dispatches query; where it is, and never how one logs in."""
+    behind = {"api": dg.MetadataValue.url(settings.assets_api_url)} if settings.assets_api_url else {}
+    return dg.AssetSpec(
+        key=DATA_ASSETS,
+        group_name="data",
+        kinds={"mongodb"},
+        description="Metadata records of data assets, which others write. A dispatch looks up in them what to analyse.",
+        metadata={
+            "database": dg.MetadataValue.text(settings.assets_database),
+            "collection": dg.MetadataValue.text(settings.assets_collection),
+            **behind,
+        },
     )
 
 
@@ -78,6 +107,7 @@ def _dispatches(entry: AnalysisEntry) -> dg.AssetSpec:
     name = entry.analysis.name
     return dg.AssetSpec(
         key=dispatch_key_of(name),
+        deps=[DATA_ASSETS],
         group_name=name,
         owners=list(entry.analysis.owners),
         kinds={"json"},

@@ -13,14 +13,22 @@ import dagster as dg
 from pydantic import Field
 
 from analysis_assets._analyses import AnalysisEntry
+from analysis_assets._asset_facts import asset_metadata
 from analysis_assets._checks import evaluations
 from analysis_assets._events import Report, report
 from analysis_assets._execute import BatchRun
-from analysis_assets._materialization import asset_key_of, failure_observation, materialization, metadata
+from analysis_assets._markdown import code_block, escaped
+from analysis_assets._materialization import (
+    asset_key_of,
+    failure_observation,
+    inbox_key_of,
+    materialization,
+    metadata,
+)
 from analysis_assets._outcome import Outcome, RunFacts, Services
+from analysis_assets._run_tags import RunTags
 from domain.breaker import Trip
 from domain.command import Command
-from domain.fields import describe_fields, markdown_table
 from domain.identity import keys_digest
 from resources.inputs import Inputs
 from resources.ledger import Ledger
@@ -43,11 +51,6 @@ class LaunchConfig(dg.Config):
 def partitions_of(name: str) -> dg.DynamicPartitionsDefinition:
     """Return the partition set of an analysis."""
     return dg.DynamicPartitionsDefinition(name=name)
-
-
-def inbox_key_of(name: str) -> dg.AssetKey:
-    """Return the key of the inbox folder of an analysis: an asset that others write."""
-    return dg.AssetKey(["inbox", name])
 
 
 def build_asset(entry: AnalysisEntry, *, work_folder: Path, dry_run: bool = False) -> dg.AssetsDefinition:
@@ -82,10 +85,8 @@ def _asset(entry: AnalysisEntry, *, work_folder: Path, dry_run: bool) -> dg.Asse
         backfill_policy=dg.BackfillPolicy.multi_run(analysis.batch_size),
         code_version=entry.code_version,
         description=entry.description,
-        metadata={
-            "parameters": dg.MetadataValue.md(markdown_table(describe_fields(analysis.parameters), with_defaults=True)),
-            "outputs": dg.MetadataValue.md(markdown_table(describe_fields(analysis.outputs), with_defaults=False)),
-        },
+        metadata=asset_metadata(entry),
+        deps=[inbox_key_of(analysis.name)],
         group_name=analysis.name,
         owners=list(analysis.owners),
         kinds={_kind(entry), "s3", "mongodb"},
@@ -108,11 +109,16 @@ def _asset(entry: AnalysisEntry, *, work_folder: Path, dry_run: bool) -> dg.Asse
             dry_run=dry_run or config.dry_run,
             force_reason=config.force_reason,
         )
+        tags = RunTags(context.instance, context.run)
+        if tags.are_missing and not run.dry_run:
+            tags.add_jobs(ledger.get_many(analysis.name, keys).values())
         failures = []
         with BatchRun(entry, services, run) as batch:
             for ended in batch.outcomes(keys):
                 _report(context, entry, ended, results_store, dry_run=run.dry_run)
                 batch.settled(ended)
+                if not run.dry_run:
+                    tags.add_results(outcome.provenance for outcome in ended if outcome.provenance is not None)
                 failures += [outcome for outcome in ended if outcome.error is not None]
         if failures and not run.dry_run:
             raise _failure(failures, len(keys), batch.stopped)
@@ -159,11 +165,12 @@ def _report(
         _log_in_words(context, outcome, results)
     if dry_run:
         return
-    if reports := [found for outcome in outcomes if (found := _report_of(entry, outcome, results)) is not None]:
-        report(context, reports)
+    reports = [found for outcome in outcomes if (found := _report_of(entry, outcome, results)) is not None]
     for outcome in outcomes:
-        for evaluation in evaluations(entry, outcome.provenance) if outcome.provenance is not None else ():
-            context.log_event(evaluation)
+        if outcome.provenance is not None:
+            reports += evaluations(entry, outcome.provenance, outcome.verdicts)
+    if reports:
+        report(context, reports)
 
 
 def _report_of(entry: AnalysisEntry, outcome: Outcome, results: ResultsStore) -> Report | None:
@@ -174,6 +181,7 @@ def _report_of(entry: AnalysisEntry, outcome: Outcome, results: ResultsStore) ->
         return None
     return materialization(
         outcome.provenance,
+        analysis=entry.analysis,
         results=results,
         figure=outcome.figure,
         reused=outcome.kind == "reused",
@@ -196,7 +204,9 @@ def _log_in_words(context: dg.AssetExecutionContext, outcome: Outcome, results: 
 def _failure(failures: list[Outcome], total: int, stopped: Trip | None) -> dg.Failure:
     """End the run as failed, naming the jobs; the others are done all the same."""
     errors = {outcome.job_key: outcome.error for outcome in failures if outcome.error is not None}
-    lines = [f"- `{key}` ({error.kind}): {error.message}" for key, error in list(errors.items())[:_LISTED_FAILURES]]
+    lines = [
+        f"- `{key}` ({error.kind}): {escaped(error.message)}" for key, error in list(errors.items())[:_LISTED_FAILURES]
+    ]
     more = len(errors) - len(lines)
     shown = sorted(errors.values(), key=lambda error: error.kind != "exception")[:3]  # first what authors raised
     others = (
@@ -206,7 +216,7 @@ def _failure(failures: list[Outcome], total: int, stopped: Trip | None) -> dg.Fa
         description=f"{len(errors)} of {total} jobs failed; {others}. First: {next(iter(errors.values())).message}",
         metadata={
             "failed": dg.MetadataValue.md("\n".join(lines + ([f"- and {more} more"] if more else []))),
-            "tracebacks": dg.MetadataValue.md("\n\n".join(f"```\n{e.traceback or e.log}\n```" for e in shown)),
+            "tracebacks": dg.MetadataValue.md("\n\n".join(code_block(e.traceback or e.log) for e in shown)),
         },
         allow_retries=False,
     )

@@ -1,30 +1,36 @@
-"""Declared checks as Dagster's asset checks: one verdict per check and partition.
+"""Declared and built-in checks as Dagster's asset checks: one verdict per check and partition.
 
-A run evaluates them for each result that it reports. They are also an operation of their own, which a person launches
+A run tells the verdicts with each result that it reports. They are also an operation of their own, which a person launches
 from the UI after the checks have changed: it judges stored results and computes nothing. Checks of single partitions
 are marked as preview by Dagster, so everything that touches them is here; see
 https://docs.dagster.io/guides/test/asset-checks.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
 
 from analysis_assets._analyses import AnalysisEntry
+from analysis_assets._builtin_checks import by_looking
+from analysis_assets._events import report
 from analysis_assets._materialization import asset_key_of
-from domain.checks import description_of, verdicts
+from domain.builtin_checks import BUILT_IN
+from domain.checks import Verdict, description_of, verdicts
 from domain.identity import result_id
 from domain.provenance import Provenance
-from domain.records import from_record
+from domain.records import readable
 from resources.record_store import RecordStore
+from resources.results_store import ResultsStore
 
 _SHOWN_FIELDS = 30
 
 
-def evaluations(entry: AnalysisEntry, provenance: Provenance) -> list[dg.AssetCheckEvaluation]:
-    """Ask every declared check about one result.
+def evaluations(
+    entry: AnalysisEntry, provenance: Provenance, built_in: Sequence[Verdict] = ()
+) -> list[dg.AssetCheckEvaluation]:
+    """Ask every declared check about one result, and add what the built-in ones said.
 
     Parameters
     ----------
@@ -32,34 +38,46 @@ def evaluations(entry: AnalysisEntry, provenance: Provenance) -> list[dg.AssetCh
         The analysis.
     provenance : Provenance
         The result.
+    built_in : sequence of Verdict
+        Verdicts of the built-in checks, from whoever has looked.
 
     Returns
     -------
     list of dagster.AssetCheckEvaluation
-        One for each check; a check that does not pass is a warning, because the result is published all the same.
+        One for each check. A declared check that does not pass is a warning, because the result is published all the
+        same; a built-in one is an error, because the result is not what was published.
     """
-    analysis = entry.analysis
+    analysis, key = entry.analysis, provenance.job_key
     outputs = dg.MetadataValue.json(dict(list(provenance.outputs.items())[:_SHOWN_FIELDS]))
+    session = dg.MetadataValue.text(", ".join(provenance.session_names) or "not named in the inputs")
+    declared = verdicts(analysis.checks, analysis.outputs, provenance.outputs)
+    warn, error = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
+    return [
+        *(_evaluation(analysis.name, key, v, {"session": session, "outputs": outputs}, warn) for v in declared),
+        *(_evaluation(analysis.name, key, v, {"session": session}, error) for v in built_in),
+    ]
+
+
+def _evaluation(
+    analysis: str, job_key: str, verdict: Verdict, shown: dict[str, Any], severity: dg.AssetCheckSeverity
+) -> dg.AssetCheckEvaluation:
+    """Say a verdict on one partition in Dagster's words."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        return [
-            dg.AssetCheckEvaluation(
-                asset_key=asset_key_of(analysis.name),
-                check_name=verdict.name,
-                passed=verdict.passed,
-                severity=dg.AssetCheckSeverity.WARN,
-                description=verdict.reason or None,
-                partition=provenance.job_key,
-                metadata={
-                    "session": ", ".join(provenance.session_names) or "not named in the inputs",
-                    "outputs": outputs,
-                },
-            )
-            for verdict in verdicts(analysis.checks, analysis.outputs, provenance.outputs)
-        ]
+        return dg.AssetCheckEvaluation(
+            asset_key=asset_key_of(analysis),
+            check_name=verdict.name,
+            passed=verdict.passed,
+            severity=severity,
+            description=verdict.reason or None,
+            partition=job_key,
+            metadata=shown,
+        )
 
 
-def judge_adopted(instance: dg.DagsterInstance, entry: AnalysisEntry, provenance: Provenance) -> None:
+def judge_adopted(
+    instance: dg.DagsterInstance, entry: AnalysisEntry, provenance: Provenance, built_in: Sequence[Verdict]
+) -> None:
     """Tell Dagster, outside any run, what the checks say of a result; safe to repeat.
 
     Dagster keeps one verdict without a run for each check and partition, and refuses a second one, so those that it
@@ -73,10 +91,10 @@ def judge_adopted(instance: dg.DagsterInstance, entry: AnalysisEntry, provenance
         The analysis.
     provenance : Provenance
         The result.
+    built_in : sequence of Verdict
+        Verdicts of the built-in checks.
     """
-    if not entry.analysis.checks:
-        return
-    found = evaluations(entry, provenance)
+    found = evaluations(entry, provenance, built_in)
     keys = [evaluation.asset_check_key for evaluation in found]
     known = instance.event_log_storage.get_asset_check_partition_info(keys, partition_keys=[provenance.job_key])
     told = {info.check_key for info in known}
@@ -85,8 +103,8 @@ def judge_adopted(instance: dg.DagsterInstance, entry: AnalysisEntry, provenance
             instance.report_runless_asset_event(evaluation)
 
 
-def build_checks(entry: AnalysisEntry, partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetChecksDefinition]:
-    """Make the asset checks of one analysis; none when it declares none.
+def build_checks(entry: AnalysisEntry, partitions: dg.PartitionsDefinition[Any]) -> dg.AssetChecksDefinition:
+    """Make the asset checks of one analysis: the built-in ones, and those that it declares.
 
     Parameters
     ----------
@@ -95,23 +113,18 @@ def build_checks(entry: AnalysisEntry, partitions: dg.PartitionsDefinition[Any])
     partitions : dagster.PartitionsDefinition
         Its partition set.
     """
-    if not entry.analysis.checks:
-        return []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        return [_operation(entry, _specs(entry, partitions))]
+        return _operation(entry, _specs(entry, partitions))
 
 
 def _specs(entry: AnalysisEntry, partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetCheckSpec]:
     """Describe each check to Dagster."""
+    declared = {check.__name__: description_of(check) for check in entry.analysis.checks}
+    asset = asset_key_of(entry.analysis.name)
     return [
-        dg.AssetCheckSpec(
-            name=check.__name__,
-            asset=asset_key_of(entry.analysis.name),
-            description=description_of(check),
-            partitions_def=partitions,
-        )
-        for check in entry.analysis.checks
+        dg.AssetCheckSpec(name=name, asset=asset, description=description, partitions_def=partitions)
+        for name, description in (declared | BUILT_IN).items()
     ]
 
 
@@ -120,18 +133,31 @@ def _operation(entry: AnalysisEntry, specs: list[dg.AssetCheckSpec]) -> dg.Asset
     name = entry.analysis.name
 
     @dg.multi_asset_check(name=f"{name}_checks", specs=specs, can_subset=True)
-    def judge(context: dg.AssetCheckExecutionContext, record_store: RecordStore) -> Iterator[dg.AssetCheckResult]:
+    def judge(
+        context: dg.AssetCheckExecutionContext, record_store: RecordStore, results_store: ResultsStore
+    ) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
         op_context = context.op_execution_context
         keys = op_context.partition_keys
         results = {result_id(name, entry.code_version, key): key for key in keys}
         records = record_store.get_many(results)
-        for record in records.values():
-            for evaluation in evaluations(entry, from_record(record)):
-                if evaluation.check_name in chosen:
-                    op_context.log_event(evaluation)  # type: ignore[arg-type]  # as the assets' context takes it
+        look = results_store if chosen & set(BUILT_IN) else None
+        judged = [one for found in records.values() for one in _judged(entry, results[found["_id"]], found, look)]
+        report(context, [one for one in judged if one.check_name in chosen])
         without = len(keys) - len(records)
         op_context.log.info("%d results judged; %d partitions have none of the current code.", len(records), without)
         yield from ()
 
     return judge
+
+
+def _judged(
+    entry: AnalysisEntry, job_key: str, record: dict[str, Any], results: ResultsStore | None
+) -> list[dg.AssetCheckEvaluation]:
+    """Judge one stored result; its files and its record too, if the store is given."""
+    found = readable(record)
+    built_in = by_looking(results, record, found) if results is not None else ()
+    if found is not None:
+        return evaluations(entry, found, built_in)
+    error = dg.AssetCheckSeverity.ERROR
+    return [_evaluation(entry.analysis.name, job_key, verdict, {}, error) for verdict in built_in]

@@ -9,19 +9,20 @@ import uuid
 from collections.abc import Sequence
 
 import dagster as dg
-from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
+from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, DagsterEventType
+from dagster._core.execution.context.system import StepExecutionContext
 
-Report = dg.AssetMaterialization | dg.AssetObservation
+Report = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 
 
-def report(context: dg.AssetExecutionContext, reports: Sequence[Report]) -> None:
+def report(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, reports: Sequence[Report]) -> None:
     """Log events as ``context.log_event`` does, stored together where Dagster is told to store batches.
 
     Parameters
     ----------
-    context : dagster.AssetExecutionContext
+    context : dagster.AssetExecutionContext or dagster.AssetCheckExecutionContext
         The run's context.
-    reports : sequence of AssetMaterialization or AssetObservation
+    reports : sequence of AssetMaterialization, AssetObservation or AssetCheckEvaluation
         What to log, in order.
     """
     step = context.op_execution_context.get_step_execution_context()
@@ -30,6 +31,21 @@ def report(context: dg.AssetExecutionContext, reports: Sequence[Report]) -> None
         together = DagsterEventBatchMetadata(batch, number == last)
         if isinstance(found, dg.AssetMaterialization):
             event = DagsterEvent.asset_materialization(step, found, together)
-        else:
+        elif isinstance(found, dg.AssetObservation):
             event = DagsterEvent.asset_observation(step, found, together)
+        else:
+            event = _verdict(step, found, together)
         context.op_execution_context._events.append(event)  # noqa: SLF001  as `log_event` does, for the step's caller
+
+
+def _verdict(
+    step: StepExecutionContext, said: dg.AssetCheckEvaluation, together: DagsterEventBatchMetadata
+) -> DagsterEvent:
+    """Make the event of a check's verdict, which Dagster itself makes for single ones alone."""
+    return DagsterEvent.from_step(
+        event_type=DagsterEventType.ASSET_CHECK_EVALUATION,
+        step_context=step,
+        event_specific_data=said,
+        message=f"Asset check '{said.check_name}' {'passed' if said.passed else 'did not pass'}. {said.description or ''}",
+        batch_metadata=together,
+    )

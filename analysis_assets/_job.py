@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis_assets._analyses import AnalysisEntry
+from analysis_assets._builtin_checks import after_listing, after_upload, without_looking
 from analysis_assets._claims import Claims
 from analysis_assets._outcome import Outcome, OutcomeKind, RunFacts, Services, error_of
 from analysis_assets._pool import WorkerPool
@@ -120,9 +121,8 @@ class JobRunner:
             found = read_record(record, job)
             changed = differences(self.services.results, found)
             if not changed:
-                return Outcome(
-                    job.job_key, "reused", provenance=found, figure=stored_figure(self.services.results, found)
-                )
+                figure, verdicts = stored_figure(self.services.results, found), after_listing(record, found)
+                return Outcome(job.job_key, "reused", provenance=found, figure=figure, verdicts=verdicts)
             notes = (
                 f"The files of {found.location} are not what was published: {'; '.join(changed)}. Computing again.",
             )
@@ -217,6 +217,7 @@ class JobRunner:
             attempt=attempt,
             notes=notes,
             attempts=job.attempts,
+            verdicts=after_upload(record, provenance),
         )
 
     def _recover(self, job: LedgerEntry, attempt: str) -> dict[str, Any] | None:
@@ -290,7 +291,10 @@ class JobRunner:
         """Describe a result that is stored."""
         found = read_record(record, job)
         figure = stored_figure(self.services.results, found)
-        return Outcome(job.job_key, kind, provenance=found, figure=figure, attempt=attempt, notes=notes)
+        verdicts = after_listing(record, found) if kind == "computed" else without_looking(record)
+        return Outcome(
+            job.job_key, kind, provenance=found, figure=figure, attempt=attempt, notes=notes, verdicts=verdicts
+        )
 
     def _refused(self, job: LedgerEntry, error: JobError) -> Outcome:
         """Record the failure of a job that was not claimed; a finished one stays what it is while a server is away."""

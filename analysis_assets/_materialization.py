@@ -1,22 +1,27 @@
 """What Dagster is told about a result: first what a person reads, then the whole provenance for machines."""
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
-from PIL import Image
 
+from analysis_assets._markdown import code_block, markdown_link
+from analysis_assets._publish import METADATA
+from analysis_assets._thumbnail import thumbnail
+from domain.analysis import Analysis
 from domain.failures import JobError
+from domain.fields import units_of, with_unit
 from domain.job_state import Attempt
-from domain.provenance import Provenance
+from domain.provenance import Provenance, ResourceFacts
+from domain.source_links import source_page
 from resources.results_store import ResultsStore
 
 CODE_VERSION_TAG = "dagster/code_version"
 DATA_VERSION_TAG = "dagster/data_version"
-_THUMBNAIL_PIXELS = ((900, 600), (450, 300), (300, 200))
-_THUMBNAIL_BYTES = 75_000  # about 100 KB as a data URI
+ROW_COUNT = "dagster/row_count"
+_INPUT_DATA_VERSION, _INPUT_EVENT = "dagster/input_data_version", "dagster/input_event_pointer"
+_UNVERSIONED, _NO_EVENT = "INITIAL", "NULL"  # what Dagster calls an asset that others write, without versions
+_MEGABYTE, _GIGABYTE = 1e6, 1e9
 
 
 def asset_key_of(name: str) -> dg.AssetKey:
@@ -24,9 +29,15 @@ def asset_key_of(name: str) -> dg.AssetKey:
     return dg.AssetKey(["analysis", name])
 
 
+def inbox_key_of(name: str) -> dg.AssetKey:
+    """Return the key of the inbox folder of an analysis: an asset that others write."""
+    return dg.AssetKey(["inbox", name])
+
+
 def materialization(
     provenance: Provenance,
     *,
+    analysis: Analysis | None = None,
     results: ResultsStore,
     figure: bytes | None,
     reused: bool,
@@ -38,6 +49,8 @@ def materialization(
     ----------
     provenance : Provenance
         What is known about the result.
+    analysis : Analysis, optional
+        What it is a result of: its models tell the units of parameters and outputs.
     results : ResultsStore
         Where it is; gives links that a person can open.
     figure : bytes or None
@@ -52,44 +65,122 @@ def materialization(
     dagster.AssetMaterialization
         With data version (the manifest's digest) and code version as tags.
     """
-    told = metadata(provenance, results=results, figure=figure, reused=reused)
+    told = metadata(provenance, analysis=analysis, results=results, figure=figure, reused=reused)
     return dg.AssetMaterialization(
         asset_key=asset_key_of(provenance.analysis),
         partition=provenance.job_key,
         description=_sentence(provenance, reused=reused),
-        metadata=told | ({"attempts": attempts_table(attempts)} if attempts else {}),
-        tags={DATA_VERSION_TAG: provenance.manifest_sha256, CODE_VERSION_TAG: provenance.code_version},
+        metadata=told | ({"attempts": attempts_table(attempts, done=provenance.attempt)} if attempts else {}),
+        tags=_version_tags(provenance),
     )
 
 
+def _version_tags(provenance: Provenance) -> dict[str, str]:
+    """Return the tags by which Dagster tells whether a partition is up to date.
+
+    Dagster adds those of the inputs to materializations of its own making alone. Without them it shows every partition
+    as unsynced, with "a new dependency". An inbox has no versions: a job is in the partition's key.
+    """
+    inbox = inbox_key_of(provenance.analysis).to_user_string()
+    return {
+        DATA_VERSION_TAG: provenance.manifest_sha256,
+        CODE_VERSION_TAG: provenance.code_version,
+        f"{_INPUT_DATA_VERSION}/{inbox}": _UNVERSIONED,
+        f"{_INPUT_EVENT}/{inbox}": _NO_EVENT,
+    }
+
+
 def metadata(
-    provenance: Provenance, *, results: ResultsStore, figure: bytes | None, reused: bool
+    provenance: Provenance,
+    *,
+    analysis: Analysis | None = None,
+    results: ResultsStore,
+    figure: bytes | None,
+    reused: bool,
 ) -> dict[str, dg.MetadataValue[Any]]:
-    """Return a result's metadata, what a person looks for first."""
+    """Return a result's metadata, what a person looks for first; see `materialization`."""
     first: dict[str, dg.MetadataValue[Any]] = {
         "subject": dg.MetadataValue.text(", ".join(provenance.subject_ids) or "not named in the inputs"),
         "session": dg.MetadataValue.text(", ".join(provenance.session_names) or "not named in the inputs"),
     }
     if figure is not None:
         first["figure"] = dg.MetadataValue.md(thumbnail(figure))
-    facts: dict[str, dg.MetadataValue[Any]] = {
-        "result": dg.MetadataValue.url(results.browse_url(provenance.location)),
-        "result location": dg.MetadataValue.path(provenance.location),
-        "input": dg.MetadataValue.md("  \n".join(f"`{url}`" for url in (*provenance.locations, *provenance.files))),
-        "computed or reused": dg.MetadataValue.text("reused" if reused else "computed"),
-        "why": dg.MetadataValue.text(_why(provenance, reused=reused)),
-        "duration (s)": dg.MetadataValue.float(round(provenance.duration_s, 3)),
-        "ended": dg.MetadataValue.timestamp(provenance.ended),
-        "code": dg.MetadataValue.text(_code(provenance)),
+    facts = _links(provenance, results) | _facts(provenance, reused=reused) | _use(provenance)
+    units = units_of(analysis.parameters) if analysis else {}
+    parameters = {
+        f"parameter {with_unit(name, units.get(name, ''))}": _value(value)
+        for name, value in provenance.parameters.items()
     }
-    parameters = {f"parameter {name}": _value(value) for name, value in provenance.parameters.items()}
     last: dict[str, dg.MetadataValue[Any]] = {
         "result_id": dg.MetadataValue.text(provenance.result_id),
         "provenance": dg.MetadataValue.json(provenance.model_dump(mode="json")),
     }
     taken = {"figure", *first, *facts, *last}
-    outputs = {f"output {k}" if k in taken else k: _value(value) for k, value in provenance.outputs.items()}
-    return first | outputs | facts | parameters | last
+    return first | _outputs(provenance, analysis, taken) | facts | parameters | last
+
+
+def _outputs(provenance: Provenance, analysis: Analysis | None, taken: set[str]) -> dict[str, dg.MetadataValue[Any]]:
+    """Return the outputs, each under its name with its unit: Dagster plots numbers over time under that label."""
+    units = units_of(analysis.outputs) if analysis else {}
+    shown = {name: with_unit(name, units.get(name, "")) for name in provenance.outputs}
+    return {
+        f"output {shown[name]}" if name in taken or shown[name] in taken else shown[name]: _value(value)
+        for name, value in provenance.outputs.items()
+    }
+
+
+def _links(provenance: Provenance, results: ResultsStore) -> dict[str, dg.MetadataValue[Any]]:
+    """Return where the result, its record, its inputs and its source are: as links where a browser can open them."""
+    page = source_page(provenance.code)
+    place = f"{provenance.code.url}/{provenance.code.run_script}"
+    return {
+        "result": dg.MetadataValue.url(results.browse_url(provenance.location)),
+        "record": dg.MetadataValue.url(results.browse_url(provenance.location, METADATA)),
+        "result location": dg.MetadataValue.path(provenance.location),
+        **_input_links([*provenance.locations, *provenance.files], results),
+        "source": dg.MetadataValue.url(page) if page else dg.MetadataValue.path(place),
+    }
+
+
+def _input_links(urls: Sequence[str], results: ResultsStore) -> dict[str, dg.MetadataValue[Any]]:
+    """Return one input as its address and a link, several as a list of links."""
+    links = {url: results.input_url(url) for url in urls}
+    if len(links) == 1:
+        ((url, link),) = links.items()
+        told: dict[str, dg.MetadataValue[Any]] = {"input": dg.MetadataValue.path(url)}
+        return told | ({"open input": dg.MetadataValue.url(link)} if link else {})
+    return {"input": dg.MetadataValue.md("  \n".join(markdown_link(url, link) for url, link in links.items()))}
+
+
+def _facts(provenance: Provenance, *, reused: bool) -> dict[str, dg.MetadataValue[Any]]:
+    """Return how the result came about."""
+    ran: dict[str, dg.MetadataValue[Any]] = (
+        {"run": dg.MetadataValue.dagster_run(provenance.run_id)} if provenance.run_id else {}
+    )
+    return {
+        "computed or reused": dg.MetadataValue.text("reused" if reused else "computed"),
+        "why": dg.MetadataValue.text(_why(provenance, reused=reused)),
+        **ran,
+        "machine": dg.MetadataValue.text(_machine(provenance.resources)),
+        "ended": dg.MetadataValue.timestamp(provenance.ended),
+        "code": dg.MetadataValue.text(_code(provenance)),
+    }
+
+
+def _use(provenance: Provenance) -> dict[str, dg.MetadataValue[Any]]:
+    """Return the numbers that tell how large a job is: what it took, and what it wrote."""
+    used, numbers = provenance.resources, {"duration (s)": round(provenance.duration_s, 3)}
+    if used.cpu_s is not None:
+        numbers["processor time (s)"] = round(used.cpu_s, 3)
+    if used.peak_memory_bytes is not None:
+        numbers["peak memory (MB)"] = round(used.peak_memory_bytes / _MEGABYTE, 1)
+    numbers["size of files (MB)"] = round(provenance.file_bytes / _MEGABYTE, 3)
+    rows: dict[str, dg.MetadataValue[Any]] = {
+        f"rows of {table.file}" if number else ROW_COUNT: dg.MetadataValue.int(table.rows)
+        for number, table in enumerate(provenance.tables)
+    }
+    told: dict[str, dg.MetadataValue[Any]] = {n: dg.MetadataValue.float(float(v)) for n, v in numbers.items()}
+    return told | rows
 
 
 def failure_observation(analysis: str, job_key: str, error: JobError) -> dg.AssetObservation:
@@ -107,7 +198,7 @@ def failure_observation(analysis: str, job_key: str, error: JobError) -> dg.Asse
     dagster.AssetObservation
         With the analysis's own traceback; a failure has no materialization that could carry it.
     """
-    told = f"```\n{error.traceback or error.log or error.message}\n```"
+    told = code_block(error.traceback or error.log or error.message)
     return dg.AssetObservation(
         asset_key=asset_key_of(analysis),
         partition=job_key,
@@ -121,13 +212,13 @@ def failure_observation(analysis: str, job_key: str, error: JobError) -> dg.Asse
     )
 
 
-def attempts_table(attempts: Sequence[Attempt]) -> dg.TableMetadataValue:
-    """Show a job's executions, the oldest first; the last one may still be at work."""
+def attempts_table(attempts: Sequence[Attempt], *, done: str = "") -> dg.TableMetadataValue:
+    """Show a job's executions, the oldest first; ``done`` is the one whose result this is, told before the ledger is."""
     rows = [
         dg.TableRecord(
             {
                 "started": f"{a.started:%Y-%m-%d %H:%M:%S}",
-                "outcome": a.outcome or "at work, or never ended",
+                "outcome": a.outcome or ("done" if a.attempt == done else "at work, or never ended"),
                 "error": a.error.message if a.error else "",
                 "code": a.code_version or "",
                 "run": a.run_id,
@@ -143,36 +234,6 @@ def attempts_table(attempts: Sequence[Attempt]) -> dg.TableMetadataValue:
 def provenance_of(found: dict[str, dg.MetadataValue[Any]]) -> Provenance:
     """Read the provenance back from a materialization's metadata."""
     return Provenance.model_validate(found["provenance"].value)
-
-
-def thumbnail(figure: bytes) -> str:
-    """Return a figure as Markdown that needs no further request; small, because Dagster keeps it with the event.
-
-    A figure that is no image is named instead: the result is published, and showing it must not fail the run.
-    """
-    try:
-        with Image.open(io.BytesIO(figure)) as image:
-            fits = len(figure) <= _THUMBNAIL_BYTES and image.format == "PNG"
-            kind, content = ("png", figure) if fits else ("jpeg", _small_jpeg(image))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return f"The figure cannot be shown here ({type(error).__name__}); it is among the result's files."
-    return f"![figure](data:image/{kind};base64,{base64.b64encode(content).decode()})"
-
-
-def _small_jpeg(image: Image.Image) -> bytes:
-    """Shrink an image, on white ground, until it is small enough."""
-    content = b""
-    for size in _THUMBNAIL_PIXELS:
-        small = image.convert("RGBA")
-        small.thumbnail(size)
-        flat = Image.new("RGB", small.size, "white")
-        flat.paste(small, mask=small.getchannel("A"))
-        buffer = io.BytesIO()
-        flat.save(buffer, "JPEG", quality=70, optimize=True)
-        content = buffer.getvalue()
-        if len(content) <= _THUMBNAIL_BYTES:
-            break
-    return content
 
 
 def _sentence(provenance: Provenance, *, reused: bool) -> str:
@@ -192,6 +253,17 @@ def _why(provenance: Provenance, *, reused: bool) -> str:
     run = f" by run {provenance.run_id}" if provenance.run_id else ""
     when = f"{provenance.ended:%Y-%m-%d %H:%M:%S}"
     return f"Not computed again: the same inputs, parameters and code gave this result at {when}{run}. Then: {made}"
+
+
+def _machine(used: ResourceFacts) -> str:
+    """Describe the machine that a job ran on, as far as it is known."""
+    parts = (
+        f"{used.os} {used.architecture}",
+        used.cpu,
+        f"{used.cpu_cores} cores" if used.cpu_cores else None,
+        f"{used.memory_bytes / _GIGABYTE:.1f} GB" if used.memory_bytes else None,
+    )
+    return ", ".join(part for part in parts if part)
 
 
 def _code(provenance: Provenance) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from domain.checks import Verdict
 from domain.errors import JobChangedError, PlatformError, TransientError, is_full_disk
 from domain.failures import FailureKind, JobError
 from domain.job_state import Attempt
@@ -82,6 +83,8 @@ class Outcome:
         What an operator should know.
     attempts : tuple of Attempt
         The job's executions so far, where they are worth telling.
+    verdicts : tuple of Verdict
+        What the built-in checks say of the result.
     """
 
     job_key: str
@@ -92,6 +95,7 @@ class Outcome:
     attempt: str | None = None
     notes: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
 
 
 def error_of(error: Exception) -> JobError:

@@ -85,6 +85,7 @@ def provenance_of_execution(entry: AnalysisEntry, job: LedgerEntry, execution: E
         reason=execution.reason or None,
         why=execution.why or None,
         figure=figure if any(file["path"] == figure for file in files) else None,
+        tables=work.tables,
         manifest_sha256=execution.manifest["sha256"],
         listing_sha256=execution.listing_sha256,
         file_count=len(files),

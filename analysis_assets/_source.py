@@ -6,6 +6,7 @@ import sys
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from analysis_assets._command import read_files
@@ -15,6 +16,7 @@ from domain.command import Command
 from domain.errors import AnalysisFileError
 from domain.json_values import canonical_json, sha256_hex
 from domain.provenance import CodeFacts
+from domain.source_links import source_page
 
 _ANSWER_TIMEOUT_S = 20
 _LOCK_FILE = "requirements/base.txt"
@@ -75,13 +77,27 @@ def code_facts(analysis: Analysis, path: Path) -> CodeFacts:
     lock = folder / _LOCK_FILE
     status = _git(folder, "status", "--porcelain") if root else None
     return CodeFacts(
-        url=_without_credentials(_git(folder, "config", "--get", "remote.origin.url") or folder.as_uri()),
-        commit=(_git(folder, "rev-parse", "--verify", "-q", "HEAD") or None) if root else None,
+        **_place(path),
         dirty=None if status is None else bool(status),
-        run_script=path.resolve().relative_to(folder.resolve()).as_posix(),
         **_language(analysis),
         lock_sha256=sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
     )
+
+
+def page_of(path: Path) -> str | None:
+    """Return the address of an analysis file at the commit of the working tree; None without a web repository."""
+    return source_page(CodeFacts(**_place(path), language_version=""))
+
+
+def _place(path: Path) -> dict[str, Any]:
+    """Return where an analysis file is kept: repository, commit, and path in it."""
+    root = _git(path.parent, "rev-parse", "--show-toplevel")
+    folder = Path(root) if root else path.parent
+    return {
+        "url": _without_credentials(_git(folder, "config", "--get", "remote.origin.url") or folder.as_uri()),
+        "commit": (_git(folder, "rev-parse", "--verify", "-q", "HEAD") or None) if root else None,
+        "run_script": path.resolve().relative_to(folder.resolve()).as_posix(),
+    }
 
 
 def _language(analysis: Analysis) -> dict[str, str]:

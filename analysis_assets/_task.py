@@ -17,13 +17,14 @@ from typing import Any
 from analysis_assets._analyses import AnalysisEntry, load_analysis
 from analysis_assets._command import CommandJob, run_command
 from analysis_assets._outputs import checked_outputs
+from analysis_assets._tables import checked_tables
 from analysis_assets._usage import cpu_s, reset_peak_memory, resource_facts
 from domain.analysis import AnalysisJob
 from domain.command import Command
 from domain.errors import CodeChangedError, InputError
 from domain.inputs import InputFile
 from domain.parameters import validate_stored
-from domain.provenance import ResourceFacts
+from domain.provenance import ResourceFacts, TableRows
 from resources.input_reader import InputReader
 from resources.nwb import Session, describe_session
 from resources.own_process import variable
@@ -90,6 +91,7 @@ class Work:
     started: datetime
     ended: datetime
     resources: ResourceFacts
+    tables: tuple[TableRows, ...] = ()
 
 
 def run_task(task: Task) -> Work:
@@ -128,8 +130,9 @@ def run_task(task: Task) -> Work:
         ended = datetime.now(UTC)
         used = resource_facts(cpu_s() - cpu_before, peak_memory_bytes)
     outputs, not_finite = checked_outputs(entry.analysis, returned)
+    tables = checked_tables(entry.analysis, task.results)
     opened.check_unchanged()
-    return Work(outputs, not_finite, opened.facts, opened.sessions(), started, ended, used)
+    return Work(outputs, not_finite, opened.facts, opened.sessions(), started, ended, used, tables)
 
 
 def _call(entry: AnalysisEntry, task: Task, opened: "_Opened", parameters: Any) -> tuple[Any, int | None]:

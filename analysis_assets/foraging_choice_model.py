@@ -296,6 +296,7 @@ ANALYSIS = Analysis(
     run=run,
     time_limit_s=1800,
     figure="foraging_choice_model.png",
+    tables={"coefficients.parquet": Coefficient},
     tags={"modality": "behavior"},
     checks=(history_tells_something,),
 )

@@ -286,6 +286,7 @@ ANALYSIS = Analysis(
     run=run,
     time_limit_s=1800,
     figure="unit_quality.png",
+    tables={"units.parquet": Unit},
     tags={"modality": "ecephys"},
     checks=(enough_units_pass,),
 )

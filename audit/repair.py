@@ -7,6 +7,7 @@ complete attempt, or compute again.
 from collections import Counter
 from collections.abc import Callable
 
+from analysis_assets._builtin_checks import by_looking
 from analysis_assets._checks import judge_adopted
 from analysis_assets._materialization import materialization
 from analysis_assets._publish import stored_figure
@@ -92,9 +93,16 @@ class Repairer:
         instance.add_dynamic_partitions(finding.analysis, [found.job_key])
         figure = stored_figure(self._sources.results, found)
         instance.report_runless_asset_event(
-            materialization(found, results=self._sources.results, figure=figure, reused=True)
+            materialization(
+                found,
+                analysis=self._sources.entries[finding.analysis].analysis,
+                results=self._sources.results,
+                figure=figure,
+                reused=True,
+            )
         )
-        judge_adopted(instance, self._sources.entries[finding.analysis], found)
+        seen = by_looking(self._sources.results, record, found)
+        judge_adopted(instance, self._sources.entries[finding.analysis], found, seen)
         return True
 
     def _add_partition(self, finding: Finding) -> bool:

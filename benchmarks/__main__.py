@@ -16,6 +16,7 @@ NAMES = (
     "start",
     "intake",
     "queries",
+    "catalog",
     "identity",
     "uploads",
     "dispatch",

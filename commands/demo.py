@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from commands.dagster_processes import dagster_process, interruptible, only_one_daemon
 from commands.demo_jobs import JobFile, generated_sessions, job_files, own_sessions, write_job_files
-from commands.demo_tables import show_results
+from commands.demo_tables import show_report, show_results
 from commands.platform import Platform, open_platform
 from domain.errors import ServerUnavailableError, SettingsError
 from domain.job_state import JobState, LedgerEntry
@@ -57,6 +57,7 @@ def demo(*, data: Path | None, console: Console) -> bool:
         computed = _total_attempts(platform, files) - began
         for analysis in jobs:
             show_results(platform, analysis, jobs[analysis], console)
+            show_report(platform, analysis, console)
         console.print(
             f"First pass: {len(files)} job files, {computed} computed, {len(files) - computed} already there."
         )

@@ -12,6 +12,7 @@ from commands.platform import Platform
 from domain.job_state import JobState, LedgerEntry
 from domain.provenance import Provenance
 from domain.records import from_record
+from resources.catalog_files import REPORT
 
 Cell = Callable[[dict[str, Any]], str]
 
@@ -67,6 +68,33 @@ def show_results(platform: Platform, analysis: str, jobs: Sequence[LedgerEntry],
         console.print(f"{session}: {escape(str(path))}", soft_wrap=True, highlight=False)
 
 
+def show_report(platform: Platform, analysis: str, console: Console) -> None:
+    """Make catalog and report of one analysis, as the sensor would a little later, and show where the report is.
+
+    Parameters
+    ----------
+    platform : Platform
+        Where the results are.
+    analysis : str
+        Its name.
+    console : Console
+        Where to print.
+    """
+    from catalog.report import make_report  # noqa: PLC0415  figures and tables take a second to import
+    from catalog.update import update_catalog  # noqa: PLC0415
+    from resources.catalog_tables import read_catalog, write_catalog  # noqa: PLC0415
+
+    entry, c = platform.entry(analysis), platform.connections
+    stored = read_catalog(c.catalog_files, analysis)
+    table = None if stored is None else stored.table
+    made = update_catalog(entry, table, records=c.record_store, ledger=c.ledger, results=c.results_store).table
+    write_catalog(c.catalog_files, analysis, made)
+    html = make_report(entry, made, ui_url=platform.settings.dagster_ui_url).html
+    c.catalog_files.put(analysis, REPORT, html.encode(), content_type="text/html; charset=utf-8")
+    path = _served(platform) / c.catalog_files.address(analysis, REPORT).removeprefix("s3://")
+    console.print(f"Report of {analysis}: {escape(str(path))}", soft_wrap=True, highlight=False)
+
+
 def _share(value: float | None) -> str:
     """Write a fraction; a dash where it is not known."""
     return "-" if value is None else f"{value:.3f}"
@@ -74,5 +102,9 @@ def _share(value: float | None) -> str:
 
 def _figure_path(platform: Platform, found: Provenance) -> Path:
     """Return where the embedded server keeps a result's figure as a plain file."""
-    served = platform.settings.analysis_home / "s3"
-    return served / found.location.removeprefix("s3://") / (found.figure or "")
+    return _served(platform) / found.location.removeprefix("s3://") / (found.figure or "")
+
+
+def _served(platform: Platform) -> Path:
+    """Return the folder that the embedded server serves."""
+    return platform.settings.analysis_home / "s3"

@@ -24,6 +24,8 @@ class Description:
         The file's docstring.
     parameters, outputs : tuple of FieldFacts
         The fields of its two models.
+    tables : dict of str to tuple of FieldFacts
+        Declared tables by file, and their columns.
     checks : dict of str to str
         Declared checks and what they look at.
     figure : str or None
@@ -40,6 +42,7 @@ class Description:
     text: str
     parameters: tuple[FieldFacts, ...]
     outputs: tuple[FieldFacts, ...]
+    tables: dict[str, tuple[FieldFacts, ...]]
     checks: dict[str, str]
     figure: str | None
     time_limit_s: float
@@ -70,6 +73,7 @@ def describe(name: str, folder: Path = ANALYSES_FOLDER) -> Description:
         text=entry.description.strip(),
         parameters=tuple(describe_fields(analysis.parameters)),
         outputs=tuple(describe_fields(analysis.outputs)),
+        tables={file: tuple(describe_fields(model)) for file, model in analysis.tables.items()},
         checks={check.__name__: description_of(check) for check in analysis.checks},
         figure=analysis.figure,
         time_limit_s=analysis.time_limit_s,

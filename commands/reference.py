@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from analysis_assets._analyses import AnalysisEntry, find_analyses
 from domain.checks import description_of
 from domain.fields import describe_fields, markdown_table
@@ -45,8 +47,14 @@ def _tables(entry: AnalysisEntry) -> dict[str, str]:
     return {
         "parameters": markdown_table(describe_fields(analysis.parameters), with_defaults=True),
         "outputs": markdown_table(describe_fields(analysis.outputs), with_defaults=False),
+        "tables": "\n\n".join(_columns(file, model) for file, model in analysis.tables.items()) or "None are declared.",
         "checks": "\n".join(checks) if analysis.checks else "None are declared.",
     }
+
+
+def _columns(file: str, model: type[BaseModel]) -> str:
+    """Describe the columns of a table."""
+    return f"Columns of `{file}`:\n\n{markdown_table(describe_fields(model), with_defaults=False)}"
 
 
 def _section(entry: AnalysisEntry) -> str:

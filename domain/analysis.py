@@ -17,6 +17,7 @@ from domain.command import Command
 from domain.errors import AnalysisFileError
 from domain.model_rules import check_outputs_model, check_parameters_model
 from domain.retry import Retry
+from domain.tables import faults_of_tables
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.\-]{0,31}$")]
@@ -94,6 +95,9 @@ class Analysis(BaseModel):
     workers: int | None = Field(default=None, ge=1, le=256, description="Jobs at once in a run; default: one per core.")
     batch_size: int = Field(default=100, ge=1, le=1000, description="Partitions in one run, at most.")
     figure: str | None = Field(default=None, description="Result file (png) shown with each materialization.")
+    tables: dict[str, type[BaseModel]] = Field(
+        default={}, description="Tables among the result files (parquet, csv): path, and the model of a row."
+    )
     packages: tuple[str, ...] = Field(default=(), description="Helper packages whose source is part of the code.")
     code_identity: Literal["source", "version"] = Field(
         default="source", description="`version`: only the declared version tells results apart, not the source."
@@ -114,5 +118,8 @@ class Analysis(BaseModel):
         check_outputs_model(self.outputs)
         if faults := faults_of(self.checks):
             msg = f"The checks of `{self.name}` cannot be used: {'; '.join(faults)}."
+            raise AnalysisFileError(msg)
+        if faults := faults_of_tables(self.tables):
+            msg = f"The tables of `{self.name}` cannot be used: {'; '.join(faults)}."
             raise AnalysisFileError(msg)
         return self

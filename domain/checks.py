@@ -25,7 +25,7 @@ class Verdict:
     passed : bool
         Whether it passes.
     reason : str
-        Why it does not; empty when it does.
+        Why it does not; what was looked at, or nothing, when it does.
     """
 
     name: str

@@ -28,6 +28,7 @@ _RULES = {
 }
 """Limits as pydantic keeps them with a field, by the attribute that holds the value."""
 _LONGEST_UNIT = 40
+_NO_UNIT = "no unit"
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,16 @@ def fields_without_unit(model: type[BaseModel]) -> list[str]:
         for fact, field in zip(describe_fields(model), model.model_fields.values(), strict=True)
         if _holds_number(field.annotation) and not fact.unit
     ]
+
+
+def with_unit(name: str, unit: str) -> str:
+    """Return a field's name with its unit, where there is one to tell."""
+    return f"{name} ({unit})" if unit and unit != _NO_UNIT else name
+
+
+def units_of(model: type[BaseModel]) -> dict[str, str]:
+    """Return the unit of every field of a model that has one."""
+    return {fact.name: fact.unit for fact in describe_fields(model) if fact.unit and fact.unit != _NO_UNIT}
 
 
 def markdown_table(facts: list[FieldFacts], *, with_defaults: bool) -> str:

@@ -48,6 +48,13 @@ class GroupField(_Frozen):
     value: Any = Field(description="Its value: a scalar, or the canonical JSON text of anything larger.")
 
 
+class TableRows(_Frozen):
+    """How many rows a table among the results has; a pair, because file names hold dots."""
+
+    file: str = Field(description="Path of the table below the results.")
+    rows: int = Field(description="Its rows, the header left out.")
+
+
 class Provenance(_Frozen):
     """Everything that is known about one result."""
 
@@ -86,6 +93,7 @@ class Provenance(_Frozen):
         default=None, description="Why it is a new result: what tells it from the nearest earlier one."
     )
     figure: str | None = Field(default=None, description="Result file shown as a thumbnail.")
+    tables: tuple[TableRows, ...] = Field(default=(), description="Rows of the declared tables, the first one first.")
     manifest_sha256: str = Field(description="Digest of the result's files, logs left out; the data version.")
     listing_sha256: str = Field(description="Digest of the listing (path, size, ETag) after upload.")
     file_count: int = Field(description="Number of result files, the log included.")

@@ -16,6 +16,9 @@ from resources.s3 import S3Connection
 from resources.s3_errors import etag_of, is_missing, s3_errors
 from resources.s3_server import split_s3_url
 
+CATALOGS = "catalog/"
+"""Folder of all catalogs below the root of the results."""
+
 TABLE = "results.parquet"
 REPORT = "report.html"
 
@@ -45,7 +48,7 @@ class CatalogFiles(dg.ConfigurableResource["CatalogFiles"]):
 
     def address(self, analysis: str, name: str = TABLE) -> str:
         """Return the address of one of an analysis's files."""
-        return f"s3://{self.root}/catalog/{analysis}/{name}"
+        return f"s3://{self.root}/{CATALOGS}{analysis}/{name}"
 
     def browse_url(self, analysis: str, name: str = TABLE) -> str:
         """Return a link to one of an analysis's files that a person can open."""

@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 
 from resources.catalog_files import TABLE, CatalogFiles
 
-_FACTS = b"analysis_assets"
+FACTS_KEY = b"analysis_assets"
+"""Name of the catalog's own facts among the metadata of the file."""
+
 _PARQUET = "application/vnd.apache.parquet"
 
 
@@ -44,9 +46,26 @@ def write_catalog(files: CatalogFiles, analysis: str, table: pa.Table) -> None:
 
 
 def catalog_facts(table: pa.Table) -> dict[str, Any]:
-    """Return what a catalog says of itself in the footer of its file, such as the analysis's current ``code_version``."""
+    """Return what a catalog says of itself; empty when it says nothing that can be read.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        As `read_catalog` gives it.
+
+    Returns
+    -------
+    dict
+        ``analysis``; ``code_version``, the current code by which ``state`` was told; ``updated``, a time as text; the numbers
+        ``rows``, ``done``, ``outdated`` and ``failed``; ``unreadable``, how many records could not be read.
+    """
     try:
-        facts = json.loads((table.schema.metadata or {}).get(_FACTS, b"{}"))
+        facts = json.loads((table.schema.metadata or {}).get(FACTS_KEY, b"{}"))
     except ValueError:
         return {}
     return facts if isinstance(facts, dict) else {}
+
+
+def with_facts(table: pa.Table, facts: dict[str, Any]) -> pa.Table:
+    """Return a table that says something of itself: see `catalog_facts`."""
+    return table.replace_schema_metadata({FACTS_KEY: json.dumps(facts, sort_keys=True).encode()})

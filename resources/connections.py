@@ -67,7 +67,12 @@ def connect(settings: Settings, *, for_dagster: bool = False) -> Connections:
         inbox_notes=InboxNotes(mongo=mongo, records_name=name),
         ledger=Ledger(mongo=mongo, records_name=name),
         record_store=RecordStore(mongo=mongo, name=name),
-        results_store=ResultsStore(s3=s3, root=settings.analysis_bucket, browser_url=settings.results_browser_url),
+        results_store=ResultsStore(
+            s3=s3,
+            root=settings.analysis_bucket,
+            browser_url=settings.results_browser_url,
+            input_endpoint_url=settings.input_s3_endpoint_url,
+        ),
         catalog_files=CatalogFiles(s3=s3, root=settings.analysis_bucket, browser_url=settings.results_browser_url),
         inputs=Inputs(
             s3=s3, input_endpoint_url=settings.input_s3_endpoint_url, input_unsigned=settings.input_s3_unsigned

@@ -17,17 +17,19 @@ from dagster._config import StringSource
 from dagster._config.config_schema import UserConfigSchema
 from dagster._core.events import BATCH_WRITABLE_EVENTS, DagsterEventType
 from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from dagster._serdes import ConfigurableClassData
+from dagster._serdes import ConfigurableClassData, serialize_value
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import StaticPool
 
 _KEPT = 4
 _BATCHED = BATCH_WRITABLE_EVENTS - {DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED}
+_VERDICT = DagsterEventType.ASSET_CHECK_EVALUATION
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,57 @@ class BatchedEventLog(SqlEventLogStorage):
         insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
         with self.index_transaction() as connection:
             ids = list(connection.execute(insert, [self._event_to_row(event) for event in events]).scalars())
-            self._store_asset_event_tags(connection, events, ids)
+            stored = list(zip(events, ids, strict=True))
+            self._store_asset_event_tags(connection, events, ids)  # verdicts have none
             # An asset remembers its last event of each type alone.
-            last = {(event.dagster_event_type, _asset(event)): (event, i) for event, i in zip(events, ids, strict=True)}
+            last = {(event.dagster_event_type, _asset(event)): (event, i) for event, i in stored if _asset(event)}
             for event, event_id in last.values():
                 self._store_asset_event(connection, event, event_id)
+            told_before = self._store_verdicts(connection, stored)
+        for event, event_id in told_before:
+            self._update_asset_check_evaluation(event, event_id)
+
+    def _store_verdicts(
+        self, connection: Connection, stored: Sequence[tuple[EventLogEntry, int]]
+    ) -> list[tuple[EventLogEntry, int]]:
+        """Store the verdicts of checks together; returns those whose row is there already, which each have to change."""
+        verdicts = [(event, i) for event, i in stored if event.dagster_event_type is _VERDICT]
+        if not verdicts:
+            return []
+        table = AssetCheckExecutionsTable
+        row = (table.c.asset_key, table.c.check_name, table.c.partition)
+        known = {
+            tuple(found) for found in connection.execute(db.select(*row).where(table.c.run_id == stored[0][0].run_id))
+        }
+        new, told_before = list[dict[str, Any]](), list[tuple[EventLogEntry, int]]()
+        for event, event_id in verdicts:
+            made = self._verdict_row(event, event_id)
+            key = (made["asset_key"], made["check_name"], made["partition"])
+            if key in known:
+                told_before.append((event, event_id))
+            else:
+                new.append(made)
+                known.add(key)
+        if new:
+            connection.execute(table.insert(), new)
+        return told_before
+
+    def _verdict_row(self, event: EventLogEntry, event_id: int) -> dict[str, Any]:
+        """Return the row of one verdict, as Dagster's own class writes it."""
+        said = event.get_dagster_event().asset_check_evaluation_data
+        target = said.target_materialization_data
+        status = AssetCheckExecutionRecordStatus.SUCCEEDED if said.passed else AssetCheckExecutionRecordStatus.FAILED
+        return {
+            "asset_key": said.asset_key.to_string(),
+            "check_name": said.check_name,
+            "run_id": event.run_id,
+            "execution_status": status.value,
+            "evaluation_event": serialize_value(event),
+            "evaluation_event_timestamp": self._event_insert_timestamp(event),  # type: ignore[no-untyped-call]
+            "evaluation_event_storage_id": event_id,
+            "materialization_event_storage_id": target.storage_id if target else None,
+            "partition": said.partition,
+        }
 
 
 class SqliteEventLog(BatchedEventLog, SqliteEventLogStorage):
@@ -158,7 +206,7 @@ class SqliteEventLog(BatchedEventLog, SqliteEventLogStorage):
 
 def _can_batch(event: EventLogEntry) -> bool:
     """Tell whether an event may be stored with others."""
-    return event.dagster_event_type in _BATCHED and _asset(event) is not None
+    return event.dagster_event_type is _VERDICT or (event.dagster_event_type in _BATCHED and _asset(event) is not None)
 
 
 def _asset(event: EventLogEntry) -> str | None:

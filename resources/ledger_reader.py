@@ -19,6 +19,7 @@ T = TypeVar("T")
 _IDS_AT_ONCE = 10_000
 _TOLD = 3
 _FOR_REQUESTS = {"job_key": 1, "requests": 1, "fruitless": 1}
+_WITHOUT_LOGS = {"error.traceback": 0, "error.log": 0, "attempts.error": 0}
 _INDEXES = (
     ("analysis", "state", "created", "_id"),
     ("analysis", "-updated"),
@@ -128,6 +129,21 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
             lease = d.get("lease") or {}
             state, result, until = JobState(d["state"]), d.get("result_id"), lease.get("until")
             yield JobBrief(d["job_key"], state, result, d.get("code_version"), lease.get("run_id"), until)
+
+    def failures(self, analysis: str) -> Iterator[LedgerEntry]:
+        """Yield every failed job of an analysis, in no order, without tracebacks and logs: those may be large."""
+        match = {"analysis": analysis, "state": JobState.FAILED.value}
+        for document in self.mongo.each(self._jobs().find(match, _WITHOUT_LOGS)):
+            entry = readable_entry(document)
+            if entry is not None:
+                yield entry
+
+    def last_change(self, analysis: str) -> datetime | None:
+        """Return when a job of an analysis last changed its state; None when there is no job."""
+        jobs = self._jobs()
+        found = self._call(lambda: jobs.find_one({"analysis": analysis}, {"updated": 1}, sort=[("updated", -1)]))
+        changed = (found or {}).get("updated")
+        return changed if isinstance(changed, datetime) else None
 
     def at_work(self) -> dict[str, str]:
         """Return the attempts of all analyses that hold a lease, each with its Dagster run."""

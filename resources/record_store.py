@@ -130,6 +130,13 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
         """Yield the records of an analysis, whole and in no order: what an audit reads."""
         yield from self.mongo.each(self._records().find({f"{OWN}.analysis": analysis}))
 
+    def attempts(self, analysis: str) -> Iterator[tuple[str, str]]:
+        """Yield id and attempt of every record of an analysis, in no order: what tells whether a copy is up to date."""
+        fields = {f"{OWN}.attempt": 1}
+        for d in self.mongo.each(self._records().find({f"{OWN}.analysis": analysis}, fields)):
+            own = d[OWN] if isinstance(d[OWN], dict) else {}  # damaged otherwise: whoever reads it whole tells of it
+            yield str(d["_id"]), str(own.get("attempt"))
+
     def superseded_among(self, ids: Iterable[str]) -> set[str]:
         """Return those of some ``<result_id>/<attempt>`` under which a superseded record is kept."""
         wanted, superseded = list(ids), self._superseded()

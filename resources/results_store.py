@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from pydantic import Field
 
 from domain.errors import OutputError
-from resources.result_links import link_to
+from resources.result_links import link_to, link_to_input
 from resources.result_names import METADATA, check_result, is_attempt, key_of, split_location
 from resources.result_uploads import send_bytes, send_file
 from resources.s3 import S3Connection
@@ -63,6 +63,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
     s3: dg.ResourceDependency[S3Connection]
     root: str = Field(description="ANALYSIS_BUCKET: `bucket` or `bucket/prefix`.")
     browser_url: str | None = Field(default=None, description="RESULTS_BROWSER_URL: serves the root over http.")
+    input_endpoint_url: str | None = Field(default=None, description="INPUT_S3_ENDPOINT_URL, for links to inputs.")
 
     def location(self, result_id: str, attempt: str) -> str:
         """Return the address of one attempt's folder.
@@ -297,6 +298,10 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         """
         bucket, folder = split_location(location)
         return link_to(self.s3, bucket, f"{folder}/{path}", root=self.root, browser_url=self.browser_url)
+
+    def input_url(self, url: str) -> str | None:
+        """Return a link to an input that a person can open; None where there is none."""
+        return link_to_input(self.s3, url, endpoint_url=self.input_endpoint_url)
 
     def ensure_bucket(self) -> None:
         """Create the bucket on the embedded server; elsewhere it must exist."""

@@ -22,6 +22,9 @@ from resources.setting_values import bucket_and_prefix, is_postgresql, refuse, s
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds ``definitions.py``; relative settings are read against it."""
 
+EXPLORER_HERE = "http://127.0.0.1:3001"
+"""Where the explorer is when nobody says anything else."""
+
 RETIRED: Mapping[str, str] = {
     "DOCDB_HOST": "DOCDB_URI takes the whole address (mongodb://user:password@host:27017/?tls=true)",
     "DOCDB_VERSION": "records are read in every version of the schema",
@@ -34,6 +37,7 @@ RETIRED: Mapping[str, str] = {
 }
 """Settings of the earlier wrapper that nothing reads any more, each with what took its place."""
 
+_SHORTEST_PASSWORD = 12
 _DATABASE = re.compile(r"[A-Za-z0-9_\-]{1,38}")
 _MAIL = re.compile(r"[^@\s,<>]+@[^@\s,<>]+")
 _COLLECTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}")
@@ -99,6 +103,9 @@ class Settings(BaseSettings):
     alert_email_from: str = Field(default="analysis-assets@localhost", description="Sender of alerts.")
     smtp_url: SecretStr | None = Field(default=None, description="Mail server, with user and password.")
     dagster_ui_url: str = Field(default="http://127.0.0.1:3000", description="Where Dagster's UI is, for links.")
+    explorer_url: str | None = Field(default=None, description="Where people open the explorer, for links.")
+    explorer_user: str | None = Field(default=None, description="Name that the explorer asks for.")
+    explorer_password: SecretStr | None = Field(default=None, description="Password that the explorer asks for.")
     dry_run: bool = Field(default=False, description="Sensors only report what they would do.")
     input_s3_endpoint_url: str | None = Field(default=None, description="S3 server of the inputs, when not AWS.")
     input_s3_unsigned: bool = Field(default=False, description="Read inputs without credentials (public buckets).")
@@ -132,6 +139,12 @@ class Settings(BaseSettings):
     def embedded_s3(self) -> bool:
         """Whether results go to the embedded S3: neither ``ANALYSIS_BUCKET`` nor an endpoint is given."""
         return "analysis_bucket" not in self.model_fields_set and self.s3_endpoint_url is None
+
+    @property
+    def explorer_address(self) -> str | None:
+        """Where links to the explorer lead: where it is said to be, or, with embedded servers alone, on this machine."""
+        here = EXPLORER_HERE if self.embedded_mongo and self.embedded_s3 else None
+        return self.explorer_url or here
 
     @model_validator(mode="before")
     @classmethod
@@ -229,6 +242,7 @@ class Settings(BaseSettings):
         "results_browser_url",
         "assets_api_url",
         "dagster_ui_url",
+        "explorer_url",
         "job_inbox_queue_url",
         mode="after",
     )
@@ -284,6 +298,18 @@ class Settings(BaseSettings):
     def alerts_somebody(self) -> bool:
         """Whether any hook for alerts is configured."""
         return self.alert_webhook_url is not None or self.alert_email_to is not None
+
+    @model_validator(mode="after")
+    def _a_log_in_is_whole(self) -> "Settings":
+        """Refuse half a log-in, and a password that is soon guessed; never shows it."""
+        if (self.explorer_user is None) != (self.explorer_password is None):
+            missing = "EXPLORER_USER" if self.explorer_user is None else "EXPLORER_PASSWORD"
+            refuse(missing, "nothing, while the other half of the log-in is set", "both, or neither")
+        if self.explorer_password is not None and len(self.explorer_password.get_secret_value()) < _SHORTEST_PASSWORD:
+            refuse("EXPLORER_PASSWORD", "a shorter one (not shown)", f"at least {_SHORTEST_PASSWORD} characters")
+        if self.explorer_user is not None and ":" in self.explorer_user:
+            refuse("EXPLORER_USER", repr(self.explorer_user), "a name without a colon, which browsers cannot send")
+        return self
 
     @model_validator(mode="after")
     def _assets_have_one_place(self) -> "Settings":

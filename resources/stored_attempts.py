@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from resources.catalog_files import CATALOGS
 from resources.result_names import METADATA, is_attempt, is_result
 from resources.results_store import ResultsStore, StoredFile
 from resources.s3_errors import etag_of, s3_errors
@@ -72,7 +73,7 @@ def stored_attempts(results: ResultsStore, *, others: bool = False) -> Iterator[
         result_id, _, rest = key.partition("/")
         attempt, _, path = rest.partition("/")
         if not (is_result(result_id) and is_attempt(attempt) and path):
-            if not key.endswith("/"):  # consoles create empty objects to show a folder
+            if not (key.endswith("/") or key.startswith(CATALOGS)):  # consoles create empty objects to show a folder
                 yield ForeignObject(key)
             continue
         if current is None or (current.result_id, current.attempt) != (result_id, attempt):

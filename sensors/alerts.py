@@ -11,6 +11,7 @@ import dagster as dg
 from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._materialization import asset_key_of
 from audit.checks import CHECK_NAME
+from catalog.names import TAG as CATALOG_TAG
 from domain.alert import Alert
 from domain.identity import keys_digest
 from resources.alerts import Alerts
@@ -72,7 +73,7 @@ def failed_run(run: dg.DagsterRun, event: dg.DagsterEvent, *, ui_url: str) -> Al
     return Alert(
         title=f"Run {run.run_id[:8]} of {run.job_name} failed",
         text=what[:2000],
-        analysis=run.job_name.removesuffix("_batch"),
+        analysis=run.tags.get(CATALOG_TAG, run.job_name.removesuffix("_batch")),
         link=f"{ui_url}/runs/{run.run_id}",
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import dagster as dg
 
 from analysis_assets._analyses import AnalysisEntry
-from analysis_assets._asset import inbox_key_of
+from analysis_assets._materialization import inbox_key_of
 from domain.identity import keys_digest
 from resources.inbox_notes import FileNote, InboxNotes
 

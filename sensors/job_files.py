@@ -13,6 +13,7 @@ import dagster as dg
 
 from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._asset import KEYS_TAG
+from analysis_assets._builtin_checks import after_listing
 from analysis_assets._checks import judge_adopted
 from analysis_assets._materialization import materialization
 from analysis_assets._publish import differences, stored_figure
@@ -24,6 +25,7 @@ from domain.job_state import JobState
 from domain.json_values import shown
 from domain.provenance import Provenance
 from domain.records import readable
+from domain.run_tags import found_in_job, tags_of
 from resources.inbox_notes import InboxNotes
 from resources.job_inbox import JobInbox
 from resources.ledger import Ledger
@@ -197,9 +199,9 @@ def adopt(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores) ->
         provenance, figure = reusable
         instance.add_dynamic_partitions(name, [provenance.job_key])
         instance.report_runless_asset_event(
-            materialization(provenance, results=stores.results, figure=figure, reused=True)
+            materialization(provenance, analysis=entry.analysis, results=stores.results, figure=figure, reused=True)
         )
-        judge_adopted(instance, entry, provenance)
+        judge_adopted(instance, entry, provenance, after_listing(record, provenance))
         stores.ledger.settle(entries[key], state=JobState.DONE, code_version=version, result_id=result, error=None)
         adopted += 1
     return adopted
@@ -236,11 +238,13 @@ def request_runs(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Sto
         wanted &= set(ledger.keys_in(name, JobState.NEW, limit=JOBS_PER_TICK))
     batches = _batches(order, wanted, entry, ledger)
     known = ledger.summaries(name, wanted)
+    jobs = ledger.get_many(name, wanted)
     requests = []
     for batch in batches:
         asked = {key: known[key][2] for key in batch if key in wanted}
         ledger.count_request(name, list(asked))
-        requests.append(_run_request(batch, asked))
+        found = set().union(*(found_in_job(jobs[key]) for key in asked if key in jobs))
+        requests.append(_run_request(batch, asked, tags_of(found, known={})))
     return requests
 
 
@@ -274,9 +278,9 @@ def _batches(order: Sequence[str], wanted: set[str], entry: AnalysisEntry, ledge
     return ranges(order, wanted, passable=is_current, size=size)
 
 
-def _run_request(batch: Sequence[str], asked: dict[str, int]) -> dg.RunRequest:
-    """Ask for one run over a range of partitions."""
+def _run_request(batch: Sequence[str], asked: dict[str, int], tags: dict[str, str]) -> dg.RunRequest:
+    """Ask for one run over a range of partitions, with tags by which people find it."""
     return dg.RunRequest(
         run_key=run_key(asked),
-        tags={RANGE_START: batch[0], RANGE_END: batch[-1], KEYS_TAG: keys_digest(batch)},
+        tags={**tags, RANGE_START: batch[0], RANGE_END: batch[-1], KEYS_TAG: keys_digest(batch)},
     )

@@ -46,12 +46,29 @@ def planned(number, *, run="run", asset=ASSET):
     return entry._replace(dagster_event=event)
 
 
+def verdict(number, *, name="check0", passed=True, run="run", asset=ASSET):
+    """Return the event of a check's verdict."""
+    entry = made(number, run=run, asset=asset)
+    said = dg.AssetCheckEvaluation(asset_key=asset, check_name=name, passed=passed, partition=f"key{number}")
+    event = entry.dagster_event._replace(
+        event_type_value=DagsterEventType.ASSET_CHECK_EVALUATION.value, event_specific_data=said
+    )
+    return entry._replace(dagster_event=event)
+
+
+def verdicts(log, name):
+    """Return what is known of a check on each partition."""
+    found = log.get_asset_check_execution_history(dg.AssetCheckKey(ASSET, name), limit=100)
+    return [(r.run_id, r.status, r.partition, r.evaluation.passed if r.evaluation else None) for r in found]
+
+
 def told(instance, *runs):
     """Return everything that is asked of an event log, as far as it does not depend on when it is asked."""
     log = instance.event_log_storage
     fetched = instance.fetch_materializations(ASSET, limit=100).records
     (asset,) = log.get_asset_records([ASSET])
     return {
+        "checks": [verdicts(log, name) for name in ("check0", "check1")],
         "of runs": [[r.event_log_entry.message for r in log.get_records_for_run(run).records] for run in runs],
         "of the asset": [(r.storage_id, r.partition_key, r.asset_materialization.metadata) for r in fetched],
         "partitions": log.get_materialized_partitions(ASSET),

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from domain.inputs import InputFile
-from domain.provenance import CodeFacts, GroupField, Provenance, ResourceFacts
+from domain.provenance import CodeFacts, GroupField, Provenance, ResourceFacts, TableRows
 
 STARTED = datetime(2025, 3, 1, 9, 30, 0, 123456, tzinfo=UTC)
 EASTERN = timezone(timedelta(hours=-5, minutes=-30))
@@ -84,6 +84,7 @@ def rich(**changes: Any) -> Provenance:
         "run_id": "6b1d6a3c-0000-4000-8000-000000000000",
         "reason": "new drift correction",
         "figure": "figure.png",
+        "tables": (TableRows(file="units.parquet", rows=12), TableRows(file="deep/odd.name.csv", rows=0)),
         "file_count": 4,
         "file_bytes": 6_000_000_000,
     }

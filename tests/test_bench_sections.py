@@ -2,11 +2,13 @@
 
 import pytest
 
-from benchmarks import identity, queries
+from benchmarks import catalog, identity, queries
 from benchmarks.section import Options
 
 
-@pytest.mark.parametrize("section", [identity.SECTION, queries.SECTION], ids=lambda section: section.name)
+@pytest.mark.parametrize(
+    "section", [identity.SECTION, queries.SECTION, catalog.SECTION], ids=lambda section: section.name
+)
 def test_a_section_measures_and_tells(section):
     figures = section.measure(Options(rounds=1, scale=0.001))
     assert section.told(figures).count("|") > 20

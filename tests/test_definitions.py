@@ -8,9 +8,10 @@ import dagster as dg
 import pytest
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import serialize_value
+from pydantic import SecretStr
 
 from analysis_assets._asset import LaunchConfig
-from definitions import build_defs, defs  # noqa: TID251  this file tests it
+from definitions import DATA_ASSETS, build_defs, defs  # noqa: TID251  this file tests it
 from domain.errors import AnalysisFileError
 from resources.settings import Settings
 
@@ -70,27 +71,54 @@ def test_every_definition_is_what_it_was(lab):
 
     dispatch = inbox
 
+    def made(name, kind):
+        return {
+            "group": name,
+            "owners": ["team:tests"],
+            "kinds": [kind, "s3"],
+            "partitions": None,
+            "code version": None,
+        }
+
     assert shown == {
         "analysis/double": analysis("double"),
         "analysis/misbehave": analysis("misbehave"),
+        "data_assets": {"group": "data", "owners": [], "kinds": ["mongodb"], "partitions": None, "code version": None},
+        "catalog/double": made("double", "parquet"),
+        "catalog/misbehave": made("misbehave", "parquet"),
         "dispatch/double": dispatch("double"),
         "dispatch/misbehave": dispatch("misbehave"),
         "inbox/double": inbox("double"),
         "inbox/misbehave": inbox("misbehave"),
+        "report/double": made("double", "html"),
+        "report/misbehave": made("misbehave", "html"),
     }
     assert {s.name: (s.job_name, s.minimum_interval_seconds) for s in repository.sensor_defs} == {
         "double_job_files": ("double_batch", 5),
         "misbehave_job_files": ("misbehave_batch", 5),
         "hourly_audit": ("audit", 60),
+        "catalogs": ("catalog", 10),
     }
     assert {s.default_status for s in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
-    jobs = {"double_batch", "misbehave_batch", "dispatch", "audit", "double_retry_failed", "misbehave_retry_failed"}
+    jobs = {
+        "double_batch",
+        "misbehave_batch",
+        "dispatch",
+        "audit",
+        "catalog",
+        "double_retry_failed",
+        "misbehave_retry_failed",
+    }
     assert jobs <= set(repository.job_names)
     assert repository.schedule_defs == []
     assert sorted(key.to_user_string() for key in repository.asset_graph.asset_check_keys) == [
         "analysis/double:dagster_mongodb_and_s3_agree",
+        "analysis/double:files_match_manifest",
         "analysis/double:is_positive",
+        "analysis/double:record_is_valid",
         "analysis/misbehave:dagster_mongodb_and_s3_agree",
+        "analysis/misbehave:files_match_manifest",
+        "analysis/misbehave:record_is_valid",
         "inbox/double:job_files_readable",
         "inbox/misbehave:job_files_readable",
     ]
@@ -120,14 +148,57 @@ def test_a_person_may_choose_a_dry_run_or_a_reason_and_no_parameter():
 
 def test_people_see_what_parameters_and_outputs_mean(lab):
     spec = lab.get_assets_def(dg.AssetKey(["analysis", "double"])).get_asset_spec()
-    assert "| `number` | number | no unit | `1.0` |  | The number. |" in spec.metadata["parameters"].value
-    assert "Twice the number." in spec.metadata["outputs"].value
+    (row,) = spec.metadata["parameters"].records
+    assert tuple(row.data.values()) == ("number", "number", "no unit", "1.0", "", "The number.")
+    assert spec.metadata["outputs"].records[0].data["meaning"] == "Twice the number."
     assert spec.description.startswith("Doubles a number")
+
+
+def test_the_graph_leads_from_data_assets_to_results(lab):
+    deps = {
+        s.key.to_user_string(): [d.asset_key.to_user_string() for d in s.deps] for s in lab.resolve_all_asset_specs()
+    }
+    assert deps["data_assets"] == []
+    assert deps["dispatch/double"] == ["data_assets"]
+    assert deps["inbox/double"] == ["dispatch/double"]
+    assert deps["analysis/double"] == ["inbox/double"]
+
+
+def test_the_metadata_database_is_named_without_its_password(settings):
+    uri = SecretStr("mongodb://reader:hidden-word@db.lab.org:27017/")
+    told = settings.model_copy(update={"assets_uri": uri, "assets_database": "metadata_index"})
+    (spec,) = [s for s in build_defs(told, folder=LAB).resolve_all_asset_specs() if s.key == DATA_ASSETS]
+    shown = {name: value.value for name, value in spec.metadata.items() if isinstance(value, dg.MetadataValue)}
+    assert (shown["database"], shown["collection"]) == ("metadata_index", "data_assets")
+    assert "hidden-word" not in str(spec)
+
+
+def test_the_source_of_an_analysis_is_a_reference(lab):
+    spec = lab.get_assets_def(dg.AssetKey(["analysis", "double"])).get_asset_spec()
+    (reference,) = spec.metadata["dagster/code_references"].code_references
+    assert "double.py" in reference.source
+
+
+def test_the_columns_of_tables_are_shown_with_their_units(settings):
+    spec = build_defs(settings).get_assets_def(dg.AssetKey(["analysis", "unit_quality"])).get_asset_spec()
+    columns = {column.name: column for column in spec.metadata["dagster/column_schema"].columns}
+    assert columns["firing_rate_hz"].type == "float"
+    assert columns["firing_rate_hz"].constraints.nullable
+    assert columns["firing_rate_hz"].description.endswith("(Hz).")
+    assert (columns["passing"].type, columns["passing"].constraints.nullable) == ("bool", False)
 
 
 def test_dispatches_lead_to_the_inbox(lab):
     (spec,) = [s for s in lab.resolve_all_asset_specs() if s.key == dg.AssetKey(["inbox", "double"])]
     assert [dep.asset_key for dep in spec.deps] == [dg.AssetKey(["dispatch", "double"])]
+
+
+def test_results_lead_to_the_catalog_and_the_catalog_to_the_report(lab):
+    deps = {
+        s.key.to_user_string(): [d.asset_key.to_user_string() for d in s.deps] for s in lab.resolve_all_asset_specs()
+    }
+    assert deps["catalog/double"] == ["analysis/double"]
+    assert deps["report/double"] == ["catalog/double"]
 
 
 def test_the_folder_of_the_inbox_is_named(lab, settings):

@@ -172,7 +172,8 @@ def test_job_files_become_results_and_the_same_jobs_are_not_computed_again(platf
             dg.AssetCheckKey(dg.AssetKey(["inbox", "double"]), "job_files_readable"), limit=5
         )
         assert checked.status.value == "FAILED"
-        assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
+        runs = instance.get_runs(dg.RunsFilter(job_name="double_batch"))
+        assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
     assert daemon.poll() is None
 
 
@@ -285,6 +286,9 @@ def test_the_demo_computes_once_and_nothing_when_run_again(home):
     assert "Second pass: the same" in first
     assert first.rstrip().endswith("in other files, 0 computed.")
     assert "computed, 0 already there." in first
+    reports = [line.partition(": ")[2] for line in first.splitlines() if line.startswith("Report of ")]
+    assert len(reports) == 2
+    assert all("the current code" in Path(path).read_text(encoding="utf-8") for path in reports)
     again = demo()
     assert " 0 computed, " in again
     assert again.rstrip().endswith("in other files, 0 computed.")

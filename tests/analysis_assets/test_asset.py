@@ -77,8 +77,14 @@ def test_the_files_of_a_result_are_those_of_its_manifest(double):
 
 def test_the_asset_says_what_the_analysis_takes_and_gives(double):
     spec = next(iter(double.asset.specs))
-    assert "| `number` | number | no unit | `1.0` |  | The number. |" in spec.metadata["parameters"].value
-    assert "| `double` | number | no unit | Twice the number. |" in spec.metadata["outputs"].value
+    (row,) = spec.metadata["parameters"].records
+    assert tuple(row.data.values()) == ("number", "number", "no unit", "1.0", "", "The number.")
+    assert tuple(spec.metadata["outputs"].records[0].data.values()) == (
+        "double",
+        "number",
+        "no unit",
+        "Twice the number.",
+    )
     assert (spec.group_name, list(spec.owners)) == ("double", ["team:tests"])
     assert spec.code_version == double.entry.code_version
     assert double.asset.partitions_def == dg.DynamicPartitionsDefinition(name="double")
@@ -104,7 +110,7 @@ def test_a_result_says_why_it_is_new_and_a_reused_one_why_it_was_not_computed(do
     assert why.endswith("differs in parameter `number`: 40 -> 41.")
     assert double.record(keys[1])["analysis_assets"]["why"] == why
     rows = computed.metadata["attempts"].records
-    assert [row.data["outcome"] for row in rows] == ["at work, or never ended"]
+    assert [row.data["outcome"] for row in rows] == ["done"]
     run = double.record(keys[0])["analysis_assets"]["run_id"]
     assert reused.metadata["why"].value.startswith("Not computed again: the same inputs, parameters and code gave ")
     assert f" by run {run}. Then: " in reused.metadata["why"].value

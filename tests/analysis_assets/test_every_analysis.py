@@ -79,8 +79,9 @@ def test_it_loads_and_says_whose_it_is_and_what_it_does(entries, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_and_output_is_documented_with_its_unit(entries, name):
     analysis = entries[name].analysis
-    for model in (analysis.parameters, analysis.outputs):
-        assert fields_without_unit(model) == [], 'end the description with the unit: "(s)", "(count)", "(no unit)"'
+    for model in (analysis.parameters, analysis.outputs, *analysis.tables.values()):
+        bare = [name for name in fields_without_unit(model) if not name.endswith("_id")]  # an id is no quantity
+        assert bare == [], 'end the description with the unit: "(s)", "(count)", "(no unit)"'
         for fact in describe_fields(model):
             assert 0 < len(fact.meaning) <= _LONGEST_MEANING, fact.name
 

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analysis_assets._materialization import asset_key_of, materialization, metadata, provenance_of, thumbnail
+from analysis_assets._analyses import load_named
+from analysis_assets._markdown import escaped
+from analysis_assets._materialization import (
+    asset_key_of,
+    failure_observation,
+    materialization,
+    metadata,
+    provenance_of,
+)
+from analysis_assets._thumbnail import thumbnail
+from domain.failures import JobError
+from domain.provenance import TableRows
 from resources.results_store import ResultsStore
 from resources.s3 import S3Connection
 from tests.provenances import rich, sparse
@@ -121,11 +132,78 @@ def test_the_result_the_inputs_and_the_code_are_named(results):
     found = metadata(rich(), results=results, figure=None, reused=False)
     assert found["result"].value.startswith("http://127.0.0.1:9/bucket/")
     assert found["result location"].value == rich().location
-    assert all(f"`{url}`" in found["input"].value for url in (*rich().locations, *rich().files))
+    assert all(f"[{escaped(url)}](<http" in found["input"].value for url in (*rich().locations, *rich().files))
+    assert found["record"].value == f"{found['result'].value}metadata.nd.json"
+    assert found["run"] == dg.MetadataValue.dagster_run(rich().run_id)
+    assert found["machine"].value == "Linux x86_64, Some CPU, 2 cores, 8.1 GB"
+    assert (found["processor time (s)"].value, found["peak memory (MB)"].value) == (3.25, 8589.9)
     assert found["code"].value == "1+0123456789ab (0123456789ab, with uncommitted changes)"
     assert metadata(sparse(), results=results, figure=None, reused=False)["code"].value == "1+0123456789ab (no commit)"
     assert found["ended"].value == rich().ended.timestamp()
     assert found["duration (s)"].value == 12.5
+
+
+def test_one_input_is_an_address_to_copy_and_a_link_to_open(results):
+    found = metadata(sparse(), results=results, figure=None, reused=False)
+    assert found["input"] == dg.MetadataValue.path("s3://bucket/asset")
+    assert found["open input"] == dg.MetadataValue.url("http://127.0.0.1:9/bucket/asset")
+
+
+def test_an_input_on_disk_has_no_link_because_no_browser_opens_it(results):
+    found = metadata(sparse(locations=("file:///data/a.nwb",)), results=results, figure=None, reused=False)
+    assert found["input"] == dg.MetadataValue.path("file:///data/a.nwb")
+    assert "open input" not in found
+
+
+def test_the_source_is_a_link_to_the_commit_or_the_place_on_disk(results):
+    commit = "0123456789abcdef" * 2 + "01234567"
+    code = sparse().code.model_copy(update={"url": "git@github.com:lab/analyses.git", "commit": commit})
+    found = metadata(sparse(code=code), results=results, figure=None, reused=False)
+    page = f"https://github.com/lab/analyses/blob/{commit}/analysis_assets/demo.py"
+    assert found["source"] == dg.MetadataValue.url(page)
+    without = metadata(sparse(), results=results, figure=None, reused=False)
+    assert without["source"] == dg.MetadataValue.path("https://host/repo/analysis_assets/demo.py")
+
+
+def test_numbers_are_told_with_their_unit_and_stay_numbers(results):
+    analysis = load_named("unit_quality").analysis
+    made = sparse(outputs={"n_units": 7, "median_firing_rate_hz": 2.5}, parameters={"presence_bin_s": 60.0})
+    found = metadata(made, analysis=analysis, results=results, figure=None, reused=False)
+    assert found["n_units (count)"] == dg.MetadataValue.int(7)
+    assert found["median_firing_rate_hz (Hz)"] == dg.MetadataValue.float(2.5)
+    assert found["parameter presence_bin_s (s)"] == dg.MetadataValue.float(60.0)
+
+
+def test_rows_of_the_first_table_are_what_dagster_plots_as_rows(results, instance):
+    made = sparse(tables=(TableRows(file="a.parquet", rows=7), TableRows(file="b.csv", rows=0)))
+    event = stored(instance, materialization(made, results=results, figure=None, reused=True))
+    assert event.metadata["dagster/row_count"] == dg.MetadataValue.int(7)
+    assert event.metadata["rows of b.csv"] == dg.MetadataValue.int(0)
+    assert provenance_of(event.metadata) == made
+
+
+def test_a_partition_names_its_inbox_as_an_input_so_that_it_is_never_unsynced(results):
+    tags = materialization(sparse(), results=results, figure=None, reused=False).tags
+    assert tags["dagster/input_data_version/inbox/demo"] == "INITIAL"
+    assert tags["dagster/input_event_pointer/inbox/demo"] == "NULL"
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://b/<img src=x onerror=alert(1)>", "s3://b/](http://evil)", "https://h/a`b`_c_*d*"]
+)
+def test_an_address_that_others_wrote_stays_a_text(url, results):
+    made = sparse(locations=(url, "s3://bucket/second"))
+    shown = metadata(made, results=results, figure=None, reused=False)["input"].value
+    text, _, link = shown.splitlines()[0].rstrip().rpartition("](<")
+    assert not re.search(r"(?<!\\)[<`*]|(?<!\\)\]", text)
+    assert re.fullmatch(r"https?://[\w.:/%\-]+>\)", link)
+
+
+def test_a_traceback_cannot_end_its_own_block():
+    error = JobError(kind="exception", message="m", permanent=True, traceback="```\n<script>\n````")
+    told = failure_observation("demo", "a" * 64, error).metadata["traceback"].value
+    assert told.startswith("`````\n")
+    assert told.endswith("\n`````")
 
 
 @pytest.mark.parametrize("name", ["subject", "figure", "result", "input", "code", "ended", "provenance", "result_id"])

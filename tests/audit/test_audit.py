@@ -19,6 +19,7 @@ from domain.identity import JobInputs, job_key, result_id
 from domain.job import Job
 from domain.job_state import JobState
 from domain.records import from_record, to_record
+from resources.catalog_files import REPORT, TABLE, CatalogFiles
 from tests.provenances import sparse
 
 
@@ -252,6 +253,14 @@ def test_an_object_that_belongs_to_no_result_is_found(platform, audited, done):
     bucket, _, root = platform.services.results.root.partition("/")
     platform.services.results.s3.client.put_object(Bucket=bucket, Key=f"{root}/notes/to self.txt", Body=b"x")
     assert audited(content=True) == {"foreign_object": 1}
+
+
+def test_a_catalog_is_no_stray_object(platform, audited, done):
+    results = platform.services.results
+    files = CatalogFiles(s3=results.s3, root=results.root)
+    for name in (TABLE, REPORT):
+        files.put(platform.name, name, b"x", content_type="text/plain")
+    assert audited(content=True) == {}
 
 
 def test_inputs_that_changed_or_are_gone_are_told_apart(platform, audited, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from audit import cleaning
 from audit.cleaning import removable, remove
 from domain.errors import SettingsError
+from resources.catalog_files import TABLE, CatalogFiles
 from tests.audit.test_audit import add_attempt, force
 
 OLD = timedelta(seconds=-60)
@@ -42,6 +43,16 @@ def test_attempts_that_were_left_behind_and_superseded_files_are_removed_and_res
     assert [platform.job(key).attempt_number for key in computed] == [2, 1], "both results are reused"
     (old,) = platform.superseded(computed[0])
     assert old["superseded"]["files_removed"]
+
+
+def test_catalogs_stay(platform, clean, done):
+    results = platform.services.results
+    files = CatalogFiles(s3=results.s3, root=results.root)
+    files.put(platform.name, TABLE, b"x", content_type="text/plain")
+    add_attempt(platform, "0" * 64)
+    find, removed = clean
+    assert [removed(one) for one in find()] == [True]
+    assert files.get(platform.name).content == b"x"
 
 
 def test_a_complete_attempt_without_a_record_is_kept_because_it_can_be_committed(platform, clean):

@@ -13,6 +13,7 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from pymongo import monitoring
 
 from audit.sources import Depth
+from catalog.names import catalog_key_of, report_key_of
 from commands.archive import Choice, archive, plan, restore
 from commands.audit import audit
 from commands.breakers import resume
@@ -212,6 +213,7 @@ class Walk:
         }
         assert self.platform.connections.inbox_notes.bad(NAME) == []
         self.stop_and_go_on()
+        self.catalog()
         found = audit(self.platform, [NAME], depth=Depth(content=True)).serious()
         assert set(found) <= {"not_materialized", "job_without_partition"}, "the walk has a Dagster of its own"
         self.launch(first[0])
@@ -235,6 +237,17 @@ class Walk:
         self.ledger.open_breaker(NAME, code_version=self.entry.code_version, found=found)
         assert resume(self.platform, NAME)
         assert list(breaker_alerts(self.ledger, Alerts(), ui_url="http://ui")) == [NAME]
+
+    def catalog(self):
+        """Make catalog and report, and bring them up to date; the sensor looks whether they are due."""
+        chosen = [catalog_key_of(NAME), report_key_of(NAME)]
+        for _ in range(2):
+            job = self.repository.get_job("catalog")
+            assert job.execute_in_process(instance=self.instance, asset_selection=chosen).success
+        sensor = self.repository.get_sensor_def("catalogs")
+        context = dg.build_sensor_context(self.instance, repository_def=self.repository, resources=self.resources)
+        with context as opened:
+            sensor.evaluate_tick(opened)
 
     def dispatch(self):
         """Write job files from the metadata database, whose user may only read."""

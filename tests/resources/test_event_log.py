@@ -16,7 +16,7 @@ from analysis_assets._events import report
 from benchmarks.postgres import new_database
 from resources.event_log import SqliteEventLog
 from resources.event_log_postgres import PostgresEventLog
-from tests.event_logs import ASSET, OTHER, made, planned, told
+from tests.event_logs import ASSET, OTHER, made, planned, told, verdict
 from tests.postgres import postgres_server  # noqa: F401  a fixture
 
 SETTING = "DAGSTER_EVENT_BATCH_SIZE"
@@ -37,6 +37,9 @@ def instance(tmp_path):
 
 
 BATCHES = [
+    [verdict(n, name=f"check{n % 2}") for n in range(6)],
+    [made(60), verdict(60), verdict(60, passed=False)],  # twice in one batch: the last one counts
+    [verdict(60, passed=True), verdict(61)],
     [planned(n, asset=OTHER if n % 3 == 2 else ASSET) for n in range(10)],
     [made(n, asset=OTHER if n % 3 == 2 else ASSET) for n in range(10)],
     [made(n, run="next") for n in (3, 20)],

@@ -7,8 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from analysis_assets._asset import KEYS_TAG, inbox_key_of
-from analysis_assets._materialization import asset_key_of
+from analysis_assets._asset import KEYS_TAG
+from analysis_assets._materialization import asset_key_of, inbox_key_of
 from domain.failures import JobError
 from domain.identity import keys_digest
 from domain.job_state import JobState
@@ -77,6 +77,18 @@ def test_new_files_become_jobs_partitions_and_one_run_over_their_range(make_worl
     assert request.tags == {START: keys[0], END: keys[-1], KEYS_TAG: keys_digest(keys)}
     assert request.run_key
     assert (found.dynamic_partitions_requests or []) == []
+
+
+def test_a_run_is_asked_for_with_tags_by_which_its_jobs_are_found(world):
+    for number, subject in enumerate(("700001", "700002")):
+        asset = f"s3://bucket/ecephys_{subject}_2024-05-01_10-00-00"
+        world.write(f"{number}.json", job_file(number, asset=asset))
+    (request,) = world.tick().run_requests
+    assert {
+        "dagster/subject.700001",
+        "dagster/subject.700002",
+        "dagster/session.ecephys_700001_2024-05-01_10-00-00",
+    } <= set(request.tags)
 
 
 def test_an_empty_inbox_asks_for_nothing(world):

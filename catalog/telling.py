@@ -1,0 +1,82 @@
+"""What Dagster is told of a catalog and of a report."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from analysis_assets._thumbnail import thumbnail
+from catalog.columns import OTHER_VALUES
+from catalog.report import Report
+from catalog.update import CatalogUpdate
+from resources.catalog_tables import catalog_facts
+
+_PREVIEW = 10
+_SHOWN = ("state", "subject", "session", "ended", "failure_kind", "job_key")
+
+
+def catalog_metadata(update: CatalogUpdate, *, address: str, link: str) -> Mapping[str, Any]:
+    """Return what is told of a catalog, what a person looks for first.
+
+    Parameters
+    ----------
+    update : CatalogUpdate
+        The catalog.
+    address, link : str
+        Where it is, for programs and for people.
+    """
+    facts = catalog_facts(update.table)
+    named: dict[str, Any] = {}
+    if facts["unreadable"]:
+        named["unreadable"] = dg.MetadataValue.md("  \n".join(f"`{name}`" for name in update.unreadable))
+    return {
+        "table": dg.MetadataValue.url(link),
+        "table location": dg.MetadataValue.path(address),
+        "dagster/row_count": dg.MetadataValue.int(facts["rows"]),
+        **{state: dg.MetadataValue.int(facts[state]) for state in ("done", "outdated", "failed")},
+        "newest": _preview(update),
+        "records left out (unreadable)": dg.MetadataValue.int(facts["unreadable"]),
+        **named,
+        "rows with other values": dg.MetadataValue.int(len(update.table) - update.table[OTHER_VALUES].null_count),
+        "records read": dg.MetadataValue.int(update.read),
+        "results gone": dg.MetadataValue.int(update.gone),
+        "how": dg.MetadataValue.text("built anew" if update.was_rebuilt else "brought up to date"),
+        "current code": dg.MetadataValue.text(facts["code_version"]),
+    }
+
+
+def report_metadata(report: Report, *, address: str, link: str) -> Mapping[str, Any]:
+    """Return what is told of a report: its figures, small enough to be kept with the event.
+
+    Parameters
+    ----------
+    report : Report
+        The report.
+    address, link : str
+        Where it is, for programs and for people.
+    """
+    failures = [
+        dg.TableRecord({"jobs": f["count"], "kind": f["failure_kind"], "message": f["failure"], "newest": f["job_key"]})
+        for f in report.failures
+    ]
+    types = {"jobs": "int", "kind": "string", "message": "string", "newest": "string"}
+    columns = [dg.TableColumn(name, kind) for name, kind in types.items()]
+    return {
+        "report": dg.MetadataValue.url(link),
+        "report location": dg.MetadataValue.path(address),
+        **{heading: dg.MetadataValue.md(thumbnail(png)) for heading, png in report.figures.items()},
+        **{state: dg.MetadataValue.int(count) for state, count in report.counts.items()},
+        "failures": dg.MetadataValue.table(failures, schema=dg.TableSchema(columns=columns)),
+    }
+
+
+def _preview(update: CatalogUpdate) -> dg.TableMetadataValue:
+    """Show the first rows, the newest, and few of their columns."""
+    rows = update.table.slice(0, _PREVIEW).select(_SHOWN).to_pylist()
+    records = [
+        dg.TableRecord(
+            {name: f"{v:%Y-%m-%d %H:%M:%S}" if name == "ended" and v else str(v or "") for name, v in row.items()}
+        )
+        for row in rows
+    ]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=[dg.TableColumn(n, "string") for n in _SHOWN]))

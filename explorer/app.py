@@ -1,0 +1,252 @@
+"""The Dash application: thin callbacks over the functions of this package.
+
+What is seen is one value, an address (`explorer.state`). One callback changes it; each part of the page is made again
+when what it is made from has changed. Nothing is kept on the server, so any process can answer any request. See
+https://dash.plotly.com/sharing-data-between-callbacks for why.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dash
+from dash import ALL, ClientsideFunction, Input, Output, State, ctx, no_update
+from flask import Flask
+
+from explorer.changes import changed
+from explorer.data import Table
+from explorer.facts import Facts, facts_of
+from explorer.page import PARTS, page, part_of, shell, unknown, values_of
+from explorer.panels import comparison, details, gallery
+from explorer.plots import draw
+from explorer.state import MOST_CHOSEN, View, fitted, from_search, to_search, with_axes
+from explorer.table import column_definitions, listed, matching, row_named
+from explorer.table import page as page_of
+from explorer.world import World
+
+_EVENTS = {
+    "grid.getRowsRequest": "grid",
+    "grid.selectedRows": "row",
+    "columns.value": "columns",
+    "q.value": "q",
+    "facet.value": "facet",
+    "values.value": "values",
+    "x.value": "x",
+    "y.value": "y",
+    "colour.value": "colour",
+    "log.value": "log",
+    "picked.data": "picked",
+    "clicked.data": "clicked",
+    "clear.n_clicks": "clear",
+}
+_INDEX = """<!DOCTYPE html>
+<html lang="en">
+<head>{%metas%}<title>{%title%}</title>{%favicon%}{%css%}</head>
+<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body>
+</html>"""
+_BUTTONS = ("show", "hide", "compare", "uncompare")
+
+
+def make_app(world: World, server: Flask) -> dash.Dash:
+    """Make the application on a Flask server.
+
+    Parameters
+    ----------
+    world : World
+        What it reads.
+    server : Flask
+        Where its routes are added; log-in and headers are the server's business.
+    """
+    app = dash.Dash(
+        "explorer",
+        server=server,  # type: ignore[arg-type]  # dash takes a Flask server too, as its documentation says
+        title="Results explorer",
+        update_title="",
+        serve_locally=True,
+        compress=False,
+        assets_folder=str(_assets()),
+        index_string=_INDEX,
+        add_log_handler=False,
+    )
+    app.layout = shell()
+    app.validation_layout = None
+    app.config.suppress_callback_exceptions = True  # the page is made when its address is known
+    _Callbacks(world).register(app)
+    return app
+
+
+def seen(world: World, search: str) -> tuple[Table, View, list[str]]:
+    """Return what an address means: table, view and notes.
+
+    Raises
+    ------
+    KeyError
+        If there is no such analysis.
+    """
+    asked, notes = from_search(search)
+    table = world.tables.table(asked.analysis)
+    view, more = fitted(asked, table.columns)
+    return table, view, notes + more
+
+
+def facts_named(world: World, table: Table, name: str) -> Facts | None:
+    """Return what is known of a row by its short name; None when there is none."""
+    row = row_named(table, name) if name else None
+    return None if row is None else facts_of(row, world.records)
+
+
+class _Callbacks:
+    """The callbacks, each a method with what it needs at hand."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def register(self, app: dash.Dash) -> None:
+        """Add the callbacks to the application."""
+        add = app.callback
+        add(Output("page", "children"), Input("url", "search"))(self.whole)
+        buttons = [Input({"type": kind, "row": ALL}, "n_clicks") for kind in _BUTTONS]
+        events = [Input(part, what) for part, _, what in (name.partition(".") for name in _EVENTS)]
+        outputs = [Output("view", "data"), *(Output(f"part-{name}", "data") for name in PARTS)]
+        add(outputs, events, buttons, State("view", "data"), prevent_initial_call=True)(self.change)
+        add(
+            Output("grid", "getRowsResponse"),
+            Output("count", "children"),
+            Input("grid", "getRowsRequest"),
+            State("part-rows", "data"),
+        )(self.rows)
+        add(Output("grid", "columnDefs"), Input("part-columns", "data"), prevent_initial_call=True)(self.columns)
+        add(Output("values", "options"), Input("part-facet", "data"), prevent_initial_call=True)(self.values)
+        add(
+            Output("plot", "figure"), Output("plot-note", "children"), Input("part-plot", "data"), State("view", "data")
+        )(self.plot)
+        add(Output("gallery", "children"), Output("gallery-part", "hidden"), Input("part-gallery", "data"))(
+            self.gallery
+        )
+        add(Output("details", "children"), Input("part-details", "data"))(self.details)
+        add(Output("comparison", "children"), Output("compare-part", "hidden"), Input("part-compare", "data"))(
+            self.compare
+        )
+        add_here: Any = app.clientside_callback
+        for name, output, *inputs in _IN_THE_BROWSER:
+            add_here(ClientsideFunction("explorer", name), output, *inputs, prevent_initial_call=True)
+
+    def whole(self, search: str | None) -> Any:
+        """Make the page of an address."""
+        names = list(self._world.tables.entries)
+        try:
+            table, view, notes = seen(self._world, search or "")
+        except KeyError:
+            return unknown(names, from_search(search or "")[0].analysis)
+        view = with_axes(view, table.columns)
+        missing = [name for name in (view.show, *view.compare) if name and row_named(table, name) is None]
+        notes += [f"There is no result {name[:30]} in this table any more." for name in dict.fromkeys(missing)]
+        return page(table, names, view, notes, self._world.dagster_url)
+
+    def change(self, *values: Any) -> list[Any]:
+        """Change what is seen by whatever was done."""
+        before = values[-1]
+        table, old, _ = seen(self._world, before)
+        view = old
+        for what, value in _events():
+            view = changed(table, view, what, value)
+        view, _ = fitted(view, table.columns)
+        search = to_search(view)
+        if search == to_search(old):
+            return [no_update] * (1 + len(PARTS))
+        parts = [(part_of(old, name), part_of(view, name)) for name in PARTS]
+        return [search, *(new if new != was else no_update for was, new in parts)]
+
+    def rows(self, request: dict[str, Any] | None, search: str) -> tuple[Any, Any]:
+        """Give the rows that the grid asks for."""
+        if request is None:
+            return no_update, no_update
+        table, view, _ = seen(self._world, search)
+        view, _ = fitted(changed(table, view, "grid", request), table.columns)
+        found = listed(table, view)
+        start, end = (_whole(request.get(name)) for name in ("startRow", "endRow"))
+        total = f"{found.height:,} of {table.frame.height:,} results"
+        return {"rowData": page_of(found, start, end), "rowCount": found.height}, total
+
+    def columns(self, search: str) -> Any:
+        """Define the columns that are shown."""
+        table, view, _ = seen(self._world, search)
+        return column_definitions(table, view)
+
+    def values(self, search: str) -> Any:
+        """List the values to choose from."""
+        table, view, _ = seen(self._world, search)
+        return values_of(table, view.facet) if view.facet else []
+
+    def plot(self, search: str, whole: str) -> tuple[Any, str]:
+        """Draw the plot, with what is selected in it."""
+        table, view, _ = seen(self._world, search)
+        selected, _ = from_search(whole)
+        same_axes = (selected.x, selected.y) == (view.x, view.y)
+        drawing = draw(
+            table, matching(table, view), fitted(_with_selection(view, selected, same_axes), table.columns)[0]
+        )
+        return drawing.figure, drawing.note
+
+    def gallery(self, search: str) -> tuple[Any, bool]:
+        """Show the figures of what is selected."""
+        table, view, _ = seen(self._world, search)
+        if not view.selection:
+            return [], True
+        found = listed(table, view)
+        axes = [table.columns.get(name) for name in (view.x, view.y)]
+        rows = found.head(MOST_CHOSEN).to_dicts()
+        return gallery([(Facts(row, {}), axes[0], axes[1]) for row in rows], found.height, MOST_CHOSEN), False
+
+    def details(self, search: str) -> Any:
+        """Show one row."""
+        table, view, _ = seen(self._world, search)
+        facts = facts_named(self._world, table, view.show)
+        return [] if facts is None else details(self._world, facts, table.columns)
+
+    def compare(self, search: str) -> tuple[Any, bool]:
+        """Compare two rows."""
+        table, view, _ = seen(self._world, search)
+        if not view.compare:
+            return [], True
+        found = [facts_named(self._world, table, name) for name in view.compare]
+        pair = [facts for facts in found if facts is not None]
+        return comparison(pair, table.columns, len(found) - len(pair)), False
+
+
+_IN_THE_BROWSER: list[tuple[Any, ...]] = [
+    ("address", Output("csv", "href"), Input("view", "data")),
+    ("parquet", Output("parquet", "href"), Input("view", "data")),
+    ("refresh", Output("grid", "id"), Input("part-rows", "data")),
+    ("picked", Output("picked", "data"), Input("plot", "selectedData")),
+    ("clicked", Output("clicked", "data"), Input("plot", "clickData")),
+    ("hasSelection", Output("clear", "hidden"), Input("view", "data")),
+]
+"""What needs no server; the functions are in assets/explorer.js."""
+
+
+def _events() -> Iterator[tuple[str, Any]]:
+    """Yield what was done, and the value of each control that did it."""
+    for one in ctx.triggered:
+        name, value = one["prop_id"], one["value"]
+        if name in _EVENTS:
+            yield _EVENTS[name], value
+    button = ctx.triggered_id
+    if isinstance(button, dict) and any(one["value"] for one in ctx.triggered):  # a button that is new has no clicks
+        yield str(button["type"]), str(button["row"])
+
+
+def _whole(found: Any) -> int:
+    """Take a whole number; anything else is none."""
+    return found if isinstance(found, int) else 0
+
+
+def _with_selection(view: View, selected: View, same_axes: bool) -> View:  # noqa: FBT001  a view, another, and whether they go together
+    """Return a view with what is selected in another one."""
+    return replace(view, selection=selected.selection) if same_axes else view
+
+
+def _assets() -> Path:
+    """Return the folder of style and scripts."""
+    return Path(__file__).parent / "assets"

@@ -1,0 +1,203 @@
+"""The web server around the application: who may ask, what browsers are told, and the files.
+
+It listens on the loopback interface, where it answers to the names of this machine alone (another page could otherwise
+reach it under a name of its own), or elsewhere with a log-in for every request.
+"""
+
+import ipaddress
+import logging
+import secrets
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+import dash
+import waitress
+from flask import Flask, Response, abort, request
+from flask_httpauth import HTTPBasicAuth
+from pydantic import SecretStr
+
+from domain.errors import PermanentError, PlatformError, SettingsError, TransientError
+from domain.redaction import redacted
+from explorer.app import make_app, seen
+from explorer.downloads import as_csv, as_parquet
+from explorer.files import IMAGES, is_image, open_file, result_named
+from explorer.table import listed
+from explorer.world import World
+from resources.result_names import METADATA
+
+_THREADS = 8
+_LARGEST_QUESTION_BYTES = 4_000_000
+_LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
+_FILES = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Login:
+    """The name and password that everybody gives who may look.
+
+    Attributes
+    ----------
+    user : str
+        EXPLORER_USER.
+    password : SecretStr
+        EXPLORER_PASSWORD.
+    """
+
+    user: str
+    password: SecretStr
+
+    def is_right(self, user: str, password: str) -> bool:
+        """Compare, in a time that does not tell how much was right."""
+        same_user = secrets.compare_digest(user.encode(), self.user.encode())
+        same_password = secrets.compare_digest(password.encode(), self.password.get_secret_value().encode())
+        return same_user and same_password
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address to listen on can be reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def make_server(world: World, *, login: Login | None, loopback: bool = True) -> Flask:
+    """Make the whole web application.
+
+    Parameters
+    ----------
+    world : World
+        What it reads.
+    login : Login or None
+        Asked for by every request; None only on the loopback interface.
+    loopback : bool
+        Whether only this machine can reach it; then other names than this machine's are refused.
+
+    Raises
+    ------
+    SettingsError
+        If it could be reached from elsewhere and there is no log-in.
+    """
+    if login is None and not loopback:
+        msg = (
+            "The explorer can be reached from other machines only with a log-in: set EXPLORER_USER and EXPLORER_PASSWORD, "
+            "or leave --host away to listen on this machine alone."
+        )
+        raise SettingsError(msg)
+    server = Flask("explorer", static_folder=None)
+    server.config["MAX_CONTENT_LENGTH"] = _LARGEST_QUESTION_BYTES
+    if loopback:
+        server.before_request(_only_this_machine)
+    if login is not None:
+        auth = HTTPBasicAuth(realm="Results explorer")
+        auth.verify_password(login.is_right)
+        server.before_request(auth.login_required(lambda: None))
+    _add_files(server, world)
+    server.register_error_handler(PlatformError, _told)
+    app = make_app(world, server)
+    policy = _policy(app)
+    server.after_request(lambda response: _with_headers(response, policy))
+    return server
+
+
+def serve(server: Flask, *, host: str, port: int) -> None:
+    """Serve until interrupted."""
+    waitress.serve(server, host=host, port=port, threads=_THREADS, ident=None)
+
+
+def _only_this_machine() -> None:
+    """Refuse requests under another name than this machine's."""
+    try:
+        name = urlsplit(f"//{request.host}").hostname
+    except ValueError:
+        name = None
+    if name not in _LOOPBACK_NAMES:
+        abort(403, "The explorer answers to localhost and 127.0.0.1 only.")
+
+
+def _add_files(server: Flask, world: World) -> None:
+    """Add the addresses of figures, files, records and downloads."""
+
+    @server.get("/figure/<result_id>")
+    def figure(result_id: str) -> Response:
+        found = result_named(world, result_id)
+        if found.figure is None or not is_image(found.figure):
+            abort(404, "This result has no figure that can be shown.")
+        file = open_file(world, found, found.figure)
+        kind = IMAGES[PurePosixPath(found.figure).suffix.lower()]
+        return _file(Response(file.pieces, mimetype=kind), file.size, keep=True)
+
+    @server.get("/file/<result_id>/<path:path>")
+    def one_file(result_id: str, path: str) -> Response:
+        file = open_file(world, result_named(world, result_id), path)
+        return _file(_download(file.pieces, file.name), file.size)
+
+    @server.get("/record/<result_id>")
+    def record(result_id: str) -> Response:
+        file = open_file(world, result_named(world, result_id), METADATA)
+        return _file(_download(file.pieces, f"{result_id[:12]}.{METADATA}"), file.size)
+
+    @server.get("/download.<any(csv, parquet):form>")
+    def download(form: str) -> Response:
+        try:
+            table, view, _ = seen(world, request.query_string.decode("ascii", "replace"))
+        except KeyError:
+            abort(404, "There is no such analysis.")
+        rows = listed(table, view)
+        content = as_csv(rows) if form == "csv" else as_parquet(rows)
+        return _file(_download(content, f"{table.analysis or 'results'}.{form}"), len(content))
+
+
+def _download(content: object, name: str) -> Response:
+    """Answer with something to save, whatever it is."""
+    response = Response(content, mimetype="application/octet-stream")  # type: ignore[arg-type]
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _file(response: Response, size: int, *, keep: bool = False) -> Response:
+    """Say how large a file is, and that nothing in it may act as a page; a figure of an attempt never changes."""
+    response.headers["Content-Length"] = str(size)
+    response.headers["Content-Security-Policy"] = _FILES
+    response.headers["Cache-Control"] = "private, max-age=300" if keep else "no-store"
+    return response
+
+
+def _told(error: Exception) -> tuple[str, int, dict[str, str]]:
+    """Say what went wrong in words; nothing in them is read as a page."""
+    _log.info("Refused: %s", redacted(str(error)))
+    status = 404 if isinstance(error, PermanentError) else 503 if isinstance(error, TransientError) else 500
+    return redacted(str(error)), status, {"Content-Type": "text/plain; charset=utf-8"}
+
+
+def _policy(app: dash.Dash) -> str:
+    """Say where the page may load from: this server, and its own scripts that stand in the page.
+
+    Plotly's drawing of many points by WebGL makes functions of its own templates, hence ``unsafe-eval``; what comes from
+    results is never among them.
+    """
+    with app.server.test_request_context():
+        make_index: Any = app.index
+        make_index()  # the scripts of the page are known when it was made once
+    hashes = " ".join(f"'{one}'" if not one.startswith("'") else one for one in app.csp_hashes())
+    return (
+        f"default-src 'self'; script-src 'self' 'unsafe-eval' {hashes}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+def _with_headers(response: Response, policy: str) -> Response:
+    """Tell browsers to trust nothing that they need not."""
+    response.headers.setdefault("Content-Security-Policy", policy)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    return response

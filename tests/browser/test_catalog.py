@@ -1,0 +1,73 @@
+"""What a person sees of catalogs and reports: in Dagster's UI, and in the files that its links open."""
+
+import pytest
+from playwright.sync_api import expect
+
+from catalog.names import catalog_key_of, report_key_of
+from domain.job_state import JobState
+from tests.browser.test_ui import ended, see, wait_for
+
+pytestmark = pytest.mark.slow
+expect.set_options(timeout=30_000)
+NAME = "unit_quality"
+
+
+def told(stage, key):
+    """Return what Dagster was told last of an asset."""
+    with stage.instance() as instance:
+        event = instance.get_latest_materialization_event(key)
+    return {name: value.value for name, value in event.asset_materialization.metadata.items()} if event else {}
+
+
+@pytest.fixture(scope="module")
+def made(stage, session_url):
+    """Ask for results and failures, and wait until the sensor has had their report made."""
+    for method in ("llobet", "hill"):
+        key = stage.submit(NAME, {"file_location": [session_url], "distributed_parameters": {"method": method}})
+        assert ended(stage, NAME, key) is JobState.DONE
+    key = stage.submit(NAME, {"s3_location": ["s3://bucket/<b>nowhere</b>"]})
+    assert ended(stage, NAME, key) is JobState.FAILED
+    wait_for(lambda: told(stage, report_key_of(NAME)).get("failed") == 1, "no report of the failure")
+    return told(stage, catalog_key_of(NAME))
+
+
+def test_the_ui_shows_the_catalog_with_its_rows_and_columns(page, stage, made):
+    assert (made["done"], made["failed"]) == (2, 1)
+    page.goto(f"{stage.url}/assets/catalog/{NAME}?view=overview")
+    see(page, "All results of")
+    see(page, "parameters.method")
+    see(page, "outputs.n_units")
+    page.goto(f"{stage.url}/assets/catalog/{NAME}?view=events")
+    see(page, "rows with other values")
+    expect(page.locator(f'a[href*="/catalog/{NAME}/results.parquet"]').first).to_be_visible()
+
+
+def test_the_ui_shows_the_figures_of_the_report(page, stage, made):
+    page.goto(f"{stage.url}/assets/report/{NAME}?view=events")
+    see(page, "distributions")
+    page.get_by_text("[Show Markdown]").first.click()
+    image = page.get_by_role("dialog").locator("img")
+    expect(image).to_be_visible()
+    assert image.evaluate("image => image.complete && image.naturalWidth") > 200
+    page.get_by_role("button", name="Close").click()
+
+
+def test_the_report_opens_by_its_link_with_all_figures_and_links_back(page, stage, made):
+    page.goto(told(stage, report_key_of(NAME))["report"])
+    expect(page.get_by_role("heading", name=NAME)).to_be_visible()
+    for heading in ("Outcomes", "Distributions", "Parameter sets compared on the same inputs", "Failures"):
+        expect(page.get_by_role("heading", name=heading)).to_be_visible()
+    images = page.locator("img")
+    assert images.count() == 4
+    for number in range(4):
+        assert images.nth(number).evaluate("image => image.complete && image.naturalWidth") > 200
+    expect(page.get_by_text("method = hill")).to_be_visible()
+    expect(page.get_by_text("<b>nowhere</b>").first).to_be_visible()
+    link = page.get_by_role("link", name="open in Dagster").get_attribute("href")
+    assert link.endswith(f"/assets/analysis/{NAME}")
+
+
+def test_the_graph_leads_from_the_analysis_to_catalog_and_report(page, stage, made):
+    page.goto(f"{stage.url}/assets/report/{NAME}?view=lineage&lineageScope=upstream")
+    for name in ("analysis", "catalog", "report"):
+        see(page, name)
