@@ -584,5 +584,7 @@ def test_everything_of_a_rich_result_fits_into_both_frames(settings):
     with Results(settings.model_copy(update={"docdb_collection": "rich"})) as results:
         results._source.records.insert_once(to_record(rich()))
         found = results.find("demo", current_code_version=rich().code_version)
+        assert found.to_pandas().iloc[0]["inputs"] == found[0].row()["inputs"]
+        assert list(found._rows()) == [one.row() for one in found], "what rows are read without is in none of them"
         assert found.to_pandas()["group"].tolist() == ["subject.subject_id=700001, $odd.name=None, n=2, list=[1,2]"]
         assert found.to_polars()["outputs.list"].to_list() == [[1.0, None]]
