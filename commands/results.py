@@ -7,11 +7,8 @@ from commands.breakers import breaker_note
 from commands.platform import Platform
 from domain.job_state import JobState
 from domain.result_filter import conditions
-from resources.record_search import find_records
-from resources.record_store import unsearchable
+from resources.record_search import find_records, left_out
 from resources.result_summaries import ResultSummary, results_among, results_of
-
-_COUNTED = 1000
 
 
 @dataclass(frozen=True)
@@ -85,9 +82,9 @@ def list_results(platform: Platform, name: str, wanted: Wanted) -> Page:
     """
     entry, records = platform.entry(name), platform.connections.record_store
     counts = platform.connections.ledger.counts(name)
-    notes = [note] if (note := breaker_note(platform, name)) else []
+    breaker = breaker_note(platform, name)
     if wanted.is_all():
-        return Page(results_of(records, name, code_version=entry.code_version), None, counts, notes)
+        return Page(results_of(records, name, code_version=entry.code_version), None, counts, _said(breaker))
     asked = conditions(
         entry.analysis, where=wanted.where, subject=wanted.subject, session=wanted.session, code=wanted.code
     )
@@ -97,16 +94,10 @@ def list_results(platform: Platform, name: str, wanted: Wanted) -> Page:
         results=results_among(found, code_version=entry.code_version),
         next_after=found[-1]["_id"] if is_full else None,
         counts=counts,
-        notes=[*notes, *_left_out(platform, name)],
+        notes=_said(breaker, left_out(records, name)),
     )
 
 
-def _left_out(platform: Platform, name: str) -> list[str]:
-    """Say that there are records which cannot be searched, if there are any."""
-    left = platform.connections.record_store.count_up_to(unsearchable(name), _COUNTED)
-    if not left:
-        return []
-    many = f"{left} or more" if left == _COUNTED else str(left)
-    return [
-        f"Left out: {many} results of an earlier version of the platform. `analysis audit {name} --repair` adds them."
-    ]
+def _said(*notes: str | None) -> list[str]:
+    """Return those notes that there are."""
+    return [note for note in notes if note]

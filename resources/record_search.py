@@ -16,7 +16,7 @@ from domain.errors import UnknownJobError
 from domain.json_values import shown
 from domain.result_filter import Condition
 from resources.mongo import Document
-from resources.record_store import OWN, SEARCH, TIME, RecordStore
+from resources.record_store import OWN, SEARCH, TIME, RecordStore, unsearchable
 
 _OPERATORS = {"=": "$eq", "!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 ORDER = [(TIME, DESCENDING), ("_id", DESCENDING)]
@@ -78,6 +78,15 @@ def match_of(records: RecordStore, analysis: str, wanted: Sequence[Condition]) -
         All of which must hold.
     """
     return query_of(analysis, _rarest_first(records, analysis, entries_of(wanted)))
+
+
+def left_out(records: RecordStore, analysis: str) -> str | None:
+    """Say that there are records of an analysis which cannot be searched, if there are any."""
+    left = records.count_up_to(unsearchable(analysis), _COUNTED)
+    if not left:
+        return None
+    many = f"{left} or more" if left == _COUNTED else str(left)
+    return f"Left out: {many} results of an earlier version of the platform. `analysis audit {analysis} --repair` adds them."
 
 
 def query_of(analysis: str, entries: Sequence[Document], *, last: tuple[str, str] | None = None) -> Document:

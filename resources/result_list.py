@@ -15,7 +15,7 @@ from domain.search_entries import search_time
 from resources.result import FailedJob, Result, ResultSource
 from resources.result_frames import pandas_frame, polars_frame
 from resources.result_html import html_table
-from resources.result_places import Place, records_at
+from resources.result_places import FOR_ROWS, Place, records_at
 from resources.result_summaries import readable_or_told
 
 _AT_ONCE = 1000
@@ -106,7 +106,8 @@ class ResultList(Sequence[Result | FailedJob]):
     def _rows(self) -> Iterator[dict[str, Any]]:
         """Yield everything that can be read as rows."""
         for items in _batches(self._items, _AT_ONCE):
-            found = dict(records_at(self._source.records, (item for item in items if isinstance(item, Place))))
+            places = [item for item in items if isinstance(item, Place)]
+            found = dict(records_at(self._source.records, places, FOR_ROWS))
             for item in items:
                 if isinstance(item, FailedJob):
                     yield failure_row(item.entry)

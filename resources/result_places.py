@@ -15,7 +15,17 @@ from resources.result_queries import ResultQuery, check_name, has_group, has_par
 from resources.result_summaries import ResultState
 
 WITHOUT_SEARCH: Mapping[str, int] = {f"{OWN}.search": 0}
+"""Fields that a result is read without."""
+
 _PROCESS = "processing.data_processes"
+FOR_ROWS: Mapping[str, int] = {
+    **WITHOUT_SEARCH,
+    **{f"{OWN}.{name}": 0 for name in ("inputs", "origins", "query", "asset_names", "record_ids")},
+    **{f"{_PROCESS}.{name}": 0 for name in ("resources", "code.input_data", "object_type", "notes", "stage")},
+    **dict.fromkeys(("describedBy", "object_type", "processing.dependency_graph", "processing.object_type"), 0),
+}
+"""The same for a row of a table: what no column tells either, so that many rows are read in less time."""
+
 _FIELDS = ("name", *(f"{OWN}.{name}" for name in ("analysis", "job_key", "code_version", "attempt", "search_time")))
 _KEY = re.compile(r"[0-9a-f]{6,64}(/[0-9a-f-]{32,36})?")
 _MANY = 5
@@ -69,16 +79,18 @@ def newest_of_each_job(places: Iterable[Place]) -> Iterator[Place]:
             yield place
 
 
-def records_at(records: RecordStore, places: Iterable[Place]) -> Iterator[tuple[Place, Document]]:
+def records_at(
+    records: RecordStore, places: Iterable[Place], fields: Mapping[str, int] = WITHOUT_SEARCH
+) -> Iterator[tuple[Place, Document]]:
     """Yield records with their places, in one or two queries and in the order of the places.
 
     A result that was replaced or invalidated since is read from the superseded records; one that is gone is left out.
     """
     wanted = list(places)
     standing = [place.result_id for place in wanted if place.state != SUPERSEDED]
-    found = {_key(d): d for d in records.found({"_id": {"$in": standing}}, WITHOUT_SEARCH)} if standing else {}
+    found = {_key(d): d for d in records.found({"_id": {"$in": standing}}, fields)} if standing else {}
     if moved := [key for place in wanted if (key := f"{place.result_id}/{place.attempt}") not in found]:
-        found |= {_key(d): d for d in records.found({"_id": {"$in": moved}}, WITHOUT_SEARCH, superseded=True)}
+        found |= {_key(d): d for d in records.found({"_id": {"$in": moved}}, fields, superseded=True)}
     for place in wanted:
         if (record := found.get(f"{place.result_id}/{place.attempt}")) is not None:
             yield place, {**record, "_id": place.result_id}

@@ -17,15 +17,14 @@ from domain.result_rows import FAILED, OUTDATED
 from resources.catalog_tables import catalog_facts, read_catalog
 from resources.connections import Connections, connect
 from resources.embedded import serving
-from resources.record_store import OWN, unsearchable
+from resources.record_search import left_out
+from resources.record_store import OWN
 from resources.result import FailedJob, Result, ResultSource
 from resources.result_list import ResultList, ended_of, opened, sorted_items
 from resources.result_places import Place, place_called, places_of, records_at
 from resources.result_queries import ResultQuery, State, When, read_query, wanted_parameters
 from resources.settings import Settings, load_settings
 from resources.wrapper_records import wrapper_records
-
-_COUNTED = 1000
 
 
 class Results:
@@ -50,14 +49,15 @@ class Results:
 
     def __init__(self, settings: Settings | None = None) -> None:
         chosen = settings or load_settings()
-        stack = ExitStack()
-        self._close = weakref.finalize(self, stack.close)  # also when Python ends
-        if chosen.embedded_mongo or chosen.embedded_s3:
-            stack.enter_context(serving(chosen.analysis_home))
-        self._connections = connect(chosen)
-        if chosen.embedded_s3:
-            self._connections.results_store.ensure_bucket()
-        self._source = _source_of(self._connections, chosen)
+        with ExitStack() as stack:
+            if chosen.embedded_mongo or chosen.embedded_s3:
+                stack.enter_context(serving(chosen.analysis_home))
+            self._connections = connect(chosen)
+            if chosen.embedded_s3:
+                self._connections.results_store.ensure_bucket()
+            self._source = _source_of(self._connections, chosen)
+            # The servers stay as long as anything that was found can still be read, at the latest until Python ends.
+            self._close = weakref.finalize(self._source, stack.pop_all().close)
         self._current: dict[str, tuple[str, str | None]] = {}
         self._warned: set[str] = set()
 
@@ -248,11 +248,8 @@ class Results:
             if analysis not in known and not any(self._source.ledger.counts(analysis).values()):
                 msg = f"Nothing is known of an analysis `{shown(str(analysis))}`. There are: {', '.join(known) or 'none'}."
                 raise UnknownJobError(msg)
-        if left := records.count_up_to(unsearchable(analysis), _COUNTED):
-            many = f"{left} or more" if left == _COUNTED else str(left)
-            self._warn_once(
-                f"Left out: {many} results of an earlier version of the platform. `analysis audit {analysis} --repair` adds them."
-            )
+        if note := left_out(records, analysis):
+            self._warn_once(note)
 
     def _warn_of_unknown_parameters(self, query: ResultQuery) -> None:
         """Say that a parameter has another name, if the newest result has none of that name."""

@@ -7,9 +7,6 @@ from resources.mongo import Document
 from resources.record_store import OWN, RecordStore
 from resources.result_queries import has_parts
 
-_WRAPPERS: Document = {OWN: None, "processing.data_processes.code.parameters": {"$exists": True}}
-"""Whatever has the form of the wrapper's records and was not written by this platform."""
-
 
 def wrapper_records(records: RecordStore, parameters: Mapping[str, Any]) -> list[Document]:
     """Return the wrapper's records whose parameters hold all that are wanted, the latest first.
@@ -21,7 +18,7 @@ def wrapper_records(records: RecordStore, parameters: Mapping[str, Any]) -> list
     parameters : mapping
         Part of the parameters, compared as `Results.find` compares them.
     """
-    found = [record for record in records.found(_WRAPPERS) if _fits(record, parameters)]
+    found = [record for record in records.found({OWN: None}) if _fits(record, parameters)]
     return sorted(found, key=_ended, reverse=True)
 
 
@@ -31,15 +28,20 @@ def _fits(record: Document, wanted: Mapping[str, Any]) -> bool:
 
 
 def _codes(record: Document) -> Iterator[Document]:
-    """Yield the code of each process; older records have other forms, which are passed over."""
-    for process in record["processing"]["data_processes"]:
-        code = process.get("code") if isinstance(process, dict) else None
-        if isinstance(code, dict):
+    """Yield the code of each process; what has another form is no record of the wrapper, and has none."""
+    for process in _processes(record):
+        code = process.get("code")
+        if isinstance(code, dict) and isinstance(code.get("parameters"), dict):
             yield code
 
 
 def _ended(record: Document) -> str:
     """Return when the last process ended, as far as it is told."""
-    return max(
-        (str(process.get("end_date_time") or "") for process in record["processing"]["data_processes"]), default=""
-    )
+    return max((str(process.get("end_date_time") or "") for process in _processes(record)), default="")
+
+
+def _processes(record: Document) -> list[Document]:
+    """Return the processes of a record."""
+    processing = record.get("processing")
+    found = processing.get("data_processes") if isinstance(processing, dict) else None
+    return [process for process in found if isinstance(process, dict)] if isinstance(found, list) else []

@@ -82,7 +82,7 @@ def test_the_query_of_the_page_finds_it_and_the_old_record_beside_it(done, monke
     assert [one.result_id for one in names["found"]] == [one.result_id for one in names["new"]]
     assert names["found"][0].provenance == provenance
     assert names["units"] == "3"
-    assert names["frame"]["outputs.n_units"].tolist() == [len(session.units)]
+    assert names["frame"]["outputs.n_units"].tolist()[0] == len(session.units)
     assert [record["_id"] for record in names["old"]] == ["of the wrapper"]
     assert names["old"][0]["processing"]["data_processes"][0]["code"]["input_data"][0]["url"] in names["new"][0].inputs
     names["results"].close()

@@ -554,7 +554,10 @@ def test_records_of_the_earlier_wrapper_are_read_as_they_are_and_are_no_results(
 
 
 def test_servers_that_do_not_run_are_started_and_stop_at_the_end_of_python(tmp_path):
-    program = "from resources.results import Results; r = Results(); print(r.analyses())"
+    program = (
+        "import gc; from resources.results import Results; found = Results()._source; gc.collect(); "
+        "print(found.records.analyses())"  # what was found is read although nobody has kept the `Results`
+    )
     environment = {"PATH": "/usr/bin:/bin", "ANALYSIS_HOME": str(tmp_path / "home"), "DOCDB_DATABASE": "x"}
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False
@@ -581,5 +584,7 @@ def test_everything_of_a_rich_result_fits_into_both_frames(settings):
     with Results(settings.model_copy(update={"docdb_collection": "rich"})) as results:
         results._source.records.insert_once(to_record(rich()))
         found = results.find("demo", current_code_version=rich().code_version)
+        assert found.to_pandas().iloc[0]["inputs"] == found[0].row()["inputs"]
+        assert list(found._rows()) == [one.row() for one in found], "what rows are read without is in none of them"
         assert found.to_pandas()["group"].tolist() == ["subject.subject_id=700001, $odd.name=None, n=2, list=[1,2]"]
         assert found.to_polars()["outputs.list"].to_list() == [[1.0, None]]

@@ -1,0 +1,64 @@
+"""Conditions on results that are given in Python: whatever they are, they find results or are refused."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from domain.errors import ParametersError, UnknownJobError
+from domain.records import to_record
+from resources.record_store import RecordStore
+from resources.result_places import place_called, places_of
+from resources.result_queries import STATES, read_query, wanted_parameters
+from resources.wrapper_records import wrapper_records
+from tests.hostile import strategies
+from tests.hostile.sizes import fuzz
+from tests.provenances import rich
+
+ANY = strategies.values | st.dictionaries(st.sampled_from(["$gt", "$where", "a.b", "$ne"]), strategies.values)
+TEXTS = ("subject", "session", "tag", "code_version", "since", "until")
+
+
+@pytest.fixture(scope="module")
+def records(mongo):
+    """Give a store with one result, watched."""
+    store = RecordStore(mongo=mongo, name="records")
+    store.insert_once(to_record(rich()))
+    return store
+
+
+@fuzz(150)
+@given(asked=st.dictionaries(st.sampled_from([*TEXTS, "parameters", "group"]), ANY, max_size=3), analysis=ANY)
+@example(asked={"parameters": {"bin_s": {"$gt": 0}}}, analysis="demo")
+@example(asked={"group": {"$odd.name": {"$ne": 1}}}, analysis="demo")
+@example(asked={"subject": {"$ne": ""}}, analysis="demo")
+@example(asked={}, analysis={"$gt": ""})
+def test_any_condition_is_a_value_or_refused(records, asked, analysis):
+    nothing = dict.fromkeys((*TEXTS, "parameters", "group"))
+    for name in ("parameters", "group"):
+        if name in asked and not isinstance(asked[name], dict):
+            asked = {**asked, name: {"x": asked[name]}}
+    try:
+        query = read_query(analysis, **{**nothing, **asked}, state=set(STATES) - {"failed"}, newest=True)
+    except ParametersError as error:
+        assert len(str(error)) < 20_000
+    else:
+        assert len(places_of(records, query, current=None)) <= 1
+
+
+@fuzz(100)
+@given(key=ANY, analysis=ANY | st.none())
+@example(key="b" * 64, analysis={"$gt": ""})
+@example(key={"$gt": ""}, analysis=None)
+def test_any_id_is_an_id_or_refused(records, key, analysis):
+    with pytest.raises((UnknownJobError, ParametersError)):
+        place_called(records, key, analysis=analysis)
+
+
+@fuzz(50)
+@given(parameters=st.dictionaries(strategies.texts, strategies.values, min_size=1), tag=ANY | st.none())
+def test_records_of_the_wrapper_are_asked_for_by_values(records, parameters, tag):
+    try:
+        wanted = wanted_parameters(parameters, tag)
+    except ParametersError:
+        return
+    assert wrapper_records(records, wanted) == []
