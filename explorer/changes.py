@@ -107,8 +107,8 @@ def _picked(table: Table, view: View, value: Any) -> Selection | None:
     """Return the box or lasso that was drawn; None when plotly only says again what it was told."""
     if not isinstance(value, dict):
         return None
-    if value.get("cleared"):
-        return {}
+    if value.get("cleared"):  # plotly also says this at a click on a point, which must not undo the clicks before
+        return None if "rows" in view.selection else {}
     kind = "box" if "range" in value else "lasso"
     drawn = value.get("range") or value.get("lassoPoints")
     if not isinstance(drawn, dict) or not view.x:

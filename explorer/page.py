@@ -239,7 +239,7 @@ def _plot() -> Any:
     return html.Div(
         [
             html.P(
-                "Drag a box, click points, or draw a lasso (toolbar): their figures are shown below, and the table lists them alone. Double-click to undo.",
+                "Drag a box, click points, or draw a lasso (toolbar): their figures are shown below, and the table lists them alone. Double-click undoes a box or lasso.",
                 className="quiet",
             ),
             dcc.Graph(id="plot", config=tools, style={"height": "480px"}),

@@ -198,6 +198,8 @@ def test_a_click_on_a_point_shows_its_figure(watched, url):
         point = watched.locator("#plot .scatterlayer .point").nth(10 * number)
         point.scroll_into_view_if_needed()
         box = point.bounding_box()
+        watched.mouse.move(5, 5)
+        expect(watched.locator("#plot .hoverlayer .hovertext")).to_have_count(0)
         watched.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=4)
         expect(watched.locator("#plot .hoverlayer .hovertext").first).to_be_visible()
         watched.mouse.down()

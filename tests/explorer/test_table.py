@@ -127,7 +127,7 @@ AXES = View(x="outputs.rate_hz", y="outputs.n_units", selection={"rows": ["a"]})
         ("row", [], "show", ""),
         ("compare", "r", "compare", ("r",)),
         ("picked", {"range": {"x": [1, 2], "y": [3, 4]}}, "selection", {"box": {"x": [1.0, 2.0], "y": [3.0, 4.0]}}),
-        ("picked", {"cleared": True}, "selection", {}),
+        ("picked", {"cleared": True}, "selection", {"rows": ["a"]}),
         ("picked", {"range": {"x": ["<b>", 2], "y": [3, 4]}}, "selection", {"rows": ["a"]}),
         ("picked", None, "selection", {"rows": ["a"]}),
         ("clicked", {"point": -1}, "selection", {"rows": ["a"]}),
@@ -154,6 +154,7 @@ def test_clicks_on_points_add_up_and_the_last_two_are_compared(table):
 def test_other_axes_forget_a_box_and_keep_single_points(table):
     boxed = View(x="outputs.rate_hz", y="outputs.n_units", selection={"box": {"x": [1.0, 2.0], "y": [1.0, 2.0]}})
     assert changed(table, boxed, "y", "duration_s").selection == {}
+    assert changed(table, boxed, "picked", {"cleared": True}).selection == {}
     assert changed(table, boxed, "colour", "subject").selection == boxed.selection
     assert changed(table, AXES, "y", "duration_s").selection == AXES.selection
 
