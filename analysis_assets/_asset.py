@@ -27,6 +27,7 @@ from analysis_assets._materialization import (
 )
 from analysis_assets._outcome import Outcome, RunFacts, Services
 from analysis_assets._run_tags import RunTags
+from analysis_assets._targets import targets_of_run
 from domain.breaker import Trip
 from domain.command import Command
 from domain.identity import keys_digest
@@ -166,11 +167,20 @@ def _report(
     if dry_run:
         return
     reports = [found for outcome in outcomes if (found := _report_of(entry, outcome, results)) is not None]
-    for outcome in outcomes:
-        if outcome.provenance is not None:
-            reports += evaluations(entry, outcome.provenance, outcome.verdicts)
     if reports:
         report(context, reports)
+    _report_verdicts(context, entry, outcomes)
+
+
+def _report_verdicts(context: dg.AssetExecutionContext, entry: AnalysisEntry, outcomes: Sequence[Outcome]) -> None:
+    """Tell Dagster what the checks say of results that it knows by now: a verdict names the result's event."""
+    done = [(outcome.provenance, outcome.verdicts) for outcome in outcomes if outcome.provenance is not None]
+    if not done:
+        return
+    name, run_id = entry.analysis.name, context.run.run_id
+    targets = targets_of_run(context.instance, name, [found.job_key for found, _ in done], run_id=run_id)
+    said = [evaluations(entry, found, verdicts, target=targets.get(found.job_key)) for found, verdicts in done]
+    report(context, [evaluation for of_one in said for evaluation in of_one])
 
 
 def _report_of(entry: AnalysisEntry, outcome: Outcome, results: ResultsStore) -> Report | None:

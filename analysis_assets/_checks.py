@@ -16,6 +16,7 @@ from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._builtin_checks import by_looking
 from analysis_assets._events import report
 from analysis_assets._materialization import asset_key_of
+from analysis_assets._targets import Target, latest_targets
 from domain.builtin_checks import BUILT_IN
 from domain.checks import Verdict, description_of, verdicts
 from domain.identity import result_id
@@ -28,7 +29,7 @@ _SHOWN_FIELDS = 30
 
 
 def evaluations(
-    entry: AnalysisEntry, provenance: Provenance, built_in: Sequence[Verdict] = ()
+    entry: AnalysisEntry, provenance: Provenance, built_in: Sequence[Verdict] = (), *, target: Target | None = None
 ) -> list[dg.AssetCheckEvaluation]:
     """Ask every declared check about one result, and add what the built-in ones said.
 
@@ -40,6 +41,8 @@ def evaluations(
         The result.
     built_in : sequence of Verdict
         Verdicts of the built-in checks, from whoever has looked.
+    target : Target, optional
+        The materialization that they are about.
 
     Returns
     -------
@@ -53,13 +56,18 @@ def evaluations(
     declared = verdicts(analysis.checks, analysis.outputs, provenance.outputs)
     warn, error = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
     return [
-        *(_evaluation(analysis.name, key, v, {"session": session, "outputs": outputs}, warn) for v in declared),
-        *(_evaluation(analysis.name, key, v, {"session": session}, error) for v in built_in),
+        *(_evaluation(analysis.name, key, v, {"session": session, "outputs": outputs}, warn, target) for v in declared),
+        *(_evaluation(analysis.name, key, v, {"session": session}, error, target) for v in built_in),
     ]
 
 
 def _evaluation(
-    analysis: str, job_key: str, verdict: Verdict, shown: dict[str, Any], severity: dg.AssetCheckSeverity
+    analysis: str,
+    job_key: str,
+    verdict: Verdict,
+    shown: dict[str, Any],
+    severity: dg.AssetCheckSeverity,
+    target: Target | None,
 ) -> dg.AssetCheckEvaluation:
     """Say a verdict on one partition in Dagster's words."""
     with warnings.catch_warnings():
@@ -72,6 +80,7 @@ def _evaluation(
             description=verdict.reason or None,
             partition=job_key,
             metadata=shown,
+            target_materialization_data=target,
         )
 
 
@@ -94,7 +103,8 @@ def judge_adopted(
     built_in : sequence of Verdict
         Verdicts of the built-in checks.
     """
-    found = evaluations(entry, provenance, built_in)
+    target = latest_targets(instance, provenance.analysis, [provenance.job_key]).get(provenance.job_key)
+    found = evaluations(entry, provenance, built_in, target=target)
     keys = [evaluation.asset_check_key for evaluation in found]
     known = instance.event_log_storage.get_asset_check_partition_info(keys, partition_keys=[provenance.job_key])
     told = {info.check_key for info in known}
@@ -142,7 +152,10 @@ def _operation(entry: AnalysisEntry, specs: list[dg.AssetCheckSpec]) -> dg.Asset
         results = {result_id(name, entry.code_version, key): key for key in keys}
         records = record_store.get_many(results)
         look = results_store if chosen & set(BUILT_IN) else None
-        judged = [one for found in records.values() for one in _judged(entry, results[found["_id"]], found, look)]
+        targets = latest_targets(op_context.instance, name, keys)
+        judged = []
+        for result, record in records.items():
+            judged += _judged(entry, results[result], record, look, targets.get(results[result]))
         report(context, [one for one in judged if one.check_name in chosen])
         without = len(keys) - len(records)
         op_context.log.info("%d results judged; %d partitions have none of the current code.", len(records), without)
@@ -152,12 +165,12 @@ def _operation(entry: AnalysisEntry, specs: list[dg.AssetCheckSpec]) -> dg.Asset
 
 
 def _judged(
-    entry: AnalysisEntry, job_key: str, record: dict[str, Any], results: ResultsStore | None
+    entry: AnalysisEntry, job_key: str, record: dict[str, Any], results: ResultsStore | None, target: Target | None
 ) -> list[dg.AssetCheckEvaluation]:
     """Judge one stored result; its files and its record too, if the store is given."""
     found = readable(record)
     built_in = by_looking(results, record, found) if results is not None else ()
     if found is not None:
-        return evaluations(entry, found, built_in)
+        return evaluations(entry, found, built_in, target=target)
     error = dg.AssetCheckSeverity.ERROR
-    return [_evaluation(entry.analysis.name, job_key, verdict, {}, error) for verdict in built_in]
+    return [_evaluation(entry.analysis.name, job_key, verdict, {}, error, target) for verdict in built_in]

@@ -44,7 +44,8 @@ def _operation(entries: dict[str, AnalysisEntry]) -> dg.AssetChecksDefinition:
         dg.AssetCheckSpec(
             name=CHECK_NAME,
             asset=asset_key_of(name),
-            description="Compares Dagster, MongoDB and S3, and names every difference; `analysis audit` does the same.",
+            description="The verdict on all partitions: compares Dagster, MongoDB and S3, and names every difference, such as files "
+            "that are not those of the manifest and records that the schema refuses; `analysis audit` does the same.",
         )
         for name in entries
     ]

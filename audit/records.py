@@ -14,6 +14,7 @@ from domain.inputs import InputFile
 from domain.job import Job
 from domain.job_state import JobState, LedgerEntry
 from domain.provenance import Provenance
+from domain.record_rules import faults_of_record
 from domain.records import from_record
 from domain.search_entries import search_entries
 from resources.record_store import OWN
@@ -98,6 +99,8 @@ class RecordAudit:
             tell(self._finding("duplicate_result" if duplicate else "identity_differs", what, found))
             self._keys.add(found.job_key)
             return None  # nothing else that it says of itself can be relied on
+        if faults := faults_of_record(record):
+            tell(self._finding("record_unreadable", f"record {found.result_id}: {'; '.join(faults)[:300]}", found))
         if record[OWN].get("search") != search_entries(found):
             tell(self._finding("not_searchable", f"record {found.result_id}", found))
         return found

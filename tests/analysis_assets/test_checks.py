@@ -6,7 +6,7 @@ import pytest
 from analysis_assets._asset import partitions_of
 from analysis_assets._builtin_checks import after_listing
 from analysis_assets._checks import build_checks, judge_adopted
-from analysis_assets._materialization import asset_key_of
+from analysis_assets._materialization import asset_key_of, materialization
 from domain.builtin_checks import BUILT_IN, FILES_MATCH_MANIFEST, RECORD_IS_VALID
 
 KEY = dg.AssetCheckKey(asset_key_of("double"), "is_positive")
@@ -85,6 +85,29 @@ def test_a_run_tells_the_built_in_verdicts_of_what_it_made_and_of_what_was_there
     if name == FILES_MATCH_MANIFEST:
         assert "by a listing" in found[there][1]
         assert "by the server's answer to each upload" in found[new][1]
+
+
+def statuses(platform, name):
+    """Return what Dagster shows on the partitions of a check; none where a verdict is not about the latest result."""
+    key = dg.AssetCheckKey(asset_key_of(platform.name), name)
+    infos = platform.instance.event_log_storage.get_asset_check_partition_info([key])
+    return {info.partition_key: info.latest_execution_status.value for info in infos if info.is_current}
+
+
+@pytest.mark.parametrize("name", [*BUILT_IN, "is_positive"])
+def test_every_partition_shows_the_verdict_on_its_latest_result(name, double):
+    first, second, adopted = double.take_in({"number": 13}, {"number": 14}, {"number": 15})
+    assert double.run([first, second]).success
+    assert statuses(double, name) == {first: "SUCCEEDED", second: "SUCCEEDED"}
+    assert double.run([first]).success
+    assert statuses(double, name) == {first: "SUCCEEDED", second: "SUCCEEDED"}
+    provenance = double.work(adopted)[adopted].provenance
+    told_of = materialization(provenance, results=double.services.results, figure=None, reused=True)
+    double.instance.report_runless_asset_event(told_of)
+    judge_adopted(double.instance, double.entry, provenance, after_listing(double.record(adopted), provenance))
+    assert statuses(double, name) == dict.fromkeys([first, second, adopted], "SUCCEEDED")
+    judge(double, [first, adopted])
+    assert statuses(double, name) == dict.fromkeys([first, second, adopted], "SUCCEEDED")
 
 
 def judge(platform, keys):

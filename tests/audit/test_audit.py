@@ -172,6 +172,12 @@ def test_a_record_that_cannot_be_read_is_found(platform, audited, done):
     assert set(found) <= {"materialization_without_record"}
 
 
+def test_a_record_that_the_schema_refuses_is_found(platform, audited, done):
+    change = {"$set": {"processing.data_processes.0.stage": "no stage of the schema"}}
+    raw_records(platform).update_one({"_id": platform.result_id(done[0])}, change)
+    assert audited() == {"record_unreadable": 1}
+
+
 def test_two_records_of_one_job_and_code_are_found(platform, audited, done):
     copy = {**platform.record(done[0]), "_id": "f" * 64, "name": "f" * 64}
     raw_records(platform).insert_one(copy)

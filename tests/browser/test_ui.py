@@ -158,6 +158,9 @@ def test_a_failed_job_shows_the_traceback_of_its_author(page, stage):
     shown = page.inner_text("body")
     assert "_fails_here" in shown
     assert "_worker.py" not in shown
+    page.goto(f"{stage.url}/assets/analysis/misbehave?view=events&partition={key}")
+    see(page, "ValueError: the scientist's own error")
+    assert "_worker.py" not in page.inner_text("body")
 
 
 def test_a_dispatch_from_the_launchpad_ends_in_a_result_without_another_click(page, stage, session_url):
