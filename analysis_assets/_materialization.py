@@ -14,6 +14,7 @@ from domain.fields import units_of, with_unit
 from domain.job_state import Attempt
 from domain.provenance import Provenance, ResourceFacts
 from domain.source_links import source_page
+from resources.explorer_links import result_in_explorer
 from resources.results_store import ResultsStore
 
 CODE_VERSION_TAG = "dagster/code_version"
@@ -31,7 +32,7 @@ def asset_key_of(name: str) -> dg.AssetKey:
 
 def inbox_key_of(name: str) -> dg.AssetKey:
     """Return the key of the inbox folder of an analysis: an asset that others write."""
-    return dg.AssetKey(["inbox", name])
+    return dg.AssetKey([name, "inbox"])
 
 
 def materialization(
@@ -131,11 +132,13 @@ def _outputs(provenance: Provenance, analysis: Analysis | None, taken: set[str])
 
 def _links(provenance: Provenance, results: ResultsStore) -> dict[str, dg.MetadataValue[Any]]:
     """Return where the result, its record, its inputs and its source are: as links where a browser can open them."""
-    page = source_page(provenance.code)
+    page, explorer = source_page(provenance.code), results.explorer_url
+    beside = result_in_explorer(explorer, provenance.analysis, provenance.result_id) if explorer else None
     place = f"{provenance.code.url}/{provenance.code.run_script}"
     return {
         "result": dg.MetadataValue.url(results.browse_url(provenance.location)),
         "record": dg.MetadataValue.url(results.browse_url(provenance.location, METADATA)),
+        **({"explorer": dg.MetadataValue.url(beside)} if beside else {}),
         "result location": dg.MetadataValue.path(provenance.location),
         **_input_links([*provenance.locations, *provenance.files], results),
         "source": dg.MetadataValue.url(page) if page else dg.MetadataValue.path(place),

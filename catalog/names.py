@@ -12,9 +12,9 @@ PRIORITY = "10"
 
 def catalog_key_of(name: str) -> dg.AssetKey:
     """Return the key of the catalog of an analysis."""
-    return dg.AssetKey(["catalog", name])
+    return dg.AssetKey([name, "catalog"])
 
 
 def report_key_of(name: str) -> dg.AssetKey:
     """Return the key of the report of an analysis."""
-    return dg.AssetKey(["report", name])
+    return dg.AssetKey([name, "report"])

@@ -18,7 +18,7 @@ _ROWS = 200
 
 def dispatch_key_of(name: str) -> dg.AssetKey:
     """Return the key of the dispatches of an analysis."""
-    return dg.AssetKey(["dispatch", name])
+    return dg.AssetKey([name, "dispatches"])
 
 
 def materialization(plan: DispatchPlan, written: Written, *, who: str) -> dg.AssetMaterialization:

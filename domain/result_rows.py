@@ -5,6 +5,7 @@ Columns are the facts below, then ``parameters.<name>`` and ``outputs.<name>``, 
 
 from typing import Any, Final
 
+from domain.asset_names import session_named_by
 from domain.job_state import LedgerEntry
 from domain.provenance import Provenance
 from domain.search_entries import OUTPUTS, PARAMETERS
@@ -92,15 +93,18 @@ def failure_row(job: LedgerEntry) -> dict[str, Any]:
     Returns
     -------
     dict
-        As `result_row`, without outputs.
+        As `result_row`, without outputs; subject and session are what the names of the inputs tell.
     """
     last = job.attempts[-1] if job.attempts else None
     source = job.sources[-1] if job.sources else None
-    inputs = job.stored_job.inputs
+    inputs = [*job.stored_job.inputs.spelled_locations, *job.stored_job.inputs.spelled_files]
+    named = [session for url in inputs if (session := session_named_by(url)) is not None]
     facts: dict[str, Any] = dict.fromkeys(FACTS) | {
         "job_key": job.job_key,
         "state": FAILED,
-        "inputs": [*inputs.spelled_locations, *inputs.spelled_files],
+        "subject": joined(dict.fromkeys(one.subject for one in named)),
+        "session": joined(dict.fromkeys(one.session for one in named)),
+        "inputs": inputs,
         "tag": tag_of(job.parameters),
         "group": joined(f"{g.field}={g.value}" for g in source.group) if source else None,
         "dispatch_id": source.dispatch_id if source else None,

@@ -7,8 +7,8 @@ sessions too, but for those that begin with ``dagster/``; its filter finds these
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
 
+from domain.asset_names import session_named_by
 from domain.job_state import LedgerEntry
 from domain.provenance import Provenance
 from domain.result_rows import tag_of
@@ -24,8 +24,6 @@ PER_KIND = 100
 
 _NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_.\-]+")
 _LONGEST_KEY, _LONGEST_VALUE = 63, 200
-_ASSET_NAME = re.compile(r"[A-Za-z0-9\-]+_(?P<subject>[A-Za-z0-9\-]+)_\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}")
-_ENDINGS = (".zarr", ".nwb")
 
 Found = set[tuple[str, str]]
 
@@ -49,7 +47,8 @@ def found_in_job(job: LedgerEntry) -> Found:
     if tag := tag_of(job.parameters):
         found.add((ANALYSIS_TAG, tag))
     for url in (*inputs.spelled_locations, *inputs.spelled_files):
-        found |= _named_in(url)
+        if named := session_named_by(url):
+            found |= {(SUBJECT, named.subject), (SESSION, named.session)}
     return found
 
 
@@ -102,12 +101,3 @@ def is_tagged(tags: Mapping[str, str]) -> bool:
 def _kind_of(key: str) -> str:
     """Return the kind of a tag; something else for the tags of others."""
     return key.removeprefix(PREFIX).partition(".")[0] if key.startswith(PREFIX) else ""
-
-
-def _named_in(url: str) -> Found:
-    """Return subject and session that the name of an input tells."""
-    name = PurePosixPath(url.rstrip("/")).name
-    for ending in _ENDINGS:
-        name = name.removesuffix(ending)
-    parts = _ASSET_NAME.match(name)
-    return {(SUBJECT, parts["subject"]), (SESSION, name)} if parts else set()

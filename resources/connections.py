@@ -72,6 +72,7 @@ def connect(settings: Settings, *, for_dagster: bool = False) -> Connections:
             root=settings.analysis_bucket,
             browser_url=settings.results_browser_url,
             input_endpoint_url=settings.input_s3_endpoint_url,
+            explorer_url=settings.explorer_address,
         ),
         catalog_files=CatalogFiles(s3=s3, root=settings.analysis_bucket, browser_url=settings.results_browser_url),
         inputs=Inputs(

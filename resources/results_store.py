@@ -63,6 +63,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
     s3: dg.ResourceDependency[S3Connection]
     root: str = Field(description="ANALYSIS_BUCKET: `bucket` or `bucket/prefix`.")
     browser_url: str | None = Field(default=None, description="RESULTS_BROWSER_URL: serves the root over http.")
+    explorer_url: str | None = Field(default=None, description="EXPLORER_URL: shows results beside each other.")
     input_endpoint_url: str | None = Field(default=None, description="INPUT_S3_ENDPOINT_URL, for links to inputs.")
 
     def location(self, result_id: str, attempt: str) -> str:

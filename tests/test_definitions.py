@@ -41,7 +41,7 @@ def test_definitions_load_with_no_variable_set_and_no_server_running(monkeypatch
     loaded = defs()
     loaded = loaded if isinstance(loaded, dg.Definitions) else loaded.load_definitions_fn()
     keys = {spec.key.to_user_string() for spec in loaded.resolve_all_asset_specs()}
-    assert {"analysis/unit_quality", "inbox/unit_quality"} <= keys
+    assert {"analysis/unit_quality", "unit_quality/inbox"} <= keys
     assert not (tmp_path / "home").exists()
 
 
@@ -84,14 +84,14 @@ def test_every_definition_is_what_it_was(lab):
         "analysis/double": analysis("double"),
         "analysis/misbehave": analysis("misbehave"),
         "data_assets": {"group": "data", "owners": [], "kinds": ["mongodb"], "partitions": None, "code version": None},
-        "catalog/double": made("double", "parquet"),
-        "catalog/misbehave": made("misbehave", "parquet"),
-        "dispatch/double": dispatch("double"),
-        "dispatch/misbehave": dispatch("misbehave"),
-        "inbox/double": inbox("double"),
-        "inbox/misbehave": inbox("misbehave"),
-        "report/double": made("double", "html"),
-        "report/misbehave": made("misbehave", "html"),
+        "double/catalog": made("double", "parquet"),
+        "misbehave/catalog": made("misbehave", "parquet"),
+        "double/dispatches": dispatch("double"),
+        "misbehave/dispatches": dispatch("misbehave"),
+        "double/inbox": inbox("double"),
+        "misbehave/inbox": inbox("misbehave"),
+        "double/report": made("double", "html"),
+        "misbehave/report": made("misbehave", "html"),
     }
     assert {s.name: (s.job_name, s.minimum_interval_seconds) for s in repository.sensor_defs} == {
         "double_job_files": ("double_batch", 5),
@@ -119,8 +119,8 @@ def test_every_definition_is_what_it_was(lab):
         "analysis/misbehave:dagster_mongodb_and_s3_agree",
         "analysis/misbehave:files_match_manifest",
         "analysis/misbehave:record_is_valid",
-        "inbox/double:job_files_readable",
-        "inbox/misbehave:job_files_readable",
+        "double/inbox:job_files_readable",
+        "misbehave/inbox:job_files_readable",
     ]
     assert set(repository.get_top_level_resources()) == {
         "alerts",
@@ -159,9 +159,9 @@ def test_the_graph_leads_from_data_assets_to_results(lab):
         s.key.to_user_string(): [d.asset_key.to_user_string() for d in s.deps] for s in lab.resolve_all_asset_specs()
     }
     assert deps["data_assets"] == []
-    assert deps["dispatch/double"] == ["data_assets"]
-    assert deps["inbox/double"] == ["dispatch/double"]
-    assert deps["analysis/double"] == ["inbox/double"]
+    assert deps["double/dispatches"] == ["data_assets"]
+    assert deps["double/inbox"] == ["double/dispatches"]
+    assert deps["analysis/double"] == ["double/inbox"]
 
 
 def test_the_metadata_database_is_named_without_its_password(settings):
@@ -189,20 +189,20 @@ def test_the_columns_of_tables_are_shown_with_their_units(settings):
 
 
 def test_dispatches_lead_to_the_inbox(lab):
-    (spec,) = [s for s in lab.resolve_all_asset_specs() if s.key == dg.AssetKey(["inbox", "double"])]
-    assert [dep.asset_key for dep in spec.deps] == [dg.AssetKey(["dispatch", "double"])]
+    (spec,) = [s for s in lab.resolve_all_asset_specs() if s.key == dg.AssetKey(["double", "inbox"])]
+    assert [dep.asset_key for dep in spec.deps] == [dg.AssetKey(["double", "dispatches"])]
 
 
 def test_results_lead_to_the_catalog_and_the_catalog_to_the_report(lab):
     deps = {
         s.key.to_user_string(): [d.asset_key.to_user_string() for d in s.deps] for s in lab.resolve_all_asset_specs()
     }
-    assert deps["catalog/double"] == ["analysis/double"]
-    assert deps["report/double"] == ["catalog/double"]
+    assert deps["double/catalog"] == ["analysis/double"]
+    assert deps["double/report"] == ["double/catalog"]
 
 
 def test_the_folder_of_the_inbox_is_named(lab, settings):
-    (spec,) = [s for s in lab.resolve_all_asset_specs() if s.key == dg.AssetKey(["inbox", "double"])]
+    (spec,) = [s for s in lab.resolve_all_asset_specs() if s.key == dg.AssetKey(["double", "inbox"])]
     assert spec.metadata["folder"].value == f"{settings.job_inbox}/double"
 
 

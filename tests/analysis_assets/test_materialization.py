@@ -184,8 +184,15 @@ def test_rows_of_the_first_table_are_what_dagster_plots_as_rows(results, instanc
 
 def test_a_partition_names_its_inbox_as_an_input_so_that_it_is_never_unsynced(results):
     tags = materialization(sparse(), results=results, figure=None, reused=False).tags
-    assert tags["dagster/input_data_version/inbox/demo"] == "INITIAL"
-    assert tags["dagster/input_event_pointer/inbox/demo"] == "NULL"
+    assert tags["dagster/input_data_version/demo/inbox"] == "INITIAL"
+    assert tags["dagster/input_event_pointer/demo/inbox"] == "NULL"
+
+
+def test_a_result_links_to_itself_in_the_explorer_where_that_is_known(results):
+    assert "explorer" not in metadata(sparse(), results=results, figure=None, reused=False)
+    linked = results.model_copy(update={"explorer_url": "https://explore.example.org/"})
+    link = metadata(sparse(), results=linked, figure=None, reused=False)["explorer"].value
+    assert link == f"https://explore.example.org/?analysis=demo&show={sparse().result_id[:20]}"
 
 
 @pytest.mark.parametrize(

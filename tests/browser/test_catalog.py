@@ -33,17 +33,17 @@ def made(stage, session_url):
 
 def test_the_ui_shows_the_catalog_with_its_rows_and_columns(page, stage, made):
     assert (made["done"], made["failed"]) == (2, 1)
-    page.goto(f"{stage.url}/assets/catalog/{NAME}?view=overview")
+    page.goto(f"{stage.url}/assets/{NAME}/catalog?view=overview")
     see(page, "All results of")
     see(page, "parameters.method")
     see(page, "outputs.n_units")
-    page.goto(f"{stage.url}/assets/catalog/{NAME}?view=events")
+    page.goto(f"{stage.url}/assets/{NAME}/catalog?view=events")
     see(page, "rows with other values")
     expect(page.locator(f'a[href*="/catalog/{NAME}/results.parquet"]').first).to_be_visible()
 
 
 def test_the_ui_shows_the_figures_of_the_report(page, stage, made):
-    page.goto(f"{stage.url}/assets/report/{NAME}?view=events")
+    page.goto(f"{stage.url}/assets/{NAME}/report?view=events")
     see(page, "distributions")
     page.get_by_text("[Show Markdown]").first.click()
     image = page.get_by_role("dialog").locator("img")
@@ -68,7 +68,7 @@ def test_the_report_opens_by_its_link_with_all_figures_and_links_back(page, stag
 
 
 def test_the_graph_leads_from_the_analysis_to_catalog_and_report(page, stage, made):
-    page.goto(f"{stage.url}/assets/report/{NAME}?view=lineage&lineageScope=upstream")
+    page.goto(f"{stage.url}/assets/{NAME}/report?view=lineage&lineageScope=upstream")
     page.get_by_role("button", name="All", exact=True).click()
-    for kind in ("MongoDB", "Parquet", "html"):  # of the analysis, its catalog and its report
-        see(page, kind, exact=True)
+    for node in ("inbox", NAME, "catalog", "report"):
+        see(page, node, exact=True)

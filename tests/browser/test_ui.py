@@ -191,7 +191,7 @@ def test_a_dispatch_from_the_launchpad_ends_in_a_result_without_another_click(pa
     job = wait_for(dispatched, "no result of the dispatch")
     assert job.sources[0].dispatch_id in job.sources[0].name
     assert job.sources[0].query == '{"subject.subject_id":"700001"}'
-    page.goto(f"{stage.url}/assets/dispatch/{name}?view=events")
+    page.goto(f"{stage.url}/assets/{name}/dispatches?view=events")
     see(page, "1 jobs to write")
     open_partition(page, stage, name, job.job_key)
     see(page, tag)

@@ -45,7 +45,7 @@ def test_the_graph_leads_from_data_assets_to_the_analysis(page, stage):
     page.goto(f"{stage.url}/assets/data_assets?view=overview")
     see(page, "Metadata records of data assets")
     see(page, "MongoDB")
-    see(page, "dispatch / unit_quality")
+    see(page, "unit_quality / dispatches")
     assert "mongodb://" not in page.inner_text("body")
 
 

@@ -175,7 +175,7 @@ def why_it_fails(settings):
         job = repository.get_job("catalog")
         found = job.execute_in_process(instance=instance, asset_selection=chosen, raise_on_error=False)
     (event,) = found.get_step_failure_events()
-    assert event.step_key == f"catalog__{NAME}"
+    assert event.step_key == f"{NAME}__catalog"
     error = event.step_failure_data.error
     return f"{error.message} {error.cause.message if error.cause else ''}"
 

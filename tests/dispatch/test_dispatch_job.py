@@ -11,7 +11,7 @@ from domain.dispatch_options import DispatchOptions, read_options
 from domain.job_state import JobState
 from tests.dispatch.conftest import LAB
 
-KEY = dg.AssetKey(["dispatch", "double"])
+KEY = dg.AssetKey(["double", "dispatches"])
 
 
 @pytest.fixture

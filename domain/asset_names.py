@@ -1,0 +1,24 @@
+"""What the name of a data asset tells: ``<modality>_<subject>_<date>_<time>``, as the Allen Institute for Neural Dynamics names them."""
+
+import re
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+_ASSET_NAME = re.compile(r"[A-Za-z0-9\-]+_(?P<subject>[A-Za-z0-9\-]+)_\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}")
+_ENDINGS = (".zarr", ".nwb")
+
+
+class NamedSession(NamedTuple):
+    """What a name tells."""
+
+    subject: str
+    session: str
+
+
+def session_named_by(url: str) -> NamedSession | None:
+    """Return subject and session that the last part of an input's address tells; None when it is named otherwise."""
+    name = PurePosixPath(url.rstrip("/")).name
+    for ending in _ENDINGS:
+        name = name.removesuffix(ending)
+    parts = _ASSET_NAME.match(name)
+    return NamedSession(parts["subject"], name) if parts else None
