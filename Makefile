@@ -7,7 +7,7 @@ UV := $(BIN)/uv
 CODE := analysis_assets audit benchmarks catalog commands dispatch domain examples explorer resources sensors tests cli.py definitions.py
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml
 
-.PHONY: help setup demo dev explore test test-faults check docs site format lock audit-dependencies bench clean
+.PHONY: help setup demo dev explore test test-faults check docs screenshots site format lock audit-dependencies bench clean
 
 help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ check: site ## Check format, style, types, layers, docstrings, spelling, documen
 
 docs: setup ## Make the tables of docs/analyses.md anew from the models.
 	$(BIN)/python -m commands.reference
+
+screenshots: setup ## Make the pictures of docs/images anew, in a real browser: about three minutes; needs Chromium.
+	$(BIN)/python -m tests.browser.screenshots
+	NOTEBOOK_IMAGES=docs/images $(BIN)/python -m pytest -q -p no:cacheprovider tests/test_notebook.py
 
 site: setup ## Build the documentation as a website into site/; every warning is an error.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
