@@ -169,7 +169,7 @@ def test_job_files_become_results_and_the_same_jobs_are_not_computed_again(platf
     assert {job.attempt_number for job in jobs.values()} == {1}
     with dg.DagsterInstance.from_config(str(platform.settings.dagster_home)) as instance:
         (checked,) = instance.event_log_storage.get_asset_check_execution_history(
-            dg.AssetCheckKey(dg.AssetKey(["inbox", "double"]), "job_files_readable"), limit=5
+            dg.AssetCheckKey(dg.AssetKey(["double", "inbox"]), "job_files_readable"), limit=5
         )
         assert checked.status.value == "FAILED"
         runs = instance.get_runs(dg.RunsFilter(job_name="double_batch"))

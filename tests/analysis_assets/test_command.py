@@ -178,7 +178,7 @@ def test_a_word_is_part_of_the_code_version_and_the_form_is_not(copy):
     text = copy.read_text()
     copy.write_text(text.replace("time_limit_s=4", "time_limit_s=5"))
     assert load_analysis(copy).code_version == first
-    copy.write_text(text.replace("{results}/lines.txt", "{results}/count.txt"))
+    copy.write_text(text.replace("{results}/lines.txt", "{results}/counted.txt"))
     assert load_analysis(copy).code_version != first
 
 

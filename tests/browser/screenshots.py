@@ -40,7 +40,6 @@ PARAMETERS = {
 }
 _PATIENCE_S = 600
 ANALYSIS = "unit_quality"
-_WINDOW = {"width": 1400, "height": 900}
 _REST_MS = 2500
 
 
@@ -103,9 +102,9 @@ def all_reported(platform):
     return all(files.etag(analysis, REPORT) for analysis in PARAMETERS)
 
 
-def take(page, name, url, *, ready, height=None, then=None):
+def take(page, name, url, *, ready, height=900, width=1400, then=None):  # noqa: PLR0913  one for each choice
     """Open a page, wait until a text is seen, do what is to be done on it, and take the picture."""
-    page.set_viewport_size({**_WINDOW, "height": height or _WINDOW["height"]})
+    page.set_viewport_size({"width": width, "height": height})
     page.goto(url)
     page.get_by_text(ready).filter(visible=True).first.wait_for()
     if then is not None:
@@ -118,10 +117,17 @@ def dagster_pictures(page, url, platform):
     """Take the pictures of Dagster's UI."""
     asset = f"{url}/assets/analysis/{ANALYSIS}"
     done, *_ = platform.connections.ledger.keys_in(ANALYSIS, JobState.DONE)
-    take(page, "lineage", f"{asset}?view=lineage", ready="catalog", then=show_all_of_the_graph)
+    take(
+        page,
+        "lineage",
+        f"{asset}?view=lineage&lineageScope=neighbors&lineageDepth=3",
+        ready="catalog",
+        height=600,
+        width=2350,
+    )
     take(page, "asset", f"{asset}?view=overview", ready="Which units of a session", height=1500)
-    take(page, "materialization", f"{asset}?view=partitions&partition={done}", ready="Metadata", height=1300)
-    take(page, "checks", f"{asset}?view=checks", ready="files_match_manifest")
+    take(page, "materialization", f"{asset}?view=partitions&partition={done}", ready="Metadata", height=1100)
+    take(page, "checks", f"{asset}?view=checks", ready="files_match_manifest", then=open_the_files_check)
     take(
         page, "runs", f"{url}/runs?q[0]=tag%3Adagster%2Fsubject.700001%3D700001", ready=f"{ANALYSIS}_batch", height=400
     )
@@ -130,9 +136,9 @@ def dagster_pictures(page, url, platform):
     take(page, "report", report, ready="Distributions", height=1500)
 
 
-def show_all_of_the_graph(page):
-    """Show not only the nearest neighbours."""
-    page.get_by_role("button", name="All", exact=True).click()
+def open_the_files_check(page):
+    """Show one check with its partitions."""
+    page.get_by_text("files_match_manifest").first.click()
 
 
 def explorer_pictures(page, url, platform):
@@ -140,23 +146,36 @@ def explorer_pictures(page, url, platform):
     axes = "x=outputs.median_firing_rate_hz&y=outputs.passing_fraction&colour=parameters.analysis_tag"
     place = f"{analysis_in_explorer(url, ANALYSIS)}&{axes}"
     take(page, "explorer", place, ready=ANALYSIS, height=1250)
-    names = [record["_id"][:SHORT_ID] for record in platform.connections.record_store.newest(ANALYSIS, 9)]
     box = urlencode({"selection": json.dumps({"box": {"x": [14, 17], "y": [0.55, 0.62]}})})
     take(page, "selection", f"{place}&{box}", ready=ANALYSIS, height=1700, then=scroll_down)
-    take(
-        page,
-        "compare",
-        f"{place}&compare={names[0]}&compare={names[-1]}",
-        ready=ANALYSIS,
-        height=1300,
-        then=scroll_down,
-    )
+    one, other = two_of_a_session(platform)
+    compared = f"{place}&compare={one}&compare={other}"
+    take(page, "compare", compared, ready="Comparison", height=1000, then=lambda page: scroll_to(page, "Comparison"))
+
+
+def two_of_a_session(platform):
+    """Return two results of one session, with different parameters."""
+    by_session = {}
+    for record in platform.connections.record_store.of_analysis(ANALYSIS):
+        session, name = tuple(record["analysis_assets"]["session_names"]), record["_id"][:SHORT_ID]
+        if session in by_session:
+            return by_session[session], name
+        by_session[session] = name
+    raise LookupError(ANALYSIS)
 
 
 def scroll_down(page):
     """Show the end of the page, once it has all that it asked for."""
     page.wait_for_timeout(_REST_MS)
     page.mouse.wheel(0, 10_000)
+
+
+def scroll_to(page, heading):
+    """Show what is below a heading."""
+    place = page.get_by_role("heading", name=heading)
+    place.wait_for()
+    page.wait_for_timeout(_REST_MS)
+    place.evaluate("place => place.scrollIntoView()")
 
 
 def main():
@@ -178,7 +197,7 @@ def main():
             wait_for(lambda: all_reported(platform), "no catalog has every job")
             wait_for(lambda: all(requests.get(url, timeout=10).ok for url in urls), "the pages did not answer")
             browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-            page = browser.new_page(viewport=_WINDOW)
+            page = browser.new_page()
             dagster_pictures(page, urls[0], platform)
             explorer_pictures(page, urls[1], platform)
             browser.close()
