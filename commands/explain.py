@@ -195,7 +195,10 @@ def _find(
     if _KEY.fullmatch(target):
         known = platform.connections.ledger.get(name, target)
         if known is None:
-            msg = f"No job of `{name}` is stored under {target}."
+            msg = (
+                f"No job of `{name}` is stored under {target}. `analysis results {name}` lists the keys of results; that of a "
+                "failed job is on the page of its run."
+            )
             raise UnknownJobError(msg)
         stripped = {label: where for source in known.sources for label, where in source.stripped.items()}
         return known.stored_job, stripped
