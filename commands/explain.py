@@ -159,7 +159,7 @@ def _judge_new(job: LedgerEntry, *, queued: bool) -> tuple[ShownState, str]:
     why = f" It is computed again: {job.force.reason}." if job.force else ""
     if queued:
         return "queued", f"It waits in a run that has not ended.{why}"
-    return "new", f"It waits for the sensor's next tick to ask for a run.{why}"
+    return "new", f"It waits for the sensor's next tick, a few seconds while `analysis dev` or the daemon runs.{why}"
 
 
 def _judge_failed(job: LedgerEntry) -> tuple[ShownState, str]:
