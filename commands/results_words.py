@@ -6,6 +6,7 @@ import typer
 from rich.table import Column, Table
 
 from commands.terminal import AnalysisName, AsJson, err, out, plain, print_json
+from domain.job_state import JobState
 
 if TYPE_CHECKING:
     from commands.results import Page
@@ -58,7 +59,7 @@ def _show(page: "Page") -> None:
         out.print(plain(note), highlight=False, soft_wrap=True)
     if page.next_after:
         out.print(f"Next page: the same command with  --after {page.next_after}", highlight=False, soft_wrap=True)
-    if page.counts.get("failed"):
+    if page.counts.get(JobState.FAILED):
         out.print(_OF_FAILED, highlight=False, soft_wrap=True)
     shown = {state: number for state, number in page.counts.items() if number or state != "archived"}
     out.print("Jobs: " + ", ".join(f"{number} {state}" for state, number in shown.items()), highlight=False)
