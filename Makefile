@@ -23,10 +23,10 @@ setup: .venv/.installed ## Install everything into .venv, from the hashed requir
 	$(BIN)/python -m compileall -q $(CODE)
 	@touch $@
 
-demo: setup ## Run the main job end to end on embedded servers. DATA=folder uses your own NWB files.
+demo: setup ## Show everything once, on this machine: sessions are made, analysed and tabulated. DATA=folder uses your own NWB files.
 	$(BIN)/analysis demo $(if $(DATA),--data "$(DATA)")
 
-dev: setup ## Run the embedded servers and Dagster with its UI and sensors.
+dev: setup ## Run everything: Dagster with its UI, and MongoDB and S3 on this machine where none is configured.
 	$(BIN)/analysis dev
 
 explore: setup ## Browse results: tables, plots, figures side by side, on port 3001.

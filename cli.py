@@ -22,7 +22,9 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Run, track and trust large-scale analyses. Exit codes: 0 fine, 2 what you gave is wrong, 1 the platform failed.",
+    help="Run an analysis on many recordings, and know later what every result was made from. To begin: demo, then dev. To look: "
+    "results, explain. To try again: rerun. Words such as job key are explained in docs/words.md. Exit codes: 0 fine, 2 what you "
+    "gave is wrong, 1 the platform failed.",
 )
 Targets = Annotated[list[str], typer.Argument(metavar="FILE…", help="Job files, or NWB files as paths or URLs.")]
 
@@ -31,10 +33,11 @@ Targets = Annotated[list[str], typer.Argument(metavar="FILE…", help="Job files
 @told
 def demo(
     data: Annotated[
-        Path | None, typer.Option(help="Folder with your own NWB files.", exists=True, file_okay=False)
+        Path | None,
+        typer.Option(help="Folder with your own NWB files, instead of made-up sessions.", exists=True, file_okay=False),
     ] = None,
 ) -> None:
-    """Run the main job end to end on embedded servers, twice: the second time nothing is computed."""
+    """Show everything once, on this machine: made-up sessions, two analyses, results; asked for twice, computed once."""
     from commands.demo import demo as run_demo
 
     if not run_demo(data=data, console=out):
@@ -44,7 +47,7 @@ def demo(
 @app.command()
 @told
 def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI on 127.0.0.1.")] = 3000) -> None:
-    """Run the embedded servers and Dagster with its UI and sensors, until interrupted."""
+    """Run everything until Ctrl-C: Dagster with its UI, and MongoDB and S3 on this machine where none is configured."""
     from commands.dev import dev as run_dev
 
     raise typer.Exit(run_dev(port=port, say=out.print))
@@ -70,10 +73,13 @@ def try_(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the analysis.")],
     target: Annotated[str, typer.Argument(metavar="FILE", help="A job file, or an NWB file as path or URL.")],
     values: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter.")] = None,
-    fixed: Annotated[Path | None, typer.Option(help="File of fixed parameters.")] = None,
+    fixed: Annotated[
+        Path | None,
+        typer.Option(help="File of parameters that all jobs share, in the form of analysis_parameters.json."),
+    ] = None,
     pdb: Annotated[bool, typer.Option("--pdb", help="Open the debugger where the analysis raises.")] = False,  # noqa: FBT002
 ) -> None:
-    """Run one job here and now: no server, no claim, nothing posted."""
+    """Run one job here and now, to see whether the analysis works: no server is needed, nothing is stored."""
     from commands.show_trial import show_trial
     from commands.try_job import prepare
     from domain.parameter_words import parse_settings
@@ -117,7 +123,7 @@ def submit(
     files: Targets,
     values: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter.")] = None,
 ) -> None:
-    """Ask for jobs by hand; the running sensor launches them."""
+    """Ask for jobs by hand; they are computed while `analysis dev`, or the daemon, runs."""
     from commands.jobs import submit as run_submit
     from commands.platform import open_platform
     from domain.parameter_words import parse_settings
@@ -163,10 +169,16 @@ app.command()(told(archive))
 def rerun(  # noqa: PLR0913, PLR0917  one for each option
     analysis: AnalysisName,
     failed: Annotated[bool, typer.Option("--failed", help="Every job that failed, if no person ended it.")] = False,  # noqa: FBT002
-    kind: Annotated[str | None, typer.Option(help="Every job that failed in this way, such as `server`.")] = None,
-    outdated: Annotated[bool, typer.Option("--outdated", help="Every result of other code.")] = False,  # noqa: FBT002
-    key: Annotated[list[str] | None, typer.Option(help="A job key; may be given again.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Compute even what has a result.")] = False,  # noqa: FBT002
+    kind: Annotated[
+        str | None,
+        typer.Option(help="Every job that failed in this way, such as `server`; docs/errors.md lists the kinds."),
+    ] = None,
+    outdated: Annotated[bool, typer.Option("--outdated", help="Every result of other code than the current.")] = False,  # noqa: FBT002
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="A job key, from `results`, `explain` or the page of a run; may be given again."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Compute even what has a result; needs --reason.")] = False,  # noqa: FBT002
     reason: Annotated[str | None, typer.Option(help="Why; kept with the result that is replaced.")] = None,
 ) -> None:
     """Ask again for jobs that failed, are outdated, or are named."""

@@ -83,7 +83,8 @@ def _data_assets(settings: Settings) -> dg.AssetSpec:
         key=DATA_ASSETS,
         group_name="data",
         kinds={"mongodb"},
-        description="Metadata records of data assets, which others write. A dispatch looks up in them what to analyse.",
+        description="The lab's metadata database: a record for each data asset (a session's folder). The platform only reads it, "
+        "to find what to analyse.",
         metadata={
             "database": dg.MetadataValue.text(settings.assets_database),
             "collection": dg.MetadataValue.text(settings.assets_collection),
@@ -110,7 +111,8 @@ def _inbox(entry: AnalysisEntry, settings: Settings) -> dg.AssetSpec:
         group_name=name,
         owners=list(entry.analysis.owners),
         kinds={"json"},
-        description=f"Job files for `{name}`, taken in by its sensor. The check fails while any of them is refused.",
+        description=f"The folder for job files of `{name}`: each file that is put there asks for one job, and the sensor "
+        f"`{name}_job_files` takes it in. The check fails while any of them is refused, and says why.",
         metadata={"folder": dg.MetadataValue.path(f"{settings.job_inbox}/{name}")},
     )
 
@@ -124,7 +126,8 @@ def _dispatches(entry: AnalysisEntry) -> dg.AssetSpec:
         group_name=name,
         owners=list(entry.analysis.owners),
         kinds={"json"},
-        description=f"Dispatches for `{name}`: who asked for which data, and what was written. Launch the job `dispatch`.",
+        description=f"Dispatches write job files for `{name}` from a search in `data_assets`. Each event says who asked for "
+        "which data, and what was written. To make one: *Jobs*, `dispatch`, *Launchpad*.",
     )
 
 

@@ -44,9 +44,13 @@ class LaunchConfig(dg.Config):
     """What a person may choose in the launchpad; a partition's parameters are not among it."""
 
     dry_run: bool = Field(
-        default=False, description="Execute and show the record, but claim, write and report nothing."
+        default=False,
+        description="Execute the jobs and write their records into the log of the run, but store nothing.",
     )
-    force_reason: str = Field(default="", description="Compute again even what has a result, for this reason.")
+    force_reason: str = Field(
+        default="",
+        description="With a reason, jobs that have a result are computed again; empty: their result is used again.",
+    )
 
 
 def partitions_of(name: str) -> dg.DynamicPartitionsDefinition:
@@ -122,7 +126,7 @@ def _asset(entry: AnalysisEntry, *, work_folder: Path, dry_run: bool) -> dg.Asse
                     tags.add_results(outcome.provenance for outcome in ended if outcome.provenance is not None)
                 failures += [outcome for outcome in ended if outcome.error is not None]
         if failures and not run.dry_run:
-            raise _failure(failures, len(keys), batch.stopped)
+            raise _failure(entry.analysis.name, failures, len(keys), batch.stopped)
         yield from ()  # a generator reports by events alone: Dagster adds no materialization of its own
 
     return compute
@@ -142,7 +146,7 @@ def _expected_keys(context: dg.AssetExecutionContext) -> list[str]:
     keys = list(context.partition_keys)
     expected = context.run.tags.get(KEYS_TAG)
     if not keys:
-        msg = "This run covers no partition: its range resolves to nothing. Launch it again for existing partitions."
+        msg = "This run covers no partition: those that it was launched for were deleted. Launch it again for existing partitions."
         raise dg.Failure(description=msg, allow_retries=False)
     if expected is not None and expected != keys_digest(keys):
         msg = (
@@ -211,7 +215,7 @@ def _log_in_words(context: dg.AssetExecutionContext, outcome: Outcome, results: 
         context.log.info("%s: dry run, nothing stored. Record:\n%s", outcome.job_key, shown["provenance"].value)
 
 
-def _failure(failures: list[Outcome], total: int, stopped: Trip | None) -> dg.Failure:
+def _failure(name: str, failures: list[Outcome], total: int, stopped: Trip | None) -> dg.Failure:
     """End the run as failed, naming the jobs; the others are done all the same."""
     errors = {outcome.job_key: outcome.error for outcome in failures if outcome.error is not None}
     lines = [
@@ -225,6 +229,10 @@ def _failure(failures: list[Outcome], total: int, stopped: Trip | None) -> dg.Fa
     return dg.Failure(
         description=f"{len(errors)} of {total} jobs failed; {others}. First: {next(iter(errors.values())).message}",
         metadata={
+            "what to do": dg.MetadataValue.md(
+                f"Why one job failed: `analysis explain {name} KEY`. When the cause is mended: `analysis rerun {name} "
+                "--failed`. Do not re-execute this run."
+            ),
             "failed": dg.MetadataValue.md("\n".join(lines + ([f"- and {more} more"] if more else []))),
             "tracebacks": dg.MetadataValue.md("\n\n".join(code_block(e.traceback or e.log) for e in shown)),
         },

@@ -60,7 +60,7 @@ def _catalog(entry: AnalysisEntry, *, dry_run: bool) -> dg.AssetsDefinition:
         owners=list(entry.analysis.owners),
         kinds={"parquet", "s3"},
         description=f"All results of `{name}` and its failed jobs as one table, a row for each. docs/catalog.md tells how to "
-        "read it. It is brought up to date after runs; Materialize does so at once.",
+        "read it. It is brought up to date after runs; *Materialize* does so at once.",
         metadata={"dagster/column_schema": column_schema(columns_of(entry.analysis))},
         output_required=False,
     )
@@ -112,7 +112,7 @@ def _report(entry: AnalysisEntry, *, ui_url: str, dry_run: bool) -> dg.AssetsDef
 
         stored = read_catalog(catalog_files, name)
         if stored is None:
-            msg = f"There is no catalog of {name} yet at {catalog_files.address(name)}: materialize it first."
+            msg = f"There is no catalog of {name} yet at {catalog_files.address(name)}: materialize it first (the asset `{name} / catalog`)."
             raise dg.Failure(description=msg, allow_retries=False)
         made = make_report(entry, stored.table, ui_url=ui_url)
         if dry_run:

@@ -39,9 +39,11 @@ def catalog_metadata(update: CatalogUpdate, *, address: str, link: str) -> Mappi
         "newest": _preview(update),
         "records left out (unreadable)": dg.MetadataValue.int(facts["unreadable"]),
         **named,
-        "rows with other values": dg.MetadataValue.int(len(update.table) - update.table[OTHER_VALUES].null_count),
+        "rows with other values (of an earlier model)": dg.MetadataValue.int(
+            len(update.table) - update.table[OTHER_VALUES].null_count
+        ),
         "records read": dg.MetadataValue.int(update.read),
-        "results gone": dg.MetadataValue.int(update.gone),
+        "rows removed (their result is gone)": dg.MetadataValue.int(update.gone),
         "how": dg.MetadataValue.text("built anew" if update.was_rebuilt else "brought up to date"),
         "current code": dg.MetadataValue.text(facts["code_version"]),
     }

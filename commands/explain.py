@@ -159,7 +159,7 @@ def _judge_new(job: LedgerEntry, *, queued: bool) -> tuple[ShownState, str]:
     why = f" It is computed again: {job.force.reason}." if job.force else ""
     if queued:
         return "queued", f"It waits in a run that has not ended.{why}"
-    return "new", f"It waits for the sensor's next tick to ask for a run.{why}"
+    return "new", f"It waits for the sensor's next tick, a few seconds while `analysis dev` or the daemon runs.{why}"
 
 
 def _judge_failed(job: LedgerEntry) -> tuple[ShownState, str]:
@@ -195,7 +195,10 @@ def _find(
     if _KEY.fullmatch(target):
         known = platform.connections.ledger.get(name, target)
         if known is None:
-            msg = f"No job of `{name}` is stored under {target}."
+            msg = (
+                f"No job of `{name}` is stored under {target}. `analysis results {name}` lists the keys of results; that of a "
+                "failed job is on the page of its run."
+            )
             raise UnknownJobError(msg)
         stripped = {label: where for source in known.sources for label, where in source.stripped.items()}
         return known.stored_job, stripped

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 def explain(
     analysis: AnalysisName,
     target: Annotated[str, typer.Argument(metavar="FILE|KEY", help="A job file, an NWB file or a job key.")],
-    fixed: Annotated[Path | None, typer.Option(help="Fixed parameters to use instead of the inbox's.")] = None,
+    fixed: Annotated[
+        Path | None, typer.Option(help="File to use instead of the inbox's analysis_parameters.json.")
+    ] = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Say what a job is, in which state, and why."""
+    """Say what a job is, in which state, why, and what to do next."""
     from commands.explain import explain as run_explain
     from commands.platform import open_platform
     from commands.queue import is_queued_in

@@ -150,7 +150,10 @@ def known_keys(platform: Platform, name: str, keys: Sequence[str]) -> None:
     """
     known = platform.connections.ledger.summaries(name, keys)
     if unknown := [key for key in keys if key not in known]:
-        msg = f"No job of `{name}` is stored under {', '.join(unknown)}. `analysis results {name}` lists the keys."
+        msg = (
+            f"No job of `{name}` is stored under {', '.join(unknown)}. `analysis results {name}` lists the keys of results; "
+            "that of a failed job is on the page of its run."
+        )
         raise UnknownJobError(msg)
 
 

@@ -148,7 +148,7 @@ def _result_of(platform: Platform, name: str, job_key: str) -> dict[str, Any]:
     job = platform.connections.ledger.get(name, job_key)
     current = result_id(name, platform.entry(name).code_version, job_key)
     if job is None:
-        msg = f"The ledger's document of job {job_key} of `{name}` is damaged: mend it first."
+        msg = f"The ledger's document of job {job_key} of `{name}` is damaged: mend that document in MongoDB first."
         raise UnknownJobError(msg)
     if job.state is JobState.RUNNING:
         raise UnknownJobError(_is_running(name, job_key))

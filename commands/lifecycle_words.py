@@ -6,13 +6,16 @@ import typer
 
 from commands.terminal import AnalysisName, out, plain
 
-Keys = Annotated[list[str] | None, typer.Option("--key", help="A job key; may be given again.")]
+Keys = Annotated[
+    list[str] | None,
+    typer.Option("--key", help="A job key, from `results`, `explain` or the page of a run; may be given again."),
+]
 
 
 def cancel(
     analysis: AnalysisName,
     key: Keys = None,
-    dispatch: Annotated[str | None, typer.Option(help="Every job that this dispatch asked for.")] = None,
+    dispatch: Annotated[str | None, typer.Option(help="Every job that the dispatch with this id asked for.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every job of the analysis.")] = False,  # noqa: FBT002
     reason: Annotated[str, typer.Option(help="Why; kept with the jobs.")] = "no reason given",
 ) -> None:
@@ -31,7 +34,9 @@ def cancel(
 
 def invalidate(
     analysis: AnalysisName,
-    key: Annotated[list[str], typer.Option(help="A job key; may be given again.")],
+    key: Annotated[
+        list[str], typer.Option(help="A job key, from `results`, `explain` or the page of a run; may be given again.")
+    ],
     reason: Annotated[str, typer.Option(help="Why the result is wrong; kept with it.")],
 ) -> None:
     """Declare results wrong: they leave every query and stay in the history."""
@@ -48,7 +53,7 @@ def invalidate(
 
 
 def resume(analysis: AnalysisName) -> None:
-    """Close the circuit breaker of an analysis: its jobs are asked for again."""
+    """Go on with an analysis that was stopped because most of its jobs failed (its circuit breaker is open)."""
     from commands.breakers import resume as run_resume
     from commands.platform import open_platform
 
@@ -59,7 +64,7 @@ def resume(analysis: AnalysisName) -> None:
 
 
 def alerts() -> None:
-    """Send a test alert to every hook; exit code 1 if one did not take it."""
+    """Send a test alert to the webhook and the mail addresses of the settings; exit code 1 if one did not take it."""
     from commands.breakers import send_test_alert
     from commands.platform import open_platform
 

@@ -6,10 +6,12 @@ import typer
 from rich.table import Column, Table
 
 from commands.terminal import AnalysisName, AsJson, err, out, plain, print_json
+from domain.job_state import JobState
 
 if TYPE_CHECKING:
     from commands.results import Page
 
+_OF_FAILED = "A failed job has no result: the page of its run and the explorer show it. To try all again: `analysis rerun ANALYSIS --failed`."
 _WHERE = "NAME=VALUE, or with !=, <, <=, >, >=: a parameter or output; may be given again."
 
 
@@ -57,6 +59,8 @@ def _show(page: "Page") -> None:
         out.print(plain(note), highlight=False, soft_wrap=True)
     if page.next_after:
         out.print(f"Next page: the same command with  --after {page.next_after}", highlight=False, soft_wrap=True)
+    if page.counts.get(JobState.FAILED):
+        out.print(_OF_FAILED, highlight=False, soft_wrap=True)
     shown = {state: number for state, number in page.counts.items() if number or state != "archived"}
     out.print("Jobs: " + ", ".join(f"{number} {state}" for state, number in shown.items()), highlight=False)
 
@@ -81,10 +85,13 @@ def _superseded_results(analysis: str, *, as_json: bool) -> None:
 def archive(
     analysis: AnalysisName,
     before: Annotated[
-        str | None, typer.Option(help="Jobs finished or reused last before this day, 2026-01-31.")
+        str | None, typer.Option(help="Jobs that were last finished or reused before this day, such as 2026-01-31.")
     ] = None,
-    outdated: Annotated[bool, typer.Option("--outdated", help="Jobs whose result other code made.")] = False,  # noqa: FBT002
-    key: Annotated[list[str] | None, typer.Option(help="A job key; may be given again.")] = None,
+    outdated: Annotated[bool, typer.Option("--outdated", help="Jobs whose result is of other code.")] = False,  # noqa: FBT002
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="A job key, from `results`, `explain` or the page of a run; may be given again."),
+    ] = None,
     restore: Annotated[bool, typer.Option("--restore", help="Bring archived jobs back instead.")] = False,  # noqa: FBT002
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,  # noqa: FBT002
 ) -> None:

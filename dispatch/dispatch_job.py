@@ -64,8 +64,9 @@ def build_dispatch_job(entries: Mapping[str, AnalysisEntry], *, dry_run: bool = 
 
     @dg.job(
         name=NAME,
-        description="From a metadata query to job files. Fill in the analysis and one way of choosing assets; the first "
-        "launch only shows the plan, `plan_only: false` writes it. The sensor of the analysis does the rest.",
+        description="Writes job files from a query of the metadata database. In the *Launchpad* fill in `analysis` and one of "
+        "`query`, `asset_csv`, `asset_ids` or `records`. A launch only shows the plan; with `plan_only: false` it writes "
+        "the files. The sensor of the analysis does the rest.",
     )
     def dispatch_job() -> None:
         find_and_write()

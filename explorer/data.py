@@ -151,7 +151,7 @@ class Tables:
         told = f"the newest {len(rows):,} results" if len(rows) == MOST_RECORDS else "the results that MongoDB has"
         note = (
             f"`{analysis}` has no catalog yet: these are {told}, without failed jobs. "
-            f"Materialize the asset {analysis}/catalog in Dagster for a complete and faster table."
+            f"For a complete and faster table open Catalog in Dagster, then {analysis} / catalog, and choose Materialize."
         )
         return _table(analysis, from_rows(rows, analysis), entry, note)
 

@@ -105,8 +105,12 @@ def refused_files(notes: InboxNotes, name: str) -> tuple[str, Alert] | None:
     if not bad:
         return None
     shown = "\n".join(f"{note.name}: {note.problem}" for note in bad[:_SHOWN])
+    advice = "\nMend each file, or remove it; `analysis validate FILE` judges it at once."
     alert = Alert(
-        title=f"{len(bad)} job files of {name} are refused", text=shown[:2000], severity="warning", analysis=name
+        title=f"{len(bad)} job files of {name} are refused",
+        text=shown[:2000] + advice,
+        severity="warning",
+        analysis=name,
     )
     return keys_digest(f"{note.name}: {note.problem}" for note in bad), alert
 

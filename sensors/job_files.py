@@ -78,7 +78,7 @@ def build_sensor(
         job=dg.define_asset_job(job_name_of(name), selection=dg.AssetSelection.assets(asset).without_checks()),
         minimum_interval_seconds=MIN_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Takes in the job files of {name} and asks for runs of what is new.",
+        description=f"Takes in the job files of {name} and asks for runs of what is new. While it is off, jobs wait.",
     )
     def job_files(
         context: dg.SensorEvaluationContext,

@@ -14,7 +14,8 @@ class RetryConfig(dg.Config):
     """What may be chosen in the launchpad; nothing has to be."""
 
     kinds: list[str] = Field(
-        default=[], description="Only failures of these kinds; empty: all but those that a person ended."
+        default=[],
+        description="Only failures of these kinds (docs/errors.md); empty: all but those that a person ended.",
     )
 
 

@@ -43,7 +43,7 @@ def test_the_graph_leads_from_data_assets_to_the_analysis(page, stage):
     see(page, "data_assets", exact=True)
     page.get_by_text("data_assets", exact=True).filter(visible=True).first.click()
     page.goto(f"{stage.url}/assets/data_assets?view=overview")
-    see(page, "Metadata records of data assets")
+    see(page, "a record for each data asset")
     see(page, "MongoDB")
     see(page, "unit_quality / dispatches")
     assert "mongodb://" not in page.inner_text("body")

@@ -85,7 +85,10 @@ def test_a_file_in_no_inbox_is_explained_before_anybody_asked_for_it(platform, p
 
 
 def test_a_new_job(platform, key, path):
-    assert both(platform, key, path) == ("new", "It waits for the sensor's next tick to ask for a run.")
+    assert both(platform, key, path) == (
+        "new",
+        "It waits for the sensor's next tick, a few seconds while `analysis dev` or the daemon runs.",
+    )
 
 
 def test_a_new_job_that_is_forced_says_why(platform, key, path):

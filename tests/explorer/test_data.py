@@ -51,7 +51,7 @@ def test_without_a_catalog_results_are_read_from_mongodb_and_the_note_says_how_t
         records.insert_once(to_record(provenance(number, **version)))
     table = empty.tables.table(NAME)
     assert table.frame["state"].to_list() == ["done", "done", "outdated"]
-    assert f"{NAME}/catalog" in table.note
+    assert f"{NAME} / catalog" in table.note
     assert MOST_RECORDS > 1000
 
 
