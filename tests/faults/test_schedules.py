@@ -14,7 +14,7 @@ from tests.faults.test_killed_processes import is_alive
 
 AT = {"mongo connection": r"_jobs|_inbox|results", "s3 answer": r"^(GET|HEAD|PUT|DELETE) "}
 SEED = os.environ.get("SEED")
-SEEDS = [int(SEED)] if SEED else range(sizes.number("SCHEDULES", full=300, small=12))
+SEEDS = [int(SEED)] if SEED else range(sizes.number("SCHEDULES", full=300, small=8))
 
 
 def armed(lab, strike, processes):
