@@ -15,7 +15,6 @@ from dispatch.dispatch_job import build_dispatch_job
 from dispatch.recording import dispatch_key_of
 from dispatch.saved import build_schedules
 from resources.connections import connect
-from resources.explorer_links import analysis_in_explorer
 from resources.settings import Settings, load_settings
 from sensors.alerts import build_alert_sensors
 from sensors.bad_files import build_inbox_check
@@ -40,7 +39,7 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
     entries = list(found.values())
     work_folder = settings.analysis_home / "work"
     assets = [
-        _linked(build_asset(entry, work_folder=work_folder, dry_run=settings.dry_run), entry, settings)
+        build_asset(entry, work_folder=work_folder, dry_run=settings.dry_run, explorer_url=settings.explorer_address)
         for entry in entries
     ]
     audits = [build_audit(entries)] if entries else []
@@ -91,15 +90,6 @@ def _data_assets(settings: Settings) -> dg.AssetSpec:
             **behind,
         },
     )
-
-
-def _linked(asset: dg.AssetsDefinition, entry: AnalysisEntry, settings: Settings) -> dg.AssetsDefinition:
-    """Add a link to the table of an analysis in the explorer, where it is known where that is."""
-    if settings.explorer_address is None:
-        return asset
-    link = dg.MetadataValue.url(analysis_in_explorer(settings.explorer_address, entry.analysis.name))
-    (linked,) = dg.map_asset_specs(lambda spec: spec.merge_attributes(metadata={"explorer": link}), [asset])
-    return linked
 
 
 def _inbox(entry: AnalysisEntry, settings: Settings) -> dg.AssetSpec:

@@ -58,7 +58,9 @@ def partitions_of(name: str) -> dg.DynamicPartitionsDefinition:
     return dg.DynamicPartitionsDefinition(name=name)
 
 
-def build_asset(entry: AnalysisEntry, *, work_folder: Path, dry_run: bool = False) -> dg.AssetsDefinition:
+def build_asset(
+    entry: AnalysisEntry, *, work_folder: Path, dry_run: bool = False, explorer_url: str | None = None
+) -> dg.AssetsDefinition:
     """Make the asset of one analysis.
 
     Parameters
@@ -69,6 +71,8 @@ def build_asset(entry: AnalysisEntry, *, work_folder: Path, dry_run: bool = Fals
         Local disk for the private folders of jobs.
     dry_run : bool
         Every run is a dry run (the setting ``DRY_RUN``).
+    explorer_url : str, optional
+        Where the explorer is, for a link to its table.
 
     Returns
     -------
@@ -77,10 +81,10 @@ def build_asset(entry: AnalysisEntry, *, work_folder: Path, dry_run: bool = Fals
     """
     with warnings.catch_warnings():  # batches stand on the backfill policy, which Dagster calls beta
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return _asset(entry, work_folder=work_folder, dry_run=dry_run)
+        return _asset(entry, work_folder=work_folder, dry_run=dry_run, explorer_url=explorer_url)
 
 
-def _asset(entry: AnalysisEntry, *, work_folder: Path, dry_run: bool) -> dg.AssetsDefinition:
+def _asset(entry: AnalysisEntry, *, work_folder: Path, dry_run: bool, explorer_url: str | None) -> dg.AssetsDefinition:
     """Declare the asset, and hand each of its runs to a `BatchRun`."""
     analysis = entry.analysis
 
@@ -90,7 +94,7 @@ def _asset(entry: AnalysisEntry, *, work_folder: Path, dry_run: bool) -> dg.Asse
         backfill_policy=dg.BackfillPolicy.multi_run(analysis.batch_size),
         code_version=entry.code_version,
         description=entry.description,
-        metadata=asset_metadata(entry),
+        metadata=asset_metadata(entry, explorer_url=explorer_url),
         deps=[inbox_key_of(analysis.name)],
         group_name=analysis.name,
         owners=list(analysis.owners),

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._source import page_of
 from domain.fields import FieldFacts, describe_fields
+from resources.explorer_links import analysis_in_explorer
 
 COLUMN_SCHEMA = "dagster/column_schema"
 _CODE_REFERENCES = "dagster/code_references"
@@ -19,13 +20,15 @@ _TYPES = {"text": "string", "whole number": "int", "number": "float", "yes or no
 _OR_NONE = " or none"
 
 
-def asset_metadata(entry: AnalysisEntry) -> dict[str, Any]:
+def asset_metadata(entry: AnalysisEntry, *, explorer_url: str | None = None) -> dict[str, Any]:
     """Return the metadata of an analysis's asset.
 
     Parameters
     ----------
     entry : AnalysisEntry
         The analysis.
+    explorer_url : str, optional
+        Where the explorer is, for a link to its table.
 
     Returns
     -------
@@ -40,6 +43,11 @@ def asset_metadata(entry: AnalysisEntry) -> dict[str, Any]:
         "outputs": _fields_table(analysis.outputs, ("name", "type", "unit", "meaning")),
         **({"table": files[0], COLUMN_SCHEMA: schemas[files[0]]} if files else {}),
         **{f"columns of {file}": dg.MetadataValue.table_schema(schemas[file]) for file in files[1:]},
+        **(
+            {"explorer": dg.MetadataValue.url(analysis_in_explorer(explorer_url, analysis.name))}
+            if explorer_url
+            else {}
+        ),
         _CODE_REFERENCES: _source(entry),
     }
 

@@ -18,7 +18,7 @@ from catalog.table import counts, ordered, schema_of, table_of
 from domain.errors import PermanentError
 from domain.job_state import LedgerEntry
 from domain.records import readable
-from domain.result_rows import DONE, FAILED, OUTDATED, failure_row, result_row
+from domain.result_rows import DONE, FAILED, OUTDATED, failure_row, result_row, state_by_code
 from resources.catalog_tables import catalog_facts, with_facts
 from resources.ledger import Ledger
 from resources.record_store import RecordStore
@@ -117,7 +117,7 @@ def _result_rows(
             if found is None:
                 unreadable.append(f"record {result}")
             else:
-                yield result_row(found, state=DONE if found.code_version == version else OUTDATED)
+                yield result_row(found, state=state_by_code(found.code_version, current=version))
 
 
 def _failure_rows(jobs: Iterable[LedgerEntry], unreadable: list[str]) -> Iterator[dict[str, Any]]:

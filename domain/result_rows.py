@@ -3,7 +3,7 @@
 Columns are the facts below, then ``parameters.<name>`` and ``outputs.<name>``, as `domain.search_entries` names them.
 """
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from domain.asset_names import session_named_by
 from domain.job_state import LedgerEntry
@@ -41,6 +41,11 @@ FACTS = (
 """Names of the columns that every table of results begins with; those in none of the groups above are texts."""
 
 _TAG = "analysis_tag"
+
+
+def state_by_code(code_version: str, *, current: str) -> Literal["done", "outdated"]:
+    """Return the state of a stored result: `DONE`, or `OUTDATED` when another code version is the current one."""
+    return DONE if code_version == current else OUTDATED
 
 
 def result_row(provenance: Provenance, *, state: str) -> dict[str, Any]:

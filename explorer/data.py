@@ -12,7 +12,7 @@ import pyarrow as pa
 from analysis_assets._analyses import AnalysisEntry
 from domain.errors import PlatformError
 from domain.records import readable
-from domain.result_rows import DONE, OUTDATED, result_row
+from domain.result_rows import result_row, state_by_code
 from explorer.columns import Column, columns_of
 from explorer.frames import from_arrow, from_rows, shared
 from resources.catalog_files import CatalogFiles
@@ -147,7 +147,7 @@ class Tables:
         """Read the newest results from MongoDB."""
         found = [one for record in self._records.newest(analysis, MOST_RECORDS) if (one := readable(record))]
         code = entry.code_version if entry else ""
-        rows = [result_row(one, state=DONE if one.code_version == code else OUTDATED) for one in found]
+        rows = [result_row(one, state=state_by_code(one.code_version, current=code)) for one in found]
         told = f"the newest {len(rows):,} results" if len(rows) == MOST_RECORDS else "the results that MongoDB has"
         note = (
             f"`{analysis}` has no catalog yet: these are {told}, without failed jobs. "

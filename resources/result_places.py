@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from domain.errors import UnknownJobError
 from domain.json_values import shown
 from domain.provenance import GroupField
-from domain.result_rows import DONE, OUTDATED, SUPERSEDED
+from domain.result_rows import DONE, OUTDATED, SUPERSEDED, state_by_code
 from resources.mongo import Document
 from resources.record_search import match_of
 from resources.record_store import OWN, TIME, RecordStore
@@ -46,7 +46,9 @@ class Place(NamedTuple):
         """Return the place with the state that its result has when this is the current code."""
         if self.state == SUPERSEDED:
             return self
-        return self._replace(state=DONE if current in {None, self.code_version} else OUTDATED)
+        return self._replace(
+            state=state_by_code(self.code_version, current=self.code_version if current is None else current)
+        )
 
 
 def places_of(records: RecordStore, query: ResultQuery, *, current: str | None) -> list[Place]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from domain.json_values import shown
 from domain.provenance import Provenance
 from domain.records import readable
-from domain.result_rows import DONE, OUTDATED
+from domain.result_rows import state_by_code
 from resources.record_store import RecordStore
 
 ResultState = Literal["done", "outdated", "superseded"]
@@ -92,7 +92,7 @@ def results_among(records: Iterable[dict[str, Any]], *, code_version: str) -> li
     for record in records:
         provenance = readable_or_told(record)
         if provenance is not None:
-            state: ResultState = DONE if provenance.code_version == code_version else OUTDATED
+            state = state_by_code(provenance.code_version, current=code_version)
             found.append(ResultSummary(**summary_fields(provenance, state)))
     return found
 
