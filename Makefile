@@ -5,9 +5,10 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 # Compiled at set-up: every run starts fresh interpreters, also where PYTHONDONTWRITEBYTECODE or a read-only folder forbids it later.
 CODE := analysis_assets audit benchmarks catalog commands dispatch domain examples explorer resources sensors tests cli.py definitions.py
+PYTEST := $(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml
 
-.PHONY: help setup demo dev explore test test-faults check docs screenshots site format lock audit-dependencies bench clean
+.PHONY: help setup demo dev explore test test-all test-faults check docs screenshots site format lock audit-dependencies bench clean
 
 help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,8 +33,11 @@ dev: setup ## Run everything: Dagster with its UI, and MongoDB and S3 on this ma
 explore: setup ## Browse results: tables, plots, figures side by side, on port 3001.
 	$(BIN)/analysis explore
 
-test: setup ## Run all tests with branch coverage.
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+test: setup ## Run the tests, except slow ones of whole platforms. ARGS="tests/domain -x" runs a part.
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-all: setup ## Run all tests, with branch coverage. ARGS=tests/browser runs a part, without coverage.
+	$(PYTEST) $(if $(ARGS),$(ARGS),--cov --cov-report=term)
 
 test-faults: setup ## Inject every fault and write the table of docs/reliability.md. SCHEDULES=number, or SEED=seed for one.
 	FAULTS=full $(if $(SEED),SEED=$(SEED),FAULTS_TABLE=docs/reliability.md) $(if $(SCHEDULES),SCHEDULES=$(SCHEDULES)) \

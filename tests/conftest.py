@@ -8,6 +8,7 @@ import uuid
 import pytest
 from dotenv import load_dotenv
 from hypothesis import settings as hypothesis_settings
+from xdist.scheduler import LoadScopeScheduling
 
 from resources.embedded import serving
 from resources.job_inbox import JobInbox
@@ -17,6 +18,9 @@ from resources.s3 import S3Connection
 from resources.settings import PROJECT_ROOT, RETIRED, Settings
 
 BUCKET = "analysis-results"
+SHARING_FOLDERS = ("tests/browser/",)
+SERVER_FIXTURES = {"servers", "docdb_uri", "s3", "shared_lab"}
+QUICK, SLOW, USUAL = range(3)
 
 hypothesis_settings.register_profile("long", max_examples=10_000, deadline=None)  # for `--hypothesis-profile=long`
 
@@ -32,8 +36,32 @@ def pytest_configure():
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the slow tests: two workers then end at about the same time."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Run quick files first, so that a fault shows within seconds; then slow ones, so that all workers end together."""
+    ranks = {}
+    for item in items:
+        ranks.setdefault(item.path, set()).add(_rank(item))
+    items.sort(key=lambda item: min(ranks[item.path] - {QUICK}, default=QUICK))
+
+
+def _rank(item):
+    """Return when the file of a test is run; one slow test makes its file a slow one."""
+    if item.get_closest_marker("slow") is not None:
+        return SLOW
+    return USUAL if SERVER_FIXTURES & set(item.fixturenames) else QUICK
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Hand out whole files, and whole folders whose tests share a platform."""
+    return Together(config, log)
+
+
+class Together(LoadScopeScheduling):
+    """Keeps the tests together that share what takes long to start."""
+
+    def _split_scope(self, nodeid):
+        """Return the name of what is handed to one worker."""
+        file = nodeid.partition("::")[0]
+        return next((folder for folder in SHARING_FOLDERS if file.startswith(folder)), file)
 
 
 def _load_any_but_the_projects(file, **options):

@@ -28,9 +28,9 @@ from domain.analysis import AnalysisJob
 from domain.errors import InputError
 from examples.behavior import Animal, make_behavior
 from examples.sessions import write_session
+from tests.real_data import REAL_DATA, needs_real_data
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "nwb"
-needs_real_data = pytest.mark.skipif(not REAL.is_dir(), reason=f"no folder of real data at {REAL}")
+REAL = REAL_DATA / "nwb"
 TRIALS = "intervals/trials"
 DETERMINED = [
     name for name in Outputs.model_fields if name.startswith(("bias", "reward_c", "reward_l", "choice", "acc"))

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -15,6 +14,7 @@ from analysis_assets._materialization import provenance_of
 from analysis_assets._publish import differences
 from domain.job_state import JobState
 from domain.records import from_record
+from tests.waiting import PATIENCE_S, wait_for
 
 STEPS = ["claim", "put_file", "put_file", "put_bytes", "put_bytes", "insert_once", *2 * ["report"], "finish_all"]
 FORCED = [name if name != "insert_once" else "replace" for name in STEPS]
@@ -180,15 +180,15 @@ def test_a_killed_process_costs_one_execution_at_most(misbehave, marks, docdb_ur
 def test_nothing_is_left_at_work_when_the_runs_process_is_killed(misbehave, marks, docdb_uri, home):
     keys = misbehave.take_in({"mode": "grandchild", "note": marks[0]}, {"mode": "sleep", "seconds": 2.9, "number": 2})
     run = killable(misbehave, keys, docdb_uri, home)
-    family = {}
-    deadline = time.monotonic() + 60
-    while not any(marks[0] in " ".join(c) for c in family.values()):
-        assert time.monotonic() < deadline
-        family = {p: _command(p) for p in psutil.Process(run.pid).children(recursive=True)}
-        time.sleep(0.05)
+
+    def family():
+        found = {p: _command(p) for p in psutil.Process(run.pid).children(recursive=True)}
+        return any(marks[0] in " ".join(c) for c in found.values()) and list(found)
+
+    processes = wait_for(family, "the job did not begin")
     run.kill()
-    run.wait(10)
-    _, alive = psutil.wait_procs(list(family), timeout=5)
+    run.wait(PATIENCE_S)
+    _, alive = psutil.wait_procs(processes, timeout=PATIENCE_S)
     assert [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
     assert {misbehave.job(key).state for key in keys} == {JobState.RUNNING}
 

@@ -1,7 +1,6 @@
 """A job that is taken away from its worker: its process ends, and nothing of it is published."""
 
 import threading
-import time
 import uuid
 
 import pytest
@@ -10,6 +9,7 @@ from analysis_assets import _claims
 from domain.job_state import JobState
 from resources import ledger as ledger_module
 from resources.results_store import ResultsStore
+from tests.waiting import PATIENCE_S, wait_for
 
 
 @pytest.fixture
@@ -20,8 +20,7 @@ def at_work(misbehave, marks, monkeypatch):
     found = {}
     thread = threading.Thread(target=lambda: found.update(misbehave.work(key)))
     thread.start()
-    while not marks[1]():
-        time.sleep(0.05)
+    wait_for(marks[1], "the job did not begin")
     return key, thread, found
 
 
@@ -33,7 +32,7 @@ def cancel(platform, *keys):
 def test_a_cancelled_job_ends_at_the_next_heartbeat_and_publishes_nothing(misbehave, at_work):
     key, thread, found = at_work
     assert cancel(misbehave, key) == 1
-    thread.join(60)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert (found[key].kind, found[key].error.kind) == ("failed", "cancelled")
     job = misbehave.job(key)
@@ -61,7 +60,7 @@ def test_a_job_that_somebody_else_has_taken_is_left_to_them(misbehave, at_work, 
     thread.join(3)
     assert thread.is_alive(), "the run waits until the other one has an end"
     ledger.cancel(misbehave.name, [key], who="ann", reason="enough", code_version=misbehave.entry.code_version)
-    thread.join(60)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert found[key].error.kind == "cancelled"
     assert [a.outcome for a in misbehave.job(key).attempts] == [None, None]

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import psutil
@@ -17,6 +16,7 @@ from analysis_assets._pool import WorkerPool
 from analysis_assets._task import Task, Work
 from resources.input_reader import InputReader
 from resources.s3_server import S3Server
+from tests.waiting import PATIENCE_S, wait_for
 
 MISBEHAVE = Path(__file__).parents[1] / "lab" / "misbehave.py"
 
@@ -44,11 +44,7 @@ def pool():
 
 def started(task):
     """Wait until a task is at work; gives its process."""
-    deadline = time.monotonic() + 30
-    while not (task.pid_file.exists() and task.pid_file.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return int(task.pid_file.read_text())
+    return int(wait_for(lambda: task.pid_file.exists() and task.pid_file.read_text(), "the task did not begin"))
 
 
 def in_thread(pool, task):
@@ -76,14 +72,12 @@ def test_stopping_ends_who_is_at_work_and_who_waits(pool, task):
     worker = psutil.Process(started(first))
     threads.append(in_thread(pool, second))
     family = [worker, *worker.children(recursive=True)]
-    begun = time.monotonic()
     pool.stop()
     for thread, found in threads:
-        thread.join(10)
+        thread.join(PATIENCE_S)
         (error,) = found
         assert (error.kind, error.permanent) == ("killed", False)
-    assert time.monotonic() - begun < 10
-    assert psutil.wait_procs(family, timeout=5)[1] == []
+    assert psutil.wait_procs(family, timeout=PATIENCE_S)[1] == []
 
 
 def test_a_stopped_pool_takes_nothing_more(pool, task):
@@ -100,18 +94,15 @@ def test_a_pool_whose_worker_died_while_idle_is_replaced(pool, task):
     assert isinstance(pool.run(first), Work)
     broken = pool._pool
     os.kill(started(first), signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while broken.active:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for(lambda: not broken.active, "the pool does not see that its worker died")
     assert isinstance(pool.run(task()), Work)
 
 
 def test_a_worker_that_is_asked_to_end_is_told_as_killed(pool, task):
-    made = task(mode="sleep", seconds=20)
+    made = task(mode="hang")
     thread, found = in_thread(pool, made)
     os.kill(started(made), signal.SIGTERM)
-    thread.join(20)
+    thread.join(PATIENCE_S)
     assert found[0].kind == "killed"
     assert "SIGKILL" in found[0].message
 

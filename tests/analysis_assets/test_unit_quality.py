@@ -17,9 +17,7 @@ from analysis_assets.unit_quality import ANALYSIS, Outputs, Parameters, Unit, en
 from domain.analysis import AnalysisJob
 from domain.errors import InputError
 from examples.sessions import write_session
-
-SHARED = Path(__file__).parents[3] / "shared" / "data"
-needs_real_data = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no folder of real data at {SHARED}")
+from tests.real_data import REAL_DATA, needs_real_data
 
 
 def analyse(folder, *paths, **parameters):
@@ -287,7 +285,7 @@ def test_importing_the_analysis_loads_no_slow_library():
 
 @needs_real_data
 def test_the_parameters_of_real_job_files_are_accepted():
-    for path in sorted(SHARED.glob("job_files/template_*.json")):
+    for path in sorted(REAL_DATA.glob("job_files/template_*.json")):
         job = json.loads(path.read_text())
         merged = Parameters(**(job["analysis_code"]["parameters"] | job["distributed_parameters"]))
         assert (merged.analysis_tag, merged.isi_violations_cutoff) == ("V1", 0.05)
@@ -295,14 +293,14 @@ def test_the_parameters_of_real_job_files_are_accepted():
 
 @needs_real_data
 def test_the_parameters_of_a_real_fixed_and_distributed_file_are_accepted():
-    content = json.loads((SHARED / "analysis_parameters" / "template_2026-03.json").read_text())
+    content = json.loads((REAL_DATA / "analysis_parameters" / "template_2026-03.json").read_text())
     methods = [Parameters(**(content["fixed_parameters"] | own)).method for own in content["distributed_parameters"]]
     assert methods == ["isolation_distance", "amplitude_cutoff"]
 
 
 @needs_real_data
 def test_a_real_human_recording_is_measured(tmp_path):
-    outputs, rows = analyse(tmp_path / "r", SHARED / "nwb" / "dandi000207_sub-4_ses-4_ecephys+image.nwb")
+    outputs, rows = analyse(tmp_path / "r", REAL_DATA / "nwb" / "dandi000207_sub-4_ses-4_ecephys+image.nwb")
     assert (outputs.n_units, outputs.n_passing, outputs.n_spikes) == (35, 35, 214_278)
     assert outputs.median_firing_rate_hz == pytest.approx(1.3119164)
     assert outputs.median_contamination == 0.0
@@ -312,7 +310,7 @@ def test_a_real_human_recording_is_measured(tmp_path):
 
 @needs_real_data
 def test_a_real_mouse_recording_has_two_contaminated_units(tmp_path):
-    outputs, rows = analyse(tmp_path / "r", SHARED / "nwb" / "pynapple_phy_A8604-211122.nwb")
+    outputs, rows = analyse(tmp_path / "r", REAL_DATA / "nwb" / "pynapple_phy_A8604-211122.nwb")
     assert (outputs.n_units, outputs.n_passing, outputs.n_spikes) == (3, 1, 21_354)
     assert [row["unit_id"] for row in rows] == [6, 191, 206]
     assert [row["isi_violation_count"] for row in rows] == [0, 89, 11]
@@ -322,7 +320,7 @@ def test_a_real_mouse_recording_has_two_contaminated_units(tmp_path):
 
 @needs_real_data
 def test_real_behavior_sessions_have_no_units(tmp_path):
-    paths = sorted((SHARED / "nwb").glob("[67]*.nwb"))
+    paths = sorted((REAL_DATA / "nwb").glob("[67]*.nwb"))
     outputs, rows = analyse(tmp_path / "r", *paths)
     assert (outputs.outcome, outputs.n_sessions, outputs.n_units, rows) == ("no_units", 4, 0, [])
 

@@ -4,11 +4,14 @@ import os
 import shutil
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
+from domain.job_state import JobState
 from examples.behavior import make_behavior
 from examples.sessions import write_session
 from tests.browser.stage import on_stage
+from tests.browser.ui import ended
+from tests.waiting import PATIENCE_MS
 
 REQUIRED = "REQUIRE_BROWSER"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -20,10 +23,10 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
-_PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium():
     """Find Chromium."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
@@ -34,7 +37,7 @@ def chromium():
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser(chromium):
     """Run the browser; it ends with its tests, because its event loop disturbs whatever runs in this thread after it."""
     with sync_playwright() as playwright:
@@ -47,7 +50,7 @@ def browser(chromium):
 def page(browser):
     """Open a page, and see that nothing on it went wrong."""
     page = browser.new_page(viewport={"width": 1500, "height": 1000})
-    page.set_default_timeout(_PATIENCE_MS)
+    page.set_default_timeout(PATIENCE_MS)
     crashes = []
     page.on("pageerror", lambda error: crashes.append(str(error)))
     yield page
@@ -55,18 +58,24 @@ def page(browser):
     assert crashes == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def stage(chromium, tmp_path_factory):
     """Run the platform with its UI, once for all tests."""
-    folder = tmp_path_factory.mktemp("stage")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ANALYSIS_HOME", str(folder / "home"))
-        with on_stage(folder) as stage:
-            yield stage
+    with on_stage(tmp_path_factory.mktemp("stage")) as stage:
+        yield stage
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def session_url(tmp_path_factory):
     """Write one session that both analyses can read."""
     path = tmp_path_factory.mktemp("session") / "session.nwb"
     return write_session(path, seed=3, n_units=6, duration_s=120.0, behavior=make_behavior(seed=3)).path.as_uri()
+
+
+@pytest.fixture(scope="package")
+def results(stage, session_url):
+    """Request a result of both analyses, and wait for it."""
+    keys = {name: stage.submit(name, {"file_location": [session_url]}) for name in stage.platform.names}
+    for name, key in keys.items():
+        assert ended(stage, name, key) is JobState.DONE
+    return keys

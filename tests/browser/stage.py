@@ -2,11 +2,11 @@
 
 import json
 import os
-import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import dagster as dg
+import pytest
 import requests
 
 from commands.dagster_processes import dagster_process, free_port
@@ -17,8 +17,7 @@ from domain.job_state import JobState
 from domain.stored_job import Source, take_in
 from resources.settings import load_settings
 from tests.lab_workspace import LAB, write_workspace
-
-_PATIENCE_S = 120
+from tests.waiting import progress_of, wait_for
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,33 @@ class Stage:
         The project's analyses.
     lab : Platform
         The analyses for tests, over the same stores.
+    instance : dagster.DagsterInstance
+        Dagster's storage.
     """
 
     url: str
     platform: Platform
     lab: Platform
+    instance: dg.DagsterInstance
 
-    def instance(self):
-        """Open Dagster's storage."""
-        return dg.DagsterInstance.from_config(str(self.platform.settings.dagster_home))
+    def answers(self):
+        """Tell whether the UI answers, with its definitions loaded."""
+        question = {"query": "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"}
+        with suppress(requests.ConnectionError):
+            found = requests.post(f"{self.url}/graphql", json=question, timeout=60).json()["data"]["workspaceOrError"]
+            return [entry["loadStatus"] for entry in found["locationEntries"]] == ["LOADED", "LOADED"]
+        return False
+
+    def wait_for(self, condition, what):
+        """Wait until a condition gives something, as long as jobs or runs move."""
+        platform = self.platform
+        names = [*platform.names, *self.lab.names]
+        return wait_for(
+            condition,
+            what,
+            moving=lambda: progress_of(platform.connections, names, platform.settings.dagster_home),
+            every_s=0.3,
+        )
 
     def submit(self, name, document):
         """Put a job file into the inbox; gives the job's key."""
@@ -59,8 +76,7 @@ class Stage:
         error = JobError(kind="lost", message="waits for a person", permanent=False)
         told = {"code_version": entry.code_version, "error": error.model_dump()}
         ledger.settle(ledger.get(name, stored.job_key), state=JobState.FAILED, **told)
-        with self.instance() as instance:
-            instance.add_dynamic_partitions(name, [stored.job_key])
+        self.instance.add_dynamic_partitions(name, [stored.job_key])
         return stored.job_key
 
     def job(self, name, key):
@@ -72,30 +88,22 @@ class Stage:
 def on_stage(folder):
     """Run servers, daemon and UI over the project's analyses and those for tests.
 
-    ``ANALYSIS_HOME`` names the folder of the servers.
+    Parameters
+    ----------
+    folder : Path
+        For everything that they keep.
     """
-    settings = load_settings(env_file=folder / "no.env")
     workspace = write_workspace(folder, with_project=True)
     port = free_port(3000 + os.getpid() % 1000)
     words = ["-W", "ignore", "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)]
-    with (
-        open_platform(settings) as platform,
-        open_platform(settings, folder=LAB) as lab,
-        dagster_process(settings, words, log=folder / "dev.log", workspace=workspace),
-    ):
-        url = f"http://127.0.0.1:{port}"
-        _wait_until_it_answers(url)
-        yield Stage(url, platform, lab)
-
-
-def _wait_until_it_answers(url):
-    """Wait until the UI answers, with its definitions loaded."""
-    question = {"query": "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"}
-    for _ in range(_PATIENCE_S):
-        with suppress(requests.ConnectionError):
-            found = requests.post(f"{url}/graphql", json=question, timeout=10).json()["data"]["workspaceOrError"]
-            if [entry["loadStatus"] for entry in found["locationEntries"]] == ["LOADED", "LOADED"]:
-                return
-        time.sleep(1)
-    message = f"{url} did not answer"
-    raise TimeoutError(message)
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ANALYSIS_HOME", str(folder / "home"))
+            settings = load_settings(env_file=folder / "no.env")
+            platform = stack.enter_context(open_platform(settings))
+            lab = stack.enter_context(open_platform(settings, folder=LAB))
+            stack.enter_context(dagster_process(settings, words, log=folder / "dev.log", workspace=workspace))
+        instance = stack.enter_context(dg.DagsterInstance.from_config(str(settings.dagster_home)))
+        stage = Stage(f"http://127.0.0.1:{port}", platform, lab, instance)
+        wait_for(stage.answers, "the UI does not answer", moving=(folder / "dev.log").stat)
+        yield stage

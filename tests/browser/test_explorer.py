@@ -3,6 +3,7 @@
 import io
 import re
 import threading
+import uuid
 
 import polars as pl
 import pytest
@@ -12,9 +13,8 @@ from pydantic import SecretStr
 from waitress.server import create_server
 
 from explorer.server import Login, make_server
-from resources.embedded import serving
 from resources.results_store import ResultsStore
-from resources.s3 import S3Connection
+from tests.conftest import BUCKET
 from tests.explorer.worlds import (
     NAME,
     catalog_of,
@@ -26,29 +26,26 @@ from tests.explorer.worlds import (
     result_id,
     write,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 COUNT, BIG = 60, "many"
-ROOT = "analysis-results"
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def world(docdb_uri, s3):
     """Make sixty results with figures, and a hundred thousand in the catalog of another analysis."""
-    home = tmp_path_factory.mktemp("explorer")
-    with pytest.MonkeyPatch.context() as patch, serving(home) as addresses:
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        s3 = S3Connection(embedded_home=str(home))
-        s3.ensure_bucket(ROOT)
-        store, records = ResultsStore(s3=s3, root=ROOT), record_store(addresses.docdb_uri, "explorer")
-        found = [provenance(number, root=ROOT) for number in range(COUNT)]
-        for one in found:
-            publish(store, records, one)
-        write(s3, ROOT, catalog_of(found))
-        write(s3, ROOT, many(100_000), name=BIG)
-        made = make_world(s3=s3, root=ROOT, uri=addresses.docdb_uri, database="explorer", store=store)
-        made.tables.entries[BIG] = None
-        yield made
+    unique = uuid.uuid4().hex[:16]
+    root, database = f"{BUCKET}/{unique}", f"explorer_{unique}"
+    store, records = ResultsStore(s3=s3, root=root), record_store(docdb_uri, database)
+    found = [provenance(number, root=root) for number in range(COUNT)]
+    for one in found:
+        publish(store, records, one)
+    write(s3, root, catalog_of(found))
+    write(s3, root, many(100_000), name=BIG)
+    made = make_world(s3=s3, root=root, uri=docdb_uri, database=database, store=store)
+    made.tables.entries[BIG] = None
+    return made
 
 
 def serve(app):
@@ -74,7 +71,6 @@ def watched(page, url):
         "request", lambda asked: None if asked.url.startswith((url, "data:", "blob:")) else foreign.append(asked.url)
     )
     page.on("console", lambda told: said.append(told.text) if told.type == "error" else None)
-    page.set_default_timeout(20_000)
     yield page
     assert foreign == []
     assert said == []
@@ -83,7 +79,7 @@ def watched(page, url):
 def count(page, number):
     """Wait until the table says how many results are left."""
     expect(page.locator("#count")).to_have_text(
-        re.compile(rf"^{number:,} of " if isinstance(number, int) else rf"^{number} of "), timeout=20_000
+        re.compile(rf"^{number:,} of " if isinstance(number, int) else rf"^{number} of ")
     )
 
 
@@ -266,9 +262,12 @@ def test_a_hundred_thousand_rows_stay_fluid(watched, url):
     watched.locator('#grid .ag-floating-filter [aria-label^="session"]').first.fill("session 77")
     count(watched, "1,110")
     watched.get_by_role("columnheader", name="duration (s)").locator(".ag-header-cell-label").click()
-    watched.wait_for_timeout(1000)
-    shown = [float(text) for text in cells(watched, "duration_s")]
-    assert shown == sorted(shown)
+
+    def ascending():
+        shown = [float(text) for text in cells(watched, "duration_s") if text]
+        return shown == sorted(shown) and shown
+
+    shown = wait_for(ascending, "the rows are not sorted by duration")
     assert len(shown) < 200, "the browser holds only what is seen"
 
 
@@ -282,8 +281,8 @@ def test_every_control_has_a_name_for_screen_readers(watched, url):
 def test_elsewhere_the_browser_asks_for_the_login(browser, world):
     server, address = serve(make_server(world, login=Login("lab", SecretStr("correct horse battery")), loopback=False))
     try:
-        assert requests.get(address, timeout=10).status_code == 401
-        assert requests.get(address, timeout=10).headers["WWW-Authenticate"].startswith("Basic")
+        assert requests.get(address, timeout=60).status_code == 401
+        assert requests.get(address, timeout=60).headers["WWW-Authenticate"].startswith("Basic")
         stranger = browser.new_context()
         with pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS"):
             stranger.new_page().goto(f"{address}/?analysis={NAME}")

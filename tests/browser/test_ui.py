@@ -1,64 +1,14 @@
 """What a person sees and clicks in Dagster's UI."""
 
-import time
-
 import pytest
 import requests
 from playwright.sync_api import expect
 
 from domain.job_state import JobState
+from tests.browser.ui import ended, latest_run, open_partition, see
 
 pytestmark = pytest.mark.slow
-expect.set_options(timeout=30_000)
 INPUT = {"s3_location": ("s3://bucket/asset",)}
-
-
-def wait_for(condition, what, seconds=120):
-    """Wait until a condition holds."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.3)
-    return pytest.fail(f"after {seconds} s: {what}")
-
-
-def see(place, text, *, exact=False):
-    """Wait until a text is seen; the UI also holds hidden copies of texts, to measure them."""
-    expect(place.get_by_text(text, exact=exact).filter(visible=True).first).to_be_visible()
-
-
-def open_partition(page, stage, name, key):
-    """Open one partition of an asset."""
-    page.goto(f"{stage.url}/assets/analysis/{name}?view=partitions&partition={key}")
-    see(page, key)
-
-
-def ended(stage, name, key):
-    """Wait until a job has ended; gives its state."""
-    over = {JobState.DONE, JobState.FAILED}
-    wait_for(lambda: (job := stage.job(name, key)) is not None and job.state in over, f"{name} did not end")
-    return stage.job(name, key).state
-
-
-def latest_run(stage, name, *, but=()):
-    """Return the newest finished run that a person launched on an asset."""
-
-    def found():
-        with stage.instance() as instance:
-            runs = [r for r in instance.get_runs(limit=20) if r.is_finished and r.run_id not in but]
-        return next((r for r in runs if any(k.path[-1] == name for k in r.asset_selection or ())), None)
-
-    return wait_for(found, f"no run of {name} ended")
-
-
-@pytest.fixture(scope="module")
-def results(stage, session_url):
-    """Ask for a result of both analyses, and wait for it."""
-    keys = {name: stage.submit(name, {"file_location": [session_url]}) for name in stage.platform.names}
-    for name, key in keys.items():
-        assert ended(stage, name, key) is JobState.DONE
-    return keys
 
 
 def test_both_analyses_are_in_the_catalog_with_their_parameters(page, stage):
@@ -82,7 +32,7 @@ def test_a_materialization_shows_session_numbers_figure_and_links_that_open(page
     assert image.evaluate("image => image.complete && image.naturalWidth") > 200
     page.get_by_role("button", name="Close").click()
     link = page.locator('a[href*="/analysis-results/"]').first.get_attribute("href")
-    listing = requests.get(link, timeout=10)
+    listing = requests.get(link, timeout=60)
     assert listing.status_code == 200
     assert f"{name}.png" in listing.text
 
@@ -101,7 +51,7 @@ def test_a_missing_partition_is_launched_by_hand_from_its_key_alone(page, stage)
     open_partition(page, stage, "double", key)
     page.get_by_role("button", name="Materialize").first.click()
     page.get_by_role("button", name="Launch 1 run").click()
-    wait_for(lambda: stage.job("double", key).state is JobState.DONE, "the job is not done")
+    stage.wait_for(lambda: stage.job("double", key).state is JobState.DONE, "the job is not done")
     open_partition(page, stage, "double", key)
     see(page, "Materialized", exact=True)
     see(page, "42", exact=True)
@@ -119,7 +69,9 @@ def test_several_partitions_are_backfilled_at_once(page, stage):
     dialog.get_by_role("button", name="Missing", exact=True).click()
     see(dialog, "3 partitions")
     dialog.get_by_role("button", name="Launch backfill").click()
-    wait_for(lambda: all(stage.job("double", key).state is JobState.DONE for key in keys), "the backfill did not end")
+    stage.wait_for(
+        lambda: all(stage.job("double", key).state is JobState.DONE for key in keys), "the backfill did not end"
+    )
     attempts = [attempt for key in keys for attempt in stage.job("double", key).attempts]
     assert len({attempt.run_id for attempt in attempts}) == 1, "one run took them all"
 
@@ -127,8 +79,7 @@ def test_several_partitions_are_backfilled_at_once(page, stage):
 def test_a_dry_run_from_the_launchpad_stores_nothing(page, stage):
     key = stage.wait_for_a_person("double", INPUT | {"distributed_parameters": {"number": 300}})
     before = stage.job("double", key)
-    with stage.instance() as instance:
-        known = {run.run_id for run in instance.get_runs(limit=50)}
+    known = {run.run_id for run in stage.instance.get_runs(limit=50)}
     open_partition(page, stage, "double", key)
     page.get_by_role("button", name="Materialize").first.click()
     page.get_by_text("Config", exact=True).click()
@@ -188,7 +139,7 @@ def test_a_dispatch_from_the_launchpad_ends_in_a_result_without_another_click(pa
         found = ledger.get_many(name, ledger.keys_in(name, JobState.DONE)).values()
         return next((job for job in found if job.parameters["analysis_tag"] == tag), None)
 
-    job = wait_for(dispatched, "no result of the dispatch")
+    job = stage.wait_for(dispatched, "no result of the dispatch")
     assert job.sources[0].dispatch_id in job.sources[0].name
     assert job.sources[0].query == '{"subject.subject_id":"700001"}'
     page.goto(f"{stage.url}/assets/{name}/dispatches?view=events")

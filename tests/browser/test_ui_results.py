@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from analysis_assets._materialization import inbox_key_of
 from domain.builtin_checks import BUILT_IN
-from tests.browser.test_ui import open_partition, results, see, wait_for  # noqa: F401  a fixture
+from tests.browser.ui import open_partition, see
 
 pytestmark = pytest.mark.slow
 _STALE = """query($name: String!, $key: String) { assetNodes(assetKeys: [{path: ["analysis", $name]}])
@@ -18,7 +18,7 @@ _STALE = """query($name: String!, $key: String) { assetNodes(assetKeys: [{path: 
 def staleness(stage, name, key):
     """Ask whether a partition is up to date."""
     body = {"query": _STALE, "variables": {"name": name, "key": key}}
-    (node,) = requests.post(f"{stage.url}/graphql", json=body, timeout=30).json()["data"]["assetNodes"]
+    (node,) = requests.post(f"{stage.url}/graphql", json=body, timeout=60).json()["data"]["assetNodes"]
     return node["staleStatus"], node["staleCauses"]
 
 
@@ -32,10 +32,9 @@ def _wait_for_the_observation(stage):
     """Wait until the inbox has reported a bad file."""
 
     def reported():
-        with stage.instance() as instance:
-            return instance.fetch_observations(inbox_key_of("unit_quality"), limit=1).records
+        return stage.instance.fetch_observations(inbox_key_of("unit_quality"), limit=1).records
 
-    wait_for(reported, "the bad file was not reported")
+    stage.wait_for(reported, "the bad file was not reported")
 
 
 def test_the_graph_leads_from_data_assets_to_the_analysis(page, stage):
@@ -49,7 +48,7 @@ def test_the_graph_leads_from_data_assets_to_the_analysis(page, stage):
     assert "mongodb://" not in page.inner_text("body")
 
 
-def test_a_partition_is_up_to_date_whatever_the_inbox_reports(page, stage, results):  # noqa: F811  the fixture
+def test_a_partition_is_up_to_date_whatever_the_inbox_reports(page, stage, results):
     key = results["unit_quality"]
     assert staleness(stage, "unit_quality", key) == ("FRESH", [])
     stage.platform.connections.job_inbox.write("unit_quality", "bad.json", b"no JSON")
@@ -60,7 +59,7 @@ def test_a_partition_is_up_to_date_whatever_the_inbox_reports(page, stage, resul
     assert "Unsynced" not in page.inner_text("body")
 
 
-def test_parameters_columns_rows_and_the_source_are_on_the_asset(page, stage, results):  # noqa: F811
+def test_parameters_columns_rows_and_the_source_are_on_the_asset(page, stage, results):
     page.goto(f"{stage.url}/assets/analysis/unit_quality?view=overview")
     see(page, "Row count")
     see(page, "Source code")
@@ -75,7 +74,7 @@ def test_parameters_columns_rows_and_the_source_are_on_the_asset(page, stage, re
         see(parameters, text)
 
 
-def test_numbers_are_plotted_over_time_under_their_unit(page, stage, results):  # noqa: F811
+def test_numbers_are_plotted_over_time_under_their_unit(page, stage, results):
     page.goto(f"{stage.url}/assets/analysis/unit_quality?view=overview")
     page.get_by_role("button", name="Plots").first.click()
     page.get_by_role("button", name="Events").filter(visible=True).first.click()
@@ -86,7 +85,7 @@ def test_numbers_are_plotted_over_time_under_their_unit(page, stage, results):  
     expect(plot).to_be_visible()
 
 
-def test_the_links_of_a_result_open(page, stage, results):  # noqa: F811
+def test_the_links_of_a_result_open(page, stage, results):
     open_partition(page, stage, "unit_quality", results["unit_quality"])
     see(page, "median_firing_rate_hz (Hz)", exact=True)
     for label in ("duration (s)", "peak memory (MB)", "processor time (s)", "machine"):
@@ -94,7 +93,7 @@ def test_the_links_of_a_result_open(page, stage, results):  # noqa: F811
     assert re.search(r"row_count\s+[1-9]", entry_of(page, "dagster/row_count").inner_text())
     for label, found in (("result", "units.parquet"), ("record", '"data_processes"')):
         address = entry_of(page, label).locator("a").first.get_attribute("href")
-        answer = requests.get(address, timeout=10)
+        answer = requests.get(address, timeout=60)
         assert (answer.status_code, found in answer.text) == (200, True), label
     run = entry_of(page, "run").locator("a").first
     expect(run).to_have_attribute("href", re.compile("/runs/"))
@@ -103,7 +102,7 @@ def test_the_links_of_a_result_open(page, stage, results):  # noqa: F811
     see(page, "Success", exact=True)
 
 
-def test_a_run_is_found_by_subject_in_the_filter(page, stage, results):  # noqa: F811
+def test_a_run_is_found_by_subject_in_the_filter(page, stage, results):
     page.goto(f"{stage.url}/runs")
     page.get_by_role("button", name="Filter").click()
     page.get_by_text("Tag", exact=True).first.click()
@@ -117,7 +116,7 @@ def test_a_run_is_found_by_subject_in_the_filter(page, stage, results):  # noqa:
 
 
 @pytest.mark.parametrize("name", list(BUILT_IN))
-def test_a_built_in_check_has_a_verdict_on_each_partition(page, stage, results, name):  # noqa: F811
+def test_a_built_in_check_has_a_verdict_on_each_partition(page, stage, results, name):
     page.goto(f"{stage.url}/assets/analysis/unit_quality?view=checks")
     page.get_by_text(name).first.click()
     see(page, "Nothing differs.")

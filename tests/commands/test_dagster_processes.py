@@ -22,6 +22,7 @@ from commands.dagster_processes import (
 from domain.errors import ServerUnavailableError
 from resources.event_log import SqliteEventLog
 from resources.settings import PROJECT_ROOT, Settings
+from tests.waiting import wait_for
 
 PARENT = """
 import subprocess, sys, time
@@ -35,16 +36,6 @@ time.sleep(60)
 def settings(tmp_path):
     """Give settings of a folder of their own."""
     return Settings(analysis_home=tmp_path)
-
-
-def wait_for(condition, seconds=20):
-    """Wait until a condition holds; return what it gave."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    pytest.fail("the condition did not come true in time")
 
 
 def gone(pid):
@@ -70,11 +61,11 @@ def test_a_process_and_what_it_started_end_with_the_context(settings, tmp_path, 
         program = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + program
     log = tmp_path / "log"
     with dagster_process(settings, ["-c", program], log=log, workspace=tmp_path / "w.yaml") as process:
-        words = wait_for(lambda: log.exists() and log.read_text(encoding="utf-8").split())
+        words = wait_for(lambda: log.exists() and log.read_text(encoding="utf-8").split(), "the process says nothing")
         assert words[1:] == ["-w", str(tmp_path / "w.yaml")]
         assert not gone(int(words[0]))
     assert process.returncode is not None
-    wait_for(lambda: gone(int(words[0])))
+    wait_for(lambda: gone(int(words[0])), "its child still runs")
 
 
 def test_a_process_that_has_ended_already_is_no_fault(settings, tmp_path):
@@ -99,7 +90,7 @@ def test_a_process_ends_when_its_parent_is_killed(tmp_path):
     with subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True) as parent:
         pid = int(parent.stdout.readline())
         parent.kill()
-        wait_for(lambda: gone(pid))
+        wait_for(lambda: gone(pid), "it outlived its parent")
 
 
 def test_only_one_daemon_runs_over_a_folder(settings):

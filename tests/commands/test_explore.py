@@ -1,7 +1,7 @@
 """`analysis explore`: what it serves, where, and when it refuses."""
 
 import threading
-import time
+from contextlib import suppress
 
 import pytest
 import requests
@@ -12,6 +12,7 @@ from cli import app
 from commands.explore import explore, login_of, world_of
 from resources.settings import Settings
 from tests.lab_workspace import LAB
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -55,15 +56,13 @@ def test_it_really_listens_and_says_nothing_of_the_password(monkeypatch):
     monkeypatch.setenv("EXPLORER_PASSWORD", "correct horse battery")
     said = []
     threading.Thread(target=explore, kwargs={"port": 0, "host": "127.0.0.1", "say": said.append}, daemon=True).start()
-    end = time.monotonic() + 30
-    status = None
-    while status is None and time.monotonic() < end:
-        time.sleep(0.2)
-        try:
-            status = requests.get(said[0].split()[1], timeout=5).status_code
-        except (IndexError, requests.ConnectionError):
-            continue
-    assert status == 401
+
+    def status():
+        with suppress(IndexError, requests.ConnectionError):
+            return requests.get(said[0].split()[1], timeout=60).status_code
+        return None
+
+    assert wait_for(status, "the explorer does not answer") == 401
     assert "horse" not in " ".join(said)
 
 

@@ -1,7 +1,6 @@
 """A plan: every option on records in a real MongoDB, and the reason for everything that is left out."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,7 @@ from domain.identity import result_id
 from domain.job_state import JobState
 from tests.dispatch.conftest import Place, ignore
 from tests.docdb_api import docdb_api
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
+from tests.real_data import REAL_DATA, needs_real_data, skip_without_real_data
 
 
 def locations(plan):
@@ -34,9 +32,8 @@ def reasons(plan):
 @pytest.fixture
 def real(place):
     """Give a place that holds the real records of both generations."""
-    if not DATA.exists():
-        pytest.skip("the real records of ../shared/data are not here")
-    for path in sorted((DATA / "records").glob("assets_*/*.json")):
+    skip_without_real_data()
+    for path in sorted((REAL_DATA / "records").glob("assets_*/*.json")):
         place.assets.insert_one(json.loads(path.read_text(encoding="utf-8")))
 
     def plan(**options):
@@ -122,7 +119,7 @@ def test_the_real_records_are_dispatched_by_each_option(real, options, jobs):
 
 @pytest.mark.parametrize("name", ["dispatch_input_query.json", "template_input_query.json"])
 def test_the_real_queries_run(real, place, name):
-    query = (DATA / "queries" / name).read_text(encoding="utf-8")
+    query = (REAL_DATA / "queries" / name).read_text(encoding="utf-8")
     assert real(query=query).records == 0
     wanted = json.loads(query)
     subject, description = {"subject_id": wanted["subject.subject_id"]}, {"data_level": "derived"}
@@ -134,7 +131,7 @@ def test_the_real_queries_run(real, place, name):
 
 
 def test_the_real_csv_runs(real, place):
-    text = (DATA / "queries" / "data_asset_input.csv").read_text(encoding="utf-8")
+    text = (REAL_DATA / "queries" / "data_asset_input.csv").read_text(encoding="utf-8")
     assert reasons(real(asset_csv=text)) == {Reason.NOT_FOUND: 3}
     one = {"external_links": {"Code Ocean": ["d94ab360-f393-41f4-831f-e098f11803df"]}}
     two = {"other_identifiers": {"Code Ocean": ["a52edfb8-0f42-4ad4-899d-1801e9a550ae"]}}
@@ -146,12 +143,13 @@ def test_the_real_csv_runs(real, place):
     assert [skip.what for skip in plan.skips] == ["0ec22758-6001-447e-b66a-9cd695bbdd09"]
 
 
+@needs_real_data
 @pytest.mark.parametrize(
-    "path", sorted((DATA / "analysis_parameters").glob("*.json")) or [None], ids=lambda path: path.name if path else ""
+    "path",
+    sorted((REAL_DATA / "analysis_parameters").glob("*.json")) or [None],
+    ids=lambda path: path.name if path else "",
 )
 def test_every_older_form_of_the_parameters_is_taken(place, path):
-    if path is None:
-        pytest.skip("the real parameter files of ../shared/data are not here")
     place.add("one")
     with pytest.raises(DispatchError, match="unknown key `analysis_name`"):
         place.plan(parameters=path.read_text(encoding="utf-8"))

@@ -1,13 +1,12 @@
 """The CSV of asset ids, as it comes out of spreadsheets."""
 
-from pathlib import Path
-
 import pytest
 
 from domain.asset_csv import read_asset_csv
 from domain.errors import DispatchError
+from tests.real_data import REAL_DATA, needs_real_data
 
-CSV = Path(__file__).parents[3] / "shared" / "data" / "queries" / "data_asset_input.csv"
+CSV = REAL_DATA / "queries" / "data_asset_input.csv"
 
 
 @pytest.mark.parametrize(
@@ -40,7 +39,6 @@ def test_a_csv_without_ids_is_refused_with_the_reason(text, reason):
         read_asset_csv(text)
 
 
+@needs_real_data
 def test_the_real_csv_is_read():
-    if not CSV.exists():
-        pytest.skip("the real CSV of ../shared/data is not here")
     assert len(read_asset_csv(CSV.read_text(encoding="utf-8"))) == 3

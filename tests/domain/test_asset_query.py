@@ -1,7 +1,6 @@
 """Queries are data: what is refused, which fields they name."""
 
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,8 +8,9 @@ from hypothesis import strategies as st
 
 from domain.asset_query import REFUSED, fields_of, is_field, parse_query, projection, unknown_field, without_positions
 from domain.errors import DispatchError
+from tests.real_data import REAL_DATA, needs_real_data
 
-QUERIES = Path(__file__).parents[3] / "shared" / "data" / "queries"
+QUERIES = REAL_DATA / "queries"
 
 
 @pytest.mark.parametrize("operator", REFUSED)
@@ -118,8 +118,7 @@ def test_an_unknown_field_is_named_with_the_nearest_one(field, told):
     assert told in unknown_field(field, {"subject.subject_id", "name", "data_description.data_level"})
 
 
+@needs_real_data
 @pytest.mark.parametrize("name", ["dispatch_input_query.json", "template_input_query.json"])
 def test_the_real_queries_are_read(name):
-    if not QUERIES.exists():
-        pytest.skip("the real queries of ../shared/data are not here")
     assert "subject.subject_id" in fields_of(parse_query((QUERIES / name).read_text(encoding="utf-8")))

@@ -1,13 +1,13 @@
 """Records of every generation, read as plain documents."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from domain.asset_record import AssetRecord, asset_id_filter, is_null, order_of, paths_of, unwound, value_at
+from tests.real_data import REAL_DATA, needs_real_data
 
-RECORDS = Path(__file__).parents[3] / "shared" / "data" / "records"
+RECORDS = REAL_DATA / "records"
 V1 = {"_id": "1", "name": "one", "location": "s3://b/one", "external_links": {"Code Ocean": ["id-1", "id-2"]}}
 V2 = {"_id": "2", "name": "two", "location": "s3://b/two", "other_identifiers": {"Code Ocean": ["id-3"]}}
 
@@ -94,10 +94,9 @@ def test_the_fields_of_a_document_are_named_through_lists():
     assert set(paths_of({"a": {"b": {"c": 1}}}, depth=2)) == {"a", "a.b"}
 
 
+@needs_real_data
 @pytest.mark.parametrize("generation", ["assets_v1", "assets_v2"])
 def test_real_records_of_both_generations_name_their_assets(generation):
-    if not RECORDS.exists():
-        pytest.skip("the real records of ../shared/data are not here")
     for path in sorted((RECORDS / generation).glob("*.json")):
         record = AssetRecord.of(json.loads(path.read_text(encoding="utf-8")))
         assert record.record_id

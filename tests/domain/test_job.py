@@ -1,6 +1,5 @@
 import json
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -8,10 +7,10 @@ from hypothesis import strategies as st
 
 from domain.errors import JobFileError, PlatformError
 from domain.job import AnalysisCode, Job, read_job
+from tests.real_data import REAL_DATA, needs_real_data
 
 QUICK = settings(max_examples=100, deadline=None, database=None)
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "job_files"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real job files are absent ({DATA.name}/)")
+DATA = REAL_DATA / "job_files"
 
 BUCKET = "s3://codeocean-s3datasetsbucket-1u41qdg42ur9"
 CODE = AnalysisCode(
@@ -80,20 +79,20 @@ def refusal(**fields):
     return str(caught.value)
 
 
-@needs_data
+@needs_real_data
 @pytest.mark.parametrize("name", REAL)
 def test_a_real_job_file_of_each_generation_is_read(name):
     assert read_job((DATA / name).read_bytes(), name=name) == REAL[name]
 
 
-@needs_data
+@needs_real_data
 def test_the_real_file_that_is_not_json_is_refused_at_its_line():
     name = "curation_OLD_FILE_LOC_invalid.json"
     with pytest.raises(JobFileError, match="not JSON: Expecting ':' delimiter at line 5, column 5, found a string"):
         read_job((DATA / name).read_bytes(), name=name)
 
 
-@needs_data
+@needs_real_data
 def test_every_real_job_file_has_a_test():
     assert {path.name for path in DATA.iterdir()} == {*REAL, "curation_OLD_FILE_LOC_invalid.json"}
 

@@ -1,6 +1,5 @@
 import json
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -8,9 +7,9 @@ from hypothesis import strategies as st
 
 from domain.errors import JobFileError, PlatformError
 from domain.parameter_files import ParameterFile, read_fixed_parameters
+from tests.real_data import REAL_DATA, needs_real_data
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "analysis_parameters"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real parameter files are absent ({DATA.name}/)")
+DATA = REAL_DATA / "analysis_parameters"
 
 REAL = {
     "wrapper_2025-06.json": ParameterFile(
@@ -44,13 +43,13 @@ def read(document):
     return read_fixed_parameters(json.dumps(document).encode(), name="p.json")
 
 
-@needs_data
+@needs_real_data
 @pytest.mark.parametrize("name", REAL)
 def test_a_real_parameter_file_of_each_generation_is_read(name):
     assert read_fixed_parameters((DATA / name).read_bytes(), name=name) == REAL[name]
 
 
-@needs_data
+@needs_real_data
 def test_every_real_parameter_file_has_a_test():
     assert {path.name for path in DATA.iterdir()} == set(REAL)
 

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -158,18 +157,6 @@ def start_with_wrong_clock(task, environment, *, hours, **said):
 def can_have_wrong_clock() -> bool:
     """Tell whether the library for it is installed."""
     return _FAKETIME.is_file()
-
-
-def wait_for(condition, what, *, seconds=120.0, meanwhile=lambda: None):
-    """Wait until a condition gives something; gives it back."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        meanwhile()
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    message = f"after {seconds:g} s: {what}"
-    raise TimeoutError(message)
 
 
 def kill_family(pid):

@@ -26,6 +26,7 @@ from resources.settings import Settings
 from tests.faults import child, processes
 from tests.faults.child import LAB, NAME
 from tests.faults.lab.counted import LOG_VARIABLE
+from tests.waiting import wait_for
 
 BUCKET = "faults"
 ROUNDS = 12
@@ -151,14 +152,20 @@ class Stage:
             if process is not None and not process.is_alive():
                 self.instance.report_run_failed(run)
 
-    def wait(self, started, *, seconds=150.0):
+    def wait(self, started):
         """Wait until processes have ended; servers that die meanwhile are started again."""
-        processes.wait_for(
+        wait_for(
             lambda: not any(process.is_alive() for process in started),
-            f"still at work, see {self.log}",
-            seconds=seconds,
+            f"still running, see {self.log}",
+            moving=self.progress,
             meanwhile=self.lab.restart_what_died,
+            every_s=0.02,
         )
+
+    def progress(self):
+        """Return what changes as long as jobs go on: a heartbeat is no progress."""
+        runs = sorted((run.run_id, run.status.value) for run in self.instance.get_runs())
+        return runs, [path.stat().st_size for path in (self.log, self.execution_log) if path.exists()]
 
     def round(self, *, run_tuning=None, **tuning):
         """Tick once and execute what that asks for."""

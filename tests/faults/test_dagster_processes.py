@@ -15,10 +15,10 @@ from domain.job_state import JobState
 from tests.faults import sizes
 from tests.faults.child import LAB
 from tests.faults.injection import Fault
-from tests.faults.processes import wait_for
 from tests.faults.sizes import SLOW_S
 from tests.faults.test_killed_processes import SENSOR
 from tests.lab_workspace import write_workspace
+from tests.waiting import wait_for
 
 DAEMON = (1, "Dagster's daemon killed while jobs are at work")
 MACHINE = (6, "daemon, code server and run worker killed together")
@@ -144,5 +144,5 @@ def test_two_daemons_on_one_inbox_execute_each_job_once(deployed, lab, judge):
 
 def finish(stage):
     """Wait until all jobs are done and their runs have ended."""
-    wait_for(lambda: all_done(stage), "not all jobs are done", seconds=240)
-    wait_for(lambda: dagster_knows(stage), "a run does not end", seconds=120)
+    wait_for(lambda: all_done(stage), "not all jobs are done", moving=stage.progress)
+    wait_for(lambda: dagster_knows(stage), "a run does not end", moving=stage.progress)

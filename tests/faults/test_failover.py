@@ -9,8 +9,9 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from tests.faults import sizes
-from tests.faults.processes import ReplicaSet, wait_for
+from tests.faults.processes import ReplicaSet
 from tests.faults.sizes import SLOW_S
+from tests.waiting import wait_for
 
 KILLED = (40, "primary of three mongods killed")
 STEPPED_DOWN = (41, "primary of three mongods steps down")

@@ -9,8 +9,8 @@ from contextlib import suppress
 import pytest
 
 from tests.faults import sizes
-from tests.faults.processes import wait_for
 from tests.faults.test_killed_processes import JOBS
+from tests.waiting import wait_for
 
 WORK = (45, "disk of the work folder full")
 S3_DISK = (46, "disk of the S3 server full")

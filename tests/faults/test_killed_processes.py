@@ -9,8 +9,8 @@ import pytest
 
 from tests.faults import sizes
 from tests.faults.injection import Fault
-from tests.faults.processes import wait_for
 from tests.faults.sizes import SLOW_S
+from tests.waiting import wait_for
 
 PUBLISHING = {
     "claim": r"findAndModify results_jobs .*\$inc:attempt_number",
@@ -80,7 +80,7 @@ def test_a_run_killed_in_user_code_takes_its_job_processes_along(lab, stage, jud
     began = time.monotonic()
     process.kill()
     stage.wait([process])
-    wait_for(lambda: not any(map(is_alive, {pid for _, pid in at_work})), "a job outlived its run", seconds=10)
+    wait_for(lambda: not any(map(is_alive, {pid for _, pid in at_work})), "a job outlived its run")
     stage.monitor()
     stage.settle()
     state = judge(RUN, stage, injected=1, seconds=time.monotonic() - began, slow=SLOW_S)

@@ -9,10 +9,10 @@ import pytest
 
 from tests.faults import child, processes, sizes
 from tests.faults.injection import Fault
-from tests.faults.processes import wait_for
 from tests.faults.sizes import SLOW_S
 from tests.faults.stage import BUCKET
 from tests.faults.test_killed_processes import JOBS, PUBLISHING
+from tests.waiting import wait_for
 
 TWENTY = (50, "twenty workers race for one job")
 TWO_PLATFORMS = (51, "two daemons on one inbox")

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import time
 import uuid
 from pathlib import Path
 
@@ -20,8 +19,7 @@ from tests.conftest import BUCKET
 from tests.hostile import corpus, strategies
 from tests.hostile.sizes import fuzz
 from tests.hostile.watching import documents, objects, tree
-
-TICK_S = 30.0
+from tests.waiting import returned
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +37,7 @@ def either(request, make_world, s3, yard):
 
 def ticked(world):
     """Evaluate the sensor, which may take its time but not stand still."""
-    begin = time.monotonic()
-    found = world.tick()
-    assert time.monotonic() - begin < TICK_S
-    return found
+    return returned(world.tick)
 
 
 def sources(world):

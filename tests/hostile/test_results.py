@@ -190,9 +190,9 @@ HOSTILE_MESSAGES = {
 def test_messages_of_a_command_are_read_within_bounds(command_job, name, capsys):
     path = command_job.folder / "messages"
     path.write_bytes(HOSTILE_MESSAGES[name] + _message("log", level="INFO", message="the last one"))
-    begin = time.monotonic()
+    begin = time.process_time()
     told = _print_log(_messages(path))
-    assert time.monotonic() - begin < 20
+    assert time.process_time() - begin < 20
     assert "the last one" in capsys.readouterr().err
     assert len(told) <= 4
     assert isinstance(_failure("x", 1, told), CommandFailedError)

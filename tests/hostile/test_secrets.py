@@ -4,8 +4,8 @@ import json
 import logging
 import sqlite3
 import subprocess
-import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
@@ -30,6 +30,7 @@ from resources.settings import load_settings
 from sensors.job_files import Stores
 from tests.conftest import BUCKET
 from tests.sensors.world import END, START, World
+from tests.waiting import wait_for
 
 HERE = Path(__file__).parent
 LAB = HERE / "lab"
@@ -47,15 +48,14 @@ def mongod(tmp_path_factory):
         process = subprocess.Popen([*program.command(port), "--auth"], env=program.environment, stdout=log, stderr=log)
     try:
         root = f"mongodb://127.0.0.1:{port}/?directConnection=true"
-        end = time.monotonic() + 60
-        while True:
-            try:
-                with MongoClient(root, serverSelectionTimeoutMS=500) as client:
-                    client.admin.command("createUser", "lab", pwd=password, roles=["root"])
-                break
-            except PyMongoError:
-                assert time.monotonic() < end, (home / "log").read_text()
-                time.sleep(0.1)
+
+        def has_user():
+            with suppress(PyMongoError), MongoClient(root, serverSelectionTimeoutMS=500) as client:
+                client.admin.command("createUser", "lab", pwd=password, roles=["root"])
+                return True
+            return False
+
+        wait_for(has_user, "mongod does not answer", moving=(home / "log").stat)
         yield f"mongodb://lab:{password}@127.0.0.1:{port}/?directConnection=true", password
     finally:
         process.terminate()

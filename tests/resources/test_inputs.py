@@ -14,9 +14,7 @@ from domain.inputs import InputFile
 from resources import inputs_s3
 from resources.input_reader import InputReader
 from resources.s3_server import S3Server
-from resources.settings import PROJECT_ROOT
-
-DATA = PROJECT_ROOT.parent / "shared" / "data" / "nwb"
+from tests.real_data import REAL_DATA, needs_real_data
 
 
 @pytest.fixture
@@ -340,9 +338,9 @@ def test_it_travels_to_worker_processes(inputs, bucket, s3, tmp_path):
     assert copy.fetch(f"s3://{bucket}/a.nwb", tmp_path)[0].read_bytes() == b"1"
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the real data is not here")
+@needs_real_data
 def test_a_real_zarr_directory_comes_back_from_s3_as_it_was(inputs, bucket, tmp_path):
-    (source,) = DATA.glob("717121_*.nwb")
+    (source,) = (REAL_DATA / "nwb").glob("717121_*.nwb")
     files = [p for p in source.rglob("*") if p.is_file()]
     for file in files:
         key = f"asset/nwb/{source.name}/{file.relative_to(source)}"

@@ -3,7 +3,6 @@
 import logging
 import shutil
 from datetime import UTC, datetime
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -12,9 +11,9 @@ import pytest
 from domain.errors import InputError
 from examples.sessions import write_session
 from resources.nwb import Session, describe_session, open_nwb, read_units
+from tests.real_data import REAL_DATA, needs_real_data
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "nwb"
-needs_real_data = pytest.mark.skipif(not REAL.is_dir(), reason=f"no folder of real NWB files at {REAL}")
+REAL = REAL_DATA / "nwb"
 DANDI = REAL / "dandi000207_sub-4_ses-4_ecephys+image.nwb"
 PHY = REAL / "pynapple_phy_A8604-211122.nwb"
 ZARR = REAL / "717121_2024-06-15_10-58-01.nwb"

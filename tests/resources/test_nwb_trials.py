@@ -1,7 +1,6 @@
 """Reading trials: columns of numbers in the order of time, and what is refused."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,9 +12,9 @@ from examples.nwb_file import empty_file, write_file
 from examples.sessions import write_session
 from resources.nwb import open_nwb
 from resources.nwb_trials import read_trials
+from tests.real_data import REAL_DATA, needs_real_data
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "nwb"
-needs_real_data = pytest.mark.skipif(not REAL.is_dir(), reason=f"no folder of real NWB files at {REAL}")
+REAL = REAL_DATA / "nwb"
 COLUMNS = ("animal_response", "rewarded_historyL")
 
 

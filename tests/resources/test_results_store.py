@@ -1,7 +1,6 @@
 """Result files in S3, on the real server: what is put is listed, read and deleted as it was."""
 
 import hashlib
-import time
 import uuid
 
 import pytest
@@ -12,6 +11,7 @@ from resources.results_store import ResultsStore, StoredFile
 from resources.s3 import S3Connection
 from resources.s3_server import SINGLE_PUT_BYTES
 from resources.stored_attempts import ForeignObject, stored_attempts
+from tests.waiting import wait_for
 
 RESULT = "0123456789abcdef" * 4
 ATTEMPTS = [str(uuid.UUID(int=i)) for i in range(3)]
@@ -152,8 +152,8 @@ def test_downloading_what_is_not_there_says_so(results_store, location, tmp_path
 
 def test_links_to_embedded_results_open(results_store, location):
     results_store.put_bytes(location, "a b/ü#1.txt", b"hello")
-    assert requests.get(results_store.browse_url(location, "a b/ü#1.txt"), timeout=5).content == b"hello"
-    assert "a%20b" in requests.get(results_store.browse_url(location), timeout=5).text
+    assert requests.get(results_store.browse_url(location, "a b/ü#1.txt"), timeout=60).content == b"hello"
+    assert "a%20b" in requests.get(results_store.browse_url(location), timeout=60).text
 
 
 @pytest.mark.parametrize(
@@ -226,8 +226,11 @@ def test_more_objects_than_one_page_holds_are_all_listed_attempt_by_attempt(resu
         wanted.add((attempt.parent.name, attempt.name, 50))
     (folder / "notes").mkdir()
     (folder / "notes" / "a.txt").write_bytes(b"x")
-    time.sleep(2.5)  # the server notices what was put into its folder after two seconds
-    found = list(stored_attempts(results_store))
+    # the server notices what was put into its folder after two seconds
+    found = wait_for(
+        lambda: len(found := list(stored_attempts(results_store))) == len(wanted) and found,
+        "the server does not list what was put into its folder",
+    )
     assert {(one.result_id, one.attempt, len(one.files)) for one in found} == wanted
     assert len(found) == 21
     others = [one.key for one in stored_attempts(results_store, others=True) if isinstance(one, ForeignObject)]

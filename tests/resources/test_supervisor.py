@@ -14,6 +14,7 @@ import pytest
 from domain.errors import ServerUnavailableError, SettingsError
 from resources import embedded, supervisor
 from resources.settings import PROJECT_ROOT
+from tests.waiting import PATIENCE_S, wait_for
 
 
 class Run:
@@ -43,7 +44,7 @@ class Run:
 def run(tmp_path):
     """Supervise a folder until the test ends."""
     run = Run(tmp_path)
-    assert run.ready.wait(30)
+    assert run.ready.wait(PATIENCE_S)
     yield run
     run.stop.set()
     run.leave()
@@ -51,7 +52,7 @@ def run(tmp_path):
 
 def test_it_runs_its_servers_until_the_last_user_leaves(tmp_path):
     run = Run(tmp_path)
-    assert run.ready.wait(30)
+    assert run.ready.wait(PATIENCE_S)
     pids = embedded.server_pids(tmp_path)
     assert embedded.running(tmp_path) is not None
     run.leave()
@@ -63,10 +64,7 @@ def test_a_server_that_dies_is_started_again_and_announced(run):
     time.sleep(1)  # one that dies at once waits for a moment
     old = embedded.server_pids(run.home)["browse"]
     psutil.Process(old).kill()
-    deadline = time.monotonic() + 10
-    while embedded.server_pids(run.home)["browse"] == old and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert embedded.server_pids(run.home)["browse"] != old
+    wait_for(lambda: embedded.server_pids(run.home).get("browse", old) != old, "it is not started again")
 
 
 def test_a_second_supervisor_lets_the_first_one_serve(run):
@@ -139,13 +137,15 @@ def test_a_left_over_server_that_will_not_end_is_killed(tmp_path, monkeypatch):
         process.stdout.readline()
         (tmp_path / "servers.json").write_text(json.dumps({"addresses": {}, "pids": {"mongo": process.pid}}))
         supervisor._end_leftovers(tmp_path)
-        assert process.wait(5) == -9
+        assert process.wait(PATIENCE_S) == -9
 
 
 def test_the_command_answers_once_the_servers_run_and_stays_in_the_background(tmp_path):
     with embedded._registered_user(tmp_path):
         command = [sys.executable, "-m", "resources.supervisor", str(tmp_path)]
-        done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
         assert (done.returncode, done.stdout, done.stderr) == (0, "ready", "")
         pid = embedded.server_pids(tmp_path)["supervisor"]
         assert os.getpgid(pid) != os.getpgid(0)  # control-C in this terminal does not reach it

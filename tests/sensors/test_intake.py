@@ -20,10 +20,9 @@ from resources.job_inbox import InboxFile
 from sensors import intake
 from sensors.intake import Intake
 from sensors.listing import plan
+from tests.real_data import REAL_DATA, needs_real_data
 from tests.sensors.world import job_file
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder of real data, ../shared/data, is absent")
 MIB = 1024 * 1024
 
 
@@ -313,10 +312,10 @@ def test_many_files_are_stored_a_chunk_at_a_time(world, monkeypatch):
     assert len(world.stores.notes.known("double")) == 5
 
 
-@needs_data
+@needs_real_data
 def test_real_job_files_are_taken_in_or_refused_for_the_right_reason(make_world, inbox, database):
     world = make_world(inbox, database, analysis=ANALYSES_FOLDER / "unit_quality.py")
-    files = sorted((DATA / "job_files").glob("*.json"))
+    files = sorted((REAL_DATA / "job_files").glob("*.json"))
     for path in files:
         world.write(path.name, path.read_bytes())
     world.tick()
@@ -339,14 +338,14 @@ def test_real_job_files_are_taken_in_or_refused_for_the_right_reason(make_world,
         assert taken[name][1]["asset_names"] == ["behavior_774659_2025-06-07_14-31-15_processed_2025-06-08_03-49-49"]
 
 
-@needs_data
+@needs_real_data
 @pytest.mark.parametrize(
     ("name", "refused"),
     [("template_2026-03.json", None), ("wrapper_2025-06.json", None), ("template_2025-06_91dd77c.json", "unknown key")],
 )
 def test_real_fixed_parameters_count_or_are_refused_by_name(world, make_world, folder_inbox, database, name, refused):
     world = make_world(folder_inbox, database, analysis=ANALYSES_FOLDER / "unit_quality.py")
-    world.write("analysis_parameters.json", (DATA / "analysis_parameters" / name).read_bytes())
+    world.write("analysis_parameters.json", (REAL_DATA / "analysis_parameters" / name).read_bytes())
     world.write("a.json", canonical_json({"s3_location": ["s3://b/a"]}))
     world.tick()
     if refused:

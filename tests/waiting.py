@@ -1,0 +1,75 @@
+"""Waits for what other processes do: they end on an event, and give up only when nothing moves any more.
+
+A machine that is busy with other work makes everything slower, and no test may fail by that. A wait therefore has no time
+limit of its own: as long as what it watches changes, it goes on.
+"""
+
+import threading
+import time
+
+import pytest
+
+PATIENCE_S = 300.0
+"""How long nothing may change before a wait gives up."""
+
+PATIENCE_MS = int(1000 * PATIENCE_S)
+"""The same for Playwright, whose waits end on events too."""
+
+
+def wait_for(condition, what, *, moving=None, meanwhile=None, every_s=0.05):
+    """Wait until a condition gives something; gives it back.
+
+    Parameters
+    ----------
+    condition : callable
+        Asked again and again.
+    what : str
+        What is wrong if it never gives anything.
+    moving : callable, optional
+        A value that changes as long as there is progress: states of jobs and runs, the size of a log. Without it the wait
+        is for one step, which no machine takes minutes for.
+    meanwhile : callable, optional
+        Called before each question.
+    every_s : float
+        Pause between two questions (s).
+    """
+    seen, since = None, time.monotonic()
+    while True:
+        if meanwhile is not None:
+            meanwhile()
+        if found := condition():
+            return found
+        now = None if moving is None else moving()
+        if now != seen:
+            seen, since = now, time.monotonic()
+        elif time.monotonic() - since > PATIENCE_S:
+            pytest.fail(f"nothing moved for {PATIENCE_S:.0f} s: {what}" + (f"; last seen: {now}" if moving else ""))
+        time.sleep(every_s)
+
+
+def returned(function):
+    """Call a function that must not stand still; gives what it returns, or raises what it raises."""
+    ended = []
+
+    def call():
+        try:
+            ended.append((function(), None))
+        except BaseException as error:  # noqa: BLE001  raised again below
+            ended.append((None, error))
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_S)
+    if not ended:
+        pytest.fail(f"{function} did not return within {PATIENCE_S:.0f} s")
+    ((found, error),) = ended
+    if error is not None:
+        raise error
+    return found
+
+
+def progress_of(connections, names, dagster_home):
+    """Return what changes as long as a platform works: states of jobs, and the size of Dagster's logs of runs."""
+    counts = [sorted((state.value, n) for state, n in connections.ledger.counts(name).items()) for name in names]
+    logs = dagster_home.glob("history/runs/*.db*")
+    return counts, sum(path.stat().st_size for path in logs)
