@@ -50,6 +50,7 @@ def _rank(item):
     return USUAL if SERVER_FIXTURES & set(item.fixturenames) else QUICK
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Hand out whole files, and whole folders whose tests share a platform."""
     return Together(config, log)

@@ -4,6 +4,7 @@ import io
 import re
 import threading
 import uuid
+from contextlib import suppress
 
 import polars as pl
 import pytest
@@ -51,7 +52,12 @@ def world(docdb_uri, s3):
 def serve(app):
     """Serve an application on a free port; gives the server and its address."""
     server = create_server(app, host="127.0.0.1", port=0, threads=8)
-    threading.Thread(target=server.run, daemon=True).start()
+
+    def run():
+        with suppress(OSError):  # the loop of waitress waits on the very socket that `close` takes away
+            server.run()
+
+    threading.Thread(target=run, daemon=True).start()
     return server, f"http://127.0.0.1:{server.effective_port}"
 
 
