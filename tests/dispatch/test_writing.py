@@ -108,4 +108,4 @@ def test_files_are_written_to_an_inbox_in_s3(settings, instance, s3_inbox):
 def test_a_plan_without_jobs_writes_nothing(place):
     _, written = place.dispatch()
     assert (written.files, place.files()) == (0, [])
-    assert not list((place.services.inbox._place().root).iterdir())
+    assert not list((place.services.inbox.place.root).iterdir())

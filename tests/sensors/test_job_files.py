@@ -14,9 +14,9 @@ from domain.identity import keys_digest
 from domain.job_state import JobState
 from domain.stored_job import Source
 from resources.ledger import MAX_FRUITLESS
-from sensors import bad_files, job_files
 from sensors.bad_files import CHECK_NAME, build_inbox_check
 from sensors.job_files import adopt, build_sensor, preview
+from sensors.limits import TickLimits
 from tests.sensors.world import END, START, job_file
 
 UNFINISHED = [
@@ -210,8 +210,8 @@ def test_ranges_are_no_longer_than_the_analysis_wants(world):
     assert sorted(asked) == sorted(world.jobs())
 
 
-def test_a_tick_asks_for_a_limited_number_of_jobs_oldest_first(world, monkeypatch):
-    monkeypatch.setattr(job_files, "JOBS_PER_TICK", 2)
+def test_a_tick_asks_for_a_limited_number_of_jobs_oldest_first(world):
+    world.limits = TickLimits(jobs=2)
     for number in range(3):
         write_jobs(world, 1, start=number)
         world.tick()
@@ -324,13 +324,13 @@ def test_a_result_that_cannot_be_reused_is_left_to_a_run_and_holds_up_nobody(wor
     assert world.instance.get_materialized_partitions(asset_key_of("double")) == {fine}
 
 
-def test_a_tick_adopts_a_limited_number(world, monkeypatch):
-    monkeypatch.setattr(job_files, "ADOPTIONS_PER_TICK", 2)
+def test_a_tick_adopts_a_limited_number(world):
+    limits = TickLimits(reused=2)
     write_jobs(world, 5)
     world.tick()
     for key in world.jobs():
         world.add_record(key)
-    assert [adopt(world.instance, world.entry, world.stores) for _ in range(4)] == [2, 2, 1, 0]
+    assert [adopt(world.instance, world.entry, world.stores, limits=limits) for _ in range(4)] == [2, 2, 1, 0]
     assert len(world.jobs(JobState.DONE)) == 5
 
 
@@ -381,8 +381,8 @@ def test_a_report_that_was_lost_is_made_again(world):
     assert len(world.tick().asset_events) == 2
 
 
-def test_only_so_many_bad_files_are_shown_but_all_are_counted(world, monkeypatch):
-    monkeypatch.setattr(bad_files, "_SHOWN_BAD_FILES", 2)
+def test_only_so_many_bad_files_are_shown_but_all_are_counted(world):
+    world.limits = TickLimits(shown_files=2)
     for number in range(3):
         world.write(f"{number}.json", b"{")
     observation, _ = world.tick().asset_events
