@@ -6,7 +6,6 @@ import threading
 import uuid
 
 import pytest
-from dotenv import load_dotenv
 from hypothesis import settings as hypothesis_settings
 
 from resources.embedded import serving
@@ -14,7 +13,7 @@ from resources.job_inbox import JobInbox
 from resources.mongo import _client
 from resources.results_store import ResultsStore
 from resources.s3 import S3Connection
-from resources.settings import PROJECT_ROOT, RETIRED, Settings
+from resources.settings import RETIRED, Settings
 
 BUCKET = "analysis-results"
 
@@ -36,18 +35,13 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
-def _load_any_but_the_projects(file, **options):
-    """Read a settings file, unless it is that of whoever runs the tests."""
-    return file != PROJECT_ROOT / ".env" and load_dotenv(file, **options)
-
-
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch, tmp_path):
     """Hide the settings and credentials of whoever runs the tests."""
     settings = {name.upper() for name in Settings.model_fields} | set(RETIRED)
     for name in [name for name in os.environ if name.upper() in settings or name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr("resources.settings.load_dotenv", _load_any_but_the_projects)
+    monkeypatch.setenv("ANALYSIS_ENV_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-aws-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))

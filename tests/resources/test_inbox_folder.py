@@ -3,6 +3,7 @@
 import errno
 import os
 import time
+from contextlib import nullcontext
 
 import pytest
 
@@ -153,10 +154,23 @@ def test_folders_and_files_that_vanish_meanwhile_are_passed_over(folder_inbox, f
 
     monkeypatch.setattr(inbox_folder.os, "scandir", racing)
     assert list(problems(folder_inbox)) == ["a.json", "b.json"]
-    with scandir(folder) as entries:
-        entry = next(entry for entry in entries if entry.name == "a.json")
-    (folder / "a.json").unlink()
-    assert inbox_folder._listed(entry, "a.json") is None
+
+
+def test_a_file_that_vanishes_while_its_folder_is_listed_is_passed_over(folder_inbox, folder, monkeypatch):
+    for name in ("a.json", "b.json"):
+        (folder / name).write_text("{}")
+    scandir = os.scandir
+
+    def racing(path):
+        if path != folder:
+            return scandir(path)
+        with scandir(path) as entries:
+            listed = list(entries)
+        (folder / "a.json").unlink()
+        return nullcontext(listed)
+
+    monkeypatch.setattr(inbox_folder.os, "scandir", racing)
+    assert list(problems(folder_inbox)) == ["b.json"]
 
 
 def test_ten_thousand_files_are_listed_in_no_time(folder_inbox, folder):

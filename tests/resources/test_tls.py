@@ -245,9 +245,8 @@ def https(authority, serve_http):
 
 
 def test_an_input_is_downloaded_by_tls_from_a_server_that_is_trusted(https, authority, tmp_path, monkeypatch):
-    monkeypatch.setattr("resources.inputs_http._PAUSE_S", 0.01)
     with pytest.raises(InputError, match=r"is not trusted.*Name the authority's file: REQUESTS_CA_BUNDLE") as caught:
-        fetch_http(f"{https}/a.nwb?token={PASSWORD}", tmp_path / "a.nwb")
+        fetch_http(f"{https}/a.nwb?token={PASSWORD}", tmp_path / "a.nwb", pause_s=0.01)
     assert PASSWORD not in str(caught.value)
     assert not (tmp_path / "a.nwb").exists()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))
@@ -255,8 +254,7 @@ def test_an_input_is_downloaded_by_tls_from_a_server_that_is_trusted(https, auth
 
 
 def test_the_metadata_api_is_asked_by_tls_when_it_is_trusted(https, authority, monkeypatch):
-    monkeypatch.setattr("resources.asset_records_rest._PAUSE_S", 0.01)
-    records = RestAssetRecords(url=f"{https}/v2", database="d", name="c")
+    records = RestAssetRecords(url=f"{https}/v2", database="d", name="c", pause_s=0.01)
     with pytest.raises(SettingsError, match=r"is not trusted\. .*Name the authority's file: REQUESTS_CA_BUNDLE"):
         records.count({}, time_limit_s=5)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))
