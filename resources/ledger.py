@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from pydantic import Field
 from pymongo import ReturnDocument, UpdateOne
 
 from domain.failures import JobError
@@ -42,6 +43,11 @@ class Finished:
 class Ledger(LedgerBreakers):
     """Small verbs of runs and sensors on the jobs of all analyses."""
 
+    lease_s: float = Field(
+        default=LEASE_S,
+        description="Seconds until a claim expires that nobody extends. A run extends its own four times as often.",
+    )
+
     # -- work ----------------------------------------------------------------------------------------------------
 
     def claim(
@@ -73,7 +79,8 @@ class Ledger(LedgerBreakers):
             The claimed job; None if it is in another state or somebody else holds it.
         """
         now = self._now()
-        lease = {"owner": owner, "attempt": attempt, "run_id": run_id, "until": now + timedelta(seconds=LEASE_S)}
+        until = now + timedelta(seconds=self.lease_s)
+        lease = {"owner": owner, "attempt": attempt, "run_id": run_id, "until": until}
         begun = {"attempt": attempt, "run_id": run_id, "code_version": code_version, "started": now}
         match = {
             "_id": job_id(entry.analysis, entry.job_key),
@@ -112,7 +119,7 @@ class Ledger(LedgerBreakers):
 
     def extend_leases(self, owner: str) -> int:
         """Extend every lease of a worker process; returns how many it holds."""
-        until = self._now() + timedelta(seconds=LEASE_S)
+        until = self._now() + timedelta(seconds=self.lease_s)
         match = {"lease.owner": owner, "state": JobState.RUNNING.value}
         jobs = self._jobs()
         return self._call(lambda: jobs.update_many(match, {"$set": {"lease.until": until}})).matched_count

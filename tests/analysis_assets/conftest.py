@@ -4,7 +4,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import dagster as dg
@@ -43,6 +43,15 @@ class Platform:
     def name(self):
         """Name of the analysis."""
         return self.entry.analysis.name
+
+    def having(self, **services):
+        """Give the same platform with other services, such as a ledger with short leases."""
+        return replace(self, services=replace(self.services, **services))
+
+    def ledger_with_leases_of(self, seconds):
+        """Give the same ledger with leases of another length."""
+        ledger = self.services.ledger
+        return Ledger(mongo=ledger.mongo, records_name=ledger.records_name, lease_s=seconds)
 
     def take_in(self, *parameters, code_version=None, **source):
         """Store one job for each set of parameters; gives their keys, which are partitions then."""

@@ -11,7 +11,6 @@ from analysis_assets import _job
 from domain.errors import ServerUnavailableError
 from domain.job_state import JobState
 from domain.records import to_record
-from resources import ledger as ledger_module
 from resources.record_store import RecordStore
 from resources.results_store import ResultsStore
 
@@ -224,11 +223,10 @@ def test_a_slow_owner_does_not_publish_over_the_new_one(misbehave, marks, monkey
 
     monkeypatch.setattr(RecordStore, "insert_once", hesitate)
     monkeypatch.setattr(_job, "complete_attempt", lambda *_: None)  # the slow one's files are not there yet
-    monkeypatch.setattr(ledger_module, "LEASE_S", -1.0)
     with ThreadPoolExecutor(1) as thread:
         first = thread.submit(misbehave.work, key)
         assert slow.wait(60)
-        monkeypatch.setattr(ledger_module, "LEASE_S", 60.0)
+        misbehave.change(key, **{"lease.until": misbehave.services.ledger.now()})  # the slow one stands still
         second = misbehave.work(key)[key]
         go_on.set()
         late = first.result()[key]

@@ -5,6 +5,7 @@ child knows nothing of its parent but what is said to it.
 """
 
 import contextlib
+import functools
 import json
 import os
 import sys
@@ -16,7 +17,7 @@ import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
-from analysis_assets import _claims, _execute, _task
+from analysis_assets import _execute, _task
 from analysis_assets._analyses import find_analyses
 from analysis_assets._execute import BatchRun
 from analysis_assets._outcome import RunFacts, Services
@@ -24,8 +25,9 @@ from analysis_assets._runs import job_name_of
 from analysis_assets._task import run_task
 from analysis_assets._worker import _describe
 from definitions import build_defs  # noqa: TID251  children are the whole platform
-from resources import ledger, s3_server
+from resources import connections, s3_server
 from resources.connections import connect
+from resources.ledger import Ledger
 from resources.settings import load_settings
 from sensors.job_files import Stores, tick
 from sensors.limits import LIMITS, TickLimits
@@ -126,7 +128,7 @@ def _tune(*, pool="near", lease_s=None, s3_read_s=None):
         _execute.WorkerPool = NearPool
         _task._surroundings = lambda task, entry: contextlib.nullcontext()
     if lease_s is not None:
-        ledger.LEASE_S = _claims.LEASE_S = lease_s
+        connections.Ledger = functools.partial(Ledger, lease_s=lease_s)
     if s3_read_s is not None:
         real = s3_server.Config
         s3_server.Config = lambda **options: real(**{**options, "read_timeout": s3_read_s})

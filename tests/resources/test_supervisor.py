@@ -99,7 +99,7 @@ def test_a_disk_without_locks_is_reported(tmp_path, monkeypatch):
     def no_locks(*_):
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(supervisor.fcntl, "flock", no_locks)
+    monkeypatch.setattr("fcntl.flock", no_locks)
     with pytest.raises(SettingsError, match=r"cannot be locked.*local disk"):
         supervisor.supervise(tmp_path, ready=list, stop=threading.Event())
 
