@@ -164,8 +164,10 @@ class Settings(BaseSettings):
 
     @field_validator("analysis_env_file", mode="after")
     @classmethod
-    def _env_file_is_there(cls, value: Path) -> Path:
+    def _env_file_is_there(cls, value: Path | None) -> Path | None:
         """Refuse a file that is not there: without its settings, work would go to the embedded servers."""
+        if value is None:
+            return None
         path = PROJECT_ROOT / value.expanduser()
         if not path.exists():
             refuse("ANALYSIS_ENV_FILE", repr(str(path)), "the path of a file, or /dev/null to read none")

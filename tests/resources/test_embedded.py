@@ -1,8 +1,10 @@
 """The embedded servers: shared by those who need them, brought back when they die, gone with their last user."""
 
+import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -254,13 +256,13 @@ def test_a_supervisor_whose_servers_do_not_answer_counts_as_not_running(tmp_path
     addresses = embedded.ServerAddresses("mongodb://127.0.0.1:1/", "http://127.0.0.1:1", "http://127.0.0.1:1", "a", "b")
     embedded.write_state(tmp_path, addresses, {})
     with (tmp_path / "lock").open("wb") as lock:
-        embedded.fcntl.flock(lock, embedded.fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         assert embedded.supervised(tmp_path)
         assert embedded.running(tmp_path, restart_s=0.2) is None
 
 
 def test_a_remembered_port_that_is_taken_is_left_to_its_owner(tmp_path):
-    with embedded.socket.socket() as taken:
+    with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]

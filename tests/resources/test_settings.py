@@ -164,6 +164,8 @@ def test_the_environment_may_name_another_file_which_has_to_be_there(monkeypatch
     file.write_text("ANALYSIS_BUCKET=from-file\n")
     with patch.dict(os.environ):
         assert load_settings().analysis_bucket == "from-file"
+    monkeypatch.delenv("ANALYSIS_ENV_FILE")
+    assert Settings().analysis_env_file is None
 
 
 def test_no_file_is_needed(tmp_path):
