@@ -17,6 +17,7 @@ from resources.ledger import MAX_FRUITLESS
 from sensors import bad_files, job_files
 from sensors.bad_files import CHECK_NAME, build_inbox_check
 from sensors.job_files import adopt, build_sensor, preview
+from tests.raw import records_of
 from tests.sensors.world import END, START, job_file
 
 UNFINISHED = [
@@ -318,7 +319,7 @@ def test_a_result_that_cannot_be_reused_is_left_to_a_run_and_holds_up_nobody(wor
     world.stores.results.put_bytes(location, "double.txt", b"3")
     gone = f"s3://a-bucket-that-is-gone/{'b' * 64}/7d0c3f5e-5d1a-4b7e-9a68-0d7f0a2a8c11"
     for key, change in ((moved, {"$set": {"location": gone}}), (damaged, {"$unset": {"processing": 1}})):
-        world.stores.records._records().update_one({"_id": world.add_record(key)["_id"]}, change)
+        records_of(world.stores.records).update_one({"_id": world.add_record(key)["_id"]}, change)
     assert set(world.asked(world.tick())) == {spoiled, moved, damaged, lacks}
     assert list(world.jobs(JobState.DONE)) == [fine]
     assert world.instance.get_materialized_partitions(asset_key_of("double")) == {fine}
