@@ -10,10 +10,11 @@ from hypothesis import settings as hypothesis_settings
 
 from resources.embedded import serving
 from resources.job_inbox import JobInbox
-from resources.mongo import _client
+from resources.mongo import close_client
 from resources.results_store import ResultsStore
 from resources.s3 import S3Connection
 from resources.settings import RETIRED, Settings
+from tests import commands_seen  # noqa: F401  before the first client of MongoDB
 
 BUCKET = "analysis-results"
 
@@ -58,7 +59,7 @@ def servers(home):
     """Addresses of the running servers; do not kill these, start some of your own."""
     with serving(home) as addresses:
         yield addresses
-        _client(addresses.docdb_uri).close()
+        close_client(addresses.docdb_uri)
 
 
 @pytest.fixture(scope="session")

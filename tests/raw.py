@@ -1,11 +1,17 @@
 """The collections themselves, for tests that write or read behind the platform's back."""
 
 from pymongo.collection import Collection
+from pymongo.database import Database
 
 from resources.inbox_notes import InboxNotes
 from resources.ledger_reader import LedgerReader
-from resources.mongo import Document
+from resources.mongo import Document, MongoConnection
 from resources.record_store import RecordStore
+
+
+def database_of(mongo: MongoConnection) -> Database[Document]:
+    """Return the database itself."""
+    return mongo.collection("any").database
 
 
 def jobs_of(ledger: LedgerReader) -> Collection[Document]:

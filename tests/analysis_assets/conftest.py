@@ -24,6 +24,7 @@ from resources.ledger import Ledger
 from resources.ledger_reader import job_id
 from resources.mongo import MongoConnection
 from resources.record_store import RecordStore
+from tests.raw import jobs_of, superseded_of
 
 LAB = Path(__file__).parents[1] / "lab"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -86,7 +87,7 @@ class Platform:
 
     def change(self, key, **fields):
         """Write fields of a job's document, as somebody else would."""
-        self.services.ledger._jobs().update_one({"_id": job_id(self.name, key)}, {"$set": fields})
+        jobs_of(self.services.ledger).update_one({"_id": job_id(self.name, key)}, {"$set": fields})
 
     def result_id(self, key):
         """Give the id of the result that the current code makes of a job."""
@@ -98,7 +99,7 @@ class Platform:
 
     def superseded(self, key):
         """Read the records that lost their place."""
-        return list(self.services.records._superseded().find({"name": self.result_id(key)}))
+        return list(superseded_of(self.services.records).find({"name": self.result_id(key)}))
 
     def attempts_stored(self, key):
         """Name the attempts that have any file in S3."""

@@ -13,6 +13,7 @@ from domain.job_state import JobState
 from domain.records import to_record
 from resources.record_store import RecordStore
 from resources.results_store import ResultsStore
+from tests.raw import records_of, superseded_of
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_whoever_has_no_user_name_is_named_by_number(misbehave, done, monkeypatc
 
 def test_a_complete_attempt_without_a_record_is_committed_without_executing(misbehave, marks, done):
     key, record = done
-    misbehave.services.records._records().delete_one({"_id": record["_id"]})
+    records_of(misbehave.services.records).delete_one({"_id": record["_id"]})
     misbehave.change(key, state="new")
     outcome = misbehave.work(key)[key]
     assert outcome.kind == "computed"
@@ -112,7 +113,7 @@ def test_attempts_that_cannot_be_read_are_no_obstacle(misbehave, marks):
         data = json.dumps({**record, "_id": "0" * 64}).encode() if content == "another's" else content
         misbehave.services.results.put_bytes(record["location"], "metadata.nd.json", data)
     for key, record in zip(keys, records, strict=True):
-        misbehave.services.records._records().delete_one({"_id": record["_id"]})
+        records_of(misbehave.services.records).delete_one({"_id": record["_id"]})
         misbehave.change(key, state="new")
     assert {outcome.kind for outcome in misbehave.work(*keys).values()} == {"computed"}
     for key, record in zip(keys, records, strict=True):
@@ -122,9 +123,9 @@ def test_attempts_that_cannot_be_read_are_no_obstacle(misbehave, marks):
 
 def test_a_superseded_attempt_is_not_raised_from_the_dead(misbehave, marks, done):
     key, old = done
-    superseded = misbehave.services.records._superseded()
+    superseded = superseded_of(misbehave.services.records)
     superseded.insert_one({**old, "_id": f"{old['_id']}/{old['analysis_assets']['attempt']}"})
-    misbehave.services.records._records().delete_one({"_id": old["_id"]})
+    records_of(misbehave.services.records).delete_one({"_id": old["_id"]})
     misbehave.change(key, state="new")
     assert misbehave.work(key)[key].provenance.location != old["location"]
     assert marks[1]() == 2
@@ -133,7 +134,7 @@ def test_a_superseded_attempt_is_not_raised_from_the_dead(misbehave, marks, done
 def test_a_record_that_cannot_be_read_fails_its_job_alone(misbehave, done):
     key, record = done
     (other,) = misbehave.take_in({"number": 8})
-    misbehave.services.records._records().update_one({"_id": record["_id"]}, {"$unset": {"processing": ""}})
+    records_of(misbehave.services.records).update_one({"_id": record["_id"]}, {"$unset": {"processing": ""}})
     found = misbehave.work(key, other)
     assert found[key].error.kind == "output"
     assert "was damaged" in found[key].error.message

@@ -9,7 +9,7 @@ from domain.asset_record import asset_id_filter
 from domain.errors import DispatchError, ServerUnavailableError, SettingsError
 from resources.asset_records import MongoAssetRecords, plain
 from resources.asset_records_rest import RestAssetRecords
-from resources.mongo import MongoConnection, _client
+from resources.mongo import MongoConnection
 from tests.docdb_api import docdb_api
 
 LIMIT = 20.0
@@ -197,15 +197,14 @@ def test_only_reading_requests_are_sent(rest, api, collection):
     assert {path.rpartition("/")[2] for path, _ in api.asked} == {"aggregate"}
 
 
-def test_a_database_that_nobody_runs_names_its_setting(monkeypatch):
-    monkeypatch.setattr("resources.mongo.SERVER_SELECTION_MS", 50)
-    monkeypatch.setattr("resources.mongo.ATTEMPTS", 1)
-    uri = "mongodb://someone:the-password@127.0.0.1:9/"
-    assets = MongoAssetRecords(mongo=MongoConnection(uri=uri, database="d", setting="ASSETS_URI"), name="c")
+def test_a_database_that_nobody_runs_names_its_setting():
+    uri = "mongodb://someone:the-password@127.0.0.1:9/?serverSelectionTimeoutMS=50"
+    mongo = MongoConnection(uri=uri, database="d", setting="ASSETS_URI", attempts=1)
+    assets = MongoAssetRecords(mongo=mongo, name="c")
     with pytest.raises(ServerUnavailableError, match="ASSETS_URI") as caught:
         assets.count({}, time_limit_s=LIMIT)
     assert "the-password" not in str(caught.value)
-    _client(uri).close()
+    mongo.close()
 
 
 def test_values_of_the_database_become_plain_json():

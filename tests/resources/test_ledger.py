@@ -16,6 +16,7 @@ from resources.embedded import server_pids, serving
 from resources.ledger import KEPT_ATTEMPTS, MAX_FRUITLESS, Ledger
 from resources.ledger_reader import job_id
 from resources.mongo import MongoConnection
+from tests.raw import jobs_of
 
 NEW, RUNNING, DONE, FAILED, ARCHIVED = JobState
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,7 +34,7 @@ def one_ledger(docdb_uri):
 @pytest.fixture
 def ledger(one_ledger):
     """Give an empty ledger."""
-    one_ledger._jobs().delete_many({})
+    jobs_of(one_ledger).delete_many({})
     return one_ledger
 
 
@@ -535,7 +536,7 @@ def test_a_killed_server_forgets_no_job_and_no_claim(tmp_path, database):
         finish(ledger, entries[1])
         os.kill(server_pids(tmp_path)["mongo"], signal.SIGKILL)
         assert [now(ledger, entry).state for entry in entries] == [RUNNING, DONE, NEW]
-        mongo._client().close()
+        mongo.close()
 
 
 @pytest.mark.parametrize(
@@ -550,7 +551,7 @@ def test_what_every_tick_asks_is_found_by_an_index_that_is_as_small_as_the_answe
     for number in range(30):
         entry = stored(ledger, number)
         ledger.settle(entry, state=FAILED, error=ERROR.model_dump())
-    plan = str(ledger._jobs().find(query).explain()["queryPlanner"]["winningPlan"])
+    plan = str(jobs_of(ledger).find(query).explain()["queryPlanner"]["winningPlan"])
     assert index in plan
     assert "COLLSCAN" not in plan
 
@@ -582,6 +583,6 @@ def test_every_change_of_state_is_the_last_change(ledger):
         change(ledger, entry)
         times.append(ledger.last_change("demo"))
     assert times == sorted(times)
-    assert times[-1] == ledger._jobs().find_one({})["updated"]
-    ledger._jobs().update_one({}, {"$set": {"updated": "damaged"}})
+    assert times[-1] == jobs_of(ledger).find_one({})["updated"]
+    jobs_of(ledger).update_one({}, {"$set": {"updated": "damaged"}})
     assert ledger.last_change("demo") is None
