@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from domain.errors import ServerUnavailableError
 from domain.failures import JobError
 from domain.job_state import JobState, LedgerEntry
-from resources.ledger import LEASE_S, Finished, Ledger
+from resources.ledger import Finished, Ledger
 
 
 class Claims:
@@ -96,7 +96,7 @@ class Claims:
         end_job : callable
             Ends the process of an attempt that has lost its job.
         """
-        while not stopping.wait(LEASE_S / 4):
+        while not stopping.wait(self._ledger.lease_s / 4):
             with contextlib.suppress(ServerUnavailableError):
                 for attempt in self._beat():
                     end_job(attempt)

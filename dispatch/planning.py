@@ -150,11 +150,11 @@ class Planning:
     def _waiting(self) -> dict[str, str]:
         """Return the jobs that files of the inbox ask for which the sensor has not taken in yet, and these files."""
         name, inbox = self.entry.analysis.name, self.services.inbox
-        intake = Intake(self.entry, inbox)
+        intake = Intake(self.entry, inbox, reading_s=math.inf)
         known = self.services.notes.known(name)
         todo = plan_intake(inbox.list_files(name), known, judged_with=intake.judged_with(), limit=_ALL_FILES)
         waiting = {}
-        for number, judged in enumerate(intake.judge(todo.to_read, seconds=math.inf), start=1):
+        for number, judged in enumerate(intake.judge(todo.to_read), start=1):
             self.progress("Reading new job files of the inbox", number, len(todo.to_read))
             if judged.request is not None:
                 waiting[judged.request[0].job_key] = judged.file.name

@@ -17,8 +17,6 @@ from pydantic import Field
 
 from domain.alert import Alert
 
-TIME_LIMIT_S = 5.0
-ATTEMPTS = 2
 _SMTP_PORTS = {"smtp": 25, "smtps": 465}
 _log = logging.getLogger(__name__)
 
@@ -30,6 +28,8 @@ class Alerts(dg.ConfigurableResource["Alerts"]):
     email_to: str | None = Field(default=None, description="ALERT_EMAIL_TO: addresses, separated by commas.")
     email_from: str = Field(default="analysis-assets@localhost", description="ALERT_EMAIL_FROM.")
     smtp_url: str | None = Field(default=None, description="SMTP_URL: smtp(s)://user:password@host:port.")
+    time_limit_s: float = Field(default=5.0, description="How long a hook may take to answer (s).")
+    attempts: int = Field(default=2, description="How often a hook is tried, the first time included.")
 
     def send(self, alert: Alert) -> dict[str, str | None]:
         """Send an alert to every hook.
@@ -50,7 +50,7 @@ class Alerts(dg.ConfigurableResource["Alerts"]):
             hooks["ALERT_WEBHOOK_URL"] = self._post
         if self.email_to and self.smtp_url:
             hooks["ALERT_EMAIL_TO"] = self._mail
-        answers = {name: _tried(hook, alert) for name, hook in hooks.items()}
+        answers = {name: _tried(hook, alert, attempts=self.attempts) for name, hook in hooks.items()}
         for name, problem in answers.items():
             if problem is not None:
                 _log.warning("The alert %r did not reach %s: %s.", alert.title, name, problem)
@@ -60,7 +60,7 @@ class Alerts(dg.ConfigurableResource["Alerts"]):
         """Post to the webhook: `text` is what Slack, Mattermost and others show, the rest is for scripts."""
         told: dict[str, Any] = {"text": alert.body(), **alert.model_dump(mode="json", exclude={"text"})}
         told["details"], told["facts"] = alert.text, dict(alert.facts)
-        answer = requests.post(str(self.webhook_url), json=told, timeout=TIME_LIMIT_S, allow_redirects=False)
+        answer = requests.post(str(self.webhook_url), json=told, timeout=self.time_limit_s, allow_redirects=False)
         if answer.status_code >= 300:  # noqa: PLR2004  a redirect would send the alert to somebody else
             msg = f"it answered {answer.status_code}"
             raise OSError(msg)
@@ -75,9 +75,9 @@ class Alerts(dg.ConfigurableResource["Alerts"]):
         host, port = str(parts.hostname), parts.port or _SMTP_PORTS[parts.scheme]
         context = ssl.create_default_context()
         with (
-            smtplib.SMTP_SSL(host, port, timeout=TIME_LIMIT_S, context=context)
+            smtplib.SMTP_SSL(host, port, timeout=self.time_limit_s, context=context)
             if parts.scheme == "smtps"
-            else smtplib.SMTP(host, port, timeout=TIME_LIMIT_S)
+            else smtplib.SMTP(host, port, timeout=self.time_limit_s)
         ) as server:
             server.ehlo()
             if parts.scheme == "smtp" and (server.has_extn("starttls") or parts.username):
@@ -87,10 +87,10 @@ class Alerts(dg.ConfigurableResource["Alerts"]):
             server.send_message(message)
 
 
-def _tried(hook: Callable[[Alert], None], alert: Alert) -> str | None:
-    """Call a hook, once more when it fails; returns why it failed, without what the error repeats of addresses."""
+def _tried(hook: Callable[[Alert], None], alert: Alert, *, attempts: int) -> str | None:
+    """Call a hook, again when it fails; returns why it failed, without what the error repeats of addresses."""
     problem = None
-    for _ in range(ATTEMPTS):
+    for _ in range(attempts):
         try:
             hook(alert)
         except (OSError, smtplib.SMTPException, ValueError) as error:  # requests' errors are OSErrors

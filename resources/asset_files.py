@@ -7,7 +7,7 @@ answer ends the whole look, because nothing could be said then.
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -15,7 +15,7 @@ from domain.errors import InputError, PermanentError
 from domain.found_files import matches
 from resources.input_reader import InputReader
 from resources.input_urls import local_path, scheme_of, shown_url
-from resources.inputs_s3 import MAX_FOLDERS, exists_s3, list_folder
+from resources.inputs_s3 import exists_s3, list_folder
 from resources.s3_server import S3Server, split_s3_url
 
 T = TypeVar("T")
@@ -41,8 +41,8 @@ class LookingReader(InputReader):
 
     @classmethod
     def of(cls, reader: InputReader) -> Self:
-        """Take the servers of another reader."""
-        return cls(reader.s3, reader.input_endpoint_url, reader.input_unsigned)
+        """Take the servers and limits of another reader."""
+        return cls(**{f.name: getattr(reader, f.name) for f in fields(InputReader)})
 
     def server_of(self, url: str) -> S3Server:
         """Return the S3 server that has a bucket.
@@ -125,7 +125,7 @@ def find_files(reader: InputReader, location: str, extension: str) -> list[str]:
     ServerUnavailableError
         If S3 does not answer.
     """
-    location = location.rstrip("/")
+    location, limit = location.rstrip("/"), reader.max_folders
     scheme, name = scheme_of(location), location.rpartition("/")[2]
     if matches(name, extension):
         return [location]
@@ -136,12 +136,13 @@ def find_files(reader: InputReader, location: str, extension: str) -> list[str]:
         bucket, key = split_s3_url(location)
         server = reader.server_of(location)
         top = f"{key}/" if key else ""
-        found = _walk(lambda below: _s3_entries(list_folder(server, bucket, top + below), top), location, extension)
+        found = _walk(
+            lambda below: _s3_entries(list_folder(server, bucket, top + below), top), location, extension, limit
+        )
         return [f"s3://{bucket}/{top}{path}" for path in found]
     folder = local_path(location)
-    return [
-        (folder / path).as_uri() for path in _walk(lambda below: _local_entries(folder, below), location, extension)
-    ]
+    found = _walk(lambda below: _local_entries(folder, below), location, extension, limit)
+    return [(folder / path).as_uri() for path in found]
 
 
 def check_exists(reader: InputReader, url: str) -> None:
@@ -165,14 +166,16 @@ def check_exists(reader: InputReader, url: str) -> None:
         raise InputError(msg)
 
 
-def _walk(list_below: Callable[[str], tuple[list[str], list[str]]], location: str, extension: str) -> list[str]:
+def _walk(
+    list_below: Callable[[str], tuple[list[str], list[str]]], location: str, extension: str, max_folders: int
+) -> list[str]:
     """Return what is meant below an asset, level by level; what is found is not searched further."""
     found: list[str] = []
     todo, listed = [""], 0
     while todo:
         listed += 1
-        if listed > MAX_FOLDERS:
-            msg = f"More than {MAX_FOLDERS} folders are under {shown_url(location)}: too many to look for files in."
+        if listed > max_folders:
+            msg = f"More than {max_folders} folders are under {shown_url(location)}: too many to look for files in."
             raise InputError(msg)
         folders, files = list_below(todo.pop())
         found += [path for path in (*files, *folders) if matches(path, extension)]

@@ -26,11 +26,9 @@ from resources.asset_records import SAMPLE, plain, too_slow
 from resources.mongo import Document
 from resources.tls import tls_problem
 
-PAGE = 500
 CONNECT_S = 5
 _SAMPLE_S = 20.0
 _BUSY = (429, 500, 502, 503)
-_PAUSE_S = 0.25
 _DEFAULT_VERSION = "v1"
 _TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 _TOO_SLOW = HTTPStatus.GATEWAY_TIMEOUT
@@ -45,6 +43,10 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
     url: str = Field(description="ASSETS_API_URL: https://host/version.")
     database: str = Field(description="ASSETS_DATABASE.")
     name: str = Field(description="ASSETS_COLLECTION.")
+    page: int = Field(default=500, description="How many records are asked for at once.")
+    pause_s: float = Field(
+        default=0.25, description="How long to wait before a busy API is asked again (s); doubled each time."
+    )
 
     @property
     def told(self) -> str:
@@ -81,7 +83,7 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
 
     def _paged(self, first: list[Document], last: list[Document], *, time_limit_s: float) -> Iterator[Document]:
         """Yield what an aggregation gives, page by page; a page that is too large is asked for in smaller parts."""
-        begin, page = 0, PAGE if last else SAMPLE // 2
+        begin, page = 0, self.page if last else SAMPLE // 2
         while True:
             stages = [*first, {"$skip": begin}, {"$limit": page}, *last]
             try:
@@ -112,7 +114,9 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
         parts = urlsplit(self.url)
         version = parts.path.strip("/") or _DEFAULT_VERSION
         with (
-            _Session(time_limit_s, plain_host=parts.netloc if parts.scheme == "http" else None) as session,
+            _Session(
+                time_limit_s, self.pause_s, plain_host=parts.netloc if parts.scheme == "http" else None
+            ) as session,
             MetadataDbClient(parts.netloc, self.database, self.name, version, session=session) as client,
         ):
             try:
@@ -160,12 +164,12 @@ class _TooLargeError(DispatchError):
 class _Session(requests.Session):
     """Requests with a time limit, repeated when the API is busy: they only read."""
 
-    def __init__(self, time_limit_s: float, *, plain_host: str | None) -> None:
-        """Take the time limit, and the host that is asked by http (a server on this machine)."""
+    def __init__(self, time_limit_s: float, pause_s: float, *, plain_host: str | None) -> None:
+        """Take the time limit, the first pause, and the host that is asked by http (a server on this machine)."""
         super().__init__()
         self._limit = (CONNECT_S, time_limit_s)
         retries = Retry(
-            3, read=False, backoff_factor=_PAUSE_S, status_forcelist=_BUSY, allowed_methods=None, raise_on_status=False
+            3, read=False, backoff_factor=pause_s, status_forcelist=_BUSY, allowed_methods=None, raise_on_status=False
         )
         self.mount("https://", HTTPAdapter(max_retries=retries))
         if plain_host is not None:

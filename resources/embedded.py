@@ -35,11 +35,7 @@ from urllib.parse import urlsplit
 
 from domain.errors import PlatformError, ServerUnavailableError, SettingsError
 
-RESTART_LIMIT_S = 10.0
-"""How long a server of a living supervisor may be silent: it is being restarted."""
-
-START_LIMIT_S = 60.0
-STOP_LIMIT_S = 40.0
+_STOP_S = 40.0
 _POLL_S = 0.02
 
 
@@ -66,7 +62,7 @@ class ServerAddresses:
     secret_key: str = field(repr=False)
 
 
-def running(home: Path) -> ServerAddresses | None:
+def running(home: Path, *, restart_s: float = 10.0) -> ServerAddresses | None:
     """Return the addresses of the servers that run for a folder, after asking whether they really answer.
 
     A server that its supervisor is just restarting is waited for.
@@ -75,13 +71,15 @@ def running(home: Path) -> ServerAddresses | None:
     ----------
     home : Path
         The folder of the embedded servers (``ANALYSIS_HOME``).
+    restart_s : float
+        How long a server of a living supervisor may be silent (s): it is being restarted.
 
     Returns
     -------
     ServerAddresses or None
         None when nothing runs, or what runs is not (or no longer) ready.
     """
-    deadline = time.monotonic() + RESTART_LIMIT_S
+    deadline = time.monotonic() + restart_s
     while supervised(home) and time.monotonic() < deadline:
         state = read_state(home)
         if state is None:
@@ -127,7 +125,7 @@ def _addresses_as_written(home: str, written: int) -> ServerAddresses:  # noqa: 
 
 
 @contextmanager
-def serving(home: Path) -> Iterator[ServerAddresses]:
+def serving(home: Path, *, start_s: float = 60.0) -> Iterator[ServerAddresses]:
     """Use the embedded servers of a folder; start them when they do not run yet.
 
     They stop when their last user leaves. A user may leave by being killed: no server outlives its users.
@@ -136,6 +134,8 @@ def serving(home: Path) -> Iterator[ServerAddresses]:
     ----------
     home : Path
         The folder of the embedded servers (``ANALYSIS_HOME``); made when missing. It needs a local disk.
+    start_s : float
+        How long the servers may take to start (s).
 
     Yields
     ------
@@ -151,8 +151,8 @@ def serving(home: Path) -> Iterator[ServerAddresses]:
     """
     home = home.resolve()
     try:
-        with _registered_user(home):
-            yield running(home) or _started(home)
+        with registered_user(home):
+            yield running(home) or _started(home, start_s)
     finally:
         _wait_until_stopped(home)
 
@@ -206,8 +206,19 @@ def write_private(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _registered_user(home: Path) -> Iterator[None]:
-    """Hold a locked file in ``users/``: as long as it is locked, the supervisor keeps its servers."""
+def registered_user(home: Path) -> Iterator[None]:
+    """Hold a locked file in ``users/``: as long as it is locked, the supervisor keeps its servers.
+
+    Parameters
+    ----------
+    home : Path
+        The folder of the embedded servers; made when missing.
+
+    Raises
+    ------
+    SettingsError
+        If the folder cannot be used.
+    """
     path = home / "users" / f"{os.getpid()}-{uuid.uuid4().hex}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -223,7 +234,7 @@ def _registered_user(home: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _started(home: Path) -> ServerAddresses:
+def _started(home: Path, start_s: float) -> ServerAddresses:
     """Start the folder's supervisor and return the addresses once every server answers."""
     command = [sys.executable, "-m", "resources.supervisor", str(home)]
     root = Path(__file__).resolve().parent.parent
@@ -234,14 +245,14 @@ def _started(home: Path) -> ServerAddresses:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=START_LIMIT_S,
+            timeout=start_s,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        msg = f"The embedded servers of {home} did not start within {START_LIMIT_S:.0f} s: see {home / 'logs'}."
+        msg = f"The embedded servers of {home} did not start within {start_s:.0f} s: see {home / 'logs'}."
         raise ServerUnavailableError(msg) from error
     if done.returncode:
-        raise _start_error(home, done.stdout, done.stderr)
+        raise start_error(home, done.stdout, done.stderr)
     addresses = running(home)
     if addresses is None:
         msg = f"The embedded servers of {home} started and ended again: see {home / 'logs'}."
@@ -249,8 +260,18 @@ def _started(home: Path) -> ServerAddresses:
     return addresses
 
 
-def _start_error(home: Path, answer: str, errors: str) -> PlatformError:
-    """Make the error that the supervisor answered with."""
+def start_error(home: Path, answer: str, errors: str) -> PlatformError:
+    """Make the error that a supervisor answered with.
+
+    Parameters
+    ----------
+    home : Path
+        The folder of the embedded servers.
+    answer : str
+        Its standard output: the name of an error and its message, or nothing.
+    errors : str
+        Its standard error.
+    """
     kind, _, message = answer.partition(": ")
     if kind == SettingsError.__name__:
         return SettingsError(message)
@@ -262,7 +283,7 @@ def _start_error(home: Path, answer: str, errors: str) -> PlatformError:
 
 def _wait_until_stopped(home: Path) -> None:
     """Wait for the supervisor to end, unless others use its servers."""
-    deadline = time.monotonic() + STOP_LIMIT_S
+    deadline = time.monotonic() + _STOP_S
     while supervised(home) and not users(home) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
 

@@ -138,6 +138,11 @@ class SqliteEventLog(BatchedEventLog, SqliteEventLogStorage):
         """Say what ``dagster.yaml`` must tell: Dagster's home, because Dagster tells it to its own storages alone."""
         return {"home": StringSource}
 
+    @property
+    def engines(self) -> dict[str, Engine]:
+        """The kept connections, by database: the index over all runs, and some runs."""
+        return {shard: kept.engine for shard, kept in self._kept.items()}
+
     def has_table(self, table_name: str) -> bool:
         """Tell whether a table exists; one that was found is not looked for again."""
         if table_name not in self._tables and super().has_table(table_name):

@@ -34,17 +34,20 @@ class BucketInbox:
         The inbox; each analysis has a prefix in it.
     s3 : S3Connection
         The server.
+    page_size : int
+        How many objects are listed at once, at most.
     """
 
     root: str
     s3: S3Connection
+    page_size: int = 1000
 
     def ensure(self) -> None:
         """Make the bucket, on the embedded server only."""
         self.s3.ensure_bucket(split_s3_url(self.root)[0])
 
     def pages(self, analysis: str, *, after: str = "") -> Iterator[InboxPage]:
-        """List the job files of an analysis, a thousand keys at a time, in S3's order.
+        """List the job files of an analysis, `page_size` keys at a time, in S3's order.
 
         Parameters
         ----------
@@ -61,7 +64,13 @@ class BucketInbox:
         bucket, prefix = self._key(analysis, "")
         pages = self.s3.client.get_paginator("list_objects_v2")
         with self._errors(f"list the job files in {self.root}/{analysis}"):
-            for page in pages.paginate(Bucket=bucket, Prefix=prefix, StartAfter=prefix + after):
+            found = pages.paginate(
+                Bucket=bucket,
+                Prefix=prefix,
+                StartAfter=prefix + after,
+                PaginationConfig={"PageSize": self.page_size},
+            )
+            for page in found:
                 items = [(item["Key"].removeprefix(prefix), item) for item in page.get("Contents", [])]
                 upto = items[-1][0] if items and page.get("IsTruncated") else None
                 if items or not page.get("IsTruncated"):

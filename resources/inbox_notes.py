@@ -21,9 +21,6 @@ from pymongo.collection import Collection
 
 from resources.mongo import Document, MongoConnection
 
-KEPT_S = 600.0
-"""How long a process may rely on the notes that it has read (s): changes by hand are noticed after this time."""
-
 _FIELDS = ("name", "fingerprint", "problem", "judged_with")
 
 
@@ -57,6 +54,10 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
 
     mongo: dg.ResourceDependency[MongoConnection]
     records_name: str = Field(description="DOCDB_COLLECTION; the notes are `<name>_inbox`.")
+    kept_s: float = Field(
+        default=600.0,
+        description="How long a process may rely on the notes that it has read (s): changes by hand are noticed after this time.",
+    )
 
     def known(self, analysis: str) -> dict[str, FileNote]:
         """Return every note on the files of an analysis, by name."""
@@ -76,7 +77,7 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
         memory = self._memory(analysis)
         with memory.lock:
             revision = self._revision(analysis) or self._renew(analysis)
-            if revision != memory.revision or time.monotonic() > memory.read_at + KEPT_S:
+            if revision != memory.revision or time.monotonic() > memory.read_at + self.kept_s:
                 found = self._find({"analysis": analysis}, _FIELDS)
                 memory.keep({note.name: note for note in found}, revision)
             return memory.notes

@@ -23,12 +23,7 @@ from pydantic import Field
 
 from domain.errors import ServerUnavailableError, SettingsError
 
-HIDDEN_S = 120
-"""How long a received message is hidden (s): longer than a tick takes."""
-
-ATTEMPTS = 3
 _AT_ONCE = 10
-WAIT_S = 1  # asks all of SQS's servers; without waiting some are left out, and their messages are not seen
 _SERVER_ERROR = 500
 _BUSY = re.compile("Throttl|OverLimit|Unavailable|InternalError")
 _REGION = re.compile(r"https://(?:sqs\.([a-z0-9\-]+)|([a-z0-9\-]+)\.queue)\.amazonaws\.com(?:\.cn)?/")
@@ -57,6 +52,15 @@ class InboxQueue(dg.ConfigurableResource["InboxQueue"]):
     """
 
     url: str | None = Field(default=None, description="JOB_INBOX_QUEUE_URL; unset: the inbox is only listed.")
+    hidden_s: int = Field(
+        default=120, description="How long a received message is hidden (s): longer than a tick takes."
+    )
+    wait_s: int = Field(
+        default=1,
+        description="How long SQS waits for messages (s). Without waiting some of its servers are left out, and their messages "
+        "are not seen.",
+    )
+    attempts: int = Field(default=3, description="How often a call is tried, the first time included.")
 
     def receive(self, *, limit: int, seconds: float) -> Iterator[list[QueueMessage]]:
         """Yield messages as they are received, up to ten at a time, until there are none.
@@ -81,8 +85,8 @@ class InboxQueue(dg.ConfigurableResource["InboxQueue"]):
                 answer = self._client().receive_message(
                     QueueUrl=self.url,
                     MaxNumberOfMessages=_AT_ONCE,
-                    WaitTimeSeconds=WAIT_S,
-                    VisibilityTimeout=HIDDEN_S,
+                    WaitTimeSeconds=self.wait_s,
+                    VisibilityTimeout=self.hidden_s,
                 )
             messages = [QueueMessage(m.get("Body", ""), m["ReceiptHandle"]) for m in answer.get("Messages", [])]
             if not messages:
@@ -115,7 +119,7 @@ class InboxQueue(dg.ConfigurableResource["InboxQueue"]):
     def _client(self) -> Any:
         """Return this process's client."""
         with _building:
-            return _built_client(self.url or "", os.getpid())
+            return _built_client(self.url or "", self.attempts, os.getpid())
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:
@@ -142,11 +146,26 @@ class InboxQueue(dg.ConfigurableResource["InboxQueue"]):
 _building = threading.Lock()
 
 
-@lru_cache(maxsize=8)
-def _built_client(url: str, pid: int) -> Any:  # noqa: ARG001  the process is part of the key: a forked one needs its own
-    """Build a client for the region that the queue's address names; else that of boto3."""
+def region_of(url: str) -> str:
+    """Return the region that a queue's address names; else that of boto3.
+
+    Parameters
+    ----------
+    url : str
+        The queue.
+    """
     found = _REGION.match(url)
-    session = boto3.session.Session()
-    region = (found[1] or found[2]) if found else session.region_name or "us-east-1"
-    config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": ATTEMPTS})
-    return session.client("sqs", region_name=region, config=config)
+    return (found[1] or found[2]) if found else boto3.session.Session().region_name or "us-east-1"
+
+
+def forget_clients() -> None:
+    """Forget the clients of this process: what is called next takes the credentials and the endpoint that are set then."""
+    with _building:
+        _built_client.cache_clear()
+
+
+@lru_cache(maxsize=8)
+def _built_client(url: str, attempts: int, pid: int) -> Any:  # noqa: ARG001  a forked process needs its own client
+    """Build a client for the region of the queue."""
+    config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": attempts})
+    return boto3.session.Session().client("sqs", region_name=region_of(url), config=config)

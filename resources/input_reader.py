@@ -12,7 +12,7 @@ from domain.inputs import InputFile
 from resources.input_urls import is_nwb, new_place, scheme_of, shown_url
 from resources.inputs_http import fetch_http
 from resources.inputs_local import check_local, describe_local, fetch_local, find_local
-from resources.inputs_s3 import describe_s3, fetch_s3, find_s3
+from resources.inputs_s3 import LARGE_BYTES, MAX_FOLDERS, describe_s3, fetch_s3, find_s3
 from resources.s3_server import S3Server, split_s3_url
 
 _SHOWN = 10
@@ -30,11 +30,17 @@ class InputReader:
         Another server for the inputs (``INPUT_S3_ENDPOINT_URL``).
     input_unsigned : bool
         Read without credentials (``INPUT_S3_UNSIGNED``).
+    max_folders : int
+        A search that would list more folders is given up.
+    large_bytes : int
+        A larger object of S3 is downloaded in parts of this size.
     """
 
     s3: S3Server
     input_endpoint_url: str | None = None
     input_unsigned: bool = False
+    max_folders: int = MAX_FOLDERS
+    large_bytes: int = LARGE_BYTES
 
     def resolve(self, location: str) -> str:
         """Say which file a job means by a location.
@@ -83,7 +89,9 @@ class InputReader:
         if scheme.startswith("http"):
             msg = f"The input {shown_url(location)} cannot be searched over http: name the file in `file_location`."
             raise InputError(msg)
-        return find_local(location) if scheme == "file" else find_s3(self.server_of(location), location)
+        if scheme == "file":
+            return find_local(location)
+        return find_s3(self.server_of(location), location, max_folders=self.max_folders)
 
     def fetch(self, url: str, folder: Path) -> tuple[Path, InputFile]:
         """Make one input available on disk.
@@ -113,7 +121,7 @@ class InputReader:
         if scheme == "file":
             return place, fetch_local(url, place)
         if scheme == "s3":
-            return place, fetch_s3(self.server_of(url), url, place)
+            return place, fetch_s3(self.server_of(url), url, place, large_bytes=self.large_bytes)
         return place, fetch_http(url, place)
 
     def describe(self, url: str) -> InputFile | None:

@@ -19,14 +19,13 @@ from resources.tls import tls_problem
 
 CONNECT_S = 5
 READ_S = 60
-_PAUSE_S = 0.5
 _CHUNK = 1024 * 1024
 _BUSY = frozenset({408, 425, 429})
 _REFUSED = 400
 _SERVER_ERROR = 500
 
 
-def fetch_http(url: str, place: Path) -> InputFile:
+def fetch_http(url: str, place: Path, *, pause_s: float = 0.5) -> InputFile:
     """Download one file.
 
     Parameters
@@ -35,6 +34,8 @@ def fetch_http(url: str, place: Path) -> InputFile:
         Its address.
     place : Path
         Where it is written.
+    pause_s : float
+        How long to wait before a server that is busy is asked again (s); doubled each time.
 
     Raises
     ------
@@ -44,7 +45,7 @@ def fetch_http(url: str, place: Path) -> InputFile:
     ServerUnavailableError
         If the server does not answer, or ends the transfer early.
     """
-    retries = Retry(3, backoff_factor=_PAUSE_S, status_forcelist=[*_BUSY, 500, 502, 503, 504], raise_on_status=False)
+    retries = Retry(3, backoff_factor=pause_s, status_forcelist=[*_BUSY, 500, 502, 503, 504], raise_on_status=False)
     try:
         with requests.Session() as session:
             for scheme in ("http://", "https://"):

@@ -24,9 +24,10 @@ THREADS = 16
 MAX_FOLDERS = 5000
 """A search that would list more folders than this is given up: the job should name its file."""
 
-_LARGE = 16 * 1024 * 1024
+LARGE_BYTES = 16 * 1024 * 1024
+"""A larger object is downloaded in parts of this size, several at once."""
+
 _CHUNK = 1024 * 1024
-_TRANSFER = TransferConfig(multipart_threshold=_LARGE, multipart_chunksize=_LARGE, max_concurrency=4)
 _HINT = (
     "Check the address. For public buckets set INPUT_S3_UNSIGNED=1, for another server INPUT_S3_ENDPOINT_URL; "
     "otherwise check the AWS_* credentials."
@@ -44,7 +45,7 @@ class _Object:
     modified: datetime
 
 
-def find_s3(s3: S3Server, location: str) -> list[str]:
+def find_s3(s3: S3Server, location: str, *, max_folders: int = MAX_FOLDERS) -> list[str]:
     """Return the NWB files and directories under an S3 location, nearest first.
 
     Parameters
@@ -53,6 +54,8 @@ def find_s3(s3: S3Server, location: str) -> list[str]:
         The server that has the bucket.
     location : str
         ``s3://bucket/prefix``.
+    max_folders : int
+        A search that would list more is given up.
 
     Raises
     ------
@@ -68,8 +71,8 @@ def find_s3(s3: S3Server, location: str) -> list[str]:
     with ThreadPoolExecutor(THREADS) as threads:
         for _ in range(MAX_DEPTH + 1):
             listed += len(level)
-            if listed > MAX_FOLDERS:
-                msg = f"More than {MAX_FOLDERS} folders are under {shown_url(location)}: name the file in `file_location`."
+            if listed > max_folders:
+                msg = f"More than {max_folders} folders are under {shown_url(location)}: name the file in `file_location`."
                 raise InputError(msg)
             below: list[str] = []
             for folders, files in threads.map(lambda prefix: list_folder(s3, bucket, prefix), level):
@@ -131,7 +134,7 @@ def exists_s3(s3: S3Server, url: str) -> bool:
     return bool(answer.get("Contents")) or (bool(prefix) and _head(s3, bucket, key.rstrip("/")) is not None)
 
 
-def fetch_s3(s3: S3Server, url: str, place: Path) -> InputFile:
+def fetch_s3(s3: S3Server, url: str, place: Path, *, large_bytes: int = LARGE_BYTES) -> InputFile:
     """Download an object, or every object below a prefix.
 
     Parameters
@@ -142,6 +145,8 @@ def fetch_s3(s3: S3Server, url: str, place: Path) -> InputFile:
         ``s3://bucket/key``.
     place : Path
         The file or directory to write.
+    large_bytes : int
+        A larger object is downloaded in parts of this size.
 
     Raises
     ------
@@ -155,9 +160,9 @@ def fetch_s3(s3: S3Server, url: str, place: Path) -> InputFile:
     bucket, _ = split_s3_url(url)
     described, objects = _found(s3, url)
     if objects[0].path == "":
-        _download(s3, bucket, objects[0], place)
+        _download(s3, bucket, objects[0], place, large_bytes)
     else:
-        _download_all(objects, lambda item: _download(s3, bucket, item, place / item.path))
+        _download_all(objects, lambda item: _download(s3, bucket, item, place / item.path, large_bytes))
     return described
 
 
@@ -225,13 +230,16 @@ def _download_all(objects: Iterable[_Object], download: Callable[[_Object], None
         threads.shutdown(cancel_futures=True)
 
 
-def _download(s3: S3Server, bucket: str, item: _Object, file: Path) -> None:
+def _download(s3: S3Server, bucket: str, item: _Object, file: Path, large_bytes: int) -> None:
     """Download one object, and make sure that it is still the one that was looked at."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with _errors(s3, f"download s3://{bucket}/{item.key}"):
         try:
-            if item.bytes > _LARGE:
-                s3.client.download_file(bucket, item.key, str(file), Config=_TRANSFER)
+            if item.bytes > large_bytes:
+                parts = TransferConfig(
+                    multipart_threshold=large_bytes, multipart_chunksize=large_bytes, max_concurrency=4
+                )
+                s3.client.download_file(bucket, item.key, str(file), Config=parts)
                 answer: Any = s3.client.head_object(Bucket=bucket, Key=item.key)
             else:
                 answer = s3.client.get_object(Bucket=bucket, Key=item.key)

@@ -39,6 +39,16 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
 
     s3: dg.ResourceDependency[S3Connection]
     root: str = Field(description="JOB_INBOX: a folder, or s3://bucket/prefix.")
+    page_size: int = Field(
+        default=1000, description="How many objects S3 lists at once, at most; it knows no more than 1000."
+    )
+
+    @property
+    def place(self) -> FolderInbox | BucketInbox:
+        """The folder or the bucket, for whoever reads or writes past the checks of this class."""
+        if self.in_parts:
+            return BucketInbox(self.root.rstrip("/"), self.s3, page_size=self.page_size)
+        return FolderInbox(Path(self.root))
 
     @property
     def in_parts(self) -> bool:
@@ -53,7 +63,7 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
         SettingsError
             If it cannot be made.
         """
-        self._place().ensure()
+        self.place.ensure()
 
     def list_files(self, analysis: str) -> list[InboxFile]:
         """List the job files of an analysis, by name.
@@ -98,7 +108,7 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
         SettingsError, ServerUnavailableError
             As `list_files` does.
         """
-        return self._place().pages(check_analysis(analysis), after=after)
+        return self.place.pages(check_analysis(analysis), after=after)
 
     def look_at(self, analysis: str, name: str) -> InboxFile | None:
         """Return one file as a listing would show it.
@@ -122,7 +132,7 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
         SettingsError, ServerUnavailableError
             If the inbox cannot be read.
         """
-        return self._place().look_at(check_analysis(analysis), raw_name(name))
+        return self.place.look_at(check_analysis(analysis), raw_name(name))
 
     def place_of(self, bucket: str, key: str) -> tuple[str, str] | None:
         """Tell which job file an object of S3 is.
@@ -137,7 +147,7 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
         tuple of str or None
             What its analysis would be called, which need not exist, and its name; None when it is no job file of this inbox.
         """
-        place = self._place()
+        place = self.place
         path = place.path_of(bucket, key) if isinstance(place, BucketInbox) else None
         analysis, slash, raw = (path or "").partition("/")
         if not slash or not is_job_name(raw) or raw == PARAMETERS_FILE:
@@ -161,7 +171,7 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
         JobFileError
             If the name leads out of the inbox, or the file is no regular file, a link, or larger than 1 MiB.
         """
-        return self._place().read(check_analysis(analysis), raw_name(name))
+        return self.place.read(check_analysis(analysis), raw_name(name))
 
     def read_fixed_parameters(self, analysis: str) -> bytes | None:
         """Return the content of ``analysis_parameters.json``.
@@ -208,7 +218,7 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
         SettingsError, ServerUnavailableError
             If the inbox cannot be read.
         """
-        found = self._place().look_at(check_analysis(analysis), PARAMETERS_FILE)
+        found = self.place.look_at(check_analysis(analysis), PARAMETERS_FILE)
         return found.fingerprint if found else ""
 
     def write(self, analysis: str, name: str, data: bytes) -> None:
@@ -231,7 +241,7 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
         if (problem := too_large(len(data))) is not None:
             msg = f"Refused to write {name!r} to the inbox: it {problem}."
             raise JobFileError(msg)
-        self._place().write(check_analysis(analysis), raw_name(name), data)
+        self.place.write(check_analysis(analysis), raw_name(name), data)
 
     def url(self, analysis: str, name: str) -> str:
         """Return the address of one file, to show and to record.
@@ -248,10 +258,4 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
         str
             ``file://…`` or ``s3://…``.
         """
-        return self._place().url(check_analysis(analysis), decoded_name(name))
-
-    def _place(self) -> FolderInbox | BucketInbox:
-        """Return the folder or the bucket."""
-        if self.in_parts:
-            return BucketInbox(self.root.rstrip("/"), self.s3)
-        return FolderInbox(Path(self.root))
+        return self.place.url(check_analysis(analysis), decoded_name(name))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from pydantic import Field
 from pymongo import ReturnDocument, UpdateOne
 
 from domain.failures import JobError
@@ -42,6 +43,11 @@ class Finished:
 class Ledger(LedgerBreakers):
     """Small verbs of runs and sensors on the jobs of all analyses."""
 
+    lease_s: float = Field(
+        default=LEASE_S,
+        description="Seconds until a claim expires that nobody extends. A run extends its own four times as often.",
+    )
+
     # -- work ----------------------------------------------------------------------------------------------------
 
     def claim(
@@ -72,8 +78,9 @@ class Ledger(LedgerBreakers):
         LedgerEntry or None
             The claimed job; None if it is in another state or somebody else holds it.
         """
-        now = self._now()
-        lease = {"owner": owner, "attempt": attempt, "run_id": run_id, "until": now + timedelta(seconds=LEASE_S)}
+        now = self.now()
+        until = now + timedelta(seconds=self.lease_s)
+        lease = {"owner": owner, "attempt": attempt, "run_id": run_id, "until": until}
         begun = {"attempt": attempt, "run_id": run_id, "code_version": code_version, "started": now}
         match = {
             "_id": job_id(entry.analysis, entry.job_key),
@@ -112,7 +119,7 @@ class Ledger(LedgerBreakers):
 
     def extend_leases(self, owner: str) -> int:
         """Extend every lease of a worker process; returns how many it holds."""
-        until = self._now() + timedelta(seconds=LEASE_S)
+        until = self.now() + timedelta(seconds=self.lease_s)
         match = {"lease.owner": owner, "state": JobState.RUNNING.value}
         jobs = self._jobs()
         return self._call(lambda: jobs.update_many(match, {"$set": {"lease.until": until}})).matched_count
@@ -123,7 +130,7 @@ class Ledger(LedgerBreakers):
 
     def finish_all(self, finished: Iterable[Finished], *, code_version: str) -> None:
         """Record that claimed jobs have their results, and give their leases back, in one request."""
-        now, jobs = self._now(), self._jobs()
+        now, jobs = self.now(), self._jobs()
         settled = {"code_version": code_version, "error": None, "force": None, "fruitless": 0}
         settled |= {"rounds": 0, "retry_at": None}
         ends = [
@@ -155,7 +162,7 @@ class Ledger(LedgerBreakers):
         Without effect when somebody asked to compute the job again after ``entry`` was read: that wish stays. A job
         that has changed its state since is not failed either: it may have been finished.
         """
-        now = self._now()
+        now = self.now()
         match = {
             "_id": job_id(entry.analysis, entry.job_key),
             "force.when": entry.force.when if entry.force else None,
@@ -174,7 +181,7 @@ class Ledger(LedgerBreakers):
 
     def release_lost(self, analysis: str, *, dead_runs: Sequence[str]) -> int:
         """Make running jobs new whose lease has expired or whose run has ended; returns how many."""
-        now = self._now()
+        now = self.now()
         gone = {
             "analysis": analysis,
             "state": JobState.RUNNING.value,
@@ -186,7 +193,7 @@ class Ledger(LedgerBreakers):
 
     def retry_due(self, analysis: str) -> int:
         """Make failed jobs new whose next round has come; returns how many."""
-        now = self._now()
+        now = self.now()
         due = {"analysis": analysis, "state": JobState.FAILED.value, "retry_at": {"$lte": now}, "rounds": {"$gte": 0}}
         anew = {"state": JobState.NEW.value, "retry_at": None, "fruitless": 0, "updated": now}
         jobs = self._jobs()
@@ -217,7 +224,7 @@ class Ledger(LedgerBreakers):
             "fruitless": {"$gte": MAX_FRUITLESS},
         }
         told = {"error": error.model_dump(), "code_version": code_version}
-        change = {"state": JobState.FAILED.value, "fruitless": 0, "updated": self._now(), **told}
+        change = {"state": JobState.FAILED.value, "fruitless": 0, "updated": self.now(), **told}
         jobs = self._jobs()
         return self._call(lambda: jobs.update_many(match, {"$set": change})).modified_count
 
@@ -231,11 +238,11 @@ class Ledger(LedgerBreakers):
 
     def _in(self, seconds: float | None) -> datetime | None:
         """Return the server's time so many seconds from now."""
-        return None if seconds is None else self._now() + timedelta(seconds=seconds)
+        return None if seconds is None else self.now() + timedelta(seconds=seconds)
 
     def _end(self, entry: LedgerEntry, attempt: str, state: JobState, outcome: str, fields: Document) -> None:
         """End a claimed attempt; without effect when the claim was lost."""
-        match, change = _ending(entry, attempt, state, outcome, self._now(), fields)
+        match, change = _ending(entry, attempt, state, outcome, self.now(), fields)
         jobs = self._jobs()
         self._call(lambda: jobs.update_one(match, change))
 

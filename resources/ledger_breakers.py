@@ -47,7 +47,7 @@ class LedgerBreakers(LedgerArchive):
 
     def open_breaker(self, analysis: str, *, code_version: str, found: Trip) -> bool:
         """Open an analysis's breaker; False if it was open for this code already."""
-        now = self._now()
+        now = self.now()
         told = {
             "analysis": analysis,
             "code_version": code_version,
@@ -78,7 +78,7 @@ class LedgerBreakers(LedgerArchive):
 
     def close_breaker(self, analysis: str, *, who: str, reason: str) -> bool:
         """Close an analysis's breaker, and let its jobs be asked for as if nothing had been; False if none was open."""
-        now = self._now()
+        now = self.now()
         closed = {"state": "closed", "changed": now, "closed_by": who, "closed_because": reason, "told": False}
         breakers, jobs = self._breakers(), self._jobs()
         done = self._call(lambda: breakers.update_one({"_id": analysis, "state": "open"}, {"$set": closed}))
@@ -88,7 +88,7 @@ class LedgerBreakers(LedgerArchive):
 
     def begin_probe(self, analysis: str) -> bool:
         """Begin to try a few jobs if it is time to; False for all but one of those who ask at once."""
-        now, breakers = self._now(), self._breakers()
+        now, breakers = self.now(), self._breakers()
         match = {"_id": analysis, "state": "open", "probe_at": {"$lte": now}}
         found = self._call(lambda: breakers.find_one(match))
         if found is None:

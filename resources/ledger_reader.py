@@ -154,7 +154,7 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
 
     def now(self) -> datetime:
         """Return the server's time, by which leases are judged."""
-        return self._now()
+        return self.mongo.now()
 
     def _found(
         self, analysis: str, job_keys: Iterable[str], fields: tuple[str, ...] | None = None
@@ -167,10 +167,6 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
     def _call(self, work: Callable[[], T]) -> T:
         """Run idempotent database work, again after a lost connection."""
         return self.mongo.call(work)
-
-    def _now(self) -> datetime:
-        """Return the server's time."""
-        return self.mongo.now()
 
     def _collection(self, kind: str, *, indexes: Indexes = ()) -> Collection[Document]:
         """Return one of the collections beside the records."""

@@ -34,7 +34,7 @@ class LedgerWishes(LedgerReader):
         """
         if not requests:
             return
-        now = self._now()
+        now = self.now()
         afresh = {**_AFRESH, "created": now, "updated": now}
         writes = [write for job, source in requests for write in writes_of(job, source, afresh)]
         jobs = self._jobs()
@@ -70,7 +70,7 @@ class LedgerWishes(LedgerReader):
         int
             How many became new, or were new and are now forced.
         """
-        now = self._now()
+        now = self.now()
         change: Document = {"state": JobState.NEW.value, "updated": now, **_AFRESH}
         if force:
             change["force"] = {"reason": reason or f"asked for by {who}", "who": who, "when": now}
@@ -99,7 +99,7 @@ class LedgerWishes(LedgerReader):
             How many were cancelled.
         """
         ended = _ended_by("cancelled", f"Cancelled by {who}: {reason}", code_version)
-        keys, change = list(job_keys), {"$set": {**ended, "updated": self._now()}}
+        keys, change = list(job_keys), {"$set": {**ended, "updated": self.now()}}
         return self._change_all(analysis, keys, [JobState.NEW, JobState.RUNNING], change)
 
     def invalidate(self, analysis: str, job_key: str, *, who: str, reason: str, code_version: str) -> bool:
@@ -121,7 +121,7 @@ class LedgerWishes(LedgerReader):
         """
         ended = _ended_by("invalidated", f"Invalidated by {who}: {reason}", code_version)
         idle = [s for s in JobState if s is not JobState.RUNNING]
-        return self._change_all(analysis, [job_key], idle, {"$set": {**ended, "updated": self._now()}}) == 1
+        return self._change_all(analysis, [job_key], idle, {"$set": {**ended, "updated": self.now()}}) == 1
 
     def _change_all(self, analysis: str, job_keys: Iterable[str], states: Iterable[JobState], change: Document) -> int:
         """Change those of the jobs that are in one of some states; returns how many."""

@@ -8,9 +8,8 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -19,6 +18,7 @@ from pydantic import Field
 from pymongo import ASCENDING, DESCENDING, MongoClient, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect, ConfigurationError, InvalidURI, OperationFailure, PyMongoError
+from pymongo.uri_parser import split_options
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from domain.errors import PlatformError, ServerUnavailableError, SettingsError
@@ -29,11 +29,15 @@ Document = dict[str, Any]
 Indexes = tuple[tuple[str, ...], ...]
 T = TypeVar("T")
 
-SERVER_SELECTION_MS = 10_000
-CONNECT_MS = 5_000
-SOCKET_MS = 60_000
 CLOCK_KEPT_S = 10.0
-ATTEMPTS = 4
+_UNLESS_GIVEN = {
+    "serverSelectionTimeoutMS": 10_000,
+    "connectTimeoutMS": 5_000,
+    "socketTimeoutMS": 60_000,
+    "appname": "analysis-assets",
+}
+"""Options of every client; those that stand in the address count instead."""
+
 _AWARE: CodecOptions[Document] = CodecOptions(tz_aware=True)
 _UNAUTHORIZED = 13
 _LOGIN_FAILED = 18
@@ -50,6 +54,7 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
     database: str = Field(description="DOCDB_DATABASE.")
     embedded_home: str | None = Field(default=None, description="Folder of the embedded server, when there is no uri.")
     setting: str = Field(default="DOCDB_URI", description="Name of the setting that holds the address, for messages.")
+    attempts: int = Field(default=4, ge=1, description="Tries of one request until the server counts as unavailable.")
 
     def collection(self, name: str, *, indexes: Indexes = (), durable: bool = False) -> Collection[Document]:
         """Return a collection.
@@ -64,9 +69,10 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
             Wait until writes are in the journal: for writes that commit something.
         """
         concern = WriteConcern(w="majority", j=True) if durable else WriteConcern(w="majority")
-        database = self._client().get_database(self.database)
+        opened = self._opened()
+        database = opened.client.get_database(self.database)
         found = database.get_collection(name, codec_options=_AWARE, write_concern=concern)
-        made = _made_indexes(self._uri(), self.database)
+        made = opened.indexed.setdefault(self.database, set())
         if indexes and name not in made:
             for fields in indexes:
                 keys = [(f.lstrip("-"), DESCENDING if f.startswith("-") else ASCENDING) for f in fields]
@@ -85,11 +91,10 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         datetime
             With time zone, exact to a fraction of a second.
         """
-        clock = _clock_of(self._uri())
-        if not clock or _steady_s() - clock[-1].at_s >= CLOCK_KEPT_S:
-            hello: Document = self.call(lambda: self._client().admin.command("hello", codec_options=_AWARE))
-            clock[:] = [_Asked(hello["localTime"], _steady_s())]
-        said = clock[-1]
+        said = self._opened().said
+        if said is None or _steady_s() - said.at_s >= CLOCK_KEPT_S:
+            hello: Document = self.call(lambda: self._opened().client.admin.command("hello", codec_options=_AWARE))
+            said = self._opened().said = _Said(hello["localTime"], _steady_s())
         return said.time + timedelta(seconds=_steady_s() - said.at_s)
 
     def call(self, function: Callable[[], T]) -> T:
@@ -104,7 +109,7 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         """
         attempts = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, AutoReconnect) and not self._is_lasting(error)),
-            stop=stop_after_attempt(ATTEMPTS),
+            stop=stop_after_attempt(self.attempts),
             wait=wait_exponential(multiplier=0.25, max=5),
             reraise=True,
         )
@@ -125,6 +130,10 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         """
         with self._errors():
             yield from cursor
+
+    def close(self) -> None:
+        """Close this process's client for the address; what asks next opens another one."""
+        close_client(self._uri())
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -172,10 +181,10 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
             if keys not in [index["key"] for index in found.values()]:
                 raise
 
-    def _client(self) -> MongoClient[Document]:
-        """Return this process's client for the address."""
+    def _opened(self) -> "_Opened":
+        """Return what this process has for the address."""
         try:
-            return _client(self._uri())
+            return _opened(self._uri())
         except (PyMongoError, ValueError):  # a malformed address, which the driver's message would repeat in full
             msg = f"{self.setting} is no MongoDB address. Expected mongodb://host:port/ or mongodb+srv://host/."
             raise SettingsError(msg) from None
@@ -206,39 +215,56 @@ def _command(error: OperationFailure) -> str:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Said:
     """When the server said what time it is."""
 
     time: datetime
     at_s: float
 
 
-@lru_cache(maxsize=64)
-def _clock_of(uri: str) -> list[_Asked]:  # noqa: ARG001  the argument is the cache's key
-    """Return what a server last said of the time, at most one answer."""
-    return []
+@dataclass
+class _Opened:
+    """What a process has for one address: a client, by database what has its indexes, and the time as last said."""
+
+    client: MongoClient[Document]
+    indexed: dict[str, set[str]] = field(default_factory=dict)
+    said: _Said | None = None
+
+
+_OPENED: dict[str, _Opened] = {}
+
+
+def close_client(uri: str) -> None:
+    """Close this process's client for an address, if there is one; what asks next opens another one.
+
+    Parameters
+    ----------
+    uri : str
+        The address, as it was given to `MongoConnection`.
+    """
+    if (opened := _OPENED.pop(uri, None)) is not None:
+        opened.client.close()
+
+
+def _opened(uri: str) -> _Opened:
+    """Return what this process has for an address; threads that ask at once get the same."""
+    if (found := _OPENED.get(uri)) is not None:
+        return found
+    made = _Opened(_new_client(uri))
+    kept = _OPENED.setdefault(uri, made)
+    if kept is not made:
+        made.client.close()
+    return kept
+
+
+def _new_client(uri: str) -> MongoClient[Document]:
+    """Open a client. Writes are never retried by the driver, whatever the address says: DocumentDB cannot."""
+    options = uri.partition("?")[2]  # nothing is looked up: an address of mongodb+srv is resolved by the client
+    given = split_options(options, validate=False, normalize=False) if options else {}
+    usual: dict[str, Any] = {name: value for name, value in _UNLESS_GIVEN.items() if name not in given}
+    return MongoClient(uri, retryWrites=False, tz_aware=True, **usual)
 
 
 def _steady_s() -> float:
     """Return the seconds since this machine was started, its sleep included."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-@lru_cache(maxsize=64)
-def _made_indexes(uri: str, database: str) -> set[str]:  # noqa: ARG001  the arguments are the cache's key
-    """Return the collections of a database whose indexes this process has made."""
-    return set()
-
-
-@cache
-def _client(uri: str) -> MongoClient[Document]:
-    """Open one client per process and address."""
-    return MongoClient(
-        uri,
-        serverSelectionTimeoutMS=SERVER_SELECTION_MS,
-        connectTimeoutMS=CONNECT_MS,
-        socketTimeoutMS=SOCKET_MS,
-        retryWrites=False,
-        appname="analysis-assets",
-        tz_aware=True,
-    )

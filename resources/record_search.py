@@ -20,13 +20,18 @@ from resources.record_store import OWN, SEARCH, TIME, RecordStore, unsearchable
 
 _OPERATORS = {"=": "$eq", "!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 ORDER = [(TIME, DESCENDING), ("_id", DESCENDING)]
-_AT_ONCE = 500
 _COUNTED = 1000
 """Conditions that so many records meet, or more, are equally common."""
 
 
 def find_records(
-    records: RecordStore, analysis: str, wanted: Sequence[Condition], *, limit: int = 0, after: str | None = None
+    records: RecordStore,
+    analysis: str,
+    wanted: Sequence[Condition],
+    *,
+    limit: int = 0,
+    after: str | None = None,
+    at_once: int = 500,
 ) -> Iterator[Document]:
     """Yield the records of an analysis that meet all conditions, newest first.
 
@@ -42,6 +47,8 @@ def find_records(
         At most so many; 0: all.
     after : str, optional
         The result that the last page ended with.
+    at_once : int
+        How many are read in one query.
 
     Yields
     ------
@@ -54,14 +61,14 @@ def find_records(
         If there is no result ``after``.
     """
     last = None if after is None else _place_of(records, analysis, after)
-    entries, left = _rarest_first(records, analysis, entries_of(wanted)), limit or math.inf
+    entries, left = rarest_first(records, analysis, entries_of(wanted)), limit or math.inf
     while left:
-        at_once = int(min(left, _AT_ONCE))
-        page = records.page(query_of(analysis, entries, last=last), ORDER, at_once)
+        most = int(min(left, at_once))
+        page = records.page(query_of(analysis, entries, last=last), ORDER, most)
         yield from page
-        if len(page) < at_once:
+        if len(page) < most:
             return
-        left -= at_once
+        left -= most
         last = (page[-1][OWN]["search_time"], page[-1]["_id"])
 
 
@@ -77,7 +84,7 @@ def match_of(records: RecordStore, analysis: str, wanted: Sequence[Condition]) -
     wanted : sequence of Condition
         All of which must hold.
     """
-    return query_of(analysis, _rarest_first(records, analysis, entries_of(wanted)))
+    return query_of(analysis, rarest_first(records, analysis, entries_of(wanted)))
 
 
 def left_out(records: RecordStore, analysis: str) -> str | None:
@@ -123,8 +130,18 @@ def entries_of(wanted: Sequence[Condition]) -> list[Document]:
     return list(found.values())
 
 
-def _rarest_first(records: RecordStore, analysis: str, entries: list[Document]) -> list[Document]:
-    """Sort entries by how many records have them, as far as that is quickly counted; of equally common ones `=` first."""
+def rarest_first(records: RecordStore, analysis: str, entries: list[Document]) -> list[Document]:
+    """Sort entries by how many records have them, as far as that is quickly counted; of equally common ones `=` first.
+
+    Parameters
+    ----------
+    records : RecordStore
+        Where they are counted.
+    analysis : str
+        Name of the analysis.
+    entries : list of dict
+        As `entries_of` gives them.
+    """
     if len(entries) < 2:  # noqa: PLR2004  nothing to compare
         return entries
     counts = [records.count_up_to(query_of(analysis, [entry]), _COUNTED) for entry in entries]

@@ -18,8 +18,6 @@ from resources.result_html import html_table
 from resources.result_places import FOR_ROWS, Place, records_at
 from resources.result_summaries import readable_or_told
 
-_AT_ONCE = 1000
-_PAGE = 50
 _SHOWN = 10
 
 Item = Place | FailedJob
@@ -36,11 +34,19 @@ class ResultList(Sequence[Result | FailedJob]):
         Where they are read from.
     items : sequence of Place or FailedJob
         What was found.
+    at_once, page : int
+        How many records are read in one query: when all are looked at, and when one is.
     """
 
-    def __init__(self, source: ResultSource, items: Sequence[Item]) -> None:
+    def __init__(self, source: ResultSource, items: Sequence[Item], *, at_once: int = 1000, page: int = 50) -> None:
         self._source, self._items = source, items
+        self._at_once, self._page_size = at_once, page
         self._page: dict[int, Result] = {}
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """What was found: the places of results, and jobs that failed. Nothing is read for them."""
+        return self._items
 
     def __len__(self) -> int:
         return len(self._items)
@@ -51,13 +57,13 @@ class ResultList(Sequence[Result | FailedJob]):
     def __getitem__(self, index: slice) -> "ResultList": ...
     def __getitem__(self, index: int | slice) -> "Result | FailedJob | ResultList":
         if isinstance(index, slice):
-            return ResultList(self._source, self._items[index])
+            return ResultList(self._source, self._items[index], at_once=self._at_once, page=self._page_size)
         number = range(len(self))[index]
         item = self._items[number]
         if isinstance(item, FailedJob):
             return item
         if number not in self._page:
-            self._page = self._read(number // _PAGE * _PAGE)
+            self._page = self._read(number // self._page_size * self._page_size)
         if number not in self._page:
             msg = f"The record of result {item.result_id} cannot be read, or is gone since it was found: ask again."
             raise UnknownJobError(msg)
@@ -65,7 +71,7 @@ class ResultList(Sequence[Result | FailedJob]):
 
     def __iter__(self) -> Iterator[Result | FailedJob]:
         """Yield everything that can be read, many records at a time."""
-        for items in _batches(self._items, _AT_ONCE):
+        for items in _batches(self._items, self._at_once):
             yield from (item for item in _opened(self._source, items) if item is not None)
 
     def to_pandas(self) -> pd.DataFrame:
@@ -77,7 +83,7 @@ class ResultList(Sequence[Result | FailedJob]):
             The columns of `domain.result_rows`: facts such as ``subject``, ``session`` and ``state``, then
             ``parameters.<name>`` and ``outputs.<name>``. Times are in UTC.
         """
-        return pandas_frame(self._rows())
+        return pandas_frame(self.rows())
 
     def to_polars(self) -> pl.DataFrame:
         """Return one row for each result or failed job; columns as in `to_pandas`.
@@ -87,7 +93,7 @@ class ResultList(Sequence[Result | FailedJob]):
         polars.DataFrame
             A column whose values are of several types is one of JSON texts.
         """
-        return polars_frame(self._rows())
+        return polars_frame(self.rows())
 
     def __repr__(self) -> str:
         some = "".join(f"\n  {item!r}" for item in self[:_SHOWN])
@@ -103,9 +109,9 @@ class ResultList(Sequence[Result | FailedJob]):
         """Say how many are not shown."""
         return f"\n  and {len(self) - _SHOWN} more" if len(self) > _SHOWN else ""
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
-        """Yield everything that can be read as rows."""
-        for items in _batches(self._items, _AT_ONCE):
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield everything that can be read as the rows of `to_pandas`, many records at a time."""
+        for items in _batches(self._items, self._at_once):
             places = [item for item in items if isinstance(item, Place)]
             found = dict(records_at(self._source.records, places, FOR_ROWS))
             for item in items:
@@ -116,7 +122,7 @@ class ResultList(Sequence[Result | FailedJob]):
 
     def _read(self, begin: int) -> dict[int, Result]:
         """Read one page of results, by their places in the list."""
-        opened = _opened(self._source, self._items[begin : begin + _PAGE])
+        opened = _opened(self._source, self._items[begin : begin + self._page_size])
         return {number: item for number, item in enumerate(opened, start=begin) if isinstance(item, Result)}
 
 

@@ -143,6 +143,7 @@ def check_name(analysis: object) -> None:
     if not isinstance(analysis, str):
         msg = f"analysis={shown(repr(analysis))}: expected the name of an analysis, such as 'unit_quality'."
         raise ParametersError(msg)
+    check_value(analysis, path="analysis", plain_keys=False, error=ParametersError)
 
 
 def moment(given: When, *, name: str, whole_day: bool = False) -> datetime:

@@ -55,7 +55,7 @@ class Results:
             self._connections = connect(chosen)
             if chosen.embedded_s3:
                 self._connections.results_store.ensure_bucket()
-            self._source = _source_of(self._connections, chosen)
+            self._source = source_of(self._connections, chosen)
             # The servers stay as long as anything that was found can still be read, at the latest until Python ends.
             self._close = weakref.finalize(self._source, stack.pop_all().close)
         self._current: dict[str, tuple[str, str | None]] = {}
@@ -278,8 +278,16 @@ def _newest(failed: Iterable[FailedJob], places: Iterable[Place]) -> tuple[list[
     return lasting, [place for place in places if place.job_key not in lost]
 
 
-def _source_of(connections: Connections, settings: Settings) -> ResultSource:
-    """Return where results are read from."""
+def source_of(connections: Connections, settings: Settings) -> ResultSource:
+    """Return where results are read from.
+
+    Parameters
+    ----------
+    connections : Connections
+        The servers.
+    settings : Settings
+        Where downloaded files are kept, and where Dagster's pages are.
+    """
     return ResultSource(
         records=connections.record_store,
         store=connections.results_store,

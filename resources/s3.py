@@ -47,6 +47,7 @@ class S3Connection(S3Resource):
             unsigned=self.use_unsigned_session,
             verify=self.verify,
             use_ssl=True if self.use_ssl is None else self.use_ssl,
+            max_attempts=self.max_attempts,
             embedded_home=self.embedded_home,
         )
 

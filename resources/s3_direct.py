@@ -36,7 +36,6 @@ if TYPE_CHECKING:  # stubs are installed for development only
     from mypy_boto3_s3 import S3Client
 
 REST_S = 30.0
-"""For how long the ordinary client does all the work after the direct way gave no answer."""
 
 _GLOBAL = ".s3.amazonaws.com"
 _OK = 200
@@ -76,13 +75,17 @@ class DirectPuts:
         The file of trusted authorities, as botocore found it; None means its own.
     usual : bool
         False where something is configured that only the ordinary client knows; then nothing is put directly.
+    rest_s : float
+        For how long the ordinary client does all the work after the direct way gave no answer.
     """
 
-    def __init__(self, client: "S3Client", credentials: Any, *, authorities: str | None, usual: bool) -> None:
+    def __init__(
+        self, client: "S3Client", credentials: Any, *, authorities: str | None, usual: bool, rest_s: float = REST_S
+    ) -> None:
         self._client, self._credentials = client, credentials
         self._usual = usual and credentials is not None
         self._places: dict[str, _Place | None] = {}
-        self._rests_until = 0.0
+        self._rest_s, self._rests_until = rest_s, 0.0
         self._lock = threading.Lock()
         config: Any = client.meta.config  # the stubs know no value of it
         self._region, self._user_agent = client.meta.region_name, config.user_agent
@@ -126,10 +129,21 @@ class DirectPuts:
             self._rest(f"HTTP status {answer.status}")
         return etag
 
+    def address_of(self, bucket: str) -> str | None:
+        """Return the address that a bucket's objects lie below; None where the ordinary client is to be asked.
+
+        Parameters
+        ----------
+        bucket : str
+            Its name.
+        """
+        place = self._place(bucket)
+        return None if place is None else place.url
+
     def _rest(self, why: str) -> None:
         """Leave all puts to the ordinary client for a while."""
-        _log.debug("Puts go by boto3 for %.0f s: %s.", REST_S, why)
-        self._rests_until = time.monotonic() + REST_S
+        _log.debug("Puts go by boto3 for %.0f s: %s.", self._rest_s, why)
+        self._rests_until = time.monotonic() + self._rest_s
 
     def _asked(self, place: _Place, key: str, body: bytes, sha256: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
         """Sign the request and send it."""

@@ -18,16 +18,14 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, ParamValidationError
 from s3transfer.manager import TransferConfig, TransferManager
 
-from domain.errors import PermanentError
+from domain.errors import PermanentError, SettingsError
 from resources.embedded import ServerAddresses, addresses_of
 from resources.own_process import inherited
-from resources.s3_direct import DirectPuts
+from resources.s3_direct import REST_S, DirectPuts
 from resources.s3_errors import error_code, is_missing, s3_errors
 
 if TYPE_CHECKING:  # stubs are installed for development only
     from mypy_boto3_s3 import S3Client
-
-ATTEMPTS = 5
 
 SINGLE_PUT_BYTES = 16 * 1024 * 1024
 """Files up to this size are uploaded in one request, so that its answer carries their ETag; larger ones in such parts."""
@@ -48,6 +46,11 @@ class S3Server:
         Ask without credentials.
     verify, use_ssl : bool
         As boto3 takes them.
+    max_attempts : int
+        Requests until one counts as failed, the first included; where the person has set ``AWS_MAX_ATTEMPTS``, or
+        ``max_attempts`` in the AWS configuration, that counts.
+    rest_s : float
+        See `DirectPuts`.
     embedded_home : str or None
         Folder of the embedded servers; set: their S3 is used, whatever else is given.
     """
@@ -58,6 +61,8 @@ class S3Server:
     unsigned: bool = False
     verify: bool | None = None
     use_ssl: bool = True
+    max_attempts: int = 5
+    rest_s: float = REST_S
     embedded_home: str | None = None
 
     @property
@@ -187,7 +192,7 @@ def _build(server: S3Server, embedded: ServerAddresses | None, pid: int) -> _Bui
     client = _client(core, server, embedded)
     credentials = Credentials(embedded.access_key, embedded.secret_key) if embedded else core.get_credentials()
     usual = not server.unsigned and server.verify is None
-    puts = DirectPuts(client, credentials, authorities=_authorities(core), usual=usual)
+    puts = DirectPuts(client, credentials, authorities=_authorities(core), usual=usual, rest_s=server.rest_s)
     config = TransferConfig(
         multipart_threshold=SINGLE_PUT_BYTES,
         multipart_chunksize=SINGLE_PUT_BYTES,
@@ -196,6 +201,23 @@ def _build(server: S3Server, embedded: ServerAddresses | None, pid: int) -> _Bui
         max_in_memory_upload_chunks=PARTS_IN_MEMORY,
     )
     return _Built(client, puts, TransferManager(client, config))
+
+
+def forget_clients() -> None:
+    """Forget this process's clients: credentials and configuration are looked for again by what asks next."""
+    _build.cache_clear()
+
+
+def _attempts(core: botocore.session.Session) -> int | None:
+    """Return how often the person who set up boto3 wants a request to be tried; None where nothing is said."""
+    try:
+        found: int | None = core.get_config_variable("max_attempts")
+    except ValueError:
+        found = 0
+    if found is None or found >= 1:
+        return found
+    msg = "AWS_MAX_ATTEMPTS, or max_attempts in the AWS configuration, is no number of attempts. Expected 1 or more."
+    raise SettingsError(msg)
 
 
 def _authorities(core: botocore.session.Session) -> str | None:
@@ -210,7 +232,7 @@ def _client(core: botocore.session.Session, server: S3Server, embedded: ServerAd
     config = Config(
         connect_timeout=5,
         read_timeout=60,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": _attempts(core) or server.max_attempts},
         max_pool_connections=32,
         # Other servers than AWS know neither boto3's new checksums nor host names for buckets.
         request_checksum_calculation="when_required",

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -13,11 +14,33 @@ from domain.errors import ServerUnavailableError
 from resources.own_process import asker_for_end_with_parent
 from resources.server_programs import Program, lacks_libcurl, start_advice, with_bundled_libcurl
 
-_RESTART_PAUSE_S = 1.0  # a server that dies at once is not started again more often than this
-_READY_S = 30.0
-_STOP_S = 30.0
 _MAX_STARTS = 4
-_LOG_LIMIT = 10 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a server process is waited for.
+
+    Attributes
+    ----------
+    ready_s : float
+        How long it may take until it listens (s).
+    stop_s : float
+        How long it may take to end when it is asked to (s); then it is killed.
+    restart_s : float
+        One that dies at once is not started again more often than this (s).
+    log_bytes : int
+        A longer log is put aside at the next start.
+    """
+
+    ready_s: float = 30.0
+    stop_s: float = 30.0
+    restart_s: float = 1.0
+    log_bytes: int = 10 * 1024 * 1024
+
+
+PATIENCE = Patience()
+"""How long the platform waits."""
 
 
 class Server:
@@ -31,12 +54,14 @@ class Server:
         The folder of the embedded servers.
     port : int
         The port to listen on; another is taken when it turns out to be in use at the first start.
+    patience : Patience
+        How long it is waited for.
     """
 
-    def __init__(self, program: Program, *, home: Path, port: int) -> None:
+    def __init__(self, program: Program, *, home: Path, port: int, patience: Patience = PATIENCE) -> None:
         self.program = program
         self.port = port
-        self._home = home
+        self._home, self._patience = home, patience
         self._log = home / "logs" / f"{program.name}.log"
         self._log_start = 0
         self._started = 0.0
@@ -49,7 +74,7 @@ class Server:
 
     def start(self) -> None:
         """Start the process; `wait_until_ready` tells when it listens."""
-        if self._log.exists() and self._log.stat().st_size > _LOG_LIMIT:
+        if self._log.exists() and self._log.stat().st_size > self._patience.log_bytes:
             self._log.replace(self._log.with_suffix(".log.1"))
         self._started = time.monotonic()
         with self._log.open("ab") as log:
@@ -91,7 +116,7 @@ class Server:
 
     def restart_if_ended(self) -> bool:
         """Start the server again, on its port, if its process is gone; tell whether that was done."""
-        if not self.has_ended() or time.monotonic() - self._started < _RESTART_PAUSE_S:
+        if not self.has_ended() or time.monotonic() - self._started < self._patience.restart_s:
             return False
         self.start()
         return True
@@ -106,16 +131,16 @@ class Server:
         if self._process is None:
             return
         try:
-            self._process.wait(_STOP_S)
+            self._process.wait(self._patience.stop_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
     def _listens_in_time(self) -> bool:
         """Wait until this very process listens on the port; False when it has ended or is late."""
-        deadline = time.monotonic() + _READY_S
+        deadline = time.monotonic() + self._patience.ready_s
         while not self.has_ended() and time.monotonic() < deadline:
-            if _listens(self.pid, self.port):
+            if listens(self.pid, self.port):
                 return True
             time.sleep(0.01)
         return False
@@ -156,8 +181,16 @@ def is_free(port: int) -> bool:
     return True
 
 
-def _listens(pid: int, port: int) -> bool:
-    """Tell whether a process listens on a port: some other program answering there does not count."""
+def listens(pid: int, port: int) -> bool:
+    """Tell whether a process listens on a loopback port: some other program answering there does not count.
+
+    Parameters
+    ----------
+    pid : int
+        The process.
+    port : int
+        The port.
+    """
     with suppress(psutil.Error):
         sockets = psutil.Process(pid).net_connections(kind="tcp4")
         return any(s.status == psutil.CONN_LISTEN and s.laddr.port == port for s in sockets)

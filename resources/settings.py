@@ -65,6 +65,9 @@ class Settings(BaseSettings):
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(frozen=True, extra="ignore")
 
+    analysis_env_file: Path | None = Field(
+        default=None, description="File of settings that is read instead of the project's `.env`."
+    )
     analysis_home: Path = Field(
         default=PROJECT_ROOT / ".analysis", description="Folder for the embedded servers, their logs and the inbox."
     )
@@ -158,6 +161,17 @@ class Settings(BaseSettings):
     def _home_is_absolute(cls, value: Path) -> Path:
         """Read a relative folder against the project, never against the caller's folder."""
         return (PROJECT_ROOT / value.expanduser()).resolve()
+
+    @field_validator("analysis_env_file", mode="after")
+    @classmethod
+    def _env_file_is_there(cls, value: Path | None) -> Path | None:
+        """Refuse a file that is not there: without its settings, work would go to the embedded servers."""
+        if value is None:
+            return None
+        path = PROJECT_ROOT / value.expanduser()
+        if not path.exists():
+            refuse("ANALYSIS_ENV_FILE", repr(str(path)), "the path of a file, or /dev/null to read none")
+        return path
 
     @field_validator("job_inbox", mode="after")
     @classmethod
@@ -324,16 +338,17 @@ def child_environment(**variables: str) -> dict[str, str]:
     return {**os.environ, **variables}
 
 
-def load_settings(*, env_file: Path = PROJECT_ROOT / ".env") -> Settings:
-    """Read the settings from the environment, after adding what the project's ``.env`` says.
+def load_settings(*, env_file: Path | None = None) -> Settings:
+    """Read the settings from the environment, after adding what a file says.
 
     Variables that are set already win over the file. The file's values are put into the environment itself, so that
     boto3 and Dagster see them too.
 
     Parameters
     ----------
-    env_file : Path
-        The file to read; it need not exist.
+    env_file : Path, optional
+        The file to read; it need not exist. By default the one that ``ANALYSIS_ENV_FILE`` names, else the project's
+        ``.env``.
 
     Returns
     -------
@@ -345,7 +360,8 @@ def load_settings(*, env_file: Path = PROJECT_ROOT / ".env") -> Settings:
     SettingsError
         If a value cannot be used, or ``DOCDB_HOST`` is set and its successor ``DOCDB_URI`` is not.
     """
-    load_dotenv(env_file, override=False)
+    named = os.environ.get("ANALYSIS_ENV_FILE", "").strip() or ".env"
+    load_dotenv(env_file or PROJECT_ROOT / Path(named).expanduser(), override=False)
     _report_retired(os.environ)
     return Settings()
 

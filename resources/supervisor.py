@@ -28,11 +28,48 @@ from resources.server_programs import embedded_programs
 
 POLL_S = 0.1
 _YOUNG_S = 1.0  # a user's file may exist for a moment before it is locked
-_STOP_S = 30.0
-_LOCK_S = 45.0  # longer than a predecessor takes to stop its servers
 
 
-def supervise(home: Path, *, ready: Callable[[], None], stop: threading.Event) -> None:
+def has_users(home: Path) -> bool:
+    """Tell whether a living process uses the folder; clear away the files of those that have ended.
+
+    Parameters
+    ----------
+    home : Path
+        The folder of the embedded servers.
+    """
+    return bool([path for path in embedded.users(home) if is_alive(path)])
+
+
+def is_alive(user: Path) -> bool:
+    """Tell whether the process that made a user's file still holds its lock; if not, the file is removed.
+
+    Parameters
+    ----------
+    user : Path
+        The file.
+    """
+    try:
+        with user.open("rb") as file:
+            if time.time() - os.fstat(file.fileno()).st_mtime < _YOUNG_S:
+                return True
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    user.unlink(missing_ok=True)
+    return False
+
+
+def supervise(
+    home: Path,
+    *,
+    ready: Callable[[], None],
+    stop: threading.Event,
+    in_use: Callable[[Path], bool] = has_users,
+    lock_s: float = 45.0,
+) -> None:
     """Own the servers of a folder until it has no user left, or `stop` is set.
 
     Parameters
@@ -43,6 +80,10 @@ def supervise(home: Path, *, ready: Callable[[], None], stop: threading.Event) -
         Called once, when the servers answer: ours, or those of a supervisor that was quicker.
     stop : threading.Event
         Ends the supervision early.
+    in_use : callable
+        Tells whether the folder has a user.
+    lock_s : float
+        How long to wait for the folder's lock (s): longer than a predecessor takes to stop its servers.
 
     Raises
     ------
@@ -51,12 +92,12 @@ def supervise(home: Path, *, ready: Callable[[], None], stop: threading.Event) -
     ServerUnavailableError
         If a server does not start.
     """
-    with _folder_lock(home) as owned:
+    with _folder_lock(home, lock_s) as owned:
         if owned:
-            _end_leftovers(home)
+            end_leftovers(home)
             with _servers(home) as servers:
                 ready()
-                _watch(home, servers=servers, stop=stop)
+                _watch(home, servers=servers, stop=stop, in_use=in_use)
     if not owned:
         ready()
 
@@ -114,9 +155,9 @@ def _run_in_background(home: Path, pipe: IO[str]) -> None:
 
 
 @contextmanager
-def _folder_lock(home: Path) -> Iterator[bool]:
+def _folder_lock(home: Path, lock_s: float) -> Iterator[bool]:
     """Hold the folder's lock; give False instead when another supervisor has it and its servers answer."""
-    deadline = time.monotonic() + _LOCK_S
+    deadline = time.monotonic() + lock_s
     with (home / "lock").open("ab") as lock:
         while True:
             try:
@@ -164,16 +205,16 @@ def _servers(home: Path) -> Iterator[list[Server]]:
             server.wait_until_ended()
 
 
-def _watch(home: Path, *, servers: list[Server], stop: threading.Event) -> None:
+def _watch(home: Path, *, servers: list[Server], stop: threading.Event, in_use: Callable[[Path], bool]) -> None:
     """Start dead servers again until nobody uses the folder any more."""
     while not stop.wait(POLL_S):
         restarted = [server for server in servers if server.restart_if_ended()]
         if restarted:
             _announce(home, servers)
-        if not _has_users(home):
+        if not in_use(home):
             # Whoever comes now must either be seen here, or find no addresses and wait for the lock.
             (home / "servers.json").unlink(missing_ok=True)
-            if not _has_users(home):
+            if not in_use(home):
                 return
             _announce(home, servers)
 
@@ -191,26 +232,6 @@ def _announce(home: Path, servers: list[Server]) -> None:
     )
     pids = {server.program.name: server.pid for server in servers} | {"supervisor": os.getpid()}
     embedded.write_state(home, addresses, pids)
-
-
-def _has_users(home: Path) -> bool:
-    """Tell whether a living process uses the folder; clear away the files of those that have ended."""
-    return bool([path for path in embedded.users(home) if _is_alive(path)])
-
-
-def _is_alive(user: Path) -> bool:
-    """Tell whether the process that made a user's file still holds its lock."""
-    try:
-        with user.open("rb") as file:
-            if time.time() - os.fstat(file.fileno()).st_mtime < _YOUNG_S:
-                return True
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    user.unlink(missing_ok=True)
-    return False
 
 
 def _keys(home: Path) -> tuple[str, str]:
@@ -238,8 +259,16 @@ def _ports(home: Path) -> dict[str, int]:
     return ports
 
 
-def _end_leftovers(home: Path) -> None:
-    """End the servers of a supervisor that was killed: they would keep the data folder."""
+def end_leftovers(home: Path, *, stop_s: float = 30.0) -> None:
+    """End the servers of a supervisor that was killed: they would keep the data folder.
+
+    Parameters
+    ----------
+    home : Path
+        The folder of the embedded servers.
+    stop_s : float
+        How long each may take to end (s); then it is killed.
+    """
     for pid in embedded.server_pids(home).values():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process = psutil.Process(pid)
@@ -247,7 +276,7 @@ def _end_leftovers(home: Path) -> None:
                 continue  # the number belongs to another process by now
             process.terminate()
             try:
-                process.wait(_STOP_S)
+                process.wait(stop_s)
             except psutil.TimeoutExpired:
                 process.kill()
     (home / "servers.json").unlink(missing_ok=True)

@@ -21,14 +21,8 @@ from resources.job_inbox import InboxFile, JobInbox
 from resources.ledger import Ledger
 from sensors.intake import Intake
 from sensors.job_files import MIN_INTERVAL_S, add_partitions
+from sensors.limits import LIMITS, TickLimits
 from sensors.listing import worth_reading
-
-MESSAGES_PER_TICK = 1000
-WATCHING_S = 12.0
-"""How long a tick receives messages (s)."""
-
-READING_S = 6.0
-"""How long the files of ten messages may be read (s)."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +37,9 @@ class Watched:
     ledger: Ledger
 
 
-def build_inbox_watch(entries: Sequence[AnalysisEntry], *, dry_run: bool = False) -> dg.SensorDefinition:
+def build_inbox_watch(
+    entries: Sequence[AnalysisEntry], *, dry_run: bool = False, limits: TickLimits = LIMITS
+) -> dg.SensorDefinition:
     """Make the sensor of the inbox's queue.
 
     Parameters
@@ -52,6 +48,8 @@ def build_inbox_watch(entries: Sequence[AnalysisEntry], *, dry_run: bool = False
         The analyses.
     dry_run : bool
         Leave the queue alone (the setting ``DRY_RUN``): what is received is hidden from others.
+    limits : TickLimits
+        How much a tick does.
     """
     analyses = {entry.analysis.name: entry for entry in entries}
 
@@ -71,12 +69,18 @@ def build_inbox_watch(entries: Sequence[AnalysisEntry], *, dry_run: bool = False
         if dry_run:
             return dg.SkipReason("DRY_RUN is set: no message was received.")
         watched = Watched(inbox_queue, job_inbox, inbox_notes, ledger)
-        return dg.SkipReason(take_in_told(context.instance, analyses, watched))
+        return dg.SkipReason(take_in_told(context.instance, analyses, watched, limits=limits))
 
     return watch
 
 
-def take_in_told(instance: dg.DagsterInstance, analyses: Mapping[str, AnalysisEntry], watched: Watched) -> str:
+def take_in_told(
+    instance: dg.DagsterInstance,
+    analyses: Mapping[str, AnalysisEntry],
+    watched: Watched,
+    *,
+    limits: TickLimits = LIMITS,
+) -> str:
     """Take in the files that the queue tells of; returns what was done, in words.
 
     Parameters
@@ -87,14 +91,16 @@ def take_in_told(instance: dg.DagsterInstance, analyses: Mapping[str, AnalysisEn
         The analyses by name.
     watched : Watched
         The outside systems.
+    limits : TickLimits
+        How much is done.
     """
     count, read, problems = 0, 0, list[str]()
-    for messages in watched.queue.receive(limit=MESSAGES_PER_TICK, seconds=WATCHING_S):
+    for messages in watched.queue.receive(limit=limits.messages, seconds=limits.receiving_s):
         count += len(messages)
         files, bad = _files_of(messages, watched.inbox, analyses)
         unread = set[int]()
         for name, tellers in files.items():
-            number, left = _take_in(instance, analyses[name], watched, list(tellers))
+            number, left = _take_in(instance, analyses[name], watched, list(tellers), limits)
             read += number
             unread |= {teller for file in left for teller in tellers[file]}
         watched.queue.delete([m for number, m in enumerate(messages) if number not in unread])
@@ -126,14 +132,15 @@ def _files_of(
 
 
 def _take_in(
-    instance: dg.DagsterInstance, entry: AnalysisEntry, watched: Watched, names: Sequence[str]
+    instance: dg.DagsterInstance, entry: AnalysisEntry, watched: Watched, names: Sequence[str], limits: TickLimits
 ) -> tuple[int, set[str]]:
     """Take in some files of one analysis; returns how many were read, and those for which there was no time."""
-    name, intake = entry.analysis.name, Intake(entry, watched.inbox)
+    name = entry.analysis.name
+    intake = Intake(entry, watched.inbox, reading_s=limits.messages_reading_s, chunk=limits.chunk)
     judged_with, noted = intake.judged_with(), watched.notes.some(entry.analysis.name, names)
     found = {file: _look_at(watched.inbox, name, file) for file in names}
     files = [f for n, f in found.items() if f is not None and worth_reading(f, noted.get(n), judged_with)]
-    taken = intake.take_in(files, watched.ledger, watched.notes, judged_with=judged_with, seconds=READING_S)
+    taken = intake.take_in(files, watched.ledger, watched.notes, judged_with=judged_with)
     watched.notes.forget(name, [n for n, file in found.items() if file is None and n in noted])
     add_partitions(instance, name, taken.keys, watched.ledger)
     return taken.read, {file.name for file in files[taken.reached :]}

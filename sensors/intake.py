@@ -21,10 +21,7 @@ from resources.inbox_notes import FileNote, InboxNotes
 from resources.job_inbox import InboxFile, JobInbox
 from resources.ledger import Ledger
 from resources.own_process import known_secrets
-
-FILES_PER_TICK = 1000
-SECONDS_PER_TICK = 20.0
-_CHUNK = 100
+from sensors.limits import LIMITS
 
 
 @dataclass(frozen=True)
@@ -86,10 +83,17 @@ class Intake:
         The analysis.
     inbox : JobInbox
         Where the files are.
+    reading_s : float
+        How long files are read (s); at least one is.
+    chunk : int
+        Files whose jobs are stored together.
     """
 
-    def __init__(self, entry: AnalysisEntry, inbox: JobInbox) -> None:
+    def __init__(
+        self, entry: AnalysisEntry, inbox: JobInbox, *, reading_s: float = LIMITS.reading_s, chunk: int = LIMITS.chunk
+    ) -> None:
         self._entry, self._inbox = entry, inbox
+        self._reading_s, self._chunk = reading_s, chunk
         self._name = entry.analysis.name
 
     def judged_with(self) -> str:
@@ -97,11 +101,11 @@ class Intake:
         models = sha256_hex(repr(self._entry.analysis.parameters.model_json_schema()).encode())
         return sha256_hex(canonical_json([self._inbox.fixed_fingerprint(self._name), models, self._entry.code_version]))
 
-    def judge(self, files: Sequence[InboxFile], *, seconds: float = SECONDS_PER_TICK) -> Iterator[Judged]:
+    def judge(self, files: Sequence[InboxFile]) -> Iterator[Judged]:
         """Read files, one by one, until the time is up; at least one."""
         fixed, problem = self._fixed()
         secrets = list(known_secrets())
-        end = time.monotonic() + seconds
+        end = time.monotonic() + self._reading_s
         for file in files:
             judged = Judged(file, None, problem) if problem else self._judge_one(file, fixed, secrets)
             if judged is not None:
@@ -109,23 +113,15 @@ class Intake:
             if time.monotonic() > end:
                 return
 
-    def take_in(
-        self,
-        files: Sequence[InboxFile],
-        ledger: Ledger,
-        notes: InboxNotes,
-        *,
-        judged_with: str,
-        seconds: float = SECONDS_PER_TICK,
-    ) -> Taken:
+    def take_in(self, files: Sequence[InboxFile], ledger: Ledger, notes: InboxNotes, *, judged_with: str) -> Taken:
         """Read files until the time is up, store their jobs and note them, a chunk at a time."""
         count, chunk = 0, []
         keys: dict[str, None] = {}
         judged = None
-        for judged in self.judge(files, seconds=seconds):
+        for judged in self.judge(files):
             chunk.append(judged)
             count += 1
-            if len(chunk) == _CHUNK:
+            if len(chunk) == self._chunk:
                 keys |= self._store(chunk, ledger, notes, judged_with)
                 chunk = []
         keys |= self._store(chunk, ledger, notes, judged_with)

@@ -33,14 +33,13 @@ from resources.record_store import RecordStore
 from resources.results_store import ResultsStore
 from sensors.bad_files import bad_file_events
 from sensors.breakers import let_through
-from sensors.intake import FILES_PER_TICK, Intake, Taken
+from sensors.intake import Intake, Taken
+from sensors.limits import LIMITS, TickLimits
 from sensors.listing import Plan, list_some, refused_to_read
 from sensors.lost_runs import end_lost_runs
 from sensors.memory import Memory
 from sensors.terminated_runs import cancel_terminated
 
-JOBS_PER_TICK = 1000
-ADOPTIONS_PER_TICK = 200
 MIN_INTERVAL_S = 5
 
 
@@ -56,7 +55,12 @@ class Stores:
 
 
 def build_sensor(
-    entry: AnalysisEntry, asset: dg.AssetsDefinition, *, dry_run: bool = False, listing_s: float = 0.0
+    entry: AnalysisEntry,
+    asset: dg.AssetsDefinition,
+    *,
+    dry_run: bool = False,
+    listing_s: float = 0.0,
+    limits: TickLimits = LIMITS,
 ) -> dg.SensorDefinition:
     """Make the sensor of one analysis.
 
@@ -70,6 +74,8 @@ def build_sensor(
         Only report what would be done (the setting ``DRY_RUN``).
     listing_s : float
         How long to wait after a whole listing of the inbox (s), because a queue tells of new files meanwhile.
+    limits : TickLimits
+        How much a tick does.
     """
     name = entry.analysis.name
 
@@ -90,14 +96,20 @@ def build_sensor(
     ) -> dg.SensorResult | dg.SkipReason:
         stores = Stores(job_inbox, inbox_notes, ledger, record_store, results_store)
         if dry_run:
-            return dg.SkipReason(preview(entry, stores))
-        return tick(context.instance, context.cursor, entry, stores, listing_s=listing_s)
+            return dg.SkipReason(preview(entry, stores, limits=limits))
+        return tick(context.instance, context.cursor, entry, stores, listing_s=listing_s, limits=limits)
 
     return job_files
 
 
 def tick(
-    instance: dg.DagsterInstance, cursor: str | None, entry: AnalysisEntry, stores: Stores, *, listing_s: float = 0.0
+    instance: dg.DagsterInstance,
+    cursor: str | None,
+    entry: AnalysisEntry,
+    stores: Stores,
+    *,
+    listing_s: float = 0.0,
+    limits: TickLimits = LIMITS,
 ) -> dg.SensorResult | dg.SkipReason:
     """Take in what is new, repair what was cut off, and ask for runs.
 
@@ -113,13 +125,17 @@ def tick(
         The outside systems.
     listing_s : float
         How long to wait after a whole listing of the inbox (s).
+    limits : TickLimits
+        How much is done.
     """
     name, memory = entry.analysis.name, Memory.read(cursor)
-    todo, taken, now = _take_in(instance, entry, stores, memory, listing_s)
-    repair(instance, entry, stores)
+    todo, taken, now = _take_in(instance, entry, stores, memory, listing_s, limits)
+    repair(instance, entry, stores, limits=limits)
     bad = stores.notes.bad(name)
-    events, digest = bad_file_events(name, bad, memory.bad)
-    requests = request_runs(instance, entry, stores)  # last: what it counts must not be lost by a later fault
+    events, digest = bad_file_events(name, bad, memory.bad, limits=limits)
+    requests = request_runs(
+        instance, entry, stores, limits=limits
+    )  # last: what it counts must not be lost by a later fault
     if requests or events:
         return dg.SensorResult(run_requests=requests, asset_events=events, cursor=replace(now, bad=digest).written())
     told = _told(entry, stores, taken.read, len(bad), todo.left + len(todo.to_read) - taken.read, now.after)
@@ -129,16 +145,22 @@ def tick(
 
 
 def _take_in(
-    instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, memory: Memory, listing_s: float
+    instance: dg.DagsterInstance,
+    entry: AnalysisEntry,
+    stores: Stores,
+    memory: Memory,
+    listing_s: float,
+    limits: TickLimits,
 ) -> tuple[Plan, Taken, Memory]:
     """Take in what is new; returns what was to be read, what was read, and how far the inbox is listed now."""
-    name, intake = entry.analysis.name, Intake(entry, stores.inbox)
+    name = entry.analysis.name
+    intake = Intake(entry, stores.inbox, reading_s=limits.reading_s, chunk=limits.chunk)
     judged_with = intake.judged_with()
     is_due = memory.is_due(stores.ledger.now().timestamp(), listing_s) if listing_s else True
     todo = (
-        list_some(stores.inbox, stores.notes, name, after=memory.after, judged_with=judged_with, limit=FILES_PER_TICK)
+        list_some(stores.inbox, stores.notes, name, after=memory.after, judged_with=judged_with, limits=limits)
         if is_due
-        else refused_to_read(stores.notes.bad(name), judged_with=judged_with, limit=FILES_PER_TICK)
+        else refused_to_read(stores.notes.bad(name), judged_with=judged_with, limit=limits.files)
     )
     taken = intake.take_in(todo.to_read, stores.ledger, stores.notes, judged_with=judged_with)
     stores.notes.forget(name, todo.gone)
@@ -168,27 +190,27 @@ def _told(entry: AnalysisEntry, stores: Stores, read: int, bad: int, left: int, 
     return f"No new job. {read} files read, {bad} bad files{more}.{stopped}"
 
 
-def repair(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores) -> None:
+def repair(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS) -> None:
     """Bring jobs whose worker vanished back to a state from which they go on."""
     name = entry.analysis.name
     dead = [run_id for run_id in stores.ledger.runs_at_work(name) if has_ended(instance, run_id)]
     stores.ledger.release_lost(name, dead_runs=dead)
     cancel_terminated(instance, name, stores.ledger, code_version=entry.code_version)
     stores.ledger.retry_due(name)
-    end_lost_runs(instance, entry, stores.ledger)
-    adopt(instance, entry, stores)
+    end_lost_runs(instance, entry, stores.ledger, grace_s=limits.grace_s)
+    adopt(instance, entry, stores, limits=limits)
 
 
-def adopt(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores) -> int:
+def adopt(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS) -> int:
     """Make new jobs done whose result exists already; returns how many.
 
     A result that cannot be reused as it is is left to a run, which reports why and computes again. Dagster is told
     first: cut off in between, the job is adopted again by the next tick.
     """
     name, version = entry.analysis.name, entry.code_version
-    keys = stores.ledger.keys_in(name, JobState.NEW, match={"force": None}, limit=JOBS_PER_TICK)
+    keys = stores.ledger.keys_in(name, JobState.NEW, match={"force": None}, limit=limits.jobs)
     by_result = {result_id(name, version, key): key for key in keys}
-    found = sorted(stores.records.existing(by_result))[:ADOPTIONS_PER_TICK] if by_result else []
+    found = sorted(stores.records.existing(by_result))[: limits.reused] if by_result else []
     entries = stores.ledger.get_many(name, [by_result[r] for r in found]) if found else {}
     adopted = 0
     for result, record in stores.records.get_many(found).items() if found else ():
@@ -222,10 +244,12 @@ def _reusable(record: dict[str, Any], key: str, results: ResultsStore) -> tuple[
         return None
 
 
-def request_runs(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores) -> list[dg.RunRequest]:
+def request_runs(
+    instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS
+) -> list[dg.RunRequest]:
     """Add the partitions of new jobs, and ask for runs of those that no unfinished run covers."""
     name, ledger = entry.analysis.name, stores.ledger
-    waiting = ledger.keys_in(name, JobState.NEW, limit=JOBS_PER_TICK)
+    waiting = ledger.keys_in(name, JobState.NEW, limit=limits.jobs)
     if not waiting:
         return []
     instance.add_dynamic_partitions(name, waiting)
@@ -235,7 +259,7 @@ def request_runs(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Sto
     order = instance.get_dynamic_partitions(name)
     wanted = set(new) - covered(order, unfinished_spans(instance, name))
     if ledger.fail_hopeless(name, list(wanted), code_version=entry.code_version):
-        wanted &= set(ledger.keys_in(name, JobState.NEW, limit=JOBS_PER_TICK))
+        wanted &= set(ledger.keys_in(name, JobState.NEW, limit=limits.jobs))
     batches = _batches(order, wanted, entry, ledger)
     known = ledger.summaries(name, wanted)
     jobs = ledger.get_many(name, wanted)
@@ -248,12 +272,12 @@ def request_runs(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Sto
     return requests
 
 
-def preview(entry: AnalysisEntry, stores: Stores) -> str:
+def preview(entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS) -> str:
     """Say what a tick would do, and do nothing."""
     name = entry.analysis.name
-    intake = Intake(entry, stores.inbox)
+    intake = Intake(entry, stores.inbox, reading_s=limits.reading_s)
     judged_with = intake.judged_with()
-    todo = list_some(stores.inbox, stores.notes, name, after="", judged_with=judged_with, limit=FILES_PER_TICK)
+    todo = list_some(stores.inbox, stores.notes, name, after="", judged_with=judged_with, limits=limits)
     judged = list(intake.judge(todo.to_read))
     keys = {j.request[0].job_key for j in judged if j.request is not None}
     states = stores.ledger.summaries(name, keys)

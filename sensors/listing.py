@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from resources.inbox_names import decoded_name
 from resources.inbox_notes import FileNote, InboxNotes
 from resources.job_inbox import InboxFile, JobInbox
-
-LISTING_PER_TICK_S = 8.0
-"""How long a tick lists (s), beyond its first page."""
+from sensors.limits import TickLimits
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,9 @@ def worth_reading(file: InboxFile, note: FileNote | None, judged_with: str) -> b
     return note.problem is not None and note.judged_with != judged_with
 
 
-def list_some(inbox: JobInbox, notes: InboxNotes, analysis: str, *, after: str, judged_with: str, limit: int) -> Plan:
+def list_some(
+    inbox: JobInbox, notes: InboxNotes, analysis: str, *, after: str, judged_with: str, limits: TickLimits
+) -> Plan:
     """List an inbox, or a part of it, and choose the files that a tick reads.
 
     Parameters
@@ -101,22 +101,22 @@ def list_some(inbox: JobInbox, notes: InboxNotes, analysis: str, *, after: str, 
         Where an earlier listing stopped; empty: from the beginning.
     judged_with : str
         What judgements depend on now.
-    limit : int
-        Files to read, at most.
+    limits : TickLimits
+        How many files to read, and how long to list.
     """
     known, upto = notes.remembered(analysis), None
     wanted: list[InboxFile] = []
     gone = set(known)
-    end = time.monotonic() + LISTING_PER_TICK_S
+    end = time.monotonic() + limits.listing_s
     for page in inbox.pages(analysis, after=after):
         upto = page.upto
         wanted += _wanted(page.files, known, judged_with)
         gone.difference_update(file.name for file in page.files)
-        if len(wanted) >= limit or time.monotonic() > end:
+        if len(wanted) >= limits.files or time.monotonic() > end:
             break
     if after or upto is not None:  # nothing is known of the rest
         gone = {name for name in gone if _is_between(decoded_name(name), after, upto)}
-    return Plan(tuple(wanted[:limit]), tuple(sorted(gone)), max(0, len(wanted) - limit), upto or "")
+    return Plan(tuple(wanted[: limits.files]), tuple(sorted(gone)), max(0, len(wanted) - limits.files), upto or "")
 
 
 def _wanted(files: Sequence[InboxFile], known: Mapping[str, FileNote], judged_with: str) -> list[InboxFile]:

@@ -14,13 +14,13 @@ from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._runs import is_run_of, span_of
 from domain.batches import covered
 from domain.job_state import JobState
-from resources.ledger import LEASE_S, Ledger
-
-GRACE_S = 2 * LEASE_S
-"""How long a run may take to its first claim, and between two claims besides the delay of its retries (s)."""
+from resources.ledger import Ledger
+from sensors.limits import LIMITS
 
 
-def end_lost_runs(instance: dg.DagsterInstance, entry: AnalysisEntry, ledger: Ledger) -> list[str]:
+def end_lost_runs(
+    instance: dg.DagsterInstance, entry: AnalysisEntry, ledger: Ledger, *, grace_s: float = LIMITS.grace_s
+) -> list[str]:
     """Mark runs as failed that hold no lease although a job in their range has been new for long.
 
     To be done after expired leases were freed. Should a process be alive after all, nothing is lost: whatever two runs
@@ -34,6 +34,8 @@ def end_lost_runs(instance: dg.DagsterInstance, entry: AnalysisEntry, ledger: Le
         The analysis.
     ledger : Ledger
         Where leases and states are.
+    grace_s : float
+        How long a run may take to its first claim, and between two claims besides the delay of its retries (s).
 
     Returns
     -------
@@ -41,16 +43,16 @@ def end_lost_runs(instance: dg.DagsterInstance, entry: AnalysisEntry, ledger: Le
         The runs that were ended.
     """
     name, retry = entry.analysis.name, entry.analysis.retry
-    grace_s = GRACE_S + retry.delay_s * retry.backoff**retry.max_attempts
+    silent_s = grace_s + retry.delay_s * retry.backoff**retry.max_attempts
     records = instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    before = time.time() - grace_s
+    before = time.time() - silent_s
     started = [r.dagster_run for r in records if r.start_time is not None and r.start_time < before]
     mine = [run for run in started if is_run_of(run, name)]
     at_work = set(ledger.at_work().values()) if mine else set()
     silent = [run for run in mine if run.run_id not in at_work]
     if not silent:
         return []
-    old = {"updated": {"$lt": ledger.now() - timedelta(seconds=grace_s)}}
+    old = {"updated": {"$lt": ledger.now() - timedelta(seconds=silent_s)}}
     order, new = instance.get_dynamic_partitions(name), set(ledger.keys_in(name, JobState.NEW, match=old))
     lost = [run for run in silent if covered(order, [span_of(run)]) & new]
     for run in lost:

@@ -6,16 +6,16 @@ import threading
 import uuid
 
 import pytest
-from dotenv import load_dotenv
 from hypothesis import settings as hypothesis_settings
 from xdist.scheduler import LoadScopeScheduling
 
 from resources.embedded import serving
 from resources.job_inbox import JobInbox
-from resources.mongo import _client
+from resources.mongo import close_client
 from resources.results_store import ResultsStore
 from resources.s3 import S3Connection
-from resources.settings import PROJECT_ROOT, RETIRED, Settings
+from resources.settings import RETIRED, Settings
+from tests import commands_seen  # noqa: F401  before the first client of MongoDB
 
 BUCKET = "analysis-results"
 SHARING_FOLDERS = ("tests/browser/",)
@@ -65,18 +65,13 @@ class Together(LoadScopeScheduling):
         return next((folder for folder in SHARING_FOLDERS if file.startswith(folder)), file)
 
 
-def _load_any_but_the_projects(file, **options):
-    """Read a settings file, unless it is that of whoever runs the tests."""
-    return file != PROJECT_ROOT / ".env" and load_dotenv(file, **options)
-
-
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch, tmp_path):
     """Hide the settings and credentials of whoever runs the tests."""
     settings = {name.upper() for name in Settings.model_fields} | set(RETIRED)
     for name in [name for name in os.environ if name.upper() in settings or name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr("resources.settings.load_dotenv", _load_any_but_the_projects)
+    monkeypatch.setenv("ANALYSIS_ENV_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-aws-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))
@@ -93,7 +88,7 @@ def servers(home):
     """Addresses of the running servers; do not kill these, start some of your own."""
     with serving(home) as addresses:
         yield addresses
-        _client(addresses.docdb_uri).close()
+        close_client(addresses.docdb_uri)
 
 
 @pytest.fixture(scope="session")

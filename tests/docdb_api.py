@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from pymongo.errors import OperationFailure
 
-from resources.mongo import _client
+from resources.mongo import MongoConnection
 
 
 class DocdbApi:
@@ -32,7 +32,8 @@ class DocdbApi:
         if version != "v2" or verb != "aggregate":
             return 404, b"not found"
         try:
-            found = list(_client(self.docdb_uri)[database][collection].aggregate(json.loads(body)))
+            documents = MongoConnection(uri=self.docdb_uri, database=database).collection(collection)
+            found = list(documents.aggregate(json.loads(body)))
         except OperationFailure as error:
             return 400, json.dumps({"message": error.details["errmsg"]}).encode()
         data = json.dumps(found, default=str).encode()

@@ -11,9 +11,6 @@ import boto3
 import requests
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from resources import inbox_queue
-from resources.inbox_queue import _built_client
-
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
 
@@ -81,7 +78,4 @@ def reached(served, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "up")
     monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", served.address)
-    monkeypatch.setattr(inbox_queue, "WAIT_S", 0)  # this server needs no waiting to be asked as a whole
-    _built_client.cache_clear()
     yield served.renewed()
-    _built_client.cache_clear()

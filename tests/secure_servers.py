@@ -4,7 +4,6 @@ import datetime as dt
 import ipaddress
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
@@ -13,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pymongo import MongoClient
 
-from resources import mongo
 from resources.server_process import Server, free_port
 from resources.server_programs import embedded_programs
 
@@ -53,27 +51,6 @@ def as_root(host, **options):
         nobody.admin.command("createUser", ROOT_USER, pwd=ROOT_PASSWORD, roles=["root"])
     with MongoClient(f"mongodb://{ROOT_USER}:{ROOT_PASSWORD}@{host}/", directConnection=True, **options) as root:
         yield root
-
-
-@contextmanager
-def own_clients(patch, *, patience_ms=300, listeners=()):
-    """Let the platform open MongoDB clients that give up soon and are closed at the end."""
-    opened = []
-
-    def open_client(uri, **options):
-        opened.append(MongoClient(uri, event_listeners=list(listeners), **options))
-        return opened[-1]
-
-    patch.setattr(mongo, "SERVER_SELECTION_MS", patience_ms)
-    patch.setattr(mongo, "ATTEMPTS", 1)
-    patch.setattr(mongo, "MongoClient", open_client)
-    patch.setattr(mongo, "_client", lru_cache(mongo._client.__wrapped__))
-    patch.setattr(mongo, "_made_indexes", lru_cache(mongo._made_indexes.__wrapped__))
-    try:
-        yield
-    finally:
-        for client in opened:
-            client.close()
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from resources.settings import PROJECT_ROOT, load_settings
 
 NAME = "unit_quality"
 NOTEBOOK = PROJECT_ROOT / "docs" / "notebooks" / "results.ipynb"
-WITHOUT_OWN_SETTINGS = "import resources.settings\nresources.settings.load_dotenv = lambda *_, **__: False"
 CELL_LIMIT_S = 120
 
 
@@ -32,6 +31,7 @@ def environment(home, servers, tmp_path_factory):
     """Give the settings of the servers that all tests share, with a database and an inbox of this module alone."""
     folder = tmp_path_factory.mktemp("notebook")
     return {
+        "ANALYSIS_ENV_FILE": os.devnull,
         "ANALYSIS_HOME": str(home),
         "DOCDB_DATABASE": f"test_{uuid.uuid4().hex[:16]}",
         "JOB_INBOX": str(folder / "inbox"),
@@ -72,9 +72,8 @@ def _run(platform):
 def executed(made):
     """Execute the notebook from the first cell to the last; gives its cells of code."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(WITHOUT_OWN_SETTINGS))
     NotebookClient(notebook, timeout=CELL_LIMIT_S, kernel_name="python3").execute()
-    return [cell for cell in notebook.cells[1:] if cell.cell_type == "code"]
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def outputs(executed, source):

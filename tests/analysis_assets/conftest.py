@@ -4,7 +4,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import dagster as dg
@@ -24,6 +24,7 @@ from resources.ledger import Ledger
 from resources.ledger_reader import job_id
 from resources.mongo import MongoConnection
 from resources.record_store import RecordStore
+from tests.raw import jobs_of, superseded_of
 
 LAB = Path(__file__).parents[1] / "lab"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -43,6 +44,15 @@ class Platform:
     def name(self):
         """Name of the analysis."""
         return self.entry.analysis.name
+
+    def having(self, **services):
+        """Give the same platform with other services, such as a ledger with short leases."""
+        return replace(self, services=replace(self.services, **services))
+
+    def ledger_with_leases_of(self, seconds):
+        """Give the same ledger with leases of another length."""
+        ledger = self.services.ledger
+        return Ledger(mongo=ledger.mongo, records_name=ledger.records_name, lease_s=seconds)
 
     def take_in(self, *parameters, code_version=None, **source):
         """Store one job for each set of parameters; gives their keys, which are partitions then."""
@@ -77,7 +87,7 @@ class Platform:
 
     def change(self, key, **fields):
         """Write fields of a job's document, as somebody else would."""
-        self.services.ledger._jobs().update_one({"_id": job_id(self.name, key)}, {"$set": fields})
+        jobs_of(self.services.ledger).update_one({"_id": job_id(self.name, key)}, {"$set": fields})
 
     def result_id(self, key):
         """Give the id of the result that the current code makes of a job."""
@@ -89,7 +99,7 @@ class Platform:
 
     def superseded(self, key):
         """Read the records that lost their place."""
-        return list(self.services.records._superseded().find({"name": self.result_id(key)}))
+        return list(superseded_of(self.services.records).find({"name": self.result_id(key)}))
 
     def attempts_stored(self, key):
         """Name the attempts that have any file in S3."""

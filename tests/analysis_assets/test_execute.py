@@ -7,11 +7,9 @@ import time
 
 import psutil
 
-from analysis_assets import _claims
 from analysis_assets._execute import remove_leftovers
 from domain.errors import ServerUnavailableError
 from domain.job_state import JobState
-from resources import ledger as ledger_module
 from resources.ledger import Ledger
 from tests.waiting import PATIENCE_S, wait_for
 
@@ -48,12 +46,11 @@ def test_a_run_that_ends_while_a_job_waits_for_its_next_attempt_begins_no_other(
     assert platform.job(key).state is JobState.NEW
 
 
-def test_leases_are_extended_as_long_as_the_run_lasts(misbehave, monkeypatch):
-    monkeypatch.setattr(_claims, "LEASE_S", 0.2)
-    monkeypatch.setattr(ledger_module, "LEASE_S", 1.5)
+def test_leases_are_extended_as_long_as_the_run_lasts(misbehave):
+    run = misbehave.having(ledger=misbehave.ledger_with_leases_of(1.5))
     (key,) = misbehave.take_in({"mode": "sleep", "seconds": 2.5})
     seen = set()
-    with misbehave.batch() as batch:
+    with run.batch() as batch:
         thread = threading.Thread(target=lambda: [batch.settled(ended) for ended in batch.outcomes([key])])
         thread.start()
         while thread.is_alive():
@@ -68,7 +65,7 @@ def test_leases_are_extended_as_long_as_the_run_lasts(misbehave, monkeypatch):
 
 
 def test_a_ledger_that_is_away_does_not_end_the_heartbeat_nor_the_way_out(misbehave, monkeypatch):
-    monkeypatch.setattr(_claims, "LEASE_S", 0.1)
+    run = misbehave.having(ledger=misbehave.ledger_with_leases_of(0.1))
     (key,) = misbehave.take_in({"number": 1})
     asked = threading.Event()
 
@@ -77,7 +74,7 @@ def test_a_ledger_that_is_away_does_not_end_the_heartbeat_nor_the_way_out(misbeh
         message = "MongoDB did not answer"
         raise ServerUnavailableError(message)
 
-    with misbehave.batch() as batch:
+    with run.batch() as batch:
         list(batch.outcomes([key]))
         monkeypatch.setattr(Ledger, "extend_leases", away)
         monkeypatch.setattr(Ledger, "release", away)

@@ -11,9 +11,9 @@ from analysis_assets import _job
 from domain.errors import ServerUnavailableError
 from domain.job_state import JobState
 from domain.records import to_record
-from resources import ledger as ledger_module
 from resources.record_store import RecordStore
 from resources.results_store import ResultsStore
+from tests.raw import records_of, superseded_of
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_whoever_has_no_user_name_is_named_by_number(misbehave, done, monkeypatc
 
 def test_a_complete_attempt_without_a_record_is_committed_without_executing(misbehave, marks, done):
     key, record = done
-    misbehave.services.records._records().delete_one({"_id": record["_id"]})
+    records_of(misbehave.services.records).delete_one({"_id": record["_id"]})
     misbehave.change(key, state="new")
     outcome = misbehave.work(key)[key]
     assert outcome.kind == "computed"
@@ -113,7 +113,7 @@ def test_attempts_that_cannot_be_read_are_no_obstacle(misbehave, marks):
         data = json.dumps({**record, "_id": "0" * 64}).encode() if content == "another's" else content
         misbehave.services.results.put_bytes(record["location"], "metadata.nd.json", data)
     for key, record in zip(keys, records, strict=True):
-        misbehave.services.records._records().delete_one({"_id": record["_id"]})
+        records_of(misbehave.services.records).delete_one({"_id": record["_id"]})
         misbehave.change(key, state="new")
     assert {outcome.kind for outcome in misbehave.work(*keys).values()} == {"computed"}
     for key, record in zip(keys, records, strict=True):
@@ -123,9 +123,9 @@ def test_attempts_that_cannot_be_read_are_no_obstacle(misbehave, marks):
 
 def test_a_superseded_attempt_is_not_raised_from_the_dead(misbehave, marks, done):
     key, old = done
-    superseded = misbehave.services.records._superseded()
+    superseded = superseded_of(misbehave.services.records)
     superseded.insert_one({**old, "_id": f"{old['_id']}/{old['analysis_assets']['attempt']}"})
-    misbehave.services.records._records().delete_one({"_id": old["_id"]})
+    records_of(misbehave.services.records).delete_one({"_id": old["_id"]})
     misbehave.change(key, state="new")
     assert misbehave.work(key)[key].provenance.location != old["location"]
     assert marks[1]() == 2
@@ -134,7 +134,7 @@ def test_a_superseded_attempt_is_not_raised_from_the_dead(misbehave, marks, done
 def test_a_record_that_cannot_be_read_fails_its_job_alone(misbehave, done):
     key, record = done
     (other,) = misbehave.take_in({"number": 8})
-    misbehave.services.records._records().update_one({"_id": record["_id"]}, {"$unset": {"processing": ""}})
+    records_of(misbehave.services.records).update_one({"_id": record["_id"]}, {"$unset": {"processing": ""}})
     found = misbehave.work(key, other)
     assert found[key].error.kind == "output"
     assert "was damaged" in found[key].error.message
@@ -224,11 +224,10 @@ def test_a_slow_owner_does_not_publish_over_the_new_one(misbehave, marks, monkey
 
     monkeypatch.setattr(RecordStore, "insert_once", hesitate)
     monkeypatch.setattr(_job, "complete_attempt", lambda *_: None)  # the slow one's files are not there yet
-    monkeypatch.setattr(ledger_module, "LEASE_S", -1.0)
     with ThreadPoolExecutor(1) as thread:
         first = thread.submit(misbehave.work, key)
         assert slow.wait(60)
-        monkeypatch.setattr(ledger_module, "LEASE_S", 60.0)
+        misbehave.change(key, **{"lease.until": misbehave.services.ledger.now()})  # the slow one stands still
         second = misbehave.work(key)[key]
         go_on.set()
         late = first.result()[key]

@@ -5,20 +5,18 @@ import uuid
 
 import pytest
 
-from analysis_assets import _claims
 from domain.job_state import JobState
-from resources import ledger as ledger_module
 from resources.results_store import ResultsStore
 from tests.waiting import PATIENCE_S, wait_for
 
 
 @pytest.fixture
-def at_work(misbehave, marks, monkeypatch):
+def at_work(misbehave, marks):
     """Give a job whose process has begun in a run of its own, and what becomes of it."""
-    monkeypatch.setattr(_claims, "LEASE_S", 0.4)
+    run = misbehave.having(ledger=misbehave.ledger_with_leases_of(0.4))
     (key,) = misbehave.take_in({"mode": "hang", "note": marks[0]})
     found = {}
-    thread = threading.Thread(target=lambda: found.update(misbehave.work(key)))
+    thread = threading.Thread(target=lambda: found.update(run.work(key)))
     thread.start()
     wait_for(marks[1], "the job did not begin")
     return key, thread, found
@@ -41,11 +39,10 @@ def test_a_cancelled_job_ends_at_the_next_heartbeat_and_publishes_nothing(misbeh
     assert misbehave.attempts_stored(key) == set()
 
 
-def test_a_job_that_somebody_else_has_taken_is_left_to_them(misbehave, at_work, monkeypatch):
+def test_a_job_that_somebody_else_has_taken_is_left_to_them(misbehave, at_work):
     key, thread, found = at_work
-    ledger = misbehave.services.ledger
+    ledger = misbehave.ledger_with_leases_of(600.0)
     misbehave.change(key, **{"lease.until": ledger.mongo.now()})
-    monkeypatch.setattr(ledger_module, "LEASE_S", 600.0)
     taken = None
     while taken is None:  # the old owner may extend its lease once more in between
         misbehave.change(key, **{"lease.until": ledger.mongo.now()})

@@ -21,6 +21,7 @@ from domain.job_state import JobState
 from domain.records import from_record, to_record
 from resources.catalog_files import REPORT, TABLE, CatalogFiles
 from tests.provenances import sparse
+from tests.raw import jobs_of, records_of
 
 
 def repaired(sources):
@@ -31,11 +32,11 @@ def repaired(sources):
 
 
 def raw_records(platform):
-    return platform.services.records._records()
+    return records_of(platform.services.records)
 
 
 def raw_jobs(platform):
-    return platform.services.ledger._jobs()
+    return jobs_of(platform.services.ledger)
 
 
 def object_key(platform, key, path):

@@ -21,9 +21,24 @@ from resources.ledger import Ledger
 from resources.mongo import MongoConnection
 from resources.record_store import OWN, RecordStore
 from tests.provenances import STARTED, sparse
+from tests.raw import jobs_of, records_of
 
 RICH = Path(__file__).parent / "analyses" / "rich.py"
 NOW = "current"
+
+
+class LateLedger(Ledger):
+    """A ledger by whose clock it is later than it is."""
+
+    late_s: float = 0.0
+
+    def now(self):
+        """Return the time by that clock."""
+        return super().now() + timedelta(seconds=self.late_s)
+
+    def later(self, seconds):
+        """Give the same ledger when some time has passed."""
+        return LateLedger(mongo=self.mongo, records_name=self.records_name, late_s=self.late_s + seconds)
 
 
 class CatalogWorld:
@@ -33,8 +48,12 @@ class CatalogWorld:
         self.entry, self.results = entry, results
         self.name = entry.analysis.name
         self.records = RecordStore(mongo=mongo, name="results")
-        self.ledger = Ledger(mongo=mongo, records_name="results")
+        self.ledger = LateLedger(mongo=mongo, records_name="results")
         self.files = CatalogFiles(s3=results.s3, root=results.root)
+
+    def wait(self, seconds):
+        """Let time pass, as the ledger sees it."""
+        self.ledger = self.ledger.later(seconds)
 
     def publish(self, number, *, code=NOW, parameters=None, outputs=None, replace=False, **facts):
         """Store a result; gives its record."""
@@ -71,7 +90,7 @@ class CatalogWorld:
 
     def damage(self, record, **fields):
         """Change a record behind everybody's back."""
-        self.records._records().update_one({"_id": record["_id"]}, {"$set": fields})
+        records_of(self.records).update_one({"_id": record["_id"]}, {"$set": fields})
 
     def fail(self, number, message="no luck", kind="exception"):
         """Let a job fail; gives its key."""
@@ -109,8 +128,8 @@ class CatalogWorld:
 
     def clear(self):
         """Remove every record and job."""
-        self.records._records().delete_many({f"{OWN}.analysis": self.name})
-        self.ledger._jobs().delete_many({"analysis": self.name})
+        records_of(self.records).delete_many({f"{OWN}.analysis": self.name})
+        jobs_of(self.ledger).delete_many({"analysis": self.name})
 
 
 @pytest.fixture

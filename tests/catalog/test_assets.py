@@ -2,7 +2,6 @@
 
 import io
 import json
-from datetime import timedelta
 
 import dagster as dg
 import polars as pl
@@ -16,9 +15,9 @@ from catalog.sensor import QUIET_S
 from definitions import build_defs  # noqa: TID251  this file tests the whole
 from resources.catalog_files import REPORT
 from resources.connections import connect
-from resources.ledger import Ledger
-from resources.mongo import _client
+from resources.mongo import close_client
 from resources.settings import Settings
+from tests.catalog.conftest import LateLedger
 from tests.conftest import BUCKET
 from tests.lab_workspace import LAB
 
@@ -91,11 +90,11 @@ def whole(settings):
         yield Whole(settings, instance)
 
 
-def test_after_a_run_the_sensor_asks_for_what_the_job_can_run(whole, monkeypatch):
+def test_after_a_run_the_sensor_asks_for_what_the_job_can_run(whole):
     whole.compute(1.0)
     assert not whole.tick("catalogs").run_requests
-    now = Ledger.now
-    monkeypatch.setattr(Ledger, "now", lambda ledger: now(ledger) + timedelta(seconds=QUIET_S))
+    ledger = whole.connections.ledger
+    whole.resources["ledger"] = LateLedger(mongo=ledger.mongo, records_name=ledger.records_name, late_s=QUIET_S)
     (request,) = whole.tick("catalogs").run_requests
     assert whole.catalog(selection=request.asset_selection).success
     assert whole.told(catalog_key_of(NAME))["done"] == 1
@@ -147,7 +146,7 @@ def test_without_s3_the_run_says_so_and_writes_nothing(settings, monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "nobody")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr("resources.s3_server.ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     elsewhere = {"aws_endpoint_url": "http://127.0.0.1:11", "analysis_bucket": "results"}
     assert "http://127.0.0.1:11" in why_it_fails(settings.model_copy(update=elsewhere))
 
@@ -155,15 +154,12 @@ def test_without_s3_the_run_says_so_and_writes_nothing(settings, monkeypatch):
 def test_without_mongodb_the_run_says_so_and_the_catalog_stays(settings, whole, monkeypatch):
     assert whole.catalog().success
     before = whole.connections.catalog_files.etag(NAME)
-    monkeypatch.setenv("DOCDB_URI", "mongodb://127.0.0.1:11/")
-    monkeypatch.setattr("resources.mongo.SERVER_SELECTION_MS", 20)
-    monkeypatch.setattr("resources.mongo.ATTEMPTS", 1)
-    elsewhere = settings.model_copy(update={"docdb_uri": SecretStr("mongodb://127.0.0.1:11/")})
+    uri = "mongodb://127.0.0.1:11/?serverSelectionTimeoutMS=20"
+    monkeypatch.setenv("DOCDB_URI", uri)
+    elsewhere = settings.model_copy(update={"docdb_uri": SecretStr(uri)})
     elsewhere.model_fields_set.discard("analysis_bucket")
-    try:
-        assert "MongoDB at 127.0.0.1:11 did not answer" in why_it_fails(elsewhere)
-    finally:
-        _client("mongodb://127.0.0.1:11/").close()
+    assert "MongoDB at 127.0.0.1:11 did not answer" in why_it_fails(elsewhere)
+    close_client(uri)
     assert whole.connections.catalog_files.etag(NAME) == before
 
 

@@ -1,7 +1,6 @@
 """When catalogs are asked for, and what a run of them stores."""
 
 import json
-from datetime import timedelta
 
 import dagster as dg
 import pytest
@@ -12,7 +11,6 @@ from catalog import sensor
 from catalog.names import JOB_NAME, TAG, catalog_key_of, report_key_of
 from catalog.sensor import BUSY_S, QUIET_S, failures_in_a_row, is_at_work, tick
 from domain.job_state import JobState
-from resources.ledger import Ledger
 
 RUN = dg.DagsterRunStatus
 
@@ -27,14 +25,12 @@ def instance():
 class Clockwork:
     """The sensor, tick by tick, with a clock that the test moves."""
 
-    def __init__(self, world, instance, monkeypatch):
-        self.world, self.instance, self.late, self.cursor = world, instance, 0.0, None
-        now = Ledger._now
-        monkeypatch.setattr(Ledger, "_now", lambda ledger: now(ledger) + timedelta(seconds=self.late))
+    def __init__(self, world, instance):
+        self.world, self.instance, self.cursor = world, instance, None
 
     def tick(self, *, after=0.0):
         """Evaluate the sensor once; gives the analyses that it asks for."""
-        self.late += after
+        self.world.wait(after)
         found = tick(self.instance, self.cursor, [self.world.entry], self.world.ledger)
         assert isinstance(found, dg.SensorResult)
         self.cursor = found.cursor
@@ -48,9 +44,9 @@ class Clockwork:
 
 
 @pytest.fixture
-def clockwork(world, instance, monkeypatch):
+def clockwork(world, instance):
     """Give the sensor of one analysis."""
-    return Clockwork(world, instance, monkeypatch)
+    return Clockwork(world, instance)
 
 
 def asked_for(clockwork):
@@ -69,7 +65,7 @@ def test_a_change_is_asked_for_once_when_nothing_waits_or_runs(clockwork):
     assert clockwork.tick(after=10 * BUSY_S) == []
     clockwork.world.fail(2)
     assert clockwork.tick() == []
-    clockwork.late += QUIET_S / 2
+    clockwork.world.wait(QUIET_S / 2)
     clockwork.world.recover(2)
     assert clockwork.tick(after=QUIET_S - 1) == []
     assert clockwork.tick(after=1) == ["rich"]
@@ -143,7 +139,7 @@ def test_a_cursor_that_cannot_be_read_is_forgotten(clockwork, cursor):
 def test_a_request_is_for_one_analysis_and_passes_batches(clockwork):
     clockwork.world.fail(1)
     clockwork.tick()
-    clockwork.late += QUIET_S
+    clockwork.world.wait(QUIET_S)
     (request,) = tick(
         clockwork.instance, clockwork.cursor, [clockwork.world.entry], clockwork.world.ledger
     ).run_requests

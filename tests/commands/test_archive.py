@@ -18,6 +18,7 @@ from domain.errors import RunsActiveError, SettingsError, UnknownJobError
 from domain.job_state import JobState
 from tests.commands.conftest import LAB
 from tests.commands.test_lifecycle import give_result
+from tests.raw import jobs_of, records_of
 
 NAME = "double"
 TARGETS = [f"s3://bucket/{number}" for number in range(3)]
@@ -66,7 +67,7 @@ def test_a_job_that_is_not_done_is_left_alone(platform, keys):
 
 
 def test_a_job_without_its_record_is_left_alone(platform, keys):
-    platform.connections.record_store._records().delete_many({"analysis_assets.job_key": keys[0]})
+    records_of(platform.connections.record_store).delete_many({"analysis_assets.job_key": keys[0]})
     found = plan(platform, NAME, Choice(before=SOON))
     assert found.keys == [keys[1]]
     assert found.left == {"their records are missing (`analysis audit` tells more)": 1}
@@ -75,7 +76,7 @@ def test_a_job_without_its_record_is_left_alone(platform, keys):
 def test_only_what_was_chosen_is_planned(platform, keys):
     assert plan(platform, NAME, Choice(before=SOON - timedelta(days=2))).keys == []
     assert plan(platform, NAME, Choice(outdated=True)).keys == []
-    jobs = platform.connections.ledger._jobs()
+    jobs = jobs_of(platform.connections.ledger)
     jobs.update_one({"job_key": keys[1]}, {"$set": {"code_version": "0+old"}})
     assert plan(platform, NAME, Choice(outdated=True)).keys == [keys[1]]
     assert plan(platform, NAME, Choice(outdated=True, keys=(keys[0],))).keys == []

@@ -14,6 +14,7 @@ from domain.job_state import JobState
 from domain.records import to_record
 from resources.result_summaries import results_of
 from tests.provenances import rich
+from tests.raw import jobs_of
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_everything_that_waits_or_runs_is_cancelled_and_what_has_ended_stays(pla
 
 
 def test_the_jobs_of_one_dispatch_are_cancelled(platform, keys):
-    jobs = platform.connections.ledger._jobs()
+    jobs = jobs_of(platform.connections.ledger)
     jobs.update_one({"job_key": keys[1]}, {"$set": {"sources.0.dispatch_id": "night-7"}})
     assert cancel(platform, "double", dispatch_id="night-7", reason="wrong query") == 1
     assert [state_of(platform, key) for key in keys] == ["new", "cancelled", "new"]

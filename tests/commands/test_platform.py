@@ -48,7 +48,7 @@ def test_a_bucket_inbox_that_is_away_is_an_error_when_used(tmp_path, monkeypatch
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "nobody")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr("resources.s3_server.ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     settings = Settings(
         analysis_home=tmp_path / "home",
         docdb_uri="mongodb://127.0.0.1:9/",

@@ -13,6 +13,7 @@ from domain.identity import result_id
 from domain.records import to_record
 from tests.commands.conftest import LAB
 from tests.provenances import rich
+from tests.raw import records_of
 
 NAME = "double"
 
@@ -78,7 +79,7 @@ def test_a_full_page_says_how_to_go_on(platform, ids):
 
 
 def test_records_that_cannot_be_searched_are_told_of(platform, ids):
-    records = platform.connections.record_store._records()
+    records = records_of(platform.connections.record_store)
     records.update_one({"_id": ids[0]}, {"$unset": {"analysis_assets.search": "", "analysis_assets.search_time": ""}})
     page = list_results(platform, NAME, Wanted(limit=10))
     assert numbers(page) == [3, 2, 1]

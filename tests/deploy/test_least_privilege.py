@@ -15,18 +15,20 @@ from pymongo.errors import OperationFailure
 from commands.platform import open_platform
 from domain.errors import SettingsError
 from domain.job_state import JobState
+from resources.connections import connect
 from resources.ledger import Ledger
-from resources.mongo import MongoConnection
+from resources.mongo import MongoConnection, close_client
 from resources.record_store import RecordStore
 from resources.result_summaries import results_of
 from resources.results import Results
 from resources.results_store import ResultsStore
 from resources.s3 import S3Connection
 from resources.settings import Settings, load_settings
+from tests.commands_seen import listening
 from tests.deploy import guarded
 from tests.deploy.guarded import ACTION_OF_REQUEST, INBOX, INPUTS, NAME, RESULTS, ROLES, Asked, GuardedS3, Walk, policy
 from tests.lab_workspace import LAB
-from tests.secure_servers import ROOT_PASSWORD, as_root, own_clients, serving
+from tests.secure_servers import ROOT_PASSWORD, as_root, serving
 
 USERS = {"platform": "analysisPlatform", "reader": "analysisReader", "assets": "assetsReader"}
 ROLE = {role["createRole"]: role for role in ROLES}
@@ -71,12 +73,15 @@ def walked(mongo_host, tmp_path_factory):
         for asset in ("one", "two"):
             s3.client("admin").put_object(Bucket=INPUTS, Key=f"{asset}/{asset}.nwb", Body=b"nwb")
         settings = _settings(patch, mongo_host, s3, home)
-        with own_clients(patch, listeners=[asked]), open_platform(settings, folder=LAB) as platform:
+        with listening(asked, uri(mongo_host, "platform")), open_platform(settings, folder=LAB) as platform:
             client = platform.connections.results_store.s3.client
             client.meta.events.register("before-parameter-build.s3", _note(requested))
             walk = Walk(platform, s3, instance)
             walk.go()
-            yield Walked(s3, mongo_host, asked.actions, requested, walk.done())
+            done = walk.done()
+        yield Walked(s3, mongo_host, asked.actions, requested, done)
+        for user in ("platform", "assets"):
+            close_client(uri(mongo_host, user))
 
 
 def _settings(patch, host, s3, home):
@@ -139,7 +144,7 @@ def test_the_roles_name_the_default_places_of_the_settings():
 
 
 @pytest.mark.parametrize("place", list(granted("analysisPlatform")))
-def test_a_platform_that_may_not_read_a_collection_says_so(walked, place, monkeypatch):
+def test_a_platform_that_may_not_read_a_collection_says_so(walked, place):
     database, collection = place.split(".")
     with MongoClient(f"mongodb://root:{ROOT_PASSWORD}@{walked.host}/") as root:
         root.admin.command(
@@ -148,11 +153,10 @@ def test_a_platform_that_may_not_read_a_collection_says_so(walked, place, monkey
             privileges=[{"resource": {"db": database, "collection": collection}, "actions": ["find"]}],
         )
         try:
-            with own_clients(monkeypatch):
-                mongo = MongoConnection(uri=uri(walked.host, "platform"), database=database)
-                things = mongo.collection(collection)
-                with pytest.raises(SettingsError) as caught:
-                    mongo.call(lambda: things.find_one({"private": "text"}))
+            mongo = MongoConnection(uri=uri(walked.host, "platform"), database=database)
+            things = mongo.collection(collection)
+            with pytest.raises(SettingsError) as caught:
+                mongo.call(lambda: things.find_one({"private": "text"}))
         finally:
             root.admin.command("updateRole", "analysisPlatform", privileges=ROLE["analysisPlatform"]["privileges"])
     assert f"may not `find` the collection `{collection}`. Its role is in deploy/mongodb-roles.json." in str(
@@ -186,24 +190,28 @@ def test_the_platform_may_do_nothing_else_in_mongodb(walked, what):
     assert caught.value.code in {13, 59}, caught.value  # Unauthorized, CommandNotFound
 
 
-def test_a_person_who_only_reads_sees_results_and_changes_nothing(walked, monkeypatch):
-    with own_clients(monkeypatch):
-        mongo = MongoConnection(uri=uri(walked.host, "reader"), database="analysis")
-        records, ledger = RecordStore(mongo=mongo, name="results"), Ledger(mongo=mongo, records_name="results")
-        assert len(results_of(records, NAME, code_version="1")) == 5
-        (replaced, *_) = records.superseded(NAME)
-        assert ledger.counts(NAME)[JobState.DONE] == 5
-        assert ledger.get(NAME, walked.keys[0]).state is JobState.DONE
-        with pytest.raises(SettingsError, match="may not `insert` the collection `results_superseded`"):
-            records.invalidate({**replaced, "_id": "x"}, who="me", reason="none")
+@pytest.fixture
+def reading(walked):
+    """Connect as a person who may only read; closed at the end, as the next test begins without any index made."""
+    mongo = MongoConnection(uri=uri(walked.host, "reader"), database="analysis")
+    yield mongo
+    mongo.close()
 
 
-def test_who_may_not_make_an_index_that_is_missing_is_told(walked, monkeypatch):
-    with own_clients(monkeypatch):
-        mongo = MongoConnection(uri=uri(walked.host, "reader"), database="analysis")
-        mongo.collection("results_inbox", indexes=(("analysis", "refused"),))
-        with pytest.raises(SettingsError, match="may not `createIndexes` the collection `results_jobs`"):
-            mongo.collection("results_jobs", indexes=(("nowhere",),))
+def test_a_person_who_only_reads_sees_results_and_changes_nothing(walked, reading):
+    records, ledger = RecordStore(mongo=reading, name="results"), Ledger(mongo=reading, records_name="results")
+    assert len(results_of(records, NAME, code_version="1")) == 5
+    (replaced, *_) = records.superseded(NAME)
+    assert ledger.counts(NAME)[JobState.DONE] == 5
+    assert ledger.get(NAME, walked.keys[0]).state is JobState.DONE
+    with pytest.raises(SettingsError, match="may not `insert` the collection `results_superseded`"):
+        records.invalidate({**replaced, "_id": "x"}, who="me", reason="none")
+
+
+def test_who_may_not_make_an_index_that_is_missing_is_told(reading):
+    reading.collection("results_inbox", indexes=(("analysis", "refused"),))
+    with pytest.raises(SettingsError, match="may not `createIndexes` the collection `results_jobs`"):
+        reading.collection("results_jobs", indexes=(("nowhere",),))
 
 
 # -- S3 ----------------------------------------------------------------------------------------------------------
@@ -295,24 +303,24 @@ def test_a_person_who_only_reads_downloads_results(walked):
     assert s3.get_object(Bucket=RESULTS, Key=file)["Body"].read().endswith(b"\n")
 
 
-def test_a_person_who_only_reads_finds_and_opens_results_from_python(walked, monkeypatch, tmp_path):
+def test_a_person_who_only_reads_finds_and_opens_results_from_python(walked, reading, monkeypatch, tmp_path):
     key, secret = walked.s3.keys["reader"]
     for name, value in {"ACCESS_KEY_ID": key, "SECRET_ACCESS_KEY": secret, "DEFAULT_REGION": "us-east-1"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     settings = Settings(
         analysis_home=tmp_path,
         analysis_bucket=f"{RESULTS}/analysis",
-        docdb_uri=uri(walked.host, "reader"),
+        docdb_uri=reading.uri,
         aws_endpoint_url=walked.s3.url.replace("127.0.0.1", "localhost"),  # the client of that address has other keys
     )
-    with own_clients(monkeypatch), Results(settings) as results:
+    with Results(settings) as results:
         found = results.find(NAME, state=["done", "outdated", "superseded", "failed"], current_code_version="1")
         assert len(found.to_pandas()) == len(found) > 5
         (result, *_) = results.find(NAME, current_code_version="1")
         assert result.path("double.txt").read_bytes().endswith(b"\n")
         assert result.record()["_id"] == results.get(result.result_id).result_id
-        with pytest.raises(SettingsError, match="refused access"):
-            results._source.store.put_bytes(result.location, "x.txt", b"x")
+    with pytest.raises(SettingsError, match="refused access"):
+        connect(settings).results_store.put_bytes(result.location, "x.txt", b"x")
 
 
 def test_a_refusal_of_s3_names_what_was_tried(walked, monkeypatch):

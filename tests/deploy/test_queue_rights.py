@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from domain.errors import SettingsError
 from resources.inbox_events import changed_objects
-from resources.inbox_queue import InboxQueue, QueueMessage, _built_client
+from resources.inbox_queue import InboxQueue, QueueMessage, forget_clients
 from tests.deploy.guarded import DEPLOY, INBOX, guarded_s3
 from tests.moto_queue import ACCOUNT, REGION
 
@@ -57,11 +57,11 @@ def as_user(guarded, monkeypatch):
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
         monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", guarded.url)
-        _built_client.cache_clear()
-        return InboxQueue(url=guarded.queue_url)
+        forget_clients()
+        return InboxQueue(url=guarded.queue_url, wait_s=0)
 
     yield open_as
-    _built_client.cache_clear()
+    forget_clients()
 
 
 def test_the_policy_lets_the_platform_read_what_the_bucket_tells(guarded, as_user):

@@ -1,6 +1,7 @@
 """A plan: every option on records in a real MongoDB, and the reason for everything that is left out."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,9 @@ from domain.dispatch_skips import Reason, counts_of
 from domain.errors import DispatchError, JobFileError, ServerUnavailableError
 from domain.identity import result_id
 from domain.job_state import JobState
+from resources.asset_records import MongoAssetRecords
+from resources.inputs import Inputs
+from resources.s3 import S3Connection
 from tests.dispatch.conftest import Place, ignore
 from tests.docdb_api import docdb_api
 from tests.real_data import REAL_DATA, needs_real_data, skip_without_real_data
@@ -367,10 +371,20 @@ def test_what_cannot_be_used_is_refused_with_the_reason(place, options, reason):
         place.plan(**options)
 
 
-def test_records_that_were_added_since_they_were_counted_are_not_taken(place, monkeypatch):
+class FewerRecords(MongoAssetRecords):
+    """Records of which all but one were added after they were counted."""
+
+    def count(self, *_, **__):
+        """Return how many there were."""
+        return 1
+
+
+def test_records_that_were_added_since_they_were_counted_are_not_taken(place):
     place.add("one")
     place.add("two")
-    monkeypatch.setattr(type(place.services.assets), "count", lambda *_, **__: 1)
+    assets = place.services.assets
+    counted_before = FewerRecords(mongo=assets.mongo, name=assets.name)
+    place.services = replace(place.services, assets=counted_before)
     with pytest.raises(DispatchError, match="finds 2 records"):
         place.plan(max_records=1)
 
@@ -420,14 +434,11 @@ def test_names_ids_and_cells_never_become_operators_or_paths(place):
     assert name == f"dispatch/{written.dispatch_id}/0000/000000.json"
 
 
-def test_a_metadata_database_that_is_away_ends_the_dispatch(place, monkeypatch):
-    def away(*_, **__):
-        message = "away"
-        raise ServerUnavailableError(message)
-
+def test_a_server_of_the_inputs_that_is_away_ends_the_dispatch(place, tmp_path):
     place.add("one")
-    monkeypatch.setattr("resources.asset_files.list_folder", away)
-    with pytest.raises(ServerUnavailableError, match="away"):
+    away = Inputs(s3=S3Connection(embedded_home=str(tmp_path)))
+    place.services = replace(place.services, inputs=away)
+    with pytest.raises(ServerUnavailableError, match="are not running"):
         place.plan(file_extension=".nwb")
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from dispatch.writing import write_plan
 from domain.errors import JobFileError
 from domain.job import read_job
-from resources.inbox_folder import FolderInbox
+from resources.job_inbox import JobInbox
 from tests.dispatch.conftest import Place, ignore
 
 ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ-[0-9a-f]{8}")
@@ -59,23 +60,26 @@ def test_large_dispatches_are_spread_over_folders(place):
     ]
 
 
-def test_a_dispatch_that_is_cut_off_leaves_whole_files_and_the_next_one_goes_on(place, monkeypatch):
+def test_a_dispatch_that_is_cut_off_leaves_whole_files_and_the_next_one_goes_on(place):
     for number in range(20):
         place.add(f"asset{number:02}")
-    write, number, lock = FolderInbox.write, count(), threading.Lock()
+    number, lock, services = count(), threading.Lock(), place.services
 
-    def fails_after_seven(inbox, analysis, raw, data):
-        """Write, until the disk is full."""
-        with lock:
-            if next(number) >= 7:
-                message = "The disk is full."
-                raise JobFileError(message)
-        write(inbox, analysis, raw, data)
+    class FullAfterSeven(JobInbox):
+        """An inbox on a disk that gets full."""
 
-    monkeypatch.setattr(FolderInbox, "write", fails_after_seven)
+        def write(self, analysis, name, data):
+            """Write, until the disk is full."""
+            with lock:
+                if next(number) >= 7:
+                    message = "The disk is full."
+                    raise JobFileError(message)
+            super().write(analysis, name, data)
+
+    place.services = replace(services, inbox=FullAfterSeven(s3=services.inbox.s3, root=services.inbox.root))
     with pytest.raises(JobFileError, match=r"The disk is full\. . of 20 job files were written; dispatching again"):
         place.dispatch()
-    monkeypatch.setattr(FolderInbox, "write", write)
+    place.services = services
     left = place.files()
     assert len(left) == 7
     for name in left:
@@ -108,4 +112,4 @@ def test_files_are_written_to_an_inbox_in_s3(settings, instance, s3_inbox):
 def test_a_plan_without_jobs_writes_nothing(place):
     _, written = place.dispatch()
     assert (written.files, place.files()) == (0, [])
-    assert not list((place.services.inbox._place().root).iterdir())
+    assert not list((place.services.inbox.place.root).iterdir())

@@ -77,8 +77,7 @@ def test_what_was_read_stays_while_s3_holds_a_broken_file(empty, s3, root, clock
 
 
 def test_servers_that_do_not_answer_are_named_and_nothing_breaks(database, monkeypatch):
-    monkeypatch.setattr("resources.mongo.SERVER_SELECTION_MS", 100)
-    monkeypatch.setattr("resources.mongo.ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k" * 20)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s" * 40)
     s3 = S3Connection(endpoint_url="http://127.0.0.1:9")

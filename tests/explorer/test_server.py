@@ -1,18 +1,19 @@
 """The web server: who may ask, what is told to browsers, files, downloads; and that nothing is ever written."""
 
 import base64
-import functools
 import io
 import json
 
 import polars as pl
 import pytest
 from pydantic import SecretStr
-from pymongo import MongoClient, monitoring
+from pymongo import monitoring
 
 from domain.errors import SettingsError
 from domain.records import to_record
 from explorer.server import Login, is_loopback, make_server
+from resources.mongo import close_client
+from tests.commands_seen import by_another_name, listening
 from tests.explorer.worlds import NAME, catalog_of, make_world, provenance, publish, record_store, result_id, write
 
 LOGIN = Login("lab", SecretStr("correct horse battery"))
@@ -350,24 +351,24 @@ class Asked(monitoring.CommandListener):
     failed = succeeded
 
 
-def test_everything_that_can_be_done_only_reads(s3, root, results_store, docdb_uri, database, monkeypatch):
+def test_everything_that_can_be_done_only_reads(s3, root, results_store, docdb_uri, database):
     publish(results_store, record_store(docdb_uri, database), provenance(0, root=root))
-    asked, operations = Asked(), set()
-    monkeypatch.setattr("resources.mongo.MongoClient", functools.partial(MongoClient, event_listeners=[asked]))
+    uri, operations = by_another_name(docdb_uri), set()
     s3.client.meta.events.register("before-call.s3", lambda model, **_: operations.add(model.name), unique_id="asked")
     try:
-        own_uri = f"{docdb_uri}{'&' if '?' in docdb_uri else '?'}maxPoolSize=7"
-        world = make_world(s3=s3, root=root, uri=own_uri, database=database, store=results_store)
-        client = make_server(world, login=None).test_client()
-        rows_of(client, "?analysis=quality")
-        details_of(client, result_id(0)[:20])
-        search = f"?analysis=quality&compare={result_id(0)[:20]}"
-        callback(client, "..comparison.children...compare-part.hidden..", [prop("part-compare.data", search)])
-        for place in PLACES:
-            client.get(place, buffered=True)
+        world = make_world(s3=s3, root=root, uri=uri, database=database, store=results_store)
+        with listening(Asked(), uri) as asked:
+            client = make_server(world, login=None).test_client()
+            rows_of(client, "?analysis=quality")
+            details_of(client, result_id(0)[:20])
+            search = f"?analysis=quality&compare={result_id(0)[:20]}"
+            callback(client, "..comparison.children...compare-part.hidden..", [prop("part-compare.data", search)])
+            for place in PLACES:
+                client.get(place, buffered=True)
         seen = set(operations)
     finally:
         s3.client.meta.events.unregister("before-call.s3", unique_id="asked")
+        close_client(uri)
     assert asked.commands <= {"find", "hello", "getMore", "killCursors", "endSessions"}
     assert "find" in asked.commands
     assert seen <= {"HeadObject", "GetObject"}

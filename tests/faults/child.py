@@ -5,6 +5,7 @@ child knows nothing of its parent but what is said to it.
 """
 
 import contextlib
+import functools
 import json
 import os
 import sys
@@ -16,7 +17,7 @@ import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
-from analysis_assets import _claims, _execute, _task
+from analysis_assets import _execute, _task
 from analysis_assets._analyses import find_analyses
 from analysis_assets._execute import BatchRun
 from analysis_assets._outcome import RunFacts, Services
@@ -24,11 +25,12 @@ from analysis_assets._runs import job_name_of
 from analysis_assets._task import run_task
 from analysis_assets._worker import _describe
 from definitions import build_defs  # noqa: TID251  children are the whole platform
-from resources import ledger, s3_server
+from resources import connections, s3_server
 from resources.connections import connect
+from resources.ledger import Ledger
 from resources.settings import load_settings
-from sensors import lost_runs
 from sensors.job_files import Stores, tick
+from sensors.limits import LIMITS, TickLimits
 
 LAB = Path(__file__).parent / "lab"
 NAME = "counted"
@@ -46,14 +48,14 @@ def main(task, environment, said):
     globals()[task](**said)
 
 
-def evaluate(answer, **tuning):
+def evaluate(answer, *, grace_s=LIMITS.grace_s, **tuning):
     """Evaluate the sensor once; what it asks for goes to a file, as it would go to the daemon."""
     _tune(**tuning)
     settings = load_settings(env_file=Path("no.env"))
     found = connect(settings)
     stores = Stores(found.job_inbox, found.inbox_notes, found.ledger, found.record_store, found.results_store)
     with dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"]) as instance:
-        result = tick(instance, None, find_analyses(LAB)[NAME], stores)
+        result = tick(instance, None, find_analyses(LAB)[NAME], stores, limits=TickLimits(grace_s=grace_s))
     requests = result.run_requests or [] if isinstance(result, dg.SensorResult) else []
     asked = [{"run_key": request.run_key, "tags": dict(request.tags)} for request in requests]
     Path(f"{answer}.part").write_text(json.dumps(asked), encoding="utf-8")
@@ -120,15 +122,13 @@ class NearPool:
                 return _describe(error, task.transient)
 
 
-def _tune(*, pool="near", lease_s=None, s3_read_s=None, grace_s=None):
+def _tune(*, pool="near", lease_s=None, s3_read_s=None):
     """Shorten what would make tests long; the code is the product's."""
     if pool == "near":
         _execute.WorkerPool = NearPool
         _task._surroundings = lambda task, entry: contextlib.nullcontext()
     if lease_s is not None:
-        ledger.LEASE_S = _claims.LEASE_S = lease_s
-    if grace_s is not None:
-        lost_runs.GRACE_S = grace_s
+        connections.Ledger = functools.partial(Ledger, lease_s=lease_s)
     if s3_read_s is not None:
         real = s3_server.Config
         s3_server.Config = lambda **options: real(**{**options, "read_timeout": s3_read_s})

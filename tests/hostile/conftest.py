@@ -5,15 +5,15 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from pymongo import monitoring
 
 from analysis_assets._analyses import load_analysis
 from resources.inbox_notes import InboxNotes
 from resources.ledger import Ledger
-from resources.mongo import MongoConnection, _client
+from resources.mongo import MongoConnection, close_client
 from resources.record_store import RecordStore
 from resources.results_store import ResultsStore
 from sensors.job_files import Stores
+from tests.commands_seen import by_another_name, listening
 from tests.conftest import BUCKET
 from tests.hostile.watching import Commands
 from tests.sensors.world import World
@@ -23,16 +23,11 @@ LAB = Path(__file__).parents[1] / "lab"
 
 @pytest.fixture(scope="session")
 def watched(docdb_uri):
-    """Give an address of the running MongoDB whose client tells every command that it sends, and these commands."""
-    commands = Commands()
-    monitoring.register(commands)
-    uri = f"{docdb_uri}{'&' if '?' in docdb_uri else '?'}appName=hostile"
-    try:
-        _client(uri).admin.command("ping")  # listeners are taken when a client is made
-    finally:
-        monitoring._LISTENERS.command_listeners.remove(commands)
-    yield uri, commands
-    _client(uri).close()
+    """Give an address of the running MongoDB whose commands are watched, and these commands."""
+    uri = by_another_name(docdb_uri)
+    with listening(Commands(), uri) as commands:
+        yield uri, commands
+    close_client(uri)
 
 
 @pytest.fixture(scope="module")

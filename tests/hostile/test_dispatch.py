@@ -22,7 +22,7 @@ from domain.errors import DispatchError, PermanentError
 from resources.asset_records import MongoAssetRecords, plain
 from resources.inputs import Inputs
 from resources.job_inbox import JobInbox
-from resources.mongo import _client
+from resources.mongo import MongoConnection
 from tests.hostile import strategies
 from tests.hostile.conftest import LAB
 from tests.hostile.sizes import fuzz
@@ -48,7 +48,7 @@ def services(make_world, mongo, s3, yard):
 @pytest.fixture(scope="module")
 def collection(mongo, docdb_uri):
     """Give the records of assets, as others write them: past what is watched."""
-    return _client(docdb_uri)[mongo.database][ASSETS]
+    return MongoConnection(uri=docdb_uri, database=mongo.database).collection(ASSETS)
 
 
 def planned(services, **options):

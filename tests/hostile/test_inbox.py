@@ -212,7 +212,7 @@ def parametrized(make_world, s3, yard):
 @given(fixed=strategies.job_files | strategies.parameters.map(lambda p: json.dumps(p).encode()))
 def test_any_fixed_parameters_are_used_or_reported(parametrized, fixed):
     good = f"{uuid.uuid4().hex}.json"
-    parametrized.stores.inbox._place().write("double", "analysis_parameters.json", fixed)
+    parametrized.stores.inbox.place.write("double", "analysis_parameters.json", fixed)
     parametrized.write(good, corpus.GOOD)
     ticked(parametrized)
     try:

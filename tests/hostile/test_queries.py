@@ -32,6 +32,7 @@ def records(mongo):
 @example(asked={"group": {"$odd.name": {"$ne": 1}}}, analysis="demo")
 @example(asked={"subject": {"$ne": ""}}, analysis="demo")
 @example(asked={}, analysis={"$gt": ""})
+@example(asked={}, analysis="\ud800")  # no text that MongoDB can be asked for
 def test_any_condition_is_a_value_or_refused(records, asked, analysis):
     nothing = dict.fromkeys((*TEXTS, "parameters", "group"))
     for name in ("parameters", "group"):
@@ -49,6 +50,7 @@ def test_any_condition_is_a_value_or_refused(records, asked, analysis):
 @given(key=ANY, analysis=ANY | st.none())
 @example(key="b" * 64, analysis={"$gt": ""})
 @example(key={"$gt": ""}, analysis=None)
+@example(key="b" * 64, analysis="\ud800")
 def test_any_id_is_an_id_or_refused(records, key, analysis):
     with pytest.raises((UnknownJobError, ParametersError)):
         place_called(records, key, analysis=analysis)

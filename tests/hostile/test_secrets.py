@@ -23,12 +23,14 @@ from definitions import build_defs  # noqa: TID251  the platform is searched as 
 from domain.dispatch_options import read_options
 from domain.errors import PlatformError, ServerUnavailableError, SettingsError
 from resources.connections import connect
-from resources.mongo import _client
+from resources.ledger import Ledger
+from resources.mongo import MongoConnection, close_client
 from resources.own_process import known_secrets
 from resources.server_programs import embedded_programs
 from resources.settings import load_settings
 from sensors.job_files import Stores
 from tests.conftest import BUCKET
+from tests.raw import database_of
 from tests.sensors.world import END, START, World
 from tests.waiting import wait_for
 
@@ -91,7 +93,7 @@ def planted(monkeypatch, mongod, servers, s3, tmp_path):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     yield {password, servers.access_key, servers.secret_key, session, token, key.splitlines()[1], *URL_SECRETS}
-    _client(uri).close()
+    close_client(uri)
 
 
 def job_files(planted_key):
@@ -148,7 +150,8 @@ def world_of(name, settings, instance):
 
 def everything_kept(settings, home):
     """Yield, by where it is, everything that the platform has stored anywhere."""
-    database = _client(settings.docdb_uri.get_secret_value())[settings.docdb_database]
+    uri = settings.docdb_uri.get_secret_value()
+    database = database_of(MongoConnection(uri=uri, database=settings.docdb_database))
     for name in database.list_collection_names():
         if name != "data_assets":  # what others wrote, and we only read
             for document in database[name].find():
@@ -242,19 +245,24 @@ def commands_told(settings, world, tmp_path):
     return told + [CliRunner().invoke(app, words).output for words in lines]
 
 
+def ledger_of(folder):
+    """Give the ledger that the settings name; it asks a server once."""
+    found = connect(load_settings(env_file=folder / "no.env")).ledger
+    mongo = MongoConnection(uri=found.mongo.uri, database=found.mongo.database, attempts=1)
+    return Ledger(mongo=mongo, records_name=found.records_name)
+
+
 @pytest.mark.parametrize("uri", ["wrong password", "nobody", "malformed", "srv"])
 def test_a_server_that_refuses_or_is_not_there_is_named_without_its_password(mongod, monkeypatch, tmp_path, uri, capfd):
     address, password = mongod
     secret = "wrongpassword123"  # noqa: S105  planted to be looked for
-    monkeypatch.setattr("resources.mongo.SERVER_SELECTION_MS", 200)
-    monkeypatch.setattr("resources.mongo.ATTEMPTS", 1)
     monkeypatch.setenv("ANALYSIS_HOME", str(tmp_path))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("ANALYSIS_BUCKET", "bucket")
     monkeypatch.setenv("JOB_INBOX", str(tmp_path / "inbox"))
     uris = {
-        "wrong password": address.replace(password, secret),
-        "nobody": f"mongodb://lab:{secret}@127.0.0.1:9/",
+        "wrong password": f"{address.replace(password, secret)}&serverSelectionTimeoutMS=200",
+        "nobody": f"mongodb://lab:{secret}@127.0.0.1:9/?serverSelectionTimeoutMS=20",
         "malformed": f"mongodb://lab:{secret}@127.0.0.1:port/?x",
         "srv": f"mongodb+srv://lab:{secret}@nothing.invalid/",
     }
@@ -262,15 +270,14 @@ def test_a_server_that_refuses_or_is_not_there_is_named_without_its_password(mon
     found = CliRunner().invoke(app, ["results", "unit_quality"])
     assert found.exit_code in {1, 2}
     with pytest.raises((SettingsError, ServerUnavailableError)) as raised:
-        connect(load_settings(env_file=tmp_path / "no.env")).ledger.counts("x")
+        ledger_of(tmp_path).counts("x")
     assert isinstance(raised.value, PlatformError)
     with dg.DagsterInstance.ephemeral() as instance:
-        asset = dg.asset(name="asks")(lambda: connect(load_settings(env_file=tmp_path / "no.env")).ledger.counts("x"))
+        asset = dg.asset(name="asks")(lambda: ledger_of(tmp_path).counts("x"))
         run = dg.materialize([asset], instance=instance, raise_on_error=False)
         assert not run.success
         events = repr([record.event_log_entry for record in instance.get_records_for_run(run.run_id).records])
-    if uri in {"wrong password", "nobody"}:
-        _client(uris[uri]).close()
+    close_client(uris[uri])
     told = "".join([found.output, str(raised.value), events, *capfd.readouterr()])
     assert secret not in told
     assert password not in told

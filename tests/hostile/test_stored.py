@@ -14,7 +14,7 @@ from catalog.report import make_report
 from catalog.update import update_catalog
 from domain.records import readable, to_record
 from resources.job_inbox import JobInbox
-from resources.mongo import _client
+from resources.mongo import MongoConnection
 from resources.result_summaries import results_of
 from tests.hostile import corpus, strategies
 from tests.hostile.sizes import fuzz
@@ -51,7 +51,8 @@ def key(world):
 def damage(world, docdb_uri):
     """Give a function that opens a collection past what is watched: damage is done by others."""
     ledger = world.stores.ledger
-    return lambda kind: _client(docdb_uri)[ledger.mongo.database][f"{ledger.records_name}{kind}"]
+    mongo = MongoConnection(uri=docdb_uri, database=ledger.mongo.database)
+    return lambda kind: mongo.collection(f"{ledger.records_name}{kind}")
 
 
 def report_of(world):

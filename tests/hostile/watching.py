@@ -5,6 +5,8 @@ from pathlib import Path
 
 from pymongo import monitoring
 
+from tests.raw import database_of
+
 WRITES = {"insert", "update", "delete", "findAndModify"}
 ASSETS = "data_assets"
 FILTER_OPERATORS = {"$in", "$ne", "$lt", "$lte", "$gt", "$gte", "$exists"}
@@ -201,10 +203,5 @@ def objects(s3):
 
 def documents(mongo):
     """Return everything that a database holds, as one text."""
-    database = _database(mongo)
+    database = database_of(mongo)
     return "\n".join(repr(d) for name in database.list_collection_names() for d in database[name].find())
-
-
-def _database(mongo):
-    """Return the database itself."""
-    return mongo._client()[mongo.database]

@@ -8,13 +8,18 @@ import pytest
 
 
 @contextmanager
-def http_server(answer, *, tls=None):
-    """Serve on loopback; `answer(path)` gives status, headers and body. Yields address and the requested paths."""
+def http_server(answer, *, tls=None, heard=None):
+    """Serve on loopback; `answer(path)` gives status, headers and body. Yields address and the requested paths.
+
+    The headers of each request are added to the list `heard`.
+    """
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             asked.append(self.path)
+            if heard is not None:
+                heard.append(self.headers)
             status, headers, body = answer(self.path)
             self.send_response(status)
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
@@ -52,7 +57,7 @@ def failing_s3(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr("resources.s3_server.ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
 
     @contextmanager
     def _failing(status, code):

@@ -10,7 +10,6 @@ from aiosmtpd.controller import Controller
 
 from commands.dagster_processes import free_port
 from domain.alert import Alert
-from resources import alerts as module
 from resources.alerts import Alerts
 
 ALERT = Alert(
@@ -92,13 +91,13 @@ def test_a_webhook_that_refuses_is_tried_twice_and_named_without_its_address(sta
     assert SECRET not in caplog.text
 
 
-def test_hooks_that_are_away_raise_nothing_and_show_no_secret(caplog, monkeypatch):
-    monkeypatch.setattr(module, "TIME_LIMIT_S", 0.5)
+def test_hooks_that_are_away_raise_nothing_and_show_no_secret(caplog):
     port = free_port(0)
     alerts = Alerts(
         webhook_url=f"http://127.0.0.1:{port}/{SECRET}",
         email_to="a@lab.org",
         smtp_url=f"smtp://ann:{SECRET}@127.0.0.1:{port}",
+        time_limit_s=0.5,
     )
     answers = alerts.send(ALERT)
     assert answers == {"ALERT_WEBHOOK_URL": "ConnectionError", "ALERT_EMAIL_TO": "ConnectionRefusedError"}

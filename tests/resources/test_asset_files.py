@@ -1,12 +1,12 @@
 """Looking into many assets at once, in a real S3 server and on disk."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
 from domain.errors import InputError, ServerUnavailableError, SettingsError
 from resources.asset_files import LookingReader, check_exists, find_files, look_at
-from resources.input_reader import InputReader
 from resources.inputs import Inputs
 from tests.conftest import BUCKET
 
@@ -51,15 +51,14 @@ def test_an_address_that_is_the_file_itself_is_found(reader, asset):
     assert find_files(reader, f"{asset}/x.nwb.zarr/", ".zarr") == [f"{asset}/x.nwb.zarr"]
 
 
-def test_what_cannot_be_searched_says_why(reader, tmp_path, monkeypatch):
+def test_what_cannot_be_searched_says_why(reader, tmp_path):
     with pytest.raises(InputError, match="cannot be searched over http"):
         find_files(reader, "https://host/asset", ".nwb")
     with pytest.raises(InputError, match="cannot be searched: No such file"):
         find_files(reader, (tmp_path / "nothing").as_uri(), ".nwb")
     (tmp_path / "a" / "b" / "c").mkdir(parents=True)
-    monkeypatch.setattr("resources.asset_files.MAX_FOLDERS", 2)
     with pytest.raises(InputError, match="More than 2 folders are under"):
-        find_files(reader, tmp_path.as_uri(), ".nwb")
+        find_files(replace(reader, max_folders=2), tmp_path.as_uri(), ".nwb")
 
 
 def test_links_to_folders_are_not_followed(reader, tmp_path):
@@ -104,13 +103,20 @@ def test_many_addresses_are_looked_at_at_once():
     look_at([str(i) for i in range(8)], lambda _: together.wait(), what="x", progress=lambda *_: None, threads=8)
 
 
-def test_which_server_has_a_bucket_is_asked_once(s3, monkeypatch):
+def test_which_server_has_a_bucket_is_asked_once(s3):
     asked = []
-    monkeypatch.setattr(InputReader, "server_of", lambda _, url: asked.append(url) or s3.server)
-    reader = LookingReader.of(Inputs(s3=s3, input_unsigned=True).reader)
-    for key in ("a", "b"):
-        assert not find_files(reader, f"s3://{BUCKET}/nothing/{key}", ".nwb")
-    assert (len(asked), reader.input_unsigned) == (1, True)
+
+    def note(**_):
+        asked.append(1)
+
+    reader = LookingReader.of(replace(Inputs(s3=s3, input_unsigned=True).reader, max_folders=7))
+    s3.client.meta.events.register("before-call.s3.HeadBucket", note)
+    try:
+        for key in ("a", "b"):
+            assert not find_files(reader, f"s3://{BUCKET}/nothing/{key}", ".nwb")
+    finally:
+        s3.client.meta.events.unregister("before-call.s3.HeadBucket", note)
+    assert (len(asked), reader.input_unsigned, reader.max_folders) == (1, True, 7)
 
 
 def test_a_server_that_does_not_answer_ends_the_look():

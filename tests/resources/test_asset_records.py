@@ -9,7 +9,7 @@ from domain.asset_record import asset_id_filter
 from domain.errors import DispatchError, ServerUnavailableError, SettingsError
 from resources.asset_records import MongoAssetRecords, plain
 from resources.asset_records_rest import RestAssetRecords
-from resources.mongo import MongoConnection, _client
+from resources.mongo import MongoConnection
 from tests.docdb_api import docdb_api
 
 LIMIT = 20.0
@@ -55,10 +55,9 @@ def api(docdb_uri):
 
 
 @pytest.fixture
-def rest(api, database, monkeypatch):
-    """Connect through the REST API."""
-    monkeypatch.setattr("resources.asset_records_rest._PAUSE_S", 0.01)
-    return RestAssetRecords(url=api.url, database=database, name="data_assets")
+def rest(api, database):
+    """Connect through the REST API, a few records at a time."""
+    return RestAssetRecords(url=api.url, database=database, name="data_assets", page=7, pause_s=0.01)
 
 
 @pytest.fixture(params=["mongo", "rest"])
@@ -105,8 +104,7 @@ def test_a_query_that_the_database_refuses_is_told_with_its_reason(assets):
         list(assets.find({"a": {"$regex": "("}}, fields=[], time_limit_s=LIMIT))
 
 
-def test_many_records_come_in_batches(assets, collection, monkeypatch):
-    monkeypatch.setattr("resources.asset_records_rest.PAGE", 7)
+def test_many_records_come_in_batches(assets, collection):
     collection.insert_many(
         [{"_id": f"m{i:03}", "name": f"m{i}", "location": f"s3://b/m{i}", "many": 1} for i in range(30)]
     )
@@ -185,9 +183,8 @@ def test_something_else_than_the_api_is_noticed(rest, api, serve_http):
             other.count({}, time_limit_s=LIMIT)
 
 
-def test_an_api_that_nobody_runs_names_the_setting(monkeypatch):
-    monkeypatch.setattr("resources.asset_records_rest._PAUSE_S", 0.01)
-    rest = RestAssetRecords(url="http://127.0.0.1:9/v2", database="d", name="c")
+def test_an_api_that_nobody_runs_names_the_setting():
+    rest = RestAssetRecords(url="http://127.0.0.1:9/v2", database="d", name="c", pause_s=0.01)
     with pytest.raises(ServerUnavailableError, match="Check ASSETS_API_URL"):
         rest.count({}, time_limit_s=LIMIT)
 
@@ -200,15 +197,14 @@ def test_only_reading_requests_are_sent(rest, api, collection):
     assert {path.rpartition("/")[2] for path, _ in api.asked} == {"aggregate"}
 
 
-def test_a_database_that_nobody_runs_names_its_setting(monkeypatch):
-    monkeypatch.setattr("resources.mongo.SERVER_SELECTION_MS", 50)
-    monkeypatch.setattr("resources.mongo.ATTEMPTS", 1)
-    uri = "mongodb://someone:the-password@127.0.0.1:9/"
-    assets = MongoAssetRecords(mongo=MongoConnection(uri=uri, database="d", setting="ASSETS_URI"), name="c")
+def test_a_database_that_nobody_runs_names_its_setting():
+    uri = "mongodb://someone:the-password@127.0.0.1:9/?serverSelectionTimeoutMS=50"
+    mongo = MongoConnection(uri=uri, database="d", setting="ASSETS_URI", attempts=1)
+    assets = MongoAssetRecords(mongo=mongo, name="c")
     with pytest.raises(ServerUnavailableError, match="ASSETS_URI") as caught:
         assets.count({}, time_limit_s=LIMIT)
     assert "the-password" not in str(caught.value)
-    _client(uri).close()
+    mongo.close()
 
 
 def test_values_of_the_database_become_plain_json():

@@ -1,8 +1,10 @@
 """The embedded servers: shared by those who need them, brought back when they die, gone with their last user."""
 
+import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -240,18 +242,17 @@ def test_stale_or_broken_addresses_are_not_believed(tmp_path):
         assert found != addresses
 
 
-def test_a_supervisor_whose_servers_do_not_answer_counts_as_not_running(tmp_path, monkeypatch):
-    monkeypatch.setattr(embedded, "RESTART_LIMIT_S", 0.2)
+def test_a_supervisor_whose_servers_do_not_answer_counts_as_not_running(tmp_path):
     addresses = embedded.ServerAddresses("mongodb://127.0.0.1:1/", "http://127.0.0.1:1", "http://127.0.0.1:1", "a", "b")
     embedded.write_state(tmp_path, addresses, {})
     with (tmp_path / "lock").open("wb") as lock:
-        embedded.fcntl.flock(lock, embedded.fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         assert embedded.supervised(tmp_path)
-        assert embedded.running(tmp_path) is None
+        assert embedded.running(tmp_path, restart_s=0.2) is None
 
 
 def test_a_remembered_port_that_is_taken_is_left_to_its_owner(tmp_path):
-    with embedded.socket.socket() as taken:
+    with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
@@ -278,9 +279,9 @@ def test_a_folder_that_cannot_be_used_is_a_fault_of_the_settings(tmp_path):
         pass
 
 
-def test_a_start_that_takes_too_long_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(embedded, "START_LIMIT_S", 0.001)
-    with pytest.raises(ServerUnavailableError, match="did not start within"), embedded.serving(tmp_path):
+def test_a_start_that_takes_too_long_is_given_up(tmp_path):
+    started = embedded.serving(tmp_path, start_s=0.001)
+    with pytest.raises(ServerUnavailableError, match="did not start within"), started:
         pass
 
 
@@ -294,7 +295,7 @@ def test_a_start_that_takes_too_long_is_given_up(tmp_path, monkeypatch):
     ],
 )
 def test_what_the_supervisor_says_becomes_the_matching_error(answer, errors, kind, text):
-    error = embedded._start_error(Path("/home"), answer, errors)
+    error = embedded.start_error(Path("/home"), answer, errors)
     assert type(error) is kind
     with pytest.raises(kind, match=text):
         raise error

@@ -106,7 +106,7 @@ def count_commits():
 
     @contextmanager
     def counted(log):
-        commits, engines = [], [kept.engine for kept in log._kept.values()]
+        commits, engines = [], list(log.engines.values())
 
         def listen(_connection):
             commits.append(1)
@@ -142,14 +142,14 @@ def test_few_connections_are_kept_and_none_after_the_end(tmp_path):
         log = instance.event_log_storage
         for number in range(10):
             log.store_event(made(number, run=f"run{number}"))
-        assert len(log._kept) == 4
-        assert "index" in log._kept
+        assert len(log.engines) == 4
+        assert "index" in log.engines
         assert len(log.get_records_for_run("run0").records) == 1
         log.wipe()
         assert log.get_materialized_partitions(ASSET) == set()
         log.store_event(made(1))
         assert log.get_materialized_partitions(ASSET) == {"key1"}
-    assert not log._kept
+    assert not log.engines
 
 
 def test_a_run_writes_the_materializations_of_many_partitions_together(instance, monkeypatch, count_commits):

@@ -3,11 +3,11 @@
 import errno
 import os
 import time
+from contextlib import nullcontext
 
 import pytest
 
 from domain.errors import JobFileError, ServerUnavailableError, SettingsError
-from resources import inbox_folder
 from resources.inbox_folder import FolderInbox
 
 NAME = "mean_rate"
@@ -86,7 +86,7 @@ def test_a_file_being_written_is_not_seen_and_leaves_nothing_when_it_fails(folde
         seen.extend(path.name for path in folder.iterdir())
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(inbox_folder.os, "fsync", fail)
+    monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(JobFileError, match="No space left"):
         folder_inbox.write(NAME, "a.json", b"{}")
     assert len(seen) == 1
@@ -133,8 +133,8 @@ def test_a_disk_in_trouble_is_transient(folder_inbox, folder, monkeypatch):
             raise OSError(errno.EIO, "Input/output error", str(path))
         return (opened if args else scandir)(path, *args, **kwargs)
 
-    monkeypatch.setattr(inbox_folder.os, "scandir", fail)
-    monkeypatch.setattr(inbox_folder.os, "open", fail)
+    monkeypatch.setattr("os.scandir", fail)
+    monkeypatch.setattr("os.open", fail)
     for act in (lambda: folder_inbox.list_files(NAME), lambda: folder_inbox.read(NAME, "a.json")):
         with pytest.raises(ServerUnavailableError, match=r"Input/output error.*JOB_INBOX"):
             act()
@@ -151,12 +151,25 @@ def test_folders_and_files_that_vanish_meanwhile_are_passed_over(folder_inbox, f
             (folder / "0").rmdir()
         return scandir(path)
 
-    monkeypatch.setattr(inbox_folder.os, "scandir", racing)
+    monkeypatch.setattr("os.scandir", racing)
     assert list(problems(folder_inbox)) == ["a.json", "b.json"]
-    with scandir(folder) as entries:
-        entry = next(entry for entry in entries if entry.name == "a.json")
-    (folder / "a.json").unlink()
-    assert inbox_folder._listed(entry, "a.json") is None
+
+
+def test_a_file_that_vanishes_while_its_folder_is_listed_is_passed_over(folder_inbox, folder, monkeypatch):
+    for name in ("a.json", "b.json"):
+        (folder / name).write_text("{}")
+    scandir = os.scandir
+
+    def racing(path):
+        if path != folder:
+            return scandir(path)
+        with scandir(path) as entries:
+            listed = list(entries)
+        (folder / "a.json").unlink()
+        return nullcontext(listed)
+
+    monkeypatch.setattr("os.scandir", racing)
+    assert list(problems(folder_inbox)) == ["b.json"]
 
 
 def test_ten_thousand_files_are_listed_in_no_time(folder_inbox, folder):

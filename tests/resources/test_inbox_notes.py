@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from resources import inbox_notes
-from resources.inbox_notes import FileNote, InboxNotes, _Memory
+from resources.inbox_notes import FileNote, InboxNotes
 from resources.mongo import MongoConnection
+from tests.raw import notes_of
 
 
 @pytest.fixture
@@ -79,39 +79,30 @@ def as_remembered(*notes):
     return {note.name: replace(note, job_key=None) for note in notes}
 
 
-@pytest.fixture
-def reads(notes, monkeypatch):
-    """Count how often all notes are read."""
-    counted, find = [], InboxNotes._find
-
-    def counting(self, match, *fields):
-        counted.append(match)
-        return find(self, match, *fields)
-
-    monkeypatch.setattr(InboxNotes, "_find", counting)
-    return counted
-
-
-def test_all_notes_are_read_once_by_a_process_that_is_alone(notes, reads):
+def test_all_notes_are_read_once_by_a_process_that_is_alone(notes):
     notes.save("demo", [GOOD])
+    assert notes.remembered("demo") == as_remembered(GOOD)
+    notes_of(notes).delete_one({"name": GOOD.name})  # who reads them again finds one less
     for note in (BAD, WORSE):
         assert notes.remembered("demo")
         notes.save("demo", [note])
     assert notes.remembered("demo") == as_remembered(GOOD, BAD, WORSE)
     notes.forget("demo", [WORSE.name])
     assert notes.remembered("demo") == as_remembered(GOOD, BAD)
-    assert len(reads) == 1
     assert notes.remembered("other") == {}
 
 
-def test_what_another_process_wrote_is_found(notes, monkeypatch):
+@pytest.mark.parametrize("has_looked", [False, True])
+def test_what_another_process_wrote_is_found(notes, home, has_looked):
     notes.save("demo", [GOOD])
     assert notes.remembered("demo") == as_remembered(GOOD)
-    mine = notes._memory("demo")
-    monkeypatch.setattr(InboxNotes, "_memory", lambda *_: _Memory())  # a process that remembers nothing yet
-    notes.save("demo", [BAD])
-    notes.forget("demo", [GOOD.name])
-    monkeypatch.setattr(InboxNotes, "_memory", lambda *_: mine)
+    # Memories are apart for each name of a server, as those of two processes are.
+    other = InboxNotes(
+        mongo=MongoConnection(embedded_home=str(home), database=notes.mongo.database), records_name="records"
+    )
+    assert not has_looked or other.remembered("demo") == as_remembered(GOOD)
+    other.save("demo", [BAD])
+    other.forget("demo", [GOOD.name])
     notes.save("demo", [WORSE])  # before it looks: its memory is one write behind
     assert notes.remembered("demo") == as_remembered(BAD, WORSE)
 
@@ -119,17 +110,16 @@ def test_what_another_process_wrote_is_found(notes, monkeypatch):
 def test_notes_that_were_lost_with_their_database_are_not_remembered(notes):
     notes.save("demo", [GOOD])
     assert notes.remembered("demo") == as_remembered(GOOD)
-    notes._notes().drop()
+    notes_of(notes).drop()
     assert notes.remembered("demo") == {}
 
 
-def test_a_change_by_hand_is_noticed_after_a_while(notes, monkeypatch):
+def test_a_change_by_hand_is_noticed_after_a_while(notes):
     notes.save("demo", [GOOD])
     notes.remembered("demo")
-    notes._notes().delete_one({"name": GOOD.name})
+    notes_of(notes).delete_one({"name": GOOD.name})
     assert notes.remembered("demo") == as_remembered(GOOD)
-    monkeypatch.setattr(inbox_notes, "KEPT_S", -1)
-    assert notes.remembered("demo") == {}
+    assert notes.model_copy(update={"kept_s": -1}).remembered("demo") == {}
 
 
 def test_the_notes_on_some_files_are_found_by_name(notes):
@@ -141,15 +131,15 @@ def test_the_notes_on_some_files_are_found_by_name(notes):
 
 def test_a_refusal_of_an_earlier_version_costs_a_reading(notes):
     notes.save("demo", [BAD])
-    notes._notes().update_one({"name": BAD.name}, {"$unset": {"refused": ""}})
+    notes_of(notes).update_one({"name": BAD.name}, {"$unset": {"refused": ""}})
     assert (notes.known("demo"), notes.bad("demo")) == ({}, [])
 
 
 def test_refused_files_are_found_without_looking_at_the_others(notes):
     notes.save("demo", [FileNote(f"{n}.json", "1", problem="no" if n < 3 else None) for n in range(200)])
-    plan = notes._notes().database.command(
+    plan = notes_of(notes).database.command(
         "explain",
-        {"find": notes._notes().name, "filter": {"analysis": "demo", "refused": True}},
+        {"find": notes_of(notes).name, "filter": {"analysis": "demo", "refused": True}},
         verbosity="executionStats",
     )
     assert plan["executionStats"]["totalDocsExamined"] == 3

@@ -3,8 +3,7 @@
 import pytest
 
 from domain.errors import ServerUnavailableError, SettingsError
-from resources import inbox_queue
-from resources.inbox_queue import InboxQueue, _built_client
+from resources.inbox_queue import InboxQueue, QueueMessage, region_of
 from tests.moto_queue import reached, told_bucket
 
 
@@ -22,19 +21,22 @@ def told(served, monkeypatch):
         yield bucket
 
 
+def opened(told, **patience):
+    """Open the queue; this server needs no waiting to be asked as a whole."""
+    return InboxQueue(url=told.queue_url, wait_s=0, **patience)
+
+
 def received(queue, **options):
     return [m for some in queue.receive(**{"limit": 100, "seconds": 5, **options}) for m in some]
 
 
-def test_what_is_received_is_hidden_and_comes_back_unless_it_is_deleted(told, monkeypatch):
-    queue = InboxQueue(url=told.queue_url)
+def test_what_is_received_is_hidden_and_comes_back_unless_it_is_deleted(told):
+    queue = opened(told, hidden_s=60)
     assert received(queue) == []
     for number in range(12):
         told.send(str(number))
-    monkeypatch.setattr(inbox_queue, "HIDDEN_S", 0)
-    seen = next(queue.receive(limit=1, seconds=5))
+    seen = next(opened(told, hidden_s=0).receive(limit=1, seconds=5))
     assert told.waiting() == (12, 0)
-    monkeypatch.setattr(inbox_queue, "HIDDEN_S", 60)
     seen = received(queue)
     assert sorted(int(m.body) for m in seen) == list(range(12))
     assert (received(queue), told.waiting()) == ([], (0, 12))
@@ -44,7 +46,7 @@ def test_what_is_received_is_hidden_and_comes_back_unless_it_is_deleted(told, mo
 
 
 def test_a_tick_receives_a_limited_number_for_a_limited_time(told):
-    queue = InboxQueue(url=told.queue_url)
+    queue = opened(told)
     for number in range(25):
         told.send(str(number))
     assert received(queue, seconds=-1) == []
@@ -58,33 +60,31 @@ def test_a_queue_that_is_not_there_is_a_setting_to_be_mended(told):
 
 
 def test_a_message_that_cannot_be_deleted_is_an_error(told):
-    queue = InboxQueue(url=told.queue_url)
+    queue = opened(told)
     with pytest.raises((ServerUnavailableError, SettingsError), match="delete"):
-        queue.delete([inbox_queue.QueueMessage("", "no such receipt")])
+        queue.delete([QueueMessage("", "no such receipt")])
 
 
 def test_a_server_that_is_away_is_transient(told, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:10")
-    monkeypatch.setattr(inbox_queue, "ATTEMPTS", 1)
     with pytest.raises(
         ServerUnavailableError, match=r"did not answer \(EndpointConnectionError\).*AWS_ENDPOINT_URL_SQS"
     ):
-        received(InboxQueue(url=told.queue_url))
+        received(opened(told, attempts=1))
 
 
 def test_a_server_that_fails_is_transient(told, failing_s3, monkeypatch):
-    monkeypatch.setattr(inbox_queue, "ATTEMPTS", 1)
     with failing_s3(503, "ServiceUnavailable") as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", address)
         with pytest.raises(ServerUnavailableError, match="did not answer"):
-            received(InboxQueue(url=told.queue_url))
+            received(opened(told, attempts=1))
 
 
 def test_without_credentials_the_queue_is_not_asked(told, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(SettingsError, match=r"credentials.*AWS_\*"):
-        received(InboxQueue(url=told.queue_url))
+        received(opened(told, attempts=1))
 
 
 @pytest.mark.parametrize(
@@ -96,5 +96,5 @@ def test_without_credentials_the_queue_is_not_asked(told, monkeypatch):
         ("http://127.0.0.1:5000/123456789012/jobs", "us-east-1"),
     ],
 )
-def test_the_region_is_that_of_the_queue(told, url, region):
-    assert _built_client(url, 0).meta.region_name == region
+def test_the_region_is_that_of_the_queue(url, region):
+    assert region_of(url) == region

@@ -4,6 +4,7 @@ import hashlib
 import os
 import pickle
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,6 @@ import pytest
 
 from domain.errors import InputChangedError, InputError, ServerUnavailableError
 from domain.inputs import InputFile
-from resources import inputs_s3
 from resources.input_reader import InputReader
 from resources.s3_server import S3Server
 from tests.real_data import REAL_DATA, needs_real_data
@@ -102,12 +102,11 @@ def test_what_cannot_be_searched_is_refused(inputs):
         inputs.resolve("gs://bucket/asset")
 
 
-def test_a_search_without_end_is_given_up(inputs, bucket, s3, monkeypatch):
-    monkeypatch.setattr(inputs_s3, "MAX_FOLDERS", 2)
+def test_a_search_without_end_is_given_up(inputs, bucket, s3):
     for folder in "abc":
         s3.client.put_object(Bucket=bucket, Key=f"{folder}/x.txt", Body=b"")
     with pytest.raises(InputError, match="More than 2 folders"):
-        inputs.resolve(f"s3://{bucket}")
+        replace(inputs, max_folders=2).resolve(f"s3://{bucket}")
 
 
 def test_a_local_file_is_linked_and_described(inputs, tmp_path):
@@ -183,11 +182,10 @@ def test_an_object_is_downloaded_and_described(inputs, bucket, s3, tmp_path):
     inputs.check(fact)  # a copy cannot change
 
 
-def test_a_large_object_is_downloaded_in_parts(inputs, bucket, s3, tmp_path, monkeypatch):
-    monkeypatch.setattr(inputs_s3, "_LARGE", 1024)
+def test_a_large_object_is_downloaded_in_parts(inputs, bucket, s3, tmp_path):
     data = os.urandom(3 * 1024 * 1024)
     s3.client.put_object(Bucket=bucket, Key="large.nwb", Body=data)
-    path, _ = inputs.fetch(f"s3://{bucket}/large.nwb", tmp_path / "job")
+    path, _ = replace(inputs, large_bytes=1024 * 1024).fetch(f"s3://{bucket}/large.nwb", tmp_path / "job")
     assert path.read_bytes() == data
 
 
@@ -232,21 +230,22 @@ def test_keys_that_lead_outside_are_refused_before_anything_is_read(serve_http, 
 
 
 @pytest.mark.parametrize("change", ["written", "deleted"])
-def test_an_object_that_changes_while_it_is_read_is_found_out(inputs, bucket, tmp_path, monkeypatch, change):
-    client, head = inputs.s3.client, inputs_s3._head
+def test_an_object_that_changes_while_it_is_read_is_found_out(inputs, bucket, tmp_path, change):
+    client = inputs.s3.client
 
-    def head_then_change(*args):
-        found = head(*args)
+    def change_it(**_):
         if change == "written":
             client.put_object(Bucket=bucket, Key="a.nwb", Body=b"new")
         else:
             client.delete_object(Bucket=bucket, Key="a.nwb")
-        return found
 
     client.put_object(Bucket=bucket, Key="a.nwb", Body=b"old")
-    monkeypatch.setattr(inputs_s3, "_head", head_then_change)
-    with pytest.raises(InputChangedError, match="changed while it was read"):
-        inputs.fetch(f"s3://{bucket}/a.nwb", tmp_path / "job")
+    client.meta.events.register("after-call.s3.HeadObject", change_it)  # as soon as it was looked at
+    try:
+        with pytest.raises(InputChangedError, match="changed while it was read"):
+            inputs.fetch(f"s3://{bucket}/a.nwb", tmp_path / "job")
+    finally:
+        client.meta.events.unregister("after-call.s3.HeadObject", change_it)
 
 
 @pytest.mark.parametrize(

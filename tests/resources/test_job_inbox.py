@@ -77,7 +77,7 @@ def test_too_large_a_file_is_listed_with_the_reason_and_not_read(inbox):
 
 def put_raw(inbox, name, data):
     """Write as a dispatcher would, past all checks."""
-    inbox._place().write(NAME, name, data)
+    inbox.place.write(NAME, name, data)
 
 
 def test_names_with_control_characters_are_shown_escaped_and_work(inbox):

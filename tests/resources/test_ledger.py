@@ -12,11 +12,11 @@ from domain.identity import JobInputs, job_key
 from domain.job import Job
 from domain.job_state import JobState
 from domain.stored_job import Source, StoredJob
-from resources import ledger as module
 from resources.embedded import server_pids, serving
 from resources.ledger import KEPT_ATTEMPTS, MAX_FRUITLESS, Ledger
 from resources.ledger_reader import job_id
 from resources.mongo import MongoConnection
+from tests.raw import jobs_of
 
 NEW, RUNNING, DONE, FAILED, ARCHIVED = JobState
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -34,14 +34,14 @@ def one_ledger(docdb_uri):
 @pytest.fixture
 def ledger(one_ledger):
     """Give an empty ledger."""
-    one_ledger._jobs().delete_many({})
+    jobs_of(one_ledger).delete_many({})
     return one_ledger
 
 
 @pytest.fixture
-def expired(monkeypatch):
-    """Give a function that makes every claim from now on expire at once, or keep it again."""
-    return lambda seconds=-1.0: monkeypatch.setattr(module, "LEASE_S", seconds)
+def brief(ledger):
+    """Give the same ledger, with claims that expire at once."""
+    return Ledger(mongo=ledger.mongo, records_name=ledger.records_name, lease_s=-1.0)
 
 
 def job_of(number, *, analysis="demo"):
@@ -261,7 +261,7 @@ def test_a_claim_sets_state_owner_attempt_and_lease(ledger):
     claimed = claim(ledger, stored(ledger), run_id="r1", owner="w1")
     assert (claimed.state, claimed.attempt_number) == (RUNNING, 1)
     assert (claimed.lease.owner, claimed.lease.attempt, claimed.lease.run_id) == ("w1", "a1", "r1")
-    assert timedelta(seconds=50) < claimed.lease.until - ledger.mongo.now() <= timedelta(seconds=module.LEASE_S)
+    assert timedelta(seconds=50) < claimed.lease.until - ledger.mongo.now() <= timedelta(seconds=ledger.lease_s)
     (attempt,) = claimed.attempts
     assert (attempt.attempt, attempt.run_id, attempt.code_version, attempt.ended) == ("a1", "r1", CODE, None)
 
@@ -311,22 +311,18 @@ def test_twenty_workers_share_fifty_jobs_without_overlap(ledger):
     assert all(e.attempt_number == 1 for e in ledger.get_many("demo", taken).values())
 
 
-def test_an_expired_lease_is_taken_over_whatever_the_states(ledger, expired):
+def test_an_expired_lease_is_taken_over_whatever_the_states(ledger, brief):
     entry = stored(ledger)
-    expired()
-    claim(ledger, entry, "old")
-    expired(60.0)
+    claim(brief, entry, "old")
     claimed = claim(ledger, entry, "new", states=[])
     assert (claimed.lease.attempt, claimed.attempt_number) == ("new", 2)
     assert [a.attempt for a in claimed.attempts] == ["old", "new"]
     assert ledger.get(entry.analysis, entry.job_key).lease.attempt == "new"
 
 
-def test_an_expired_lease_is_taken_over_by_exactly_one(ledger, expired):
+def test_an_expired_lease_is_taken_over_by_exactly_one(ledger, brief):
     entry = stored(ledger)
-    expired()
-    claim(ledger, entry, "old")
-    expired(60.0)
+    claim(brief, entry, "old")
     assert sum(c is not None for c in together(8, lambda n: claim(ledger, entry, f"a{n}"))) == 1
 
 
@@ -341,11 +337,9 @@ def test_a_worker_extends_all_its_leases_and_no_other(ledger):
     assert now(ledger, ended).lease is None
 
 
-def test_a_lease_that_was_taken_over_is_not_extended(ledger, expired):
+def test_a_lease_that_was_taken_over_is_not_extended(ledger, brief):
     entry = stored(ledger)
-    expired()
-    claim(ledger, entry, "old", owner="old")
-    expired(60.0)
+    claim(brief, entry, "old", owner="old")
     claim(ledger, entry, "new", owner="new")
     assert ledger.extend_leases("old") == 0
 
@@ -393,11 +387,9 @@ def test_a_released_job_is_new_and_keeps_the_wish_to_compute_it(ledger):
     ids=["finish", "fail", "release"],
 )
 @pytest.mark.parametrize("lost_to", ["another worker", "repair", "a result"])
-def test_nothing_ends_a_job_whose_lease_was_lost(ledger, expired, end, lost_to):
+def test_nothing_ends_a_job_whose_lease_was_lost(ledger, brief, end, lost_to):
     entry = stored(ledger)
-    expired()
-    claim(ledger, entry, "old")
-    expired(60.0)
+    claim(brief, entry, "old")
     if lost_to == "repair":
         ledger.release_lost("demo", dead_runs=[])
     else:
@@ -444,10 +436,9 @@ def test_settling_never_touches_a_live_claim(ledger):
     assert now(ledger, entry) == claimed
 
 
-def test_settling_ends_an_expired_claim(ledger, expired):
+def test_settling_ends_an_expired_claim(ledger, brief):
     entry = stored(ledger)
-    expired()
-    claim(ledger, entry)
+    claim(brief, entry)
     ledger.settle(entry, state=DONE, result_id="r")
     assert (now(ledger, entry).state, now(ledger, entry).lease) == (DONE, None)
 
@@ -465,14 +456,13 @@ def test_settling_keeps_a_wish_that_came_after_the_entry_was_read(ledger):
 # -- repair --------------------------------------------------------------------------------------------------------
 
 
-def test_jobs_of_dead_runs_and_expired_leases_become_new_and_live_ones_stay(ledger, expired):
+def test_jobs_of_dead_runs_and_expired_leases_become_new_and_live_ones_stay(ledger, brief):
     dead, live, ended = stored(ledger, 0), stored(ledger, 1), done(ledger, 2)
     late, other = stored(ledger, 3), stored(ledger, 4, analysis="other")
     claim(ledger, dead, run_id="dead")
     claim(ledger, live, run_id="live")
-    expired()
-    claim(ledger, late, run_id="live")
-    claim(ledger, other)
+    claim(brief, late, run_id="live")
+    claim(brief, other)
     assert ledger.release_lost("demo", dead_runs=["dead"]) == 2
     assert [now(ledger, e).state for e in (dead, late, live, ended, other)] == [NEW, NEW, RUNNING, DONE, RUNNING]
     assert now(ledger, dead).lease is None
@@ -546,7 +536,7 @@ def test_a_killed_server_forgets_no_job_and_no_claim(tmp_path, database):
         finish(ledger, entries[1])
         os.kill(server_pids(tmp_path)["mongo"], signal.SIGKILL)
         assert [now(ledger, entry).state for entry in entries] == [RUNNING, DONE, NEW]
-        mongo._client().close()
+        mongo.close()
 
 
 @pytest.mark.parametrize(
@@ -561,7 +551,7 @@ def test_what_every_tick_asks_is_found_by_an_index_that_is_as_small_as_the_answe
     for number in range(30):
         entry = stored(ledger, number)
         ledger.settle(entry, state=FAILED, error=ERROR.model_dump())
-    plan = str(ledger._jobs().find(query).explain()["queryPlanner"]["winningPlan"])
+    plan = str(jobs_of(ledger).find(query).explain()["queryPlanner"]["winningPlan"])
     assert index in plan
     assert "COLLSCAN" not in plan
 
@@ -593,6 +583,6 @@ def test_every_change_of_state_is_the_last_change(ledger):
         change(ledger, entry)
         times.append(ledger.last_change("demo"))
     assert times == sorted(times)
-    assert times[-1] == ledger._jobs().find_one({})["updated"]
-    ledger._jobs().update_one({}, {"$set": {"updated": "damaged"}})
+    assert times[-1] == jobs_of(ledger).find_one({})["updated"]
+    jobs_of(ledger).update_one({}, {"$set": {"updated": "damaged"}})
     assert ledger.last_change("demo") is None

@@ -3,6 +3,7 @@ import signal
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure
@@ -11,7 +12,7 @@ from domain.errors import ServerUnavailableError, SettingsError
 from resources.embedded import server_pids, serving
 from resources.mongo import MongoConnection
 from resources.server_process import free_port
-from tests.secure_servers import own_clients
+from tests.raw import database_of
 
 SECRET = "t0p-s3cret"  # noqa: S105 - the point of the tests
 
@@ -23,10 +24,18 @@ def connection(docdb_uri, database):
 
 
 @pytest.fixture
-def impatient(monkeypatch):
-    """Shorten the waits for a server, and close the clients that a test opens."""
-    with own_clients(monkeypatch, patience_ms=20):
-        yield
+def impatient():
+    """Give a function that connects to an address, waits briefly for a server, and closes its clients at the end."""
+    opened = []
+
+    def connect(uri):
+        patience = f"{'&' if '?' in uri else '?'}serverSelectionTimeoutMS=20"
+        opened.append(MongoConnection(uri=f"{uri}{patience}", database="d", attempts=1))
+        return opened[-1]
+
+    yield connect
+    for connection in opened:
+        connection.close()
 
 
 def test_a_collection_gives_aware_times_back(connection):
@@ -58,7 +67,50 @@ def test_the_time_is_the_servers_and_has_a_zone(connection):
 
 def test_one_client_serves_a_whole_process(connection, database):
     other = MongoConnection(uri=connection.uri, database=f"{database}_b")
-    assert connection._client() is other._client()
+    assert database_of(connection).client is database_of(other).client
+
+
+def test_a_closed_client_is_replaced_by_another(docdb_uri, database):
+    connection = MongoConnection(uri=f"{docdb_uri}&appName=closed", database=database)
+    connection.collection("things", indexes=(("a",),)).insert_one({"_id": 1})
+    first = database_of(connection).client
+    connection.close()
+    connection.close()
+    assert connection.collection("things").find_one() == {"_id": 1}
+    assert database_of(connection).client is not first
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("", (10.0, 5.0, 60.0, "analysis-assets")),
+        ("&serverSelectionTimeoutMS=20", (0.02, 5.0, 60.0, "analysis-assets")),
+        ("&connectTimeoutms=30&SOCKETTIMEOUTMS=40", (10.0, 0.03, 0.04, "analysis-assets")),
+        ("&appname=ours&retryWrites=true", (10.0, 5.0, 60.0, "ours")),
+    ],
+)
+def test_options_in_the_address_count_except_that_writes_are_never_retried(docdb_uri, given, found):
+    connection = MongoConnection(uri=f"{docdb_uri}{given}", database="d")
+    options = database_of(connection).client.options
+    pool = options.pool_options
+    assert (options.server_selection_timeout, pool.connect_timeout, pool.socket_timeout, pool.appname) == found
+    assert not options.retry_writes
+    if given:
+        connection.close()
+
+
+def test_a_call_is_tried_as_often_as_the_connection_says(docdb_uri, database):
+    connection, tries = MongoConnection(uri=docdb_uri, database=database, attempts=2), []
+
+    def lost():
+        tries.append(1)
+        message = "lost"
+        raise AutoReconnect(message)
+
+    with pytest.raises(ServerUnavailableError):
+        connection.call(lost)
+    assert len(tries) == 2
 
 
 def test_the_embedded_server_is_found_by_its_folder(home, servers, database):
@@ -101,7 +153,7 @@ def test_other_errors_are_not_repeated(connection):
 
 def test_an_error_of_the_command_itself_stays_what_it_is(connection):
     with pytest.raises(OperationFailure, match="noSuchCommand"):
-        connection.call(lambda: connection._client().admin.command("noSuchCommand"))
+        connection.call(lambda: database_of(connection).command("noSuchCommand"))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +161,7 @@ def test_an_error_of_the_command_itself_stays_what_it_is(connection):
 )
 def test_a_server_that_is_down_is_named_by_address_and_setting_never_by_password(user, end, impatient):
     port = free_port()
-    connection = MongoConnection(uri=f"mongodb://{user}127.0.0.1:{port}{end}", database="d")
+    connection = impatient(f"mongodb://{user}127.0.0.1:{port}{end}")
     with pytest.raises(ServerUnavailableError) as caught:
         connection.now()
     told = str(caught.value)
@@ -123,19 +175,19 @@ def test_every_host_of_a_server_that_is_down_is_named(impatient):
     ports = free_port(), free_port()
     hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
     with pytest.raises(ServerUnavailableError, match=hosts):
-        MongoConnection(uri=f"mongodb://a:{SECRET}@{hosts}/", database="d").now()
+        impatient(f"mongodb://a:{SECRET}@{hosts}/").now()
 
 
 def test_options_are_not_taken_for_a_part_of_the_address(impatient):
     port = free_port()
     uri = f"mongodb://127.0.0.1:{port}?authMechanismProperties=AWS_SESSION_TOKEN:{SECRET}"
     with pytest.raises(ServerUnavailableError) as caught:
-        MongoConnection(uri=uri, database="d").now()
+        impatient(uri).now()
     assert SECRET not in str(caught.value)
 
 
 def test_a_server_that_goes_away_while_documents_are_read_is_named(impatient):
-    connection = MongoConnection(uri=f"mongodb://127.0.0.1:{free_port()}/", database="d")
+    connection = impatient(f"mongodb://127.0.0.1:{free_port()}/")
     things = connection.collection("things")
     with pytest.raises(ServerUnavailableError, match="did not answer"):
         list(connection.each(things.find()))
@@ -148,12 +200,15 @@ def test_documents_are_read_one_by_one(connection):
 
 
 @pytest.mark.parametrize("login", [f"nobody:{SECRET}", f"analyst:{SECRET}2"])
-def test_wrong_credentials_are_refused_without_showing_them(login, docdb_uri, impatient):
+@pytest.mark.parametrize("bare", [True, False])
+def test_wrong_credentials_are_refused_without_showing_them(login, bare, docdb_uri):
     uri = docdb_uri.replace("mongodb://", f"mongodb://{login}@")
+    connection = MongoConnection(uri=uri.partition("/?")[0] if bare else uri, database="records")
     with pytest.raises(SettingsError) as caught:
-        MongoConnection(uri=uri, database="records").now()
+        connection.now()
+    connection.close()
     told = str(caught.value)
-    assert "refused access to `records`" in told
+    assert f"MongoDB at {urlsplit(docdb_uri).netloc} refused access to `records`" in told
     assert "DOCDB_URI" in told
     assert SECRET not in told
 
@@ -169,7 +224,7 @@ def test_wrong_credentials_are_refused_without_showing_them(login, docdb_uri, im
         f"mongodb+srv://a:{SECRET}@host:1/",
     ],
 )
-def test_a_malformed_address_is_refused_without_showing_it(uri, impatient):
+def test_a_malformed_address_is_refused_without_showing_it(uri):
     with pytest.raises(SettingsError) as caught:
         MongoConnection(uri=uri, database="d").now()
     assert "DOCDB_URI is no MongoDB address" in str(caught.value)
@@ -189,7 +244,7 @@ def test_a_killed_server_costs_nothing_but_time(tmp_path, database):
                 lambda things=things, killed=killed: things.replace_one({"_id": f"after {killed}"}, {}, upsert=True)
             )
         found = {d["_id"] for d in by_uri.collection("things").find()}
-        by_uri._client().close()
+        by_uri.close()
     assert found == {"before one", "after one", "before two", "after two"}
 
 
@@ -214,6 +269,6 @@ def test_a_server_killed_between_many_writers_loses_no_write(tmp_path, database)
         for thread in threads:
             thread.join()
         found = {d["_id"] for d in things.find()}
-        connection._client().close()
+        connection.close()
     assert len(acknowledged) == 120
     assert found == set(acknowledged)

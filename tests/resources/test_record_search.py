@@ -7,9 +7,10 @@ from domain.errors import UnknownJobError
 from domain.records import search_fields, to_record
 from domain.result_filter import Condition
 from resources.mongo import MongoConnection
-from resources.record_search import ORDER, _rarest_first, entries_of, find_records, query_of
+from resources.record_search import ORDER, entries_of, find_records, query_of, rarest_first
 from resources.record_store import RecordStore, unsearchable
 from tests.provenances import STARTED, sparse
+from tests.raw import records_of
 
 COUNT = 40
 
@@ -83,11 +84,10 @@ def test_pages_follow_each_other_without_gap_or_repetition(records):
     assert len(pages) == 5
 
 
-def test_without_a_limit_everything_comes_however_many_pages_that_takes(records, monkeypatch):
-    monkeypatch.setattr("resources.record_search._AT_ONCE", 9)
-    assert found(records) == list(reversed(range(COUNT)))
-    assert found(records, limit=20) == list(reversed(range(COUNT)))[:20]
-    assert found(records, limit=18) == list(reversed(range(COUNT)))[:18]
+def test_without_a_limit_everything_comes_however_many_pages_that_takes(records):
+    assert found(records, at_once=9) == list(reversed(range(COUNT)))
+    assert found(records, at_once=9, limit=20) == list(reversed(range(COUNT)))[:20]
+    assert found(records, at_once=9, limit=18) == list(reversed(range(COUNT)))[:18]
 
 
 def test_results_of_the_same_time_are_paged_too(docdb_uri, database):
@@ -133,14 +133,15 @@ def test_a_record_of_an_earlier_version_is_left_out_counted_and_found_once_it_is
 def many(docdb_uri):
     """Give a store with so many results that the database has a choice to make."""
     store = RecordStore(mongo=MongoConnection(uri=docdb_uri, database=f"test_{uuid.uuid4().hex[:16]}"), name="records")
-    store._records().insert_many([to_record(made(number)) for number in range(2000)])
+    assert store.analyses() == []  # makes the indexes
+    records_of(store).insert_many([to_record(made(number)) for number in range(2000)])
     return store
 
 
 def looked_at(records, *wanted, last=None):
     """Return stages, index, and how many documents the database reads for a first page of ten."""
-    entries = _rarest_first(records, "demo", entries_of([Condition(*one) for one in wanted]))
-    cursor = records._records().find(query_of("demo", entries, last=last)).sort(ORDER).limit(10)
+    entries = rarest_first(records, "demo", entries_of([Condition(*one) for one in wanted]))
+    cursor = records_of(records).find(query_of("demo", entries, last=last)).sort(ORDER).limit(10)
     told = cursor.explain()
     stages, plan = [], told["queryPlanner"]["winningPlan"]
     while plan:
@@ -181,5 +182,5 @@ def test_a_late_page_reads_no_more_than_the_first(many):
 
 
 def test_records_that_cannot_be_searched_are_counted_by_the_index(many):
-    told = many._records().find(unsearchable("demo")).explain()
+    told = records_of(many).find(unsearchable("demo")).explain()
     assert told["executionStats"]["totalDocsExamined"] == 0

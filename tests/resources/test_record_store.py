@@ -8,8 +8,12 @@ from domain.errors import ServerUnavailableError
 from domain.records import from_record, to_record
 from resources.mongo import MongoConnection
 from resources.record_store import RecordStore, attempt_of
-from resources.server_process import free_port
 from tests.provenances import STARTED, rich, sparse
+from tests.raw import records_of, superseded_of
+from tests.secure_servers import serving
+
+LISTED_AT_FIRST = 101
+"""So many documents come with the answer to a query; for more the server is asked again."""
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +26,8 @@ def one_store(docdb_uri):
 @pytest.fixture
 def records(one_store):
     """Give an empty store."""
-    one_store._records().delete_many({})
-    one_store._superseded().delete_many({})
+    records_of(one_store).delete_many({})
+    superseded_of(one_store).delete_many({})
     return one_store
 
 
@@ -33,7 +37,7 @@ def record_of(attempt="one", *, result_id="r" * 64, **changes):
 
 def superseded(records):
     """Read the superseded records by their ids."""
-    return {d["_id"]: d for d in records._superseded().find()}
+    return {d["_id"]: d for d in superseded_of(records).find()}
 
 
 def together(works):
@@ -87,16 +91,17 @@ def test_of_many_that_store_a_result_at_once_all_name_the_same_winner(records):
     assert winners == {attempt_of(records.get("r" * 64))}
 
 
-def test_a_record_that_vanishes_under_a_loser_is_stored_after_all(records, monkeypatch):
+def test_a_record_that_vanishes_under_a_loser_is_stored_after_all(records):
+    class Vanishing(RecordStore):
+        """Records that somebody removes before they are looked at."""
+
+        def get(self, result_id):
+            records_of(self).delete_one({"_id": result_id})
+            return super().get(result_id)
+
     records.insert_once(record_of("one"))
-    real = RecordStore.get
-
-    def get_after_removal(self, result_id):
-        self._records().delete_one({"_id": result_id})
-        return real(self, result_id)
-
-    monkeypatch.setattr(RecordStore, "get", get_after_removal)
-    assert attempt_of(records.insert_once(record_of("two"))) == "two"
+    vanishing = Vanishing(mongo=records.mongo, name=records.name)
+    assert attempt_of(vanishing.insert_once(record_of("two"))) == "two"
 
 
 def test_a_replaced_record_is_kept_with_who_why_and_when(records):
@@ -174,33 +179,38 @@ def test_the_records_of_an_analysis_come_newest_first(records):
 
 def test_the_records_of_an_analysis_are_sorted_by_an_index(records):
     records.insert_once(record_of())
-    cursor = records._records().find({"analysis_assets.analysis": "demo"})
+    cursor = records_of(records).find({"analysis_assets.analysis": "demo"})
     plan = cursor.sort([("processing.data_processes.end_date_time", -1)]).explain()["queryPlanner"]["winningPlan"]
     assert "SORT" not in str(plan).replace("SORT_KEY", "")
     assert "analysis_assets.analysis_1" in str(plan)
 
 
-def test_a_server_that_goes_away_while_records_are_listed_is_named(monkeypatch):
-    monkeypatch.setattr("resources.mongo.SERVER_SELECTION_MS", 20)
-    monkeypatch.setattr("resources.mongo.ATTEMPTS", 1)
-    port = free_port()
-    records = RecordStore(mongo=MongoConnection(uri=f"mongodb://127.0.0.1:{port}/", database="d"), name="records")
-    monkeypatch.setattr(RecordStore, "_records", lambda self: self.mongo.collection(self.name))
-    with pytest.raises(ServerUnavailableError, match=f"127.0.0.1:{port} did not answer"):
-        list(records.of_analysis("demo"))
-    records.mongo._client().close()
+def test_a_server_that_goes_away_while_records_are_listed_is_named(tmp_path, database):
+    """The indexes are there, and the first records too."""
+    with serving(tmp_path, "mongo") as host:
+        uri = f"mongodb://{host}/?serverSelectionTimeoutMS=20"
+        mongo = MongoConnection(uri=uri, database=database, attempts=1)
+        records = RecordStore(mongo=mongo, name="records")
+        for number in range(LISTED_AT_FIRST + 1):
+            records.insert_once(record_of(result_id=f"{number:064d}"))
+        listed = records.of_analysis("demo")
+        next(listed)
+    with pytest.raises(ServerUnavailableError, match=f"{host} did not answer"):
+        list(listed)
+    mongo.close()
 
 
 def test_an_id_can_be_used_once_only_whatever_the_store_does(records):
     records.insert_once(record_of())
     with pytest.raises(DuplicateKeyError):
-        records._records().insert_one(record_of("two"))
+        records_of(records).insert_one(record_of("two"))
 
 
 def test_an_invalidated_record_moves_to_the_superseded_ones_also_when_it_was_cut_off(records):
     old = record_of("one")
     records.insert_once(old)
-    records._keep_superseded(old, who="ann", reason="x", how="invalidated")  # and then the process was killed
+    records.invalidate(old, who="ann", reason="x")
+    records_of(records).insert_one(old)  # as if the process had been killed before it removed the record
     records.invalidate(old, who="ann", reason="x")
     assert records.get(old["_id"]) is None
     (kept,) = records.superseded("demo", job_key=old["analysis_assets"]["job_key"])
@@ -219,7 +229,7 @@ def test_a_record_that_took_the_place_of_an_invalidated_one_stays(records):
 def test_what_a_job_is_compared_with_is_found_by_an_index(records, field):
     records.insert_once(record_of())
     query = {"analysis_assets.analysis": "demo", f"analysis_assets.{field}": "x"}
-    plan = str(records._records().find(query).limit(5).explain()["queryPlanner"]["winningPlan"])
+    plan = str(records_of(records).find(query).limit(5).explain()["queryPlanner"]["winningPlan"])
     assert f"analysis_assets.{field}_1" in plan
     assert "COLLSCAN" not in plan
 
@@ -229,6 +239,6 @@ def test_attempts_tell_which_records_there_are(records):
     records.insert_once(record)
     name = record["analysis_assets"]["analysis"]
     assert dict(records.attempts(name)) == {"r" * 64: "one"}
-    records._records().update_one({"_id": record["_id"]}, {"$unset": {"analysis_assets.attempt": 1}})
+    records_of(records).update_one({"_id": record["_id"]}, {"$unset": {"analysis_assets.attempt": 1}})
     assert dict(records.attempts(name)) == {"r" * 64: "None"}
     assert dict(records.attempts("other")) == {}

@@ -11,6 +11,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
 from domain.errors import OutputError, ParametersError, SettingsError, UnknownJobError
 from domain.failures import JobError
@@ -22,10 +23,13 @@ from domain.records import to_record
 from domain.result_rows import FACTS
 from domain.stored_job import Source, StoredJob
 from resources.catalog_tables import write_catalog
+from resources.connections import connect
 from resources.result import FailedJob, Result
-from resources.results import Results
+from resources.result_list import ResultList
+from resources.results import Results, source_of
 from resources.settings import PROJECT_ROOT, Settings
 from tests.provenances import STARTED, rich, sparse
+from tests.raw import records_of
 
 CURRENT, OLD = "2.0.0+aaaaaaaaaaaa", "1.0.0+bbbbbbbbbbbb"
 COUNT = 8
@@ -73,20 +77,37 @@ def settings(home, servers):
 
 
 @pytest.fixture(scope="module")
-def results(settings):
+def connections(settings):
+    """Connect to the same servers as whoever writes there."""
+    return connect(settings)
+
+
+@pytest.fixture(scope="module")
+def records(connections):
+    """Give the records, to write some."""
+    return connections.record_store
+
+
+@pytest.fixture(scope="module")
+def source(connections, settings):
+    """Give what a single result is read from."""
+    return source_of(connections, settings)
+
+
+@pytest.fixture(scope="module")
+def results(settings, connections, records):
     """Give eight jobs with a result each; four of them have one of older code too, and one job failed."""
     with Results(settings) as results:
-        records = results._source.records
         for number in range(COUNT):
             records.insert_once(to_record(made(number)))
         for number in range(4):  # of the older code; that of job 3 was computed last: somebody went back
             minute = 30 if number == 3 else -30
             records.insert_once(to_record(made(number, OLD, minute=minute)))
         _supersede(records)
-        _fail(results)
+        _fail(connections.ledger)
         facts = {b"analysis_assets": json.dumps({"code_version": CURRENT}).encode()}
         table = pa.table({"result_id": ["x"]}).replace_schema_metadata(facts)
-        write_catalog(results._connections.catalog_files, "quality", table)
+        write_catalog(connections.catalog_files, "quality", table)
         yield results
 
 
@@ -98,7 +119,7 @@ def _supersede(records):
     records.invalidate(wrong, who="you", reason="wrong")
 
 
-def _fail(results):
+def _fail(ledger):
     """Store a job that failed."""
     parameters = {"analysis_tag": "narrow", "method": "hill", "cutoff": 0.5}
     inputs = JobInputs.of(Job(s3_location=("s3://data/failing",)))
@@ -106,7 +127,6 @@ def _fail(results):
         analysis="quality", job_key=job_key(inputs, parameters), inputs=inputs, parameters=parameters, origins={}
     )
     group = (GroupField(field="subject.subject_id", value="700009"),)
-    ledger = results._source.ledger
     ledger.store([(job, Source(name="test", group=group))], code_version=CURRENT)
     error = JobError(kind="exception", message=SCRIPT, permanent=True, traceback="Traceback: here").model_dump()
     ledger.settle(ledger.get("quality", job.job_key), state=JobState.FAILED, code_version=CURRENT, error=error)
@@ -219,8 +239,8 @@ def test_a_misspelled_name_is_told_of(results):
         results.find("qualty")
 
 
-def test_without_a_catalog_everything_counts_as_done_with_a_warning(results):
-    results._source.records.insert_once(to_record(made(50, analysis="new", result_id="e" * 64)))
+def test_without_a_catalog_everything_counts_as_done_with_a_warning(results, records):
+    records.insert_once(to_record(made(50, analysis="new", result_id="e" * 64)))
     with pytest.warns(UserWarning, match="current code of `new` is not known"):
         (found,) = results.find("new")
     assert found.state == "done"
@@ -230,9 +250,9 @@ def test_without_a_catalog_everything_counts_as_done_with_a_warning(results):
     assert results.analyses() == ["new", "quality"]
 
 
-def test_a_new_catalog_is_noticed(results):
-    files = results._connections.catalog_files
-    results._source.records.insert_once(to_record(made(51, analysis="noticed", result_id="d" * 64)))
+def test_a_new_catalog_is_noticed(results, connections, records):
+    files = connections.catalog_files
+    records.insert_once(to_record(made(51, analysis="noticed", result_id="d" * 64)))
     for code, state in ((OLD, "outdated"), (CURRENT, "done")):
         facts = {b"analysis_assets": json.dumps({"code_version": code}).encode()}
         write_catalog(files, "noticed", pa.table({"a": [code]}).replace_schema_metadata(facts))
@@ -242,8 +262,10 @@ def test_a_new_catalog_is_noticed(results):
 def test_results_that_cannot_be_searched_are_told_of(settings):
     record = to_record(made(1, analysis="earlier"))
     del record["analysis_assets"]["search"], record["analysis_assets"]["search_time"]
-    with Results(settings.model_copy(update={"docdb_collection": "earlier"})) as results:
-        results._source.records.insert_once(record)
+    own = settings.model_copy(update={"docdb_collection": "earlier"})
+    records = connect(own).record_store
+    with Results(own) as results:
+        records.insert_once(record)
         with pytest.warns(UserWarning, match="Left out: 1 results of an earlier version"):
             assert len(results.find("earlier", current_code_version=OLD)) == 0
         assert results.get(record["_id"]).job_key == key_of(1)
@@ -253,10 +275,9 @@ def test_results_that_cannot_be_searched_are_told_of(settings):
 
 
 @pytest.fixture(scope="module")
-def stored(results):
+def stored(results, connections):
     """Give a result with files."""
-    provenance = made(6)
-    store = results._source.store
+    provenance, store = made(6), connections.results_store
     frame = pd.DataFrame({"unit": [1, 2], "rate_hz": [1.5, None]})
     store.put_bytes(provenance.location, "units.parquet", frame.to_parquet())
     store.put_bytes(provenance.location, "tables/units.csv", frame.to_csv(index=False).encode())
@@ -308,28 +329,33 @@ def test_tables_are_read_by_either_library(stored):
         stored.table("units.parquet", engine="spark")
 
 
-def test_the_only_table_needs_no_name(results):
+def test_the_only_table_needs_no_name(results, connections):
     found = results.get(made(4).result_id)
-    results._source.store.put_bytes(found.location, "only.csv", b"a\n1\n")
+    connections.results_store.put_bytes(found.location, "only.csv", b"a\n1\n")
     assert found.table()["a"].tolist() == [1]
+
+
+def in_jupyter(thing):
+    """Return how a notebook shows a thing, by kind."""
+    return DisplayFormatter().format(thing)[0]
 
 
 def test_a_figure_is_shown_by_jupyter_without_running_anything(stored):
     figure = stored.figure("figure.png")
     assert bytes(figure) == PNG
-    assert set(figure._repr_mimebundle_()) == {"image/png", "text/plain"}
-    drawing = stored.figure('a"b<c>.svg')._repr_mimebundle_()["text/html"]
+    assert set(in_jupyter(figure)) == {"image/png", "text/plain"}
+    drawing = in_jupyter(stored.figure('a"b<c>.svg'))["text/html"]
     assert drawing.startswith('<img alt="a&quot;b&lt;c&gt;.svg" src="data:image/svg+xml;base64,')
     assert "<script" not in drawing
-    assert set(stored.figure("notes.txt")._repr_mimebundle_()) == {"text/plain"}
+    assert set(in_jupyter(stored.figure("notes.txt"))) == {"text/plain"}
     with pytest.raises(OutputError, match="declares no figure"):
         stored.figure()
 
 
-def test_the_declared_figure_needs_no_name(results):
+def test_the_declared_figure_needs_no_name(results, connections, source):
     provenance = made(2, figure="plot.png")
-    results._source.store.put_bytes(provenance.location, "plot.png", PNG)
-    result = Result.of(provenance, state="done", source=results._source, superseded=None)
+    connections.results_store.put_bytes(provenance.location, "plot.png", PNG)
+    result = Result.of(provenance, state="done", source=source, superseded=None)
     assert (bytes(result.figure()), result.figure().name) == (PNG, "plot.png")
     assert result.figure_location == f"{provenance.location}/plot.png"
 
@@ -342,9 +368,9 @@ def test_a_result_tells_everything_that_is_known_of_it(stored):
     assert stored.row()["parameters.method"] == "llobet"
 
 
-def test_links_are_addresses_that_a_person_can_open(results, stored):
+def test_links_are_addresses_that_a_person_can_open(results, stored, source):
     provenance = made(6, figure="a b.png", run_id="x/../y")
-    links = Result.of(provenance, state="done", source=results._source, superseded=None).links
+    links = Result.of(provenance, state="done", source=source, superseded=None).links
     assert links["files"].startswith("http://127.0.0.1:")
     assert links["figure"].endswith("/a%20b.png")
     assert links["run"] == "http://127.0.0.1:3000/runs/x%2F..%2Fy"
@@ -378,9 +404,9 @@ def test_digits_that_may_mean_several_are_refused(results):
         results.get("000000")
 
 
-def test_a_job_of_two_analyses_needs_the_name(results):
+def test_a_job_of_two_analyses_needs_the_name(results, records):
     for name, result in (("one", "a" * 64), ("two", "b" * 64)):
-        results._source.records.insert_once(to_record(made(60, analysis=name, result_id=result, job_key="c" * 64)))
+        records.insert_once(to_record(made(60, analysis=name, result_id=result, job_key="c" * 64)))
     with pytest.raises(UnknownJobError, match="analysis="):
         results.get("c" * 64)
     assert results.get("c" * 64, analysis="two").result_id == "b" * 64
@@ -394,8 +420,7 @@ def test_a_superseded_result_says_who_why_and_still_has_its_record(results):
     assert results.find("quality", session="session 5")[0].superseded is None
 
 
-def test_what_was_found_stays_what_it_was_when_it_is_replaced_or_invalidated_meanwhile(results):
-    records = results._source.records
+def test_what_was_found_stays_what_it_was_when_it_is_replaced_or_invalidated_meanwhile(results, records):
     for number in (70, 71):
         records.insert_once(to_record(made(number, analysis="moving")))
     found = results.find("moving", current_code_version=CURRENT)
@@ -410,11 +435,10 @@ def test_what_was_found_stays_what_it_was_when_it_is_replaced_or_invalidated_mea
     assert found[1].record()["analysis_assets"]["attempt"] == made(70, analysis="moving").attempt
 
 
-def test_a_damaged_record_is_left_out_and_told_of(results, caplog):
-    records = results._source.records
+def test_a_damaged_record_is_left_out_and_told_of(results, caplog, records):
     for number in (80, 81):
         records.insert_once(to_record(made(number, analysis="damaged")))
-    records._records().update_one({"_id": made(80).result_id}, {"$set": {"processing": None}})
+    records_of(records).update_one({"_id": made(80).result_id}, {"$set": {"processing": None}})
     found = results.find("damaged", current_code_version=CURRENT)
     assert names(found) == ["81"]
     assert f"The record {made(80).result_id} cannot be read" in caplog.text
@@ -428,10 +452,8 @@ def test_a_damaged_record_is_left_out_and_told_of(results, caplog):
 # -- lists and data frames ---------------------------------------------------------------------------------------
 
 
-def test_a_list_is_a_sequence(results, monkeypatch):
-    monkeypatch.setattr("resources.result_list._PAGE", 3)
-    monkeypatch.setattr("resources.result_list._AT_ONCE", 5)
-    found = results.find("quality", state="done")
+def test_a_list_is_a_sequence(results, source):
+    found = ResultList(source, results.find("quality", state="done").items, at_once=5, page=3)
     assert names(found) == [names([found[n]])[0] for n in range(len(found))] == ["7", "6", "5", "4", "3", "2", "1", "0"]
     assert names(found[2:4]) == ["5", "4"]
     assert (names([found[-1]]), names(found[::-1])[:2]) == (["0"], ["0", "1"])
@@ -474,9 +496,11 @@ def test_a_frame_of_nothing_has_the_columns_of_facts(results):
 
 
 def test_parameters_that_a_result_does_not_have_are_empty(settings):
-    with Results(settings.model_copy(update={"docdb_collection": "uneven"})) as results:
+    own = settings.model_copy(update={"docdb_collection": "uneven"})
+    records = connect(own).record_store
+    with Results(own) as results:
         for number, parameters in enumerate(({"a": 1}, {"b": 2.5}, {"a": 3, "c": [1, {"d": None}]})):
-            results._source.records.insert_once(to_record(made(number, parameters=parameters)))
+            records.insert_once(to_record(made(number, parameters=parameters)))
         found = results.find("quality")
         assert found.to_pandas()["parameters.a"].fillna(0).tolist() == [3, 0, 1]
         assert found.to_polars()["parameters.b"].to_list() == [None, 2.5, None]
@@ -512,17 +536,18 @@ def test_jobs_that_failed_meet_the_same_conditions(results, asked, count):
     assert results.count("quality", state="failed", **asked) == count
 
 
-def test_jupyter_shows_texts_and_no_markup_of_theirs(results):
+def test_jupyter_shows_texts_and_no_markup_of_theirs(results, records):
     hostile = made(90, analysis="hostile", session_names=(SCRIPT,), parameters={"<b>": SCRIPT}, outputs={"x": SCRIPT})
-    results._source.records.insert_once(to_record(hostile))
+    records.insert_once(to_record(hostile))
     found = results.find("hostile", current_code_version=CURRENT)
     failed = results.find("quality", state="failed")
-    for shown in (found._repr_html_(), found[0]._repr_html_(), failed._repr_html_()):
+    for shown in (in_jupyter(one)["text/html"] for one in (found, found[0], failed)):
         assert "<script" not in shown
         assert "alert(1)" in shown
-    assert "<b>" not in found[0]._repr_html_()
-    assert "12 results" in (everything := results.find("quality"))._repr_html_()
-    assert "and 2 more" in everything._repr_html_()
+    assert "<b>" not in in_jupyter(found[0])["text/html"]
+    everything = results.find("quality")
+    assert "12 results" in in_jupyter(everything)["text/html"]
+    assert "and 2 more" in in_jupyter(everything)["text/html"]
     assert "and 2 more" in repr(everything)
     assert "session 7" in repr(everything)
     assert SCRIPT in repr(failed)
@@ -536,11 +561,12 @@ def test_records_of_the_earlier_wrapper_are_read_as_they_are_and_are_no_results(
         made = {"process_type": "Analysis", "code": code, "end_date_time": ended, **process}
         return {"_id": f"old {number}", "location": f"s3://b/{number}", "processing": {"data_processes": [made]}}
 
-    with Results(settings.model_copy(update={"docdb_collection": "wrappers"})) as results:
-        records = results._source.records
+    own = settings.model_copy(update={"docdb_collection": "wrappers"})
+    records = connect(own).record_store
+    with Results(own) as results:
         odd = [{"_id": "odd", "processing": None}, old(4, code=None), {"_id": "x", "processing": {"data_processes": 5}}]
         for record in (old(1), old(3), old(2), *odd, to_record(made(1))):
-            records._records().insert_one(record)
+            records_of(records).insert_one(record)
         assert [record["_id"] for record in results.wrapper_records()] == ["old 3", "old 2", "old 1"]
         assert results.wrapper_records(tag="old", parameters={"cutoff": 2.0}) == [old(2)]
         assert len(results.wrapper_records(parameters={"window": {"b": 2}})) == 3
@@ -581,10 +607,12 @@ def test_settings_that_cannot_be_used_are_refused(monkeypatch):
 
 
 def test_everything_of_a_rich_result_fits_into_both_frames(settings):
-    with Results(settings.model_copy(update={"docdb_collection": "rich"})) as results:
-        results._source.records.insert_once(to_record(rich()))
+    own = settings.model_copy(update={"docdb_collection": "rich"})
+    records = connect(own).record_store
+    with Results(own) as results:
+        records.insert_once(to_record(rich()))
         found = results.find("demo", current_code_version=rich().code_version)
         assert found.to_pandas().iloc[0]["inputs"] == found[0].row()["inputs"]
-        assert list(found._rows()) == [one.row() for one in found], "what rows are read without is in none of them"
+        assert list(found.rows()) == [one.row() for one in found], "what rows are read without is in none of them"
         assert found.to_pandas()["group"].tolist() == ["subject.subject_id=700001, $odd.name=None, n=2, list=[1,2]"]
         assert found.to_polars()["outputs.list"].to_list() == [[1.0, None]]

@@ -102,15 +102,19 @@ def test_only_attempts_with_their_last_file_are_complete_the_earliest_first(resu
         results_store.complete_attempts("x")
 
 
-def test_discarding_deletes_the_last_file_first(results_store, location, monkeypatch):
+def test_discarding_deletes_the_last_file_first(results_store, location):
     for name in ("a.txt", "metadata.nd.json", "z/y.txt"):
         results_store.put_bytes(location, name, b"1")
-    monkeypatch.setattr(
-        ResultsStore, "objects_below", lambda *_: (_ for _ in ()).throw(ServerUnavailableError("crash"))
-    )
+
+    class Dying(ResultsStore):
+        """A store whose process dies when the last file is deleted."""
+
+        def objects_below(self, *_):
+            message = "crash"
+            raise ServerUnavailableError(message)
+
     with pytest.raises(ServerUnavailableError):
-        results_store.discard(location)
-    monkeypatch.undo()
+        Dying(s3=results_store.s3, root=results_store.root).discard(location)
     assert [file.path for file in results_store.list_files(location)] == ["a.txt", "z/y.txt"]
     assert results_store.complete_attempts(RESULT) == []
     results_store.discard(location)
@@ -199,10 +203,18 @@ def test_trouble_of_the_server_is_transient(failing_s3, tmp_path):
             lambda: store.list_files(location),
             lambda: store.complete_attempts(RESULT),
             lambda: store.discard(location),
-            lambda: store._completed("lab", f"{RESULT}/", ATTEMPTS[0]),
         ):
             with pytest.raises(ServerUnavailableError, match=r"SlowDown|503"):
                 act()
+
+
+def test_trouble_while_attempts_are_looked_at_is_transient(serve_http, failing_s3):
+    attempt = f"<CommonPrefixes><Prefix>{RESULT}/{ATTEMPTS[0]}/</Prefix></CommonPrefixes>"
+    listing = f"<ListBucketResult>{attempt}</ListBucketResult>".encode()
+    with serve_http(lambda path: (200, {}, listing) if "list-type" in path else (503, {}, b"")) as (address, _):
+        store = ResultsStore(s3=S3Connection(endpoint_url=address), root="lab")
+        with pytest.raises(ServerUnavailableError, match=rf"look at attempt {ATTEMPTS[0]}.*503"):
+            store.complete_attempts(RESULT)
 
 
 def test_a_file_that_s3_keeps_is_reported(serve_http, failing_s3):

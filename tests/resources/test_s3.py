@@ -32,6 +32,24 @@ def test_threads_and_copies_share_one_client(s3):
     assert s3.get_client() is s3.client
 
 
+@pytest.mark.parametrize(("said", "count"), [(None, 2), ("3", 3), ("in the file", 4)])
+def test_a_request_is_tried_as_often_as_the_resource_or_boto3s_settings_say(monkeypatch, tmp_path, said, count):
+    if said == "in the file":
+        (tmp_path / "config").write_text("[default]\nmax_attempts = 4\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    elif said is not None:
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", said)
+    connection = S3Connection(endpoint_url="http://127.0.0.1:9", region_name=f"local-{count}", max_attempts=2)
+    assert connection.client.meta.config.retries["total_max_attempts"] == count
+
+
+@pytest.mark.parametrize("said", ["0", "many"])
+def test_a_number_of_attempts_that_is_none_is_refused(monkeypatch, said):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", said)
+    with pytest.raises(SettingsError, match="AWS_MAX_ATTEMPTS"):
+        _ = S3Connection(endpoint_url="http://127.0.0.1:9", region_name=f"local-{said}").client
+
+
 def test_it_is_injected_into_assets_as_itself(s3):
     @dg.asset
     def names(s3: S3Connection) -> dg.MaterializeResult:

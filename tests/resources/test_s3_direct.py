@@ -3,6 +3,8 @@
 import hashlib
 import json
 import sys
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +13,7 @@ from domain.errors import ServerUnavailableError, SettingsError
 from resources.result_uploads import send_bytes
 from resources.s3 import S3Connection
 from resources.s3_errors import s3_errors
-from resources.s3_server import S3Server, _build
+from resources.s3_server import S3Server, forget_clients
 from tests.conftest import BUCKET
 
 TYPE = "text/plain"
@@ -19,18 +21,19 @@ GOOD = (200, {"ETag": '"tag"'}, b"")
 ERROR = b"<?xml version='1.0'?><Error><Code>%s</Code></Error>"
 
 
-@pytest.fixture
-def by_boto3(s3, monkeypatch):
-    """Give the list of keys that the ordinary client puts; an earlier test may have let the direct way rest."""
-    monkeypatch.setattr(s3.puts, "_rests_until", 0.0)
+@contextmanager
+def put_by_boto3(server):
+    """Give the list of keys that the ordinary client of a server puts."""
     asked = []
 
     def note(params, **_):
         asked.append(params["url_path"])
 
-    s3.client.meta.events.register("before-call.s3.PutObject", note)
-    yield asked
-    s3.client.meta.events.unregister("before-call.s3.PutObject", note)
+    server.client.meta.events.register("before-call.s3.PutObject", note)
+    try:
+        yield asked
+    finally:
+        server.client.meta.events.unregister("before-call.s3.PutObject", note)
 
 
 @pytest.fixture
@@ -39,9 +42,9 @@ def keys(monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "madeup" * 4)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
-    monkeypatch.setattr("resources.s3_server.ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     yield monkeypatch
-    _build.cache_clear()
+    forget_clients()
 
 
 def put(connection, key, data=b"x"):
@@ -55,8 +58,10 @@ def sha256(data):
 
 
 @pytest.mark.parametrize("key", ["direct/a b+c%2F~é.txt", "direct/q?x=1&y#z", "direct/'()*!@$,;:=\"<>"])
-def test_an_object_is_put_without_boto3_and_is_the_same(s3, by_boto3, key):
-    sent = put(s3, key, b"hello")
+def test_an_object_is_put_without_boto3_and_is_the_same(s3, key):
+    server = replace(s3.server, rest_s=0.0)  # an earlier test may have let the direct way rest
+    with put_by_boto3(server) as by_boto3:
+        sent = put(server, key, b"hello")
     found = s3.client.get_object(Bucket=BUCKET, Key=key)
     assert by_boto3 == []
     assert found["Body"].read() == b"hello"
@@ -67,7 +72,7 @@ def test_an_object_is_put_without_boto3_and_is_the_same(s3, by_boto3, key):
 def test_a_body_that_is_damaged_on_its_way_is_not_stored(s3):
     md5 = "kAFQmDzST7DWlj99KOF/cg=="  # of "abc"
     told = {"Content-Type": TYPE, "Content-MD5": md5}
-    puts = _build.__wrapped__(s3.server, s3.embedded, 0).puts  # one of its own: it rests afterwards
+    puts = replace(s3.server, rest_s=60.0).puts  # of its own: it rests afterwards
     assert puts.put(BUCKET, "direct/damaged", b"abx", sha256=sha256(b"abx"), headers=told) is None
     assert "Contents" not in s3.client.list_objects_v2(Bucket=BUCKET, Prefix="direct/damaged")
     assert puts.put(BUCKET, "direct/damaged", b"abc", sha256=sha256(b"abc"), headers=told) is None
@@ -83,15 +88,13 @@ def test_what_fails_once_is_put_by_boto3_and_the_next_again_directly(serve_http,
 
 def test_after_a_refusal_only_boto3_asks(serve_http, keys):
     with serve_http(lambda _: (403, {}, ERROR % b"AccessDenied")) as (address, asked):
-        connection = S3Connection(endpoint_url=address)
-        for _ in range(2):
-            with pytest.raises(SettingsError, match=r"refused access \(AccessDenied"):
-                put(connection, "a")
-        assert len(asked) == 3
-        keys.setattr(connection.puts, "_rests_until", 0.0)  # later
-        with pytest.raises(SettingsError):
-            put(connection, "a")
-        assert len(asked) == 5
+        for rest_s, count in ((30.0, 3), (0.0, 4)):  # without a rest it is later at once
+            server = S3Server(endpoint_url=address, rest_s=rest_s)
+            for _ in range(2):
+                with pytest.raises(SettingsError, match=r"refused access \(AccessDenied"):
+                    put(server, "a")
+            assert len(asked) == count
+            asked.clear()
 
 
 def test_a_server_that_is_not_there_is_told_by_boto3(keys):
@@ -99,7 +102,7 @@ def test_a_server_that_is_not_there_is_told_by_boto3(keys):
         put(S3Connection(endpoint_url="http://127.0.0.1:9"), "a")
 
 
-def test_credentials_that_expire_are_renewed(s3, servers, by_boto3, monkeypatch, tmp_path):
+def test_credentials_that_expire_are_renewed(servers, monkeypatch, tmp_path):
     soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
     names = {"AccessKeyId": servers.access_key, "SecretAccessKey": servers.secret_key, "Expiration": soon}
     script, count = tmp_path / "keys.py", tmp_path / "count"
@@ -108,22 +111,24 @@ def test_credentials_that_expire_are_renewed(s3, servers, by_boto3, monkeypatch,
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     connection = S3Connection(endpoint_url=servers.s3_endpoint)
     try:
-        put(connection, "direct/first")
-        before = len(count.read_text())
-        put(connection, "direct/second")
+        with put_by_boto3(connection) as by_boto3:
+            put(connection, "direct/first")
+            before = len(count.read_text())
+            put(connection, "direct/second")
         assert len(count.read_text()) > before
-        assert connection.puts._rests_until == 0.0
+        assert by_boto3 == []
     finally:
-        _build.cache_clear()
+        forget_clients()
 
 
-def test_the_session_token_is_part_of_the_signed_request(keys):
+def test_the_session_token_is_part_of_the_signed_request(serve_http, keys):
     keys.setenv("AWS_SESSION_TOKEN", "token" * 5)
-    seen = {}
-    puts = S3Server(endpoint_url="http://127.0.0.1:9").puts
-    place = puts._place("lab")
-    keys.setattr(place.pool, "urlopen", lambda *_, headers, **__: seen.update(headers))
-    puts._asked(place, "k", b"x", sha256(b"x"), {"Content-Type": TYPE})
+    heard = []
+    with serve_http(lambda _: GOOD, heard=heard) as (address, _):
+        put_headers = {"Content-Type": TYPE}
+        tag = S3Server(endpoint_url=address).puts.put("lab", "k", b"x", sha256=sha256(b"x"), headers=put_headers)
+    assert tag is not None
+    (seen,) = heard
     assert seen["X-Amz-Security-Token"] == "token" * 5
     assert seen["X-Amz-Content-SHA256"] == sha256(b"x")
     assert (
@@ -140,7 +145,7 @@ def test_the_session_token_is_part_of_the_signed_request(keys):
     ],
 )
 def test_the_address_is_the_one_that_boto3_would_take(keys, bucket, address):
-    assert S3Server().puts._place(bucket).url == address
+    assert S3Server().puts.address_of(bucket) == address
 
 
 @pytest.mark.parametrize("variable", ["AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT"])
@@ -149,7 +154,7 @@ def test_it_is_never_another_address_than_boto3s(keys, region, variable):
     keys.setenv("AWS_DEFAULT_REGION", region)
     for value in ["false"] if (region, variable) == ("cn-north-1", "AWS_USE_FIPS_ENDPOINT") else ["false", "true"]:
         keys.setenv(variable, value)
-        _build.cache_clear()
+        forget_clients()
         server, asked = S3Server(), []
 
         def note(request, asked=asked, **_):
@@ -159,14 +164,14 @@ def test_it_is_never_another_address_than_boto3s(keys, region, variable):
         server.client.meta.events.register("before-send.s3.PutObject", note)
         with pytest.raises(InterruptedError):
             server.client.put_object(Bucket="lab", Key="k", Body=b"")
-        place = server.puts._place("lab")
-        assert place is None or f"{place.url}k" == asked[0]
-        assert place is not None or value == "true"
+        address = server.puts.address_of("lab")
+        assert address is None or f"{address}k" == asked[0]
+        assert address is not None or value == "true"
 
 
 @pytest.mark.parametrize("bucket", ["lab--usw2-az1--x-s3", "arn:aws:s3:us-west-2:123456789012:accesspoint/lab"])
 def test_buckets_with_rules_of_their_own_are_left_to_boto3(keys, bucket):
-    assert S3Server().puts._place(bucket) is None
+    assert S3Server().puts.address_of(bucket) is None
 
 
 def test_a_proxy_is_left_to_boto3(keys, serve_http):
@@ -184,11 +189,3 @@ def test_requests_without_signature_or_certificate_are_left_to_boto3(keys):
     for server in (S3Server(unsigned=True), S3Server(verify=False)):
         assert server.puts.put(BUCKET, "a", b"x", sha256=sha256(b"x"), headers={}) is None
     assert S3Server(endpoint_url="http://127.0.0.1:9").puts.put("No Bucket", "a", b"", sha256="", headers={}) is None
-
-
-def test_other_files_of_authorities_count_as_they_do_for_boto3(keys):
-    keys.delenv("REQUESTS_CA_BUNDLE", raising=False)
-    for name in ("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"):
-        keys.setenv(name, f"/{name}")
-        _build.cache_clear()
-        assert S3Server().puts._place("lab").pool.ca_certs == f"/{name}"

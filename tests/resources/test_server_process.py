@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from domain.errors import ServerUnavailableError
-from resources import server_process
 from resources.own_process import asker_for_end_with_parent
-from resources.server_process import Server, free_port, is_free
+from resources.server_process import Patience, Server, free_port, is_free, listens
 from resources.server_programs import Program, find_mongod
 
 LISTEN = "import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(600)"
@@ -23,10 +22,10 @@ def make(tmp_path):
     """Make servers that are ended after the test."""
     made = []
 
-    def _make(code, *, port=None, name="mongo", arguments=None, environment=None):
+    def _make(code, *, port=None, name="mongo", arguments=None, environment=None, **patience):
         (tmp_path / "logs").mkdir(exist_ok=True)
         program = Program(name, tuple(arguments or (sys.executable, "-c", code)), environment or {})
-        made.append(Server(program, home=tmp_path, port=port or free_port()))
+        made.append(Server(program, home=tmp_path, port=port or free_port(), patience=Patience(**patience)))
         return made[-1]
 
     yield _make
@@ -69,26 +68,23 @@ def test_errors_in_the_log_of_mongod_come_first(make):
     assert "corrupt" in str(error.value)
 
 
-def test_one_that_never_listens_is_given_up(make, monkeypatch):
-    monkeypatch.setattr(server_process, "_READY_S", 0.3)
-    server = make("import time; time.sleep(600)", name="browse")
+def test_one_that_never_listens_is_given_up(make):
+    server = make("import time; time.sleep(600)", name="browse", ready_s=0.3)
     server.start()
     with pytest.raises(ServerUnavailableError, match="It said: nothing"):
         server.wait_until_ready()
 
 
-def test_one_that_dies_at_once_is_not_started_in_a_tight_loop(make, monkeypatch):
-    server = make("raise SystemExit(1)")
-    server.start()
-    server.wait_until_ended()
-    assert not server.restart_if_ended()
-    monkeypatch.setattr(server_process, "_RESTART_PAUSE_S", 0)
-    assert server.restart_if_ended()
+def test_one_that_dies_at_once_is_not_started_in_a_tight_loop(make):
+    for restart_s, restarted in ((60, False), (0, True)):
+        server = make("raise SystemExit(1)", restart_s=restart_s)
+        server.start()
+        server.wait_until_ended()
+        assert server.restart_if_ended() == restarted
 
 
-def test_one_that_ignores_the_signal_is_killed(make, monkeypatch):
-    monkeypatch.setattr(server_process, "_STOP_S", 0.2)
-    server = make(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {LISTEN}")
+def test_one_that_ignores_the_signal_is_killed(make):
+    server = make(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {LISTEN}", stop_s=0.2)
     server.start()
     server.wait_until_ready()
     server.ask_to_stop()
@@ -96,9 +92,8 @@ def test_one_that_ignores_the_signal_is_killed(make, monkeypatch):
     assert server.has_ended()
 
 
-def test_a_long_log_is_put_aside(make, tmp_path, monkeypatch):
-    monkeypatch.setattr(server_process, "_LOG_LIMIT", 3)
-    server = make(LISTEN)
+def test_a_long_log_is_put_aside(make, tmp_path):
+    server = make(LISTEN, log_bytes=3)
     (tmp_path / "logs" / "mongo.log").write_text("long")
     server.start()
     assert (tmp_path / "logs" / "mongo.log.1").read_text() == "long"
@@ -124,10 +119,10 @@ def test_a_missing_libcurl_is_replaced_by_the_one_of_pycurl(make, tmp_path):
         assert "pycurl.libs/libcurl" in mapped
 
 
-def test_a_libcurl_that_is_nowhere_is_named_with_its_package(make, monkeypatch):
-    monkeypatch.setattr(server_process, "with_bundled_libcurl", lambda *_: None)
+def test_a_libcurl_that_is_nowhere_is_named_with_its_package(make):
     server = make(
-        "print('mongod: error while loading shared libraries: libcurl.so.4: no such file'); raise SystemExit(1)"
+        "print('mongod: error while loading shared libraries: libcurl.so.4: no such file'); raise SystemExit(1)",
+        environment={"LD_LIBRARY_PATH": "/nowhere"},  # so pycurl's was tried already
     )
     server.start()
     with pytest.raises(ServerUnavailableError, match="apt-get install libcurl4"):
@@ -151,8 +146,8 @@ def test_a_free_port_is_free_and_a_served_one_is_not():
 def test_a_port_of_another_process_does_not_count():
     with socket.create_server(("127.0.0.1", 0)) as ours:
         port = ours.getsockname()[1]
-        assert not server_process._listens(1, port)
-        assert not server_process._listens(2**22 + 1, port)
+        assert not listens(1, port)
+        assert not listens(2**22 + 1, port)
 
 
 def test_nothing_is_asked_of_kernels_that_cannot_do_it(monkeypatch):

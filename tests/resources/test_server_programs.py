@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from domain.errors import SettingsError
-from resources import server_programs
 from resources.server_programs import (
     Program,
     embedded_programs,
@@ -25,9 +24,9 @@ def test_the_programs_of_the_packages_are_found():
 
 @pytest.mark.parametrize(("find", "name"), [(find_mongod, "mongod"), (find_rclone, "rclone")])
 def test_a_program_on_path_will_do_and_none_is_an_error_with_the_way_out(find, name, tmp_path, monkeypatch):
-    monkeypatch.setattr(server_programs.sys, "path", [])
-    monkeypatch.setattr(server_programs.sys, "executable", str(tmp_path / "python"))
-    monkeypatch.setattr(server_programs.sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr("sys.path", [])
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SettingsError, match=rf"(?s)no|No.*`{name}`.*Install the package.*or\s+set"):
         find()
@@ -58,7 +57,7 @@ def test_the_libcurl_of_pycurl_is_linked_under_the_wanted_name(tmp_path, monkeyp
     assert changed.environment == {"PATH": "/bin", "LD_LIBRARY_PATH": f"{link.parent}:{link.resolve().parent}"}
     assert with_bundled_libcurl(changed, tmp_path) is None  # it did not help
     assert with_bundled_libcurl(program, tmp_path) is not None  # the link is there already
-    monkeypatch.setattr(server_programs.sys, "path", [str(tmp_path)])
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
     assert with_bundled_libcurl(program, tmp_path) is None
 
 

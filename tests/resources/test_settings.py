@@ -156,6 +156,18 @@ def test_the_file_adds_to_the_environment_and_never_replaces(monkeypatch, tmp_pa
     assert (settings.analysis_bucket, settings.docdb_database) == ("from-file", "from_environment")
 
 
+def test_the_environment_may_name_another_file_which_has_to_be_there(monkeypatch, tmp_path):
+    file = tmp_path / "night.env"
+    monkeypatch.setenv("ANALYSIS_ENV_FILE", str(file))
+    with pytest.raises(SettingsError, match=r"ANALYSIS_ENV_FILE cannot be used: found '.*night\.env'"):
+        load_settings()
+    file.write_text("ANALYSIS_BUCKET=from-file\n")
+    with patch.dict(os.environ):
+        assert load_settings().analysis_bucket == "from-file"
+    monkeypatch.delenv("ANALYSIS_ENV_FILE")
+    assert Settings().analysis_env_file is None
+
+
 def test_no_file_is_needed(tmp_path):
     assert load_settings(env_file=tmp_path / "none").embedded_s3
 

@@ -20,16 +20,17 @@ from tests.waiting import PATIENCE_S, wait_for
 class Run:
     """A supervisor in a thread, and one user."""
 
-    def __init__(self, home, *, stop=None):
-        self.home, self.ready, self.stop, self.errors = home, threading.Event(), stop or threading.Event(), []
-        self.user = embedded._registered_user(home)
+    def __init__(self, home, *, in_use=supervisor.has_users):
+        self.home, self.ready, self.stop, self.errors = home, threading.Event(), threading.Event(), []
+        self.in_use = in_use
+        self.user = embedded.registered_user(home)
         self.user.__enter__()
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
 
     def _run(self):
         try:
-            supervisor.supervise(self.home, ready=self.ready.set, stop=self.stop)
+            supervisor.supervise(self.home, ready=self.ready.set, stop=self.stop, in_use=self.in_use)
         except (SettingsError, ServerUnavailableError) as error:
             self.errors.append(error)
 
@@ -74,27 +75,29 @@ def test_a_second_supervisor_lets_the_first_one_serve(run):
     assert embedded.running(run.home) is not None
 
 
-def test_a_user_that_comes_at_the_last_moment_keeps_the_servers(run, monkeypatch):
-    answers = iter([False])
-    monkeypatch.setattr(supervisor, "_has_users", lambda _: next(answers, True))
+def test_a_user_that_comes_at_the_last_moment_keeps_the_servers(tmp_path):
+    answers = []
+    run = Run(tmp_path, in_use=lambda home: answers.pop() if answers else supervisor.has_users(home))
+    assert run.ready.wait(30)
+    answers.append(False)
     time.sleep(0.5)
-    assert next(answers, None) is None  # it believed for a moment that nobody was left
-    assert embedded.running(run.home) is not None
+    assert answers == []  # it believed for a moment that nobody was left
+    assert embedded.running(tmp_path) is not None
+    run.leave()
 
 
-def test_a_folder_owned_by_a_silent_process_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(supervisor, "_LOCK_S", 0.1)
+def test_a_folder_owned_by_a_silent_process_is_reported(tmp_path):
     with (tmp_path / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(ServerUnavailableError, match="Another process owns"):
-            supervisor.supervise(tmp_path, ready=list, stop=threading.Event())
+            supervisor.supervise(tmp_path, ready=list, stop=threading.Event(), lock_s=0.1)
 
 
 def test_a_disk_without_locks_is_reported(tmp_path, monkeypatch):
     def no_locks(*_):
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(supervisor.fcntl, "flock", no_locks)
+    monkeypatch.setattr("fcntl.flock", no_locks)
     with pytest.raises(SettingsError, match=r"cannot be locked.*local disk"):
         supervisor.supervise(tmp_path, ready=list, stop=threading.Event())
 
@@ -105,11 +108,11 @@ def test_the_files_of_users_that_ended_are_swept_away(tmp_path):
     for path in (old, young):
         path.touch()
     os.utime(old, (1, 1))
-    assert supervisor._has_users(tmp_path)  # the young one may be about to be locked
+    assert supervisor.has_users(tmp_path)  # the young one may be about to be locked
     assert embedded.users(tmp_path) == [young]
     os.utime(young, (1, 1))
-    assert not supervisor._has_users(tmp_path)
-    assert not supervisor._is_alive(young)
+    assert not supervisor.has_users(tmp_path)
+    assert not supervisor.is_alive(young)
 
 
 def test_servers_left_over_are_ended_and_strangers_are_not(tmp_path):
@@ -122,26 +125,25 @@ def test_servers_left_over_are_ended_and_strangers_are_not(tmp_path):
             process.stdout.readline()  # a process that has only just begun has no command line yet
         state = {"addresses": {}, "pids": {"mongo": ours.pid, "s3": stranger.pid, "browse": 2**22 + 1}}
         (tmp_path / "servers.json").write_text(json.dumps(state))
-        supervisor._end_leftovers(tmp_path)
+        supervisor.end_leftovers(tmp_path)
         left = [psutil.pid_exists(process.pid) for process in (ours, stranger)]
         stranger.kill()
         assert left == [False, True]
     assert embedded.read_state(tmp_path) is None
 
 
-def test_a_left_over_server_that_will_not_end_is_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr(supervisor, "_STOP_S", 0.2)
+def test_a_left_over_server_that_will_not_end_is_killed(tmp_path):
     stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
     command = [sys.executable, "-c", stubborn, str(tmp_path / "mongo")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         (tmp_path / "servers.json").write_text(json.dumps({"addresses": {}, "pids": {"mongo": process.pid}}))
-        supervisor._end_leftovers(tmp_path)
+        supervisor.end_leftovers(tmp_path, stop_s=0.2)
         assert process.wait(PATIENCE_S) == -9
 
 
 def test_the_command_answers_once_the_servers_run_and_stays_in_the_background(tmp_path):
-    with embedded._registered_user(tmp_path):
+    with embedded.registered_user(tmp_path):
         command = [sys.executable, "-m", "resources.supervisor", str(tmp_path)]
         done = subprocess.run(
             command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False

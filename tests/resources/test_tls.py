@@ -1,9 +1,11 @@
 """TLS and log-ins for real: what works, and what a person is told when it does not."""
 
+import hashlib
 import socket
 import ssl
 import urllib.parse
 
+import boto3.session
 import pytest
 
 from domain.errors import InputError, ServerUnavailableError, SettingsError
@@ -12,9 +14,9 @@ from resources.inputs_http import fetch_http
 from resources.mongo import MongoConnection
 from resources.results_store import ResultsStore
 from resources.s3 import S3Connection
-from resources.s3_server import _build
+from resources.s3_server import S3Server, forget_clients
 from resources.tls import tls_problem
-from tests.secure_servers import KEY_ID, SECRET, Authority, as_root, own_clients, serving
+from tests.secure_servers import KEY_ID, SECRET, Authority, as_root, serving
 
 PASSWORD = "t0p-s3cret"  # noqa: S105 - made up, and searched for
 BUCKET, ATTEMPT = "results-over-tls", ("a" * 64, "7f3c1b1e-8f5e-4c1e-9a6e-2d3f4a5b6c7d")
@@ -50,22 +52,31 @@ def mongo_host(authority, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _clients(monkeypatch):
-    """Open clients of this test's own: they are kept by address otherwise."""
-    with own_clients(monkeypatch):
-        yield
-    _build.cache_clear()
+def _s3_clients():
+    """Forget the clients that a test has used: they are kept by address otherwise."""
+    yield
+    forget_clients()
 
 
-def connection(host, options, *, login=f"analysis:{PASSWORD}@"):
-    """Connect as a person would, who has written one address."""
-    return MongoConnection(uri=f"mongodb://{login}{host}/?{options}", database="records")
+@pytest.fixture
+def connection():
+    """Give a function that connects as a person would, who has written one address and is in a hurry."""
+    opened = []
+
+    def connect(host, options, *, login=f"analysis:{PASSWORD}@"):
+        uri = f"mongodb://{login}{host}/?serverSelectionTimeoutMS=300{options and '&'}{options}"
+        opened.append(MongoConnection(uri=uri, database="records", attempts=1))
+        return opened[-1]
+
+    yield connect
+    for one in opened:
+        one.close()
 
 
-def refusal(connection, kind):
+def refusal(mongo, kind):
     """Use a connection; gives what a person is told, which never shows the password."""
     with pytest.raises(kind) as caught:
-        connection.call(lambda: connection.collection("things").find_one({"private": "text"}))
+        mongo.call(lambda: mongo.collection("things").find_one({"private": "text"}))
     told = str(caught.value)
     assert PASSWORD not in told
     assert "private" not in told
@@ -74,13 +85,13 @@ def refusal(connection, kind):
 
 
 @pytest.mark.parametrize("mechanism", ["", "&authMechanism=SCRAM-SHA-256"])
-def test_mongodb_is_used_by_tls_with_a_password(mongo_host, authority, mechanism):
+def test_mongodb_is_used_by_tls_with_a_password(connection, mongo_host, authority, mechanism):
     mongo = connection(mongo_host, f"tls=true&tlsCAFile={authority.file}{mechanism}")
     mongo.collection("things", indexes=(("a",),)).insert_one({"a": 1})
     assert mongo.now().tzinfo is not None
 
 
-def test_mongodb_is_used_with_a_certificate_instead_of_a_password(mongo_host, authority):
+def test_mongodb_is_used_with_a_certificate_instead_of_a_password(connection, mongo_host, authority):
     _, _, pem = authority.sign("analysis", organization="clients")
     who = f"&authMechanism=MONGODB-X509&authSource=%24external&tlsCertificateKeyFile={pem}"
     mongo = connection(mongo_host, f"tls=true&tlsCAFile={authority.file}{who}", login="")
@@ -88,41 +99,41 @@ def test_mongodb_is_used_with_a_certificate_instead_of_a_password(mongo_host, au
 
 
 @pytest.mark.parametrize("trusted", ["nobody", "a stranger"])
-def test_a_mongodb_whose_authority_is_not_trusted_is_a_matter_of_settings(mongo_host, stranger, trusted):
+def test_a_mongodb_whose_authority_is_not_trusted_is_a_matter_of_settings(connection, mongo_host, stranger, trusted):
     options = f"tls=true&tlsCAFile={stranger.file}" if trusted == "a stranger" else "tls=true"
     told = refusal(connection(mongo_host, options), SettingsError)
     assert f"{mongo_host} is not trusted: Its certificate is not signed by an authority that is trusted here." in told
     assert "Name the authority's file: tlsCAFile in DOCDB_URI." in told
 
 
-def test_a_mongodb_under_another_name_is_not_trusted(authority, tmp_path):
+def test_a_mongodb_under_another_name_is_not_trusted(connection, authority, tmp_path):
     _, _, pem = authority.sign("elsewhere", hosts=["db.example.org"])
     with serving(tmp_path, "mongo", "--tlsMode", "requireTLS", "--tlsCertificateKeyFile", pem) as host:
         told = refusal(connection(host, f"tls=true&tlsCAFile={authority.file}", login=""), SettingsError)
     assert "Its certificate is for another host. Use a host name that the certificate has." in told
 
 
-def test_a_mongodb_that_wants_tls_says_so_to_who_comes_without(mongo_host):
+def test_a_mongodb_that_wants_tls_says_so_to_who_comes_without(connection, mongo_host):
     told = refusal(connection(mongo_host, "", login=""), ServerUnavailableError)
     assert "did not answer" in told
     assert "If it wants TLS, correct tls= in DOCDB_URI." in told
 
 
-def test_a_mongodb_without_tls_says_so_to_who_wants_it(docdb_uri, authority):
+def test_a_mongodb_without_tls_says_so_to_who_wants_it(connection, docdb_uri, authority):
     host = urllib.parse.urlsplit(docdb_uri).netloc
     told = refusal(connection(host, f"tls=true&tlsCAFile={authority.file}", login=""), ServerUnavailableError)
     assert "If it does not speak TLS, correct tls= in DOCDB_URI." in told
 
 
 @pytest.mark.parametrize("option", ["tlsCAFile", "tlsCertificateKeyFile"])
-def test_a_certificate_file_that_is_not_there_is_named(mongo_host, option, tmp_path):
+def test_a_certificate_file_that_is_not_there_is_named(connection, mongo_host, option, tmp_path):
     told = refusal(connection(mongo_host, f"tls=true&{option}={tmp_path}/none.pem"), SettingsError)
     assert "A file that DOCDB_URI names" in told
     assert f"{tmp_path}/none.pem" in told
 
 
 @pytest.mark.parametrize("wrong", ["password", "authSource"])
-def test_a_wrong_log_in_is_told_from_a_missing_permission(mongo_host, authority, wrong):
+def test_a_wrong_log_in_is_told_from_a_missing_permission(connection, mongo_host, authority, wrong):
     options = f"tls=true&tlsCAFile={authority.file}" + ("&authSource=records" if wrong == "authSource" else "")
     login = f"analysis:{PASSWORD}{'x' if wrong == 'password' else ''}@"
     told = refusal(connection(mongo_host, options, login=login), SettingsError)
@@ -137,9 +148,12 @@ def test_a_wrong_log_in_is_told_from_a_missing_permission(mongo_host, authority,
 
 @pytest.fixture(scope="module")
 def s3_host(authority, tmp_path_factory):
-    """Run an S3 server that speaks TLS only."""
+    """Run an S3 server that speaks TLS only, with one bucket."""
     certificate, key, _ = authority.sign("s3")
     with serving(tmp_path_factory.mktemp("tls-s3"), "s3", "--cert", certificate, "--key", key) as host:
+        boto3.session.Session(KEY_ID, SECRET, region_name="us-east-1").client(
+            "s3", endpoint_url=f"https://{host}", verify=str(authority.file)
+        ).create_bucket(Bucket=BUCKET)
         yield host
 
 
@@ -149,7 +163,7 @@ def aws(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr("resources.s3_server.ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     return monkeypatch
 
 
@@ -170,11 +184,22 @@ def s3_refusal(url, kind):
 def test_s3_is_used_by_tls(s3_host, authority, aws):
     aws.setenv("AWS_CA_BUNDLE", str(authority.file))
     results = store(f"https://{s3_host}")
-    results.s3.client.create_bucket(Bucket=BUCKET)
     place = results.location(*ATTEMPT)
     results.put_bytes(place, "x.txt", b"x")
     assert results.get_bytes(place, "x.txt") == b"x"
     assert [file.path for file in results.list_files(place)] == ["x.txt"]
+
+
+@pytest.mark.parametrize("last", [1, 2, 3])
+def test_small_objects_trust_the_authority_that_boto3_would(s3_host, authority, stranger, aws, last):
+    """Of several files that are named, the one that is named last here counts."""
+    named = ("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
+    for name in named:
+        aws.delenv(name, raising=False)
+    for name in named[:last]:
+        aws.setenv(name, str(authority.file if name == named[last - 1] else stranger.file))
+    puts = S3Server(endpoint_url=f"https://{s3_host}").puts
+    assert puts.put(BUCKET, "x", b"x", sha256=hashlib.sha256(b"x").hexdigest(), headers={})
 
 
 @pytest.mark.parametrize("trusted", ["nobody", "a stranger"])
@@ -245,9 +270,8 @@ def https(authority, serve_http):
 
 
 def test_an_input_is_downloaded_by_tls_from_a_server_that_is_trusted(https, authority, tmp_path, monkeypatch):
-    monkeypatch.setattr("resources.inputs_http._PAUSE_S", 0.01)
     with pytest.raises(InputError, match=r"is not trusted.*Name the authority's file: REQUESTS_CA_BUNDLE") as caught:
-        fetch_http(f"{https}/a.nwb?token={PASSWORD}", tmp_path / "a.nwb")
+        fetch_http(f"{https}/a.nwb?token={PASSWORD}", tmp_path / "a.nwb", pause_s=0.01)
     assert PASSWORD not in str(caught.value)
     assert not (tmp_path / "a.nwb").exists()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))
@@ -255,8 +279,7 @@ def test_an_input_is_downloaded_by_tls_from_a_server_that_is_trusted(https, auth
 
 
 def test_the_metadata_api_is_asked_by_tls_when_it_is_trusted(https, authority, monkeypatch):
-    monkeypatch.setattr("resources.asset_records_rest._PAUSE_S", 0.01)
-    records = RestAssetRecords(url=f"{https}/v2", database="d", name="c")
+    records = RestAssetRecords(url=f"{https}/v2", database="d", name="c", pause_s=0.01)
     with pytest.raises(SettingsError, match=r"is not trusted\. .*Name the authority's file: REQUESTS_CA_BUNDLE"):
         records.count({}, time_limit_s=5)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))

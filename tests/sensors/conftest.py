@@ -56,6 +56,6 @@ def failing_s3_inbox(monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "nobody")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr("resources.s3_server.ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     server = S3Connection(endpoint_url="http://127.0.0.1:10")  # no other test's: clients are kept by address
     return JobInbox(s3=server, root="s3://bucket/in")

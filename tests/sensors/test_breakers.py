@@ -9,6 +9,7 @@ from domain.job_state import JobState
 from resources.alerts import Alerts
 from sensors.alerts import breaker_alerts
 from sensors.breakers import PROBED_JOBS
+from tests.raw import breakers_of
 from tests.sensors.test_job_files import claim, finish, write_jobs
 
 
@@ -84,7 +85,7 @@ def test_where_a_server_was_away_a_few_jobs_are_tried_and_one_that_succeeds_clos
     assert world.asked(world.tick()) == []
     ledger = world.stores.ledger
     due = {"$set": {"probe_at": ledger.now() - timedelta(seconds=1)}}
-    ledger._breakers().update_one({"_id": world.name}, due)
+    breakers_of(ledger).update_one({"_id": world.name}, due)
     found = world.tick()
     assert world.asked(found) == keys[10 : 10 + PROBED_JOBS]
     world.end(world.launch(found))

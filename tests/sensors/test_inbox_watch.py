@@ -2,19 +2,19 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import dagster as dg
 import pytest
 
-from resources import inbox_queue
-from resources.inbox_bucket import BucketInbox
 from resources.inbox_queue import InboxQueue
 from resources.job_inbox import JobInbox
+from resources.ledger import Ledger
 from resources.s3 import S3Connection
-from sensors import inbox_watch
 from sensors.inbox_watch import Watched, build_inbox_watch, take_in_told
 from sensors.intake import Intake
 from sensors.job_files import tick
+from sensors.limits import LIMITS, TickLimits
 from sensors.memory import Memory
 from tests.moto_queue import reached, told_bucket
 from tests.sensors.world import job_file
@@ -41,26 +41,47 @@ def world(make_world, told, database):
     return make_world(inbox, database)
 
 
-@pytest.fixture
-def watched(world, told):
+class UnlistedInbox(JobInbox):
+    """An inbox that nobody may list."""
+
+    def pages(self, analysis, *, after=""):
+        """Refuse."""
+        pytest.fail(f"The inbox of {analysis} was listed.")
+
+
+class CutOffLedger(Ledger):
+    """A ledger that is away as soon as something is to be stored."""
+
+    def store(self, *_, **__):
+        """End the process's work."""
+        raise KeyboardInterrupt
+
+
+def watched_by(world, told, **patience):
     """Give what the sensor of the queue needs."""
-    stores = world.stores
-    return Watched(InboxQueue(url=told.queue_url), stores.inbox, stores.notes, stores.ledger)
+    stores, queue = world.stores, InboxQueue(url=told.queue_url, wait_s=0, **patience)  # this server needs no waiting
+    return Watched(queue, stores.inbox, stores.notes, stores.ledger)
 
 
 @pytest.fixture
-def watch(world, watched):
+def watch(world, told):
     """Give the function that evaluates the sensor of the queue once."""
-    return lambda: take_in_told(world.instance, {world.name: world.entry}, watched)
+
+    def evaluate(watched=None, *, limits=LIMITS):
+        return take_in_told(
+            world.instance, {world.name: world.entry}, watched or watched_by(world, told), limits=limits
+        )
+
+    return evaluate
 
 
 @pytest.fixture
-def unlisted(world, monkeypatch):
+def unlisted(world):
     """Let nobody list the inbox again."""
     assert isinstance(world.tick(), dg.SkipReason)
     world.cursor = Memory(listed=world.stores.ledger.now().timestamp()).written()
-
-    monkeypatch.setattr(BucketInbox, "pages", None)
+    inbox = world.stores.inbox
+    world.stores = replace(world.stores, inbox=UnlistedInbox(s3=inbox.s3, root=inbox.root))
 
 
 def numbers(world):
@@ -91,28 +112,21 @@ def test_messages_that_come_twice_change_nothing(world, told, watch, unlisted):
     assert len(job["sources"]) == 1
 
 
-def test_a_message_stays_until_its_file_is_in_the_ledger(world, told, watch, unlisted, monkeypatch):
+def test_a_message_stays_until_its_file_is_in_the_ledger(world, told, watch, unlisted):
     world.write("a.json", job_file(1))
-    store = type(world.stores.ledger).store
-
-    def cut_off(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(inbox_queue, "HIDDEN_S", 0)
-    monkeypatch.setattr(type(world.stores.ledger), "store", cut_off)
+    watched, ledger = watched_by(world, told, hidden_s=0), world.stores.ledger
+    cut_off = CutOffLedger(mongo=ledger.mongo, records_name=ledger.records_name)
     with pytest.raises(KeyboardInterrupt):
-        watch()
+        watch(replace(watched, ledger=cut_off))
     assert (world.jobs(), told.waiting()) == ({}, (1, 0))
-    monkeypatch.setattr(type(world.stores.ledger), "store", store)
-    watch()
+    watch(watched)
     assert (numbers(world), told.waiting()) == ([1.0], (0, 0))
 
 
-def test_files_for_which_there_was_no_time_are_told_of_again(world, told, watch, unlisted, monkeypatch):
+def test_files_for_which_there_was_no_time_are_told_of_again(world, told, watch, unlisted):
     for number in range(3):
         world.write(f"{number}.json", job_file(number))
-    monkeypatch.setattr(inbox_watch, "READING_S", -1)
-    assert watch() == "3 messages, 1 files read."
+    assert watch(limits=TickLimits(messages_reading_s=-1)) == "3 messages, 1 files read."
     assert told.waiting() == (0, 2)
     assert len(world.jobs()) == 1
 
@@ -179,7 +193,8 @@ def test_a_file_that_nobody_told_of_is_found_by_the_listing(world, told):
 
 @pytest.mark.filterwarnings("ignore:InitResourceContext.dagster_run is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_dagster_evaluates_it_unless_this_is_a_dry_run(world, told, watched, dry_run):
+def test_dagster_evaluates_it_unless_this_is_a_dry_run(world, told, dry_run):
+    watched = watched_by(world, told)
     world.write("a.json", job_file(1))
     sensor = build_inbox_watch([world.entry], dry_run=dry_run)
     resources = {

@@ -16,10 +16,12 @@ from commands.results import Wanted, list_results
 from domain.records import to_record
 from resources.inbox_notes import InboxNotes
 from resources.ledger import Ledger
-from resources.mongo import MongoConnection, _client
+from resources.mongo import MongoConnection, close_client
 from resources.record_store import RecordStore
 from sensors.job_files import Stores
+from tests.commands_seen import by_another_name, listening
 from tests.provenances import sparse
+from tests.raw import database_of
 from tests.sensors.world import World, job_file
 
 LAB = Path(__file__).parents[1] / "lab"
@@ -47,16 +49,11 @@ class Questions(monitoring.CommandListener):
 
 @pytest.fixture(scope="module")
 def questions(docdb_uri):
-    """Give an address of the running MongoDB whose client keeps what it asks, and the questions."""
-    kept = Questions()
-    monitoring.register(kept)
-    uri = f"{docdb_uri}{'&' if '?' in docdb_uri else '?'}appName=indexes"
-    try:
-        _client(uri).admin.command("ping")
-    finally:
-        monitoring._LISTENERS.command_listeners.remove(kept)
-    yield uri, kept
-    _client(uri).close()
+    """Give an address of the running MongoDB whose questions are kept, and the questions."""
+    uri = by_another_name(docdb_uri)
+    with listening(Questions(), uri) as kept:
+        yield uri, kept
+    close_client(uri)
 
 
 @pytest.fixture
@@ -79,7 +76,8 @@ def scans(questions, docdb_uri):
         bare = {k: v for k, v in command.items() if k not in {"lsid", "$db", "writeConcern", "$clusterTime"}}
         parts = [{**bare, what: [one]} for what in ("updates", "deletes") for one in bare.get(what, ())] or [bare]
         for part in parts:  # of several changes only one at a time is explained
-            told = _client(docdb_uri)[database].command("explain", part, verbosity="queryPlanner")
+            mongo = MongoConnection(uri=docdb_uri, database=database)
+            told = database_of(mongo).command("explain", part, verbosity="queryPlanner")
             if "COLLSCAN" in str(told):
                 found.append(part)
     return found

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import dagster as dg
 import pytest
 from pydantic import Field, create_model
 
@@ -17,11 +18,11 @@ from domain.job_state import JobState
 from domain.json_values import canonical_json
 from resources.inbox_notes import FileNote
 from resources.job_inbox import InboxFile
-from sensors import intake
 from sensors.intake import Intake
+from sensors.limits import TickLimits
 from sensors.listing import plan
 from tests.real_data import REAL_DATA, needs_real_data
-from tests.sensors.world import job_file
+from tests.sensors.world import END, START, job_file
 
 MIB = 1024 * 1024
 
@@ -274,8 +275,17 @@ def test_an_inbox_in_a_server_that_is_away_is_an_error(make_world, failing_s3_in
         world.tick()
 
 
-def test_a_tick_reads_a_limited_number_of_files_and_says_how_many_wait(world, monkeypatch):
-    monkeypatch.setattr("sensors.job_files.FILES_PER_TICK", 2)
+def cover_all(world):
+    """Start a run over the jobs that files in the inbox ask for, so that ticks ask for none."""
+    judged = Intake(world.entry, world.stores.inbox).judge(world.stores.inbox.list_files(world.name))
+    keys = [j.request[0].job_key for j in judged if j.request is not None]
+    world.instance.add_dynamic_partitions(world.name, keys)
+    first, *_, last = (key for key in world.partitions() if key in keys)
+    world.launch(dg.SensorResult(run_requests=[dg.RunRequest("all", tags={START: first, END: last})]))
+
+
+def test_a_tick_reads_a_limited_number_of_files_and_says_how_many_wait(world):
+    world.limits = TickLimits(files=2)
     for number in range(5):
         world.write(f"{number}.json", b"{")
     world.tick()
@@ -285,26 +295,25 @@ def test_a_tick_reads_a_limited_number_of_files_and_says_how_many_wait(world, mo
     assert len(world.bad()) == 5
     for number in range(5, 10):
         world.write(f"{number}.json", job_file(number))
-    found = world.tick()
-    world.launch(found)
+    cover_all(world)
+    assert world.tick().skip_message == "No new job. 2 files read, 5 bad files; 3 files wait for the next tick."
     assert len(world.jobs()) == 2
-    monkeypatch.setattr("sensors.job_files.request_runs", lambda *_: [])
     assert world.tick().skip_message == "No new job. 2 files read, 5 bad files; 1 files wait for the next tick."
     assert world.tick().skip_message == "No new job. 1 files read, 5 bad files."
     assert len(world.jobs()) == 5
 
 
-def test_a_tick_reads_for_a_limited_time_but_at_least_one_file(world, monkeypatch):
+def test_a_tick_reads_for_a_limited_time_but_at_least_one_file(world):
     for number in range(3):
         world.write(f"{number}.json", job_file(number))
     files = world.stores.inbox.list_files("double")
-    found = Intake(world.entry, world.stores.inbox)
-    assert [judged.file.name for judged in found.judge(files, seconds=-1)] == ["0.json"]
-    assert len(list(found.judge(files))) == 3
+    hurried = Intake(world.entry, world.stores.inbox, reading_s=-1)
+    assert [judged.file.name for judged in hurried.judge(files)] == ["0.json"]
+    assert len(list(Intake(world.entry, world.stores.inbox).judge(files))) == 3
 
 
-def test_many_files_are_stored_a_chunk_at_a_time(world, monkeypatch):
-    monkeypatch.setattr(intake, "_CHUNK", 2)
+def test_many_files_are_stored_a_chunk_at_a_time(world):
+    world.limits = TickLimits(chunk=2)
     for number in range(5):
         world.write(f"{number}.json", job_file(number))
     world.tick()

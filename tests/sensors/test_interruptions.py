@@ -10,6 +10,7 @@ import pytest
 from analysis_assets._materialization import asset_key_of
 from domain.job_state import JobState
 from sensors.job_files import Stores
+from tests.raw import database_of
 from tests.sensors.world import END, START, job_file
 
 VERBS = {
@@ -144,7 +145,8 @@ def test_a_tick_cut_off_after_any_step_is_made_good_by_the_next(make_world, fold
                 break
             places.append(where)
             check_end(world)
-            world.stores.ledger.mongo._client().drop_database(f"{database}_{after}")
+            mongo = world.stores.ledger.mongo
+            database_of(mongo).client.drop_database(mongo.database)
         after += 4
     assert len(places) > 5
 

@@ -14,9 +14,10 @@ from domain.identity import keys_digest
 from domain.job_state import JobState
 from domain.stored_job import Source
 from resources.ledger import MAX_FRUITLESS
-from sensors import bad_files, job_files
 from sensors.bad_files import CHECK_NAME, build_inbox_check
 from sensors.job_files import adopt, build_sensor, preview
+from sensors.limits import TickLimits
+from tests.raw import records_of
 from tests.sensors.world import END, START, job_file
 
 UNFINISHED = [
@@ -210,8 +211,8 @@ def test_ranges_are_no_longer_than_the_analysis_wants(world):
     assert sorted(asked) == sorted(world.jobs())
 
 
-def test_a_tick_asks_for_a_limited_number_of_jobs_oldest_first(world, monkeypatch):
-    monkeypatch.setattr(job_files, "JOBS_PER_TICK", 2)
+def test_a_tick_asks_for_a_limited_number_of_jobs_oldest_first(world):
+    world.limits = TickLimits(jobs=2)
     for number in range(3):
         write_jobs(world, 1, start=number)
         world.tick()
@@ -318,19 +319,19 @@ def test_a_result_that_cannot_be_reused_is_left_to_a_run_and_holds_up_nobody(wor
     world.stores.results.put_bytes(location, "double.txt", b"3")
     gone = f"s3://a-bucket-that-is-gone/{'b' * 64}/7d0c3f5e-5d1a-4b7e-9a68-0d7f0a2a8c11"
     for key, change in ((moved, {"$set": {"location": gone}}), (damaged, {"$unset": {"processing": 1}})):
-        world.stores.records._records().update_one({"_id": world.add_record(key)["_id"]}, change)
+        records_of(world.stores.records).update_one({"_id": world.add_record(key)["_id"]}, change)
     assert set(world.asked(world.tick())) == {spoiled, moved, damaged, lacks}
     assert list(world.jobs(JobState.DONE)) == [fine]
     assert world.instance.get_materialized_partitions(asset_key_of("double")) == {fine}
 
 
-def test_a_tick_adopts_a_limited_number(world, monkeypatch):
-    monkeypatch.setattr(job_files, "ADOPTIONS_PER_TICK", 2)
+def test_a_tick_adopts_a_limited_number(world):
+    limits = TickLimits(reused=2)
     write_jobs(world, 5)
     world.tick()
     for key in world.jobs():
         world.add_record(key)
-    assert [adopt(world.instance, world.entry, world.stores) for _ in range(4)] == [2, 2, 1, 0]
+    assert [adopt(world.instance, world.entry, world.stores, limits=limits) for _ in range(4)] == [2, 2, 1, 0]
     assert len(world.jobs(JobState.DONE)) == 5
 
 
@@ -381,8 +382,8 @@ def test_a_report_that_was_lost_is_made_again(world):
     assert len(world.tick().asset_events) == 2
 
 
-def test_only_so_many_bad_files_are_shown_but_all_are_counted(world, monkeypatch):
-    monkeypatch.setattr(bad_files, "_SHOWN_BAD_FILES", 2)
+def test_only_so_many_bad_files_are_shown_but_all_are_counted(world):
+    world.limits = TickLimits(shown_files=2)
     for number in range(3):
         world.write(f"{number}.json", b"{")
     observation, _ = world.tick().asset_events

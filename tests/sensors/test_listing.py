@@ -3,27 +3,18 @@
 import dagster as dg
 import pytest
 
-from sensors import listing
+from resources.s3_server import split_s3_url
+from sensors.limits import TickLimits
 from sensors.memory import Memory
 from tests.sensors.world import job_file
 
 
 @pytest.fixture
-def in_s3(make_world, s3_inbox, database, monkeypatch):
+def in_s3(make_world, s3_inbox, database):
     """Give a world whose inbox in S3 is listed two files at a time, one page for each tick."""
-    pages = type(s3_inbox._place()).pages
-
-    def small(self, analysis, *, after=""):
-        for page in pages(self, analysis, after=after):
-            files = list(page.files)
-            for begin in range(0, max(1, len(files)), 2):
-                some = tuple(files[begin : begin + 2])
-                is_last = begin + 2 >= len(files)
-                yield type(page)(some, page.upto if is_last else some[-1].name)
-
-    monkeypatch.setattr(type(s3_inbox._place()), "pages", small)
-    monkeypatch.setattr(listing, "LISTING_PER_TICK_S", -1)
-    return make_world(s3_inbox, database)
+    world = make_world(s3_inbox.model_copy(update={"page_size": 2}), database)
+    world.limits = TickLimits(listing_s=-1)
+    return world
 
 
 def numbers(world):
@@ -31,9 +22,9 @@ def numbers(world):
 
 
 def remove(world, name):
-    place = world.stores.inbox._place()
-    bucket, key = place._key(world.name, name)
-    place.s3.client.delete_object(Bucket=bucket, Key=key)
+    inbox = world.stores.inbox
+    bucket, key = split_s3_url(inbox.url(world.name, name))
+    inbox.place.s3.client.delete_object(Bucket=bucket, Key=key)
 
 
 def test_ticks_go_on_where_the_last_one_stopped_and_begin_anew_at_the_end(in_s3):
@@ -81,9 +72,8 @@ def test_a_new_file_before_the_place_where_the_listing_goes_on_is_seen_by_the_ne
     assert numbers(in_s3) == [1, *map(float, range(ord("c"), ord("h")))]
 
 
-def test_what_was_listed_but_not_read_is_where_the_next_tick_begins(in_s3, monkeypatch):
-    monkeypatch.setattr("sensors.job_files.FILES_PER_TICK", 3)
-    monkeypatch.setattr(listing, "LISTING_PER_TICK_S", 60)
+def test_what_was_listed_but_not_read_is_where_the_next_tick_begins(in_s3):
+    in_s3.limits = TickLimits(files=3, listing_s=60)
     for number in range(8):
         in_s3.write(f"{number}.json", job_file(number))
     places = []
@@ -104,8 +94,8 @@ def test_a_cursor_that_is_lost_costs_a_listing_and_no_job(in_s3):
     assert numbers(in_s3) == [0.0, 1.0, 2.0, 3.0]
 
 
-def test_every_job_has_its_partition_however_many_wait_before_it(world, monkeypatch):
-    monkeypatch.setattr("sensors.job_files.JOBS_PER_TICK", 2)
+def test_every_job_has_its_partition_however_many_wait_before_it(world):
+    world.limits = TickLimits(jobs=2)
     for number in range(6):
         world.write(f"{number}.json", job_file(number))
     assert len(world.asked(world.tick())) == 2

@@ -1,28 +1,31 @@
 """Runs whose process is gone, though Dagster believes them to be at work."""
 
+import time
 from datetime import timedelta
 
 import dagster as dg
 import pytest
 
 from domain.job_state import JobState
-from sensors import lost_runs
 from sensors.lost_runs import end_lost_runs
 from tests.sensors.world import job_file
 
 STARTED = dg.DagsterRunStatus.STARTED
 
 
+def start(world, run, *, ago_s=0.0):
+    """Let a run start, or have started some time ago."""
+    event = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, job_name=run.job_name)
+    world.instance.report_dagster_event(event, run_id=run.run_id, timestamp=time.time() - ago_s)
+
+
 @pytest.fixture
-def run(world, monkeypatch):
+def run(world):
     """Give a run that started long ago, over two jobs that have been new for long."""
     for number in range(2):
         world.write(f"{number}.json", job_file(number))
     (found,) = world.launch(world.tick(), dg.DagsterRunStatus.NOT_STARTED)
-    event = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, job_name=found.job_name)
-    world.instance.report_dagster_event(event, run_id=found.run_id)
-    real = lost_runs.time.time
-    monkeypatch.setattr("sensors.lost_runs.time.time", lambda: real() + 600)
+    start(world, found, ago_s=600)
     for key in world.jobs():
         world.change(key, updated=world.stores.ledger.mongo.now() - timedelta(hours=1))
     return found
@@ -68,6 +71,6 @@ def test_a_run_that_has_just_given_its_jobs_back_will_try_them_again(world, run)
     assert ended(world) == []
 
 
-def test_a_run_that_has_just_started_may_take_its_time(world, run, monkeypatch):
-    monkeypatch.undo()
+def test_a_run_that_has_just_started_may_take_its_time(world, run):
+    start(world, run)
     assert ended(world) == []

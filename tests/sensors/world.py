@@ -12,6 +12,7 @@ from analysis_assets._runs import job_name_of
 from domain.identity import result_id
 from domain.records import to_record
 from sensors.job_files import tick
+from sensors.limits import LIMITS
 from tests.provenances import sparse
 
 START = "dagster/asset_partition_range_start"
@@ -30,16 +31,17 @@ class World:
     def __init__(self, entry, stores, instance):
         self.entry, self.stores, self.instance = entry, stores, instance
         self.name = entry.analysis.name
-        self.cursor = None
+        self.cursor, self.limits = None, LIMITS
         self.run_keys = []
 
     def write(self, name, data):
         """Put a file into the inbox as a dispatcher would, past all checks."""
-        self.stores.inbox._place().write(self.name, name, data)
+        self.stores.inbox.place.write(self.name, name, data)
 
     def tick(self, *, stores=None, instance=None):
         """Evaluate the sensor once; remember the cursor, and store its events as the daemon does."""
-        found = tick(instance or self.instance, self.cursor, self.entry, stores or self.stores)
+        dagster, stores = instance or self.instance, stores or self.stores
+        found = tick(dagster, self.cursor, self.entry, stores, limits=self.limits)
         if isinstance(found, dg.SensorResult):
             self.cursor = found.cursor
         return found

@@ -1,0 +1,39 @@
+"""The collections themselves, for tests that write or read behind the platform's back."""
+
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+from resources.inbox_notes import InboxNotes
+from resources.ledger_reader import LedgerReader
+from resources.mongo import Document, MongoConnection
+from resources.record_store import RecordStore
+
+
+def database_of(mongo: MongoConnection) -> Database[Document]:
+    """Return the database itself."""
+    return mongo.collection("any").database
+
+
+def jobs_of(ledger: LedgerReader) -> Collection[Document]:
+    """Return the collection of jobs."""
+    return ledger.mongo.collection(f"{ledger.records_name}_jobs")
+
+
+def breakers_of(ledger: LedgerReader) -> Collection[Document]:
+    """Return the collection of circuit breakers."""
+    return ledger.mongo.collection(f"{ledger.records_name}_breakers")
+
+
+def records_of(store: RecordStore) -> Collection[Document]:
+    """Return the collection of records."""
+    return store.mongo.collection(store.name)
+
+
+def superseded_of(store: RecordStore) -> Collection[Document]:
+    """Return the collection of replaced and invalidated records."""
+    return store.mongo.collection(f"{store.name}_superseded")
+
+
+def notes_of(notes: InboxNotes) -> Collection[Document]:
+    """Return the collection of notes on an inbox."""
+    return notes.mongo.collection(f"{notes.records_name}_inbox")
