@@ -1,10 +1,13 @@
 """What people retired, and what earlier versions wrote, is no fault."""
 
+from dataclasses import replace
+
 import dagster as dg
 
 from audit.audit import run_audit
 from audit.repair import Repairer
-from audit.sources import Depth, Sources
+from audit.sources import Depth
+from tests.raw import records_of
 
 
 def retire(platform, key):
@@ -21,7 +24,7 @@ def test_an_archived_job_is_no_finding_however_deep(platform, audited, done):
 def test_a_dagster_that_was_lost_is_rebuilt_without_what_was_retired(platform, sources, done):
     retire(platform, done[0])
     with dg.DagsterInstance.ephemeral() as empty:
-        fresh = Sources(sources.entries, sources.results, sources.records, sources.ledger, sources.inputs, empty)
+        fresh = replace(sources, instance=empty)
         repairer = Repairer(fresh, who="test")
         run_audit(fresh, then=repairer.mend)
         assert empty.get_dynamic_partitions(platform.name) == [done[1]]
@@ -30,14 +33,14 @@ def test_a_dagster_that_was_lost_is_rebuilt_without_what_was_retired(platform, s
 
 def test_an_archived_job_whose_record_is_lost_is_found(platform, audited, done):
     retire(platform, done[0])
-    platform.services.records._records().delete_one({"analysis_assets.job_key": done[0]})
+    records_of(platform.services.records).delete_one({"analysis_assets.job_key": done[0]})
     assert audited()["done_without_record"] == 1
 
 
 def test_a_record_of_an_earlier_version_is_made_searchable_and_still_is_what_its_file_says(
     platform, sources, audited, done
 ):
-    records = platform.services.records._records()
+    records = records_of(platform.services.records)
     before = records.find_one({"analysis_assets.job_key": done[0]})
     without = {"analysis_assets.search": "", "analysis_assets.search_time": ""}
     records.update_one({"_id": before["_id"]}, {"$unset": without})

@@ -4,23 +4,22 @@ from datetime import timedelta
 
 import pytest
 
-from audit import cleaning
 from audit.cleaning import removable, remove
 from domain.errors import SettingsError
 from resources.catalog_files import TABLE, CatalogFiles
 from tests.audit.test_audit import add_attempt, force
+from tests.raw import records_of
 
 OLD = timedelta(seconds=-60)
 
 
 @pytest.fixture
-def clean(platform, monkeypatch):
+def clean(platform):
     """Give a function that lists what may be removed, and one that removes it; everything counts as old."""
-    monkeypatch.setattr(cleaning, "YOUNGEST", OLD)
     s = platform.services
 
     def found():
-        return list(removable(s.results, s.records, s.ledger, older_than=OLD))
+        return list(removable(s.results, s.records, s.ledger, older_than=OLD, youngest=OLD))
 
     return found, lambda one: remove(one, s.results, s.records, s.ledger)
 
@@ -66,7 +65,7 @@ def test_what_has_become_current_or_is_at_work_since_it_was_shown_is_kept(platfo
     attempts = [add_attempt(platform, key) for key in done]
     shown = find()
     assert {one.attempt for one in shown} == set(attempts)
-    records = platform.services.records._records()
+    records = records_of(platform.services.records)
     records.update_one({"_id": platform.result_id(done[0])}, {"$set": {"analysis_assets.attempt": attempts[0]}})
     lease = {"owner": "w", "attempt": attempts[1], "run_id": "r", "until": platform.services.ledger.now()}
     platform.change(done[1], lease=lease)
