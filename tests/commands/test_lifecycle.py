@@ -14,6 +14,7 @@ from domain.job_state import JobState
 from domain.records import to_record
 from resources.result_summaries import results_of
 from tests.provenances import rich
+from tests.raw import jobs_of
 
 
 @pytest.fixture
@@ -23,14 +24,14 @@ def keys(platform, tmp_path):
     return [job.job_key for job in submit(platform, "double", targets, by_hand={"number": 1})]
 
 
-def give_result(platform, key, version=None):
+def give_result(platform, key, version=None, *, name="double"):
     """Store a result, as a run would have."""
-    entry, connections = platform.entry("double"), platform.connections
+    entry, connections = platform.entry(name), platform.connections
     version = version or entry.code_version
-    result = result_id("double", version, key)
-    record = to_record(rich(analysis="double", job_key=key, code_version=version, result_id=result))
+    result = result_id(name, version, key)
+    record = to_record(rich(analysis=name, job_key=key, code_version=version, result_id=result))
     connections.record_store.insert_once(record)
-    job = connections.ledger.get("double", key)
+    job = connections.ledger.get(name, key)
     connections.ledger.settle(job, state=JobState.DONE, code_version=version, result_id=result)
     return result
 
@@ -54,7 +55,7 @@ def test_everything_that_waits_or_runs_is_cancelled_and_what_has_ended_stays(pla
 
 
 def test_the_jobs_of_one_dispatch_are_cancelled(platform, keys):
-    jobs = platform.connections.ledger._jobs()
+    jobs = jobs_of(platform.connections.ledger)
     jobs.update_one({"job_key": keys[1]}, {"$set": {"sources.0.dispatch_id": "night-7"}})
     assert cancel(platform, "double", dispatch_id="night-7", reason="wrong query") == 1
     assert [state_of(platform, key) for key in keys] == ["new", "cancelled", "new"]
