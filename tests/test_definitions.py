@@ -36,8 +36,8 @@ def snapshot(definitions):
     return RepositorySnap.from_def(definitions.get_repository_def())
 
 
-def test_definitions_load_with_no_variable_set_and_no_server_running(monkeypatch, tmp_path):
-    monkeypatch.setattr("definitions.load_settings", lambda: Settings(analysis_home=tmp_path / "home"))
+def test_definitions_load_with_no_address_set_and_no_server_running(monkeypatch, tmp_path):
+    monkeypatch.setenv("ANALYSIS_HOME", str(tmp_path / "home"))
     loaded = defs()
     loaded = loaded if isinstance(loaded, dg.Definitions) else loaded.load_definitions_fn()
     keys = {spec.key.to_user_string() for spec in loaded.resolve_all_asset_specs()}

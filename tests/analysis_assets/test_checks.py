@@ -8,6 +8,7 @@ from analysis_assets._builtin_checks import after_listing
 from analysis_assets._checks import build_checks, judge_adopted
 from analysis_assets._materialization import asset_key_of, materialization
 from domain.builtin_checks import BUILT_IN, FILES_MATCH_MANIFEST, RECORD_IS_VALID
+from tests.raw import records_of
 
 KEY = dg.AssetCheckKey(asset_key_of("double"), "is_positive")
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -135,7 +136,7 @@ def test_by_hand_the_files_are_listed_again_and_the_record_is_fetched_again(doub
     results = double.services.results
     bucket, _, folder = double.record(no_file)["location"].removeprefix("s3://").partition("/")
     results.s3.client.delete_object(Bucket=bucket, Key=f"{folder}/double.txt")
-    records = double.services.records._records()
+    records = records_of(double.services.records)
     changed = {"processing.data_processes.0.start_date_time": 7}
     records.update_one({"_id": double.result_id(no_record)}, {"$set": changed})
     judge(double, [good, no_record])

@@ -12,6 +12,7 @@ from domain.job import Job
 from domain.stored_job import Source, take_in
 from examples.sessions import write_session
 from resources.settings import PROJECT_ROOT
+from tests.raw import records_of
 
 MOVED = PROJECT_ROOT / "tests" / "lab_moved"
 BEFORE, AFTER = MOVED / "run_capsule.py", MOVED / "isi_violations.py"
@@ -71,7 +72,7 @@ def test_the_query_of_the_page_finds_it_and_the_old_record_beside_it(done, monke
     monkeypatch.setenv("DOCDB_COLLECTION", records.name)
     code = {"parameters": PARAMETERS, "input_data": [{"url": provenance.files[0]}]}
     process = {"code": code, "output_parameters": {"isi_violations": [3]}}
-    records._records().insert_one(
+    records_of(records).insert_one(
         {"_id": "of the wrapper", "location": "s3://b/of the wrapper", "processing": {"data_processes": [process]}}
     )
     names = {}

@@ -21,6 +21,7 @@ from resources.ledger import Ledger
 from resources.mongo import MongoConnection
 from resources.record_store import OWN, RecordStore
 from tests.provenances import STARTED, sparse
+from tests.raw import jobs_of, records_of
 
 RICH = Path(__file__).parent / "analyses" / "rich.py"
 NOW = "current"
@@ -71,7 +72,7 @@ class CatalogWorld:
 
     def damage(self, record, **fields):
         """Change a record behind everybody's back."""
-        self.records._records().update_one({"_id": record["_id"]}, {"$set": fields})
+        records_of(self.records).update_one({"_id": record["_id"]}, {"$set": fields})
 
     def fail(self, number, message="no luck", kind="exception"):
         """Let a job fail; gives its key."""
@@ -109,8 +110,8 @@ class CatalogWorld:
 
     def clear(self):
         """Remove every record and job."""
-        self.records._records().delete_many({f"{OWN}.analysis": self.name})
-        self.ledger._jobs().delete_many({"analysis": self.name})
+        records_of(self.records).delete_many({f"{OWN}.analysis": self.name})
+        jobs_of(self.ledger).delete_many({"analysis": self.name})
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from tests.faults import sizes
+from tests.raw import records_of
 
 FOLDER = (60, "results folder changed by hand")
 RECORD = (61, "record deleted by hand")
@@ -77,7 +78,7 @@ def test_a_results_folder_that_was_changed_is_found_and_computed_again(stage, jo
 def test_a_record_that_was_deleted_is_committed_again_without_executing(stage, job, judge):
     before = surroundings(stage, job)
     old = stage.records.get(job.result_id)
-    stage.records._records().delete_one({"_id": job.result_id})
+    records_of(stage.records).delete_one({"_id": job.result_id})
     seconds = asked_again(stage, job)
     assert surroundings(stage, job) == before
     assert stage.records.get(job.result_id) == old
@@ -88,7 +89,7 @@ def test_a_record_that_was_deleted_is_committed_again_without_executing(stage, j
 def test_a_record_and_a_file_that_were_deleted_are_made_again(stage, job, judge):
     old = stage.records.get(job.result_id)
     delete(stage, old["location"], "number.txt")
-    stage.records._records().delete_one({"_id": job.result_id})
+    records_of(stage.records).delete_one({"_id": job.result_id})
     seconds = asked_again(stage, job)
     state = judge(RECORD, stage, injected=1, seconds=seconds, by_hand=True, again={1: 1}, damaged={1: 1})
     assert state.extra == 1
