@@ -58,11 +58,13 @@ app.command()(told(dispatch))
 
 @app.command()
 @told
-def new(name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new analysis.")]) -> None:
+def new(
+    context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new analysis.")]
+) -> None:
     """Write the file of a new analysis, its test, and its section in the documentation."""
-    from commands.new import new_analysis
+    from commands.new import Places, new_analysis
 
-    for path in new_analysis(name):
+    for path in new_analysis(name, places=context.find_object(Places)):
         out.print(f"wrote {plain(path)}", highlight=False, soft_wrap=True)
     out.print(f"Next: edit the first file, then  analysis try {name} FILE", highlight=False, soft_wrap=True)
 
@@ -70,6 +72,7 @@ def new(name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the ne
 @app.command(name="try")
 @told
 def try_(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the analysis.")],
     target: Annotated[str, typer.Argument(metavar="FILE", help="A job file, or an NWB file as path or URL.")],
     values: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter.")] = None,
@@ -80,12 +83,14 @@ def try_(
     pdb: Annotated[bool, typer.Option("--pdb", help="Open the debugger where the analysis raises.")] = False,  # noqa: FBT002
 ) -> None:
     """Run one job here and now, to see whether the analysis works: no server is needed, nothing is stored."""
+    from commands.new import Places
     from commands.show_trial import show_trial
     from commands.try_job import prepare
     from domain.parameter_words import parse_settings
     from resources.settings import load_settings
 
-    trial = prepare(name, target, settings=load_settings(), by_hand=parse_settings(values or []), fixed_file=fixed)
+    folder, by_hand = (context.find_object(Places) or Places()).analyses, parse_settings(values or [])
+    trial = prepare(name, target, settings=load_settings(), by_hand=by_hand, fixed_file=fixed, folder=folder)
     if not show_trial(trial, debug=pdb):
         raise typer.Exit(2)
 

@@ -8,6 +8,7 @@ from analysis_assets._analyses import ANALYSES_FOLDER, AnalysisEntry, find_analy
 from analysis_assets._asset import build_asset, partitions_of
 from analysis_assets._checks import build_checks
 from analysis_assets._materialization import inbox_key_of
+from analysis_assets._pool import WorkerPool
 from audit.checks import build_audit
 from catalog.assets import build_catalogs
 from catalog.sensor import build_catalog_sensor
@@ -25,7 +26,9 @@ from sensors.retry_failed import build_retry_job
 DATA_ASSETS = dg.AssetKey(["data_assets"])
 
 
-def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Definitions:
+def build_defs(
+    settings: Settings, *, folder: Path = ANALYSES_FOLDER, pool: type[WorkerPool] = WorkerPool
+) -> dg.Definitions:
     """Make the definitions of all analyses in a folder.
 
     Parameters
@@ -34,12 +37,20 @@ def build_defs(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> dg.Defi
         Servers and choices; nothing is connected to.
     folder : Path
         Where the analyses are.
+    pool : type of WorkerPool
+        How user code is run.
     """
     found = find_analyses(folder)
     entries = list(found.values())
     work_folder = settings.analysis_home / "work"
     assets = [
-        build_asset(entry, work_folder=work_folder, dry_run=settings.dry_run, explorer_url=settings.explorer_address)
+        build_asset(
+            entry,
+            work_folder=work_folder,
+            dry_run=settings.dry_run,
+            explorer_url=settings.explorer_address,
+            pool=pool,
+        )
         for entry in entries
     ]
     audits = [build_audit(entries)] if entries else []

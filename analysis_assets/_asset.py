@@ -15,7 +15,7 @@ from pydantic import Field
 from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._asset_facts import asset_metadata
 from analysis_assets._checks import evaluations
-from analysis_assets._events import Report, report
+from analysis_assets._events import Report, Reporter, report
 from analysis_assets._execute import BatchRun
 from analysis_assets._markdown import code_block, escaped
 from analysis_assets._materialization import (
@@ -26,6 +26,7 @@ from analysis_assets._materialization import (
     metadata,
 )
 from analysis_assets._outcome import Outcome, RunFacts, Services
+from analysis_assets._pool import WorkerPool
 from analysis_assets._run_tags import RunTags
 from analysis_assets._targets import targets_of_run
 from domain.breaker import Trip
@@ -37,7 +38,7 @@ from resources.record_store import RecordStore
 from resources.results_store import ResultsStore
 
 KEYS_TAG = "analysis_assets/keys_sha256"
-_LISTED_FAILURES = 50
+LISTED_FAILURES = 50
 
 
 class LaunchConfig(dg.Config):
@@ -59,7 +60,13 @@ def partitions_of(name: str) -> dg.DynamicPartitionsDefinition:
 
 
 def build_asset(
-    entry: AnalysisEntry, *, work_folder: Path, dry_run: bool = False, explorer_url: str | None = None
+    entry: AnalysisEntry,
+    *,
+    work_folder: Path,
+    dry_run: bool = False,
+    explorer_url: str | None = None,
+    reporter: Reporter = report,
+    pool: type[WorkerPool] = WorkerPool,
 ) -> dg.AssetsDefinition:
     """Make the asset of one analysis.
 
@@ -73,6 +80,10 @@ def build_asset(
         Every run is a dry run (the setting ``DRY_RUN``).
     explorer_url : str, optional
         Where the explorer is, for a link to its table.
+    reporter : callable
+        How Dagster is told of results, failures and verdicts.
+    pool : type of WorkerPool
+        How user code is run.
 
     Returns
     -------
@@ -81,10 +92,20 @@ def build_asset(
     """
     with warnings.catch_warnings():  # batches stand on the backfill policy, which Dagster calls beta
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return _asset(entry, work_folder=work_folder, dry_run=dry_run, explorer_url=explorer_url)
+        return _asset(
+            entry, work_folder=work_folder, dry_run=dry_run, explorer_url=explorer_url, reporter=reporter, pool=pool
+        )
 
 
-def _asset(entry: AnalysisEntry, *, work_folder: Path, dry_run: bool, explorer_url: str | None) -> dg.AssetsDefinition:
+def _asset(
+    entry: AnalysisEntry,
+    *,
+    work_folder: Path,
+    dry_run: bool,
+    explorer_url: str | None,
+    reporter: Reporter,
+    pool: type[WorkerPool],
+) -> dg.AssetsDefinition:
     """Declare the asset, and hand each of its runs to a `BatchRun`."""
     analysis = entry.analysis
 
@@ -122,9 +143,9 @@ def _asset(entry: AnalysisEntry, *, work_folder: Path, dry_run: bool, explorer_u
         if tags.are_missing and not run.dry_run:
             tags.add_jobs(ledger.get_many(analysis.name, keys).values())
         failures = []
-        with BatchRun(entry, services, run) as batch:
+        with BatchRun(entry, services, run, pool=pool) as batch:
             for ended in batch.outcomes(keys):
-                _report(context, entry, ended, results_store, dry_run=run.dry_run)
+                _report(context, entry, ended, results_store, dry_run=run.dry_run, reporter=reporter)
                 batch.settled(ended)
                 if not run.dry_run:
                     tags.add_results(outcome.provenance for outcome in ended if outcome.provenance is not None)
@@ -168,6 +189,7 @@ def _report(
     results: ResultsStore,
     *,
     dry_run: bool,
+    reporter: Reporter,
 ) -> None:
     """Tell Dagster how some jobs ended."""
     for outcome in outcomes:
@@ -176,11 +198,13 @@ def _report(
         return
     reports = [found for outcome in outcomes if (found := _report_of(entry, outcome, results)) is not None]
     if reports:
-        report(context, reports)
-    _report_verdicts(context, entry, outcomes)
+        reporter(context, reports)
+    _report_verdicts(context, entry, outcomes, reporter)
 
 
-def _report_verdicts(context: dg.AssetExecutionContext, entry: AnalysisEntry, outcomes: Sequence[Outcome]) -> None:
+def _report_verdicts(
+    context: dg.AssetExecutionContext, entry: AnalysisEntry, outcomes: Sequence[Outcome], reporter: Reporter
+) -> None:
     """Tell Dagster what the checks say of results that it knows by now: a verdict names the result's event."""
     done = [(outcome.provenance, outcome.verdicts) for outcome in outcomes if outcome.provenance is not None]
     if not done:
@@ -188,7 +212,7 @@ def _report_verdicts(context: dg.AssetExecutionContext, entry: AnalysisEntry, ou
     name, run_id = entry.analysis.name, context.run.run_id
     targets = targets_of_run(context.instance, name, [found.job_key for found, _ in done], run_id=run_id)
     said = [evaluations(entry, found, verdicts, target=targets.get(found.job_key)) for found, verdicts in done]
-    report(context, [evaluation for of_one in said for evaluation in of_one])
+    reporter(context, [evaluation for of_one in said for evaluation in of_one])
 
 
 def _report_of(entry: AnalysisEntry, outcome: Outcome, results: ResultsStore) -> Report | None:
@@ -223,7 +247,7 @@ def _failure(name: str, failures: list[Outcome], total: int, stopped: Trip | Non
     """End the run as failed, naming the jobs; the others are done all the same."""
     errors = {outcome.job_key: outcome.error for outcome in failures if outcome.error is not None}
     lines = [
-        f"- `{key}` ({error.kind}): {escaped(error.message)}" for key, error in list(errors.items())[:_LISTED_FAILURES]
+        f"- `{key}` ({error.kind}): {escaped(error.message)}" for key, error in list(errors.items())[:LISTED_FAILURES]
     ]
     more = len(errors) - len(lines)
     shown = sorted(errors.values(), key=lambda error: error.kind != "exception")[:3]  # first what authors raised

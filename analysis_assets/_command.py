@@ -153,10 +153,10 @@ def run_command(command: Command, source_folder: Path, job: CommandJob) -> Comma
         raise CommandFailedError(msg) from error
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    told = _print_log(_messages(messages))
+    told = print_log(pipes_messages(messages))
     if process.returncode != 0:
-        raise _failure(argv[0], process.returncode, told)
-    return CommandEnd(_outputs(job, told), usage.ru_maxrss * _PEAK_UNIT)
+        raise failure_of(argv[0], process.returncode, told)
+    return CommandEnd(outputs_of(job, told), usage.ru_maxrss * _PEAK_UNIT)
 
 
 def _copy_code(command: Command, source_folder: Path, job: CommandJob) -> Path:
@@ -205,7 +205,7 @@ def _pipes_context(job: CommandJob) -> dict[str, Any]:
     }
 
 
-def _messages(path: Path) -> Iterator[dict[str, Any]]:
+def pipes_messages(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the Pipes messages of a process; a line that is none was cut off by a crash, or is far too long."""
     if path.is_symlink() or not path.is_file():  # the command put something else in its place
         return
@@ -225,7 +225,7 @@ def _params(message: Mapping[str, Any]) -> dict[str, Any]:
     return params if isinstance(params, dict) else {}
 
 
-def _print_log(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def print_log(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Put what was logged through Pipes into the job's log; returns the latest of each other kind of message."""
     latest: dict[tuple[str, bool], dict[str, Any]] = {}
     for message in messages:
@@ -238,7 +238,7 @@ def _print_log(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(latest.values())
 
 
-def _failure(program: str, code: int, messages: list[dict[str, Any]]) -> CommandFailedError:
+def failure_of(program: str, code: int, messages: list[dict[str, Any]]) -> CommandFailedError:
     """Say how a command ended."""
     closed = next((_params(m) for m in reversed(messages) if m["method"] == "closed"), {})
     raised = closed.get("exception")
@@ -257,7 +257,7 @@ def _failure(program: str, code: int, messages: list[dict[str, Any]]) -> Command
     return CommandFailedError(f"`{program}` ended with exit code {code}; its last words are in the log")
 
 
-def _outputs(job: CommandJob, messages: list[dict[str, Any]]) -> dict[str, Any]:
+def outputs_of(job: CommandJob, messages: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the outputs that a command gave, by file or by message."""
     path = job.folder / OUTPUTS_FILE
     if path.is_file() and not path.is_symlink():

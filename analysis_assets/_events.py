@@ -6,13 +6,14 @@ batches its own (``DAGSTER_EVENT_BATCH_SIZE``). This is the one place that reach
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, DagsterEventType
 from dagster._core.execution.context.system import StepExecutionContext
 
 Report = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
+Reporter = Callable[[dg.AssetExecutionContext, Sequence[Report]], None]
 
 
 def report(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, reports: Sequence[Report]) -> None:

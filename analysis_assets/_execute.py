@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -28,9 +29,24 @@ from domain.failures import JobError
 from domain.job_state import JobState, LedgerEntry
 from resources.ledger import Finished
 
-_THREADS_PER_WORKER = 2
-_POLL_S = 2.0
-_GATHER_S = 0.5  # outcomes that come this soon after one another are told together: each telling costs a few writes
+
+@dataclass(frozen=True)
+class Pace:
+    """How a run waits.
+
+    Attributes
+    ----------
+    poll_s : float
+        Between two looks at jobs that another run has claimed.
+    gather_s : float
+        Outcomes that come this soon after one another are told together: each telling costs a few writes.
+    threads_per_worker : int
+        Jobs for each worker process: while one is executed, the files of another are uploaded.
+    """
+
+    poll_s: float = 2.0
+    gather_s: float = 0.5
+    threads_per_worker: int = 2
 
 
 class BatchRun:
@@ -44,6 +60,10 @@ class BatchRun:
         The outside systems.
     run : RunFacts
         How the run was asked for.
+    pool : type of WorkerPool
+        How user code is run.
+    pace : Pace
+        How long the run waits.
 
     Attributes
     ----------
@@ -51,7 +71,15 @@ class BatchRun:
         Why the run has left the rest of its jobs alone.
     """
 
-    def __init__(self, entry: AnalysisEntry, services: Services, run: RunFacts) -> None:
+    def __init__(
+        self,
+        entry: AnalysisEntry,
+        services: Services,
+        run: RunFacts,
+        *,
+        pool: type[WorkerPool] = WorkerPool,
+        pace: Pace = Pace(),
+    ) -> None:
         workers = entry.analysis.workers or os.cpu_count() or 1
         self._name, self._code_version = entry.analysis.name, entry.code_version
         self._dry_run, self._ledger = run.dry_run, services.ledger
@@ -61,8 +89,9 @@ class BatchRun:
         self._counting = threading.Lock()
         self.stopped: Trip | None = None
         self._folder = services.work_folder / f"{os.getpid()}-{uuid.uuid4().hex}"
-        self._threads = ThreadPoolExecutor(max_workers=workers * _THREADS_PER_WORKER)
-        self._pool = WorkerPool(workers=workers, time_limit_s=entry.analysis.time_limit_s)
+        self._threads = ThreadPoolExecutor(max_workers=workers * pace.threads_per_worker)
+        self._pace = pace
+        self._pool = pool(workers=workers, time_limit_s=entry.analysis.time_limit_s)
         owner = f"{run.run_id}/{uuid.uuid4()}"
         self._claims = Claims(services.ledger, owner=owner, run_id=run.run_id, code_version=entry.code_version)
         self._runner = JobRunner(
@@ -116,7 +145,7 @@ class BatchRun:
                     yield settled
             waiting = put_off
             if waiting and not self._runner.halted.is_set():
-                self._stopping.wait(_POLL_S)
+                self._stopping.wait(self._pace.poll_s)
 
     def _work_off(self, job_key: str) -> Outcome:
         """Bring one job to its end, and see whether it was one failure too many.
@@ -159,7 +188,7 @@ class BatchRun:
         pending: set[Future[Outcome]] = {self._threads.submit(self._work_off, key) for key in job_keys}
         while pending:
             wait(pending, return_when=FIRST_COMPLETED)
-            done, pending = wait(pending, timeout=_GATHER_S)
+            done, pending = wait(pending, timeout=self._pace.gather_s)
             yield [future.result() for future in done if future.exception() is None]
             for future in done:
                 future.result()

@@ -39,6 +39,11 @@ class WorkerPool:
         self._waited_for: dict[ProcessFuture[Work | JobError], Task] = {}
         self._pool: ProcessPool | None = None
 
+    @property
+    def is_active(self) -> bool:
+        """Whether worker processes run, or are started again by themselves; not before the first task."""
+        return self._pool is not None and bool(self._pool.active)
+
     def expect(self, jobs: int) -> None:
         """Start no more workers than there are jobs; to be said before the first one."""
         self._workers = max(1, min(self._workers, jobs))

@@ -18,7 +18,6 @@ from domain.json_values import canonical_json, sha256_hex
 from domain.provenance import CodeFacts
 from domain.source_links import source_page
 
-_ANSWER_TIMEOUT_S = 20
 _LOCK_FILE = "requirements/base.txt"
 
 
@@ -169,7 +168,7 @@ def _first_line(words: tuple[str, ...]) -> str | None:
     return next(iter((answer_of(words, with_errors=True) or "").splitlines()), None)
 
 
-def answer_of(words: tuple[str, ...], *, with_errors: bool = False) -> str | None:
+def answer_of(words: tuple[str, ...], *, with_errors: bool = False, timeout_s: float = 20) -> str | None:
     """Run a short command and return what it prints; None when it cannot be run, fails, or takes too long."""
     try:
         answer = subprocess.run(  # noqa: S603  no shell, and no word comes from a job
@@ -177,7 +176,7 @@ def answer_of(words: tuple[str, ...], *, with_errors: bool = False) -> str | Non
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if with_errors else subprocess.DEVNULL,
             text=True,
-            timeout=_ANSWER_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -94,13 +94,15 @@ class Work:
     tables: tuple[TableRows, ...] = ()
 
 
-def run_task(task: Task) -> Work:
+def run_task(task: Task, *, alone: bool = True) -> Work:
     """Open the inputs when asked, run the analysis, and check what it returned.
 
     Parameters
     ----------
     task : Task
         The job; its folder and its results folder exist.
+    alone : bool
+        This process runs nothing else: its working folder and its variables become those that the analysis asks for.
 
     Returns
     -------
@@ -114,7 +116,7 @@ def run_task(task: Task) -> Work:
     Exception
         Whatever user code raises, and what its inputs or its outputs are refused for.
     """
-    entry = _load(task.analysis_file)
+    entry = load_once(task.analysis_file)
     if entry.code_version != task.code_version:
         msg = (
             f"{task.analysis_file} changed while the run was using it: the run announced {task.code_version}, "
@@ -123,7 +125,7 @@ def run_task(task: Task) -> Work:
         raise CodeChangedError(msg)
     opened = _Opened(task)
     parameters = validate_stored(entry.analysis, task.parameters)
-    with _surroundings(task, entry):
+    with _surroundings(task, entry) if alone else contextlib.nullcontext():
         reset_peak_memory()
         cpu_before, started = cpu_s(), datetime.now(UTC)
         returned, peak_memory_bytes = _call(entry, task, opened, parameters)
@@ -205,6 +207,6 @@ class _Opened:
 
 
 @lru_cache(maxsize=4)
-def _load(path: Path) -> AnalysisEntry:
-    """Load the analysis once per worker."""
+def load_once(path: Path) -> AnalysisEntry:
+    """Load an analysis once per worker."""
     return load_analysis(path)

@@ -27,7 +27,7 @@ def reset_peak_memory() -> None:
         Path("/proc/self/clear_refs").write_text(_RESET_PEAK, encoding="ascii")
 
 
-def _peak_memory_bytes() -> int:
+def peak_memory_bytes() -> int:
     """Return the largest resident memory since the last reset."""
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
@@ -36,21 +36,21 @@ def _peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
-def resource_facts(used_cpu_s: float, peak_memory_bytes: int | None = None) -> ResourceFacts:
+def resource_facts(used_cpu_s: float, other_peak_bytes: int | None = None) -> ResourceFacts:
     """Describe the machine, and what the job used; memory is this process's unless another one did the work."""
     return ResourceFacts(
         os=platform.platform(),
         architecture=platform.machine(),
-        cpu=_processor(),
+        cpu=processor(),
         cpu_cores=os.cpu_count(),
         memory_bytes=psutil.virtual_memory().total,
         cpu_s=round(used_cpu_s, 3),
-        peak_memory_bytes=peak_memory_bytes or _peak_memory_bytes(),
+        peak_memory_bytes=other_peak_bytes or peak_memory_bytes(),
     )
 
 
 @lru_cache(maxsize=1)
-def _processor() -> str | None:
+def processor() -> str | None:
     """Return the processor's model."""
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -51,7 +51,7 @@ def prepare_worker() -> None:
     """Make this process a group of its own that ends, grandchildren included, with the process that started it."""
     forget(_NOT_FOR_USER_CODE)
     os.setpgrp()
-    signal.signal(signal.SIGTERM, _end_group)
+    signal.signal(signal.SIGTERM, end_group)
     if (ask_for_end := asker_for_end_with_parent(signal.SIGTERM)) is not None:
         ask_for_end()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -78,10 +78,10 @@ def execute(task: Task) -> Work | JobError:
         try:
             return run_task(task)
         except BaseException as error:  # noqa: BLE001  user code may raise anything, SystemExit included
-            return _describe(error, task.transient)
+            return job_error_of(error, task.transient)
 
 
-def _describe(error: BaseException, transient_names: tuple[str, ...]) -> JobError:
+def job_error_of(error: BaseException, transient_names: tuple[str, ...]) -> JobError:
     """Turn what user code raised into what the ledger keeps; prints the traceback to the job's log too."""
     if isinstance(error, CommandFailedError):
         sys.stderr.write(f"{error.traceback}{error}\n")
@@ -147,6 +147,6 @@ def _stream(number: int) -> TextIO:
     return os.fdopen(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
-def _end_group(_number: int, _frame: FrameType | None) -> None:
+def end_group(_number: int, _frame: FrameType | None) -> None:
     """End this process and everything it started."""
     os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -13,7 +13,7 @@ from analysis_assets._analyses import AnalysisEntry
 from analysis_assets._materialization import asset_key_of
 from analysis_assets._runs import UNFINISHED
 from audit.audit import run_audit
-from audit.sources import Sources
+from audit.sources import Ages, Sources
 from domain.findings import KINDS, Report
 from resources.inputs import Inputs
 from resources.ledger import Ledger
@@ -26,19 +26,23 @@ EVERY_S = 3600.0
 _LOOK_EVERY_S = 60
 
 
-def build_audit(entries: Sequence[AnalysisEntry]) -> tuple[dg.AssetChecksDefinition, dg.SensorDefinition]:
+def build_audit(
+    entries: Sequence[AnalysisEntry], *, ages: Ages | None = None
+) -> tuple[dg.AssetChecksDefinition, dg.SensorDefinition]:
     """Make the checks of all analyses, which one operation answers, and the sensor that asks for them every hour.
 
     Parameters
     ----------
     entries : sequence of AnalysisEntry
         The analyses; at least one.
+    ages : Ages, optional
+        What is too young to be told.
     """
-    checks = _operation({entry.analysis.name: entry for entry in entries})
+    checks = _operation({entry.analysis.name: entry for entry in entries}, ages or Ages())
     return checks, _sensor(checks)
 
 
-def _operation(entries: dict[str, AnalysisEntry]) -> dg.AssetChecksDefinition:
+def _operation(entries: dict[str, AnalysisEntry], ages: Ages) -> dg.AssetChecksDefinition:
     """Make the operation that audits whatever analyses are selected."""
     specs = [
         dg.AssetCheckSpec(
@@ -60,7 +64,7 @@ def _operation(entries: dict[str, AnalysisEntry]) -> dg.AssetChecksDefinition:
     ) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.asset_key.path[-1] for key in context.selected_asset_check_keys}
         audited = {name: entry for name, entry in entries.items() if name in chosen}
-        sources = Sources(audited, results_store, record_store, ledger, inputs, context.instance)
+        sources = Sources(audited, results_store, record_store, ledger, inputs, context.instance, ages)
         report = run_audit(sources)
         context.log.info("Compared: %s.", ", ".join(f"{n} {what}" for what, n in report.looked_at.items()))
         for finding in report.of(""):

@@ -48,7 +48,12 @@ class Removable:
 
 
 def removable(
-    results: ResultsStore, records: RecordStore, ledger: Ledger, *, older_than: timedelta
+    results: ResultsStore,
+    records: RecordStore,
+    ledger: Ledger,
+    *,
+    older_than: timedelta,
+    youngest: timedelta = YOUNGEST,
 ) -> Iterator[Removable]:
     """Yield what may be removed; a complete attempt without any record is kept, because it can still be committed.
 
@@ -58,13 +63,15 @@ def removable(
         Where results, records and claims are.
     older_than : timedelta
         Age of the latest file, by the servers' clocks.
+    youngest : timedelta
+        The shortest age that is accepted.
 
     Raises
     ------
     SettingsError
-        If the age is shorter than an hour.
+        If the age is shorter than that.
     """
-    if older_than < YOUNGEST:
+    if older_than < youngest:
         msg = f"Results younger than an hour are never removed; found {older_than}, expected 1h or more."
         raise SettingsError(msg)
     for batch in in_batches(one for one in stored_attempts(results) if isinstance(one, StoredAttempt)):

@@ -1,7 +1,6 @@
 """S3 against MongoDB: one listing of all results, each attempt compared with the record that names it."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from analysis_assets._publish import complete_attempt, differences, listing_digest
@@ -10,9 +9,6 @@ from domain.findings import Finding, Report
 from domain.records import readable
 from resources.record_store import OWN, attempt_of
 from resources.stored_attempts import ForeignObject, StoredAttempt, stored_attempts
-
-YOUNG = timedelta(minutes=10)
-"""Attempts whose latest file is younger may still be at work, whatever the ledger said a moment ago."""
 
 
 @dataclass
@@ -67,7 +63,7 @@ def audit_files(sources: Sources, report: Report, tell: Tell, *, others: bool) -
                 _compare(sources, one, record, tell)
             elif f"{one.result_id}/{one.attempt}" in superseded:
                 seen.superseded.add(f"{one.result_id}/{one.attempt}")
-            elif now - one.newest > YOUNG and one.attempt not in at_work:
+            elif now - one.newest > sources.ages.young and one.attempt not in at_work:
                 _without_record(sources, one, tell)
     return seen
 

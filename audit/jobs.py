@@ -1,7 +1,6 @@
 """The ledger against records and Dagster: every job of an analysis, and every partition."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 import dagster as dg
 
@@ -11,13 +10,7 @@ from domain.findings import Finding, Report
 from domain.job_state import JobState
 from resources.ledger_reader import JobBrief
 
-STUCK = timedelta(hours=1)
-"""A run that is at work for longer without a live lease is worth a look."""
-
 _WITH_RESULT = (JobState.DONE, JobState.ARCHIVED)
-
-_GRACE = timedelta(minutes=2)
-"""A tick takes an expired lease back within seconds; only what it has not taken back is worth telling."""
 
 
 class JobAudit:
@@ -87,7 +80,7 @@ class JobAudit:
         """Tell of a claim that nobody holds any more."""
         if job.state is not JobState.RUNNING or job.lease_until is None or job.run_id is None:
             return
-        if job.lease_until < self._now - _GRACE:
+        if job.lease_until < self._now - self._sources.ages.grace:
             ended = f"{job.lease_until:%Y-%m-%d %H:%M:%S}"
             self._find("expired_lease", f"job {job.job_key}: the lease of run {job.run_id} ended {ended}", job.job_key)
         elif job.run_id in self._ended:
@@ -106,7 +99,8 @@ class JobAudit:
         """Tell of runs that are at work for long and hold no live lease."""
         instance = self._sources.instance
         started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+        begun_before = (self._now - self._sources.ages.stuck).timestamp()
         for record in instance.get_run_records(started) if instance is not None else ():
             run, began = record.dagster_run, record.start_time or self._now.timestamp()
-            if is_run_of(run, self._name) and run.run_id not in self._live and began < (self._now - STUCK).timestamp():
+            if is_run_of(run, self._name) and run.run_id not in self._live and began < begun_before:
                 self._find("stuck_run", f"run {run.run_id} is at work for more than an hour and holds no live lease")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import islice
 from typing import TypeVar
 
@@ -20,6 +21,25 @@ AT_ONCE = 500
 
 
 @dataclass(frozen=True)
+class Ages:
+    """From which age on something is worth telling.
+
+    Attributes
+    ----------
+    young : timedelta
+        Attempts whose latest file is younger may still be at work, whatever the ledger said a moment ago.
+    stuck : timedelta
+        A run that is at work for longer without a live lease is worth a look.
+    grace : timedelta
+        A tick takes an expired lease back within seconds; only what it has not taken back after this is told.
+    """
+
+    young: timedelta = timedelta(minutes=10)
+    stuck: timedelta = timedelta(hours=1)
+    grace: timedelta = timedelta(minutes=2)
+
+
+@dataclass(frozen=True)
 class Sources:
     """Everything that is compared.
 
@@ -31,6 +51,8 @@ class Sources:
         See ``resources/``.
     instance : dagster.DagsterInstance or None
         Dagster's storage; None where it has no home yet, and then nothing of it is compared.
+    ages : Ages
+        What is too young to be told.
     """
 
     entries: dict[str, AnalysisEntry]
@@ -39,6 +61,7 @@ class Sources:
     ledger: Ledger
     inputs: Inputs
     instance: dg.DagsterInstance | None
+    ages: Ages = Ages()
 
 
 @dataclass(frozen=True)

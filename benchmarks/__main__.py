@@ -3,7 +3,7 @@
 import argparse
 import importlib.util
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -29,11 +29,23 @@ NAMES = (
 HERE = Path(__file__).parent
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Measure, and write the page; the exit code says whether every section was measured."""
-    given = _parser().parse_args(words)
+Loaders = Mapping[str, Callable[[], Section]]
+
+
+def main(words: Sequence[str] | None = None, *, loaders: Loaders | None = None) -> int:
+    """Measure, and write the page; the exit code says whether every section was measured.
+
+    Parameters
+    ----------
+    words : sequence of str, optional
+        The command line; that of the process by default.
+    loaders : mapping, optional
+        Sections by name, each imported when it is needed; those of this package by default.
+    """
+    loaders = loaders or {name: partial(_section, name, NAMES) for name in NAMES}
+    given = _parser(tuple(loaders)).parse_args(words)
     kept, wanted = Kept(given.output), [] if given.render else given.only
-    sections = load(name for name in NAMES if name in wanted or kept.read(name))
+    sections = {name: loader() for name, loader in loaders.items() if name in wanted or kept.read(name)}
     failed = []
     for name in wanted:
         print(f"benchmark: {name} …", flush=True)
@@ -48,21 +60,28 @@ def main(words: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def load(names: Iterable[str]) -> dict[str, Section]:
+def load(names: Iterable[str], *, known: Sequence[str] = NAMES) -> dict[str, Section]:
     """Import sections.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Which ones.
+    known : sequence of str
+        Those that there are.
 
     Raises
     ------
     ValueError
         If there is no such section, or its module does not define one.
     """
-    return {name: _section(name) for name in names}
+    return {name: _section(name, known) for name in names}
 
 
-def _section(name: str) -> Section:
+def _section(name: str, known: Sequence[str]) -> Section:
     """Import one section."""
-    if name not in NAMES:
-        msg = f"There is no section {name!r} of the benchmark. Sections are: {', '.join(NAMES)}."
+    if name not in known:
+        msg = f"There is no section {name!r} of the benchmark. Sections are: {', '.join(known)}."
         raise ValueError(msg)
     if importlib.util.find_spec(f"benchmarks.{name}") is None:
         msg = f"The section {name!r} of the benchmark has no module: benchmarks/{name}.py is missing."
@@ -85,10 +104,11 @@ def _measure(section: Section, kept: Kept, *, rounds: int, scale: float) -> None
     write(section.measure(options), options=options)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
     """Make the reader of the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", type=_names, default=list(NAMES), help=f"sections by commas, of {', '.join(NAMES)}")
+    names = partial(_names, known=known)
+    parser.add_argument("--only", type=names, default=list(known), help=f"sections by commas, of {', '.join(known)}")
     parser.add_argument("--rounds", type=_at_least_one, default=3, help="how often each thing is measured")
     parser.add_argument("--scale", type=float, default=1.0, help="what the sizes are multiplied with")
     parser.add_argument("--output", type=Path, default=HERE, help="folder of RESULTS.md and results/")
@@ -96,13 +116,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _names(text: str) -> list[str]:
+def _names(text: str, *, known: Sequence[str]) -> list[str]:
     """Read names that are separated by commas."""
     names = [name.strip() for name in text.split(",") if name.strip()]
-    if wrong := sorted(set(names) - set(NAMES)):
-        msg = f"no such section: {', '.join(wrong)}; there are {', '.join(NAMES)}"
+    if wrong := sorted(set(names) - set(known)):
+        msg = f"no such section: {', '.join(wrong)}; there are {', '.join(known)}"
         raise argparse.ArgumentTypeError(msg)
-    return names or list(NAMES)
+    return names or list(known)
 
 
 def _at_least_one(text: str) -> int:

@@ -21,23 +21,33 @@ SNAKEMAKE_CORES = 2
 
 def wrapper_loop(platform: Platform, jobs: int) -> float:
     """Run the earlier wrapper's loop; gives seconds, without the start of its process."""
-    done = _run([_program("python"), HERE / "wrapper_loop.py", str(jobs)], platform, HERE)
+    done = _run([_program("python", PEERS), HERE / "wrapper_loop.py", str(jobs)], platform, HERE)
     return float(json.loads(done)["seconds"])
 
 
-def snakemake(platform: Platform, jobs: int) -> float:
-    """Let Snakemake run a rule for each job; gives seconds, its start included."""
+def snakemake(platform: Platform, jobs: int, *, peers: Path = PEERS) -> float:
+    """Let Snakemake run a rule for each job; gives seconds, its start included.
+
+    Parameters
+    ----------
+    platform : Platform
+        Where the jobs are.
+    jobs : int
+        How many.
+    peers : Path
+        Where the programs of the peers are.
+    """
     with tempfile.TemporaryDirectory(prefix="snakemake-") as folder:
-        given = [f"jobs={jobs}", f"python={_program('python')}", f"script={HERE / 'one_job.py'}"]
+        given = [f"jobs={jobs}", f"python={_program('python', peers)}", f"script={HERE / 'one_job.py'}"]
         words = ["--snakefile", HERE / "Snakefile", "--cores", str(SNAKEMAKE_CORES), "--quiet", "all", "--nolock"]
         begin = time.perf_counter()
-        _run([_program("snakemake"), *words, "--config", *given], platform, Path(folder))
+        _run([_program("snakemake", peers), *words, "--config", *given], platform, Path(folder))
         return time.perf_counter() - begin
 
 
-def _program(name: str) -> Path:
+def _program(name: str, peers: Path) -> Path:
     """Return a program of the peers' environment."""
-    path = PEERS / name
+    path = peers / name
     if not path.exists():
         msg = f"There is no {path}: `make bench` makes the environment of the peers from requirements/peers.txt."
         raise ServerUnavailableError(msg)
@@ -55,7 +65,7 @@ def _run(command: list[str | Path], platform: Platform, folder: Path) -> str:
         BENCH_MONGO=servers.docdb_uri,
         BENCH_BUCKET=platform.settings.analysis_bucket,
         BENCH_PREFIX=f"snakemake/{uuid.uuid4().hex}",
-        PATH=f"{PEERS}{os.pathsep}{os.environ['PATH']}",
+        PATH=f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}",
         HOME=str(platform.settings.analysis_home),
     )
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

@@ -72,7 +72,7 @@ def _records(count: int) -> Iterator[dict[str, Any]]:
         yield record | {"_id": found.result_id, "name": found.result_id, "location": found.location}
 
 
-def _questions(count: int) -> dict[str, list[Condition]]:
+def questions(count: int) -> dict[str, list[Condition]]:
     """Return what is asked, by its name; the last one is the worst that was thought of."""
     accuracy = "outputs.accuracy"
     rare = Condition(accuracy, ">", 0.999)
@@ -106,7 +106,7 @@ def measure(options: Options) -> Figures:
             store._records().insert_many(some, ordered=False)  # noqa: SLF001  as fast as it gets: this is not measured
         asked = {
             name: _timed(lambda wanted=wanted: _page(store, wanted), options.rounds * _ASKED // 3)  # type: ignore[misc]
-            for name, wanted in _questions(count).items()
+            for name, wanted in questions(count).items()
         }
         whole = _timed(lambda: len(results_of(store, "demo", code_version=_CODE)), 1)
         size = store.mongo.collection("results").database.command("collstats", "results")

@@ -19,7 +19,6 @@ from resources.settings import PROJECT_ROOT, Settings, child_environment
 EVENTS_AT_ONCE = 500
 """How many events Dagster stores together; without it, it stores every event by itself."""
 
-_STOP_S = 20
 _ASK_FOR_END = asker_for_end_with_parent(signal.SIGINT)
 
 
@@ -46,7 +45,12 @@ def _configuration(settings: Settings) -> str:
 
 @contextmanager
 def dagster_process(
-    settings: Settings, words: Sequence[str], *, log: Path | None = None, workspace: Path | None = None
+    settings: Settings,
+    words: Sequence[str],
+    *,
+    log: Path | None = None,
+    workspace: Path | None = None,
+    stop_s: float = 20,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a Dagster command for as long as the context lasts.
 
@@ -60,6 +64,8 @@ def dagster_process(
         File for its output; otherwise it goes to the terminal.
     workspace : Path, optional
         Another workspace file than the project's.
+    stop_s : float
+        How long it may take to end when it is asked to; then it is killed.
 
     Yields
     ------
@@ -80,7 +86,7 @@ def dagster_process(
     try:
         yield process
     finally:
-        _stop(process)
+        _stop(process, stop_s)
         if output is not None:
             output.close()
 
@@ -129,11 +135,11 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes], stop_s: float) -> None:
     """Ask a process to end; then end whatever is left of its session."""
     process.send_signal(signal.SIGINT)
     with suppress(subprocess.TimeoutExpired):
-        process.wait(_STOP_S)
+        process.wait(stop_s)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

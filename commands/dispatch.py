@@ -75,7 +75,9 @@ def run_dispatch(
         return Dispatched(plan, None, "Nothing was written, because DRY_RUN is set.")
     if plan_only:
         return Dispatched(plan, None, "Nothing was written. Leave out --plan to write it.")
-    with _dagster(platform) as instance:  # opened first: a dispatch that could not be recorded is not written
+    with open_recording_dagster(
+        platform
+    ) as instance:  # opened first: a dispatch that could not be recorded is not written
         written = write_plan(plan, services, progress=progress)
         instance.report_runless_asset_event(materialization(plan, written, who=f"{person()}, from the command line"))
     return Dispatched(plan, written, f"{written.files} job files were written to {written.folder}")
@@ -114,7 +116,7 @@ def save_dispatch(
     return path
 
 
-def _dagster(platform: Platform) -> dg.DagsterInstance:
+def open_recording_dagster(platform: Platform) -> dg.DagsterInstance:
     """Open Dagster's storage; a home that somebody has configured stays as it is."""
     home = platform.settings.dagster_home
     if not (home / "dagster.yaml").is_file():

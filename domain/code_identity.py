@@ -16,11 +16,13 @@ from typing import Any
 from domain.errors import AnalysisFileError
 from domain.json_values import canonical_json, sha256_hex
 
+Fields = Mapping[str, tuple[str, ...]]
+
 SOURCE_FORMAT = "analysis-source/1"
 _DIGITS = 12
 _MAX_DECIMAL_BITS = 4096
 
-_FIELDS: dict[str, tuple[str, ...]] = {
+FIELDS: dict[str, tuple[str, ...]] = {
     node: tuple(fields.split())
     for fields, nodes in {
         "body": "Module",
@@ -87,13 +89,15 @@ _STRINGS_WITH_VALUES = frozenset({"JoinedStr", "TemplateStr"})
 _NO_DESCRIPTION = ast.keyword(arg="description", value=ast.Constant(value=None))
 
 
-def source_digest(sources: Mapping[str, str]) -> str:
+def source_digest(sources: Mapping[str, str], *, fields: Fields = FIELDS) -> str:
     """Return the digest of what some modules do.
 
     Parameters
     ----------
     sources : mapping
         Source text by module name; the order does not matter, the names do.
+    fields : mapping
+        Node types by the fields that are taken of them. Every digest that is stored was made with the default.
 
     Returns
     -------
@@ -106,7 +110,7 @@ def source_digest(sources: Mapping[str, str]) -> str:
         If a source is not valid Python (with file and line), or holds syntax that this version of the digest does
         not know.
     """
-    modules = {name: _tokens(_parse(text, name), name) for name, text in sources.items()}
+    modules = {name: _tokens(_parse(text, name), name, fields) for name, text in sources.items()}
     return sha256_hex(canonical_json({"format": SOURCE_FORMAT, "modules": modules}))
 
 
@@ -194,7 +198,7 @@ def _file(module: str) -> str:
     return f"File {module.replace('.', '/')}.py"
 
 
-def _tokens(tree: ast.Module, module: str) -> list[str]:
+def _tokens(tree: ast.Module, module: str, fields: Fields) -> list[str]:
     """Write a syntax tree as a flat list of tokens; the first character of each tells what it is."""
     tokens: list[str] = []
     todo: list[Any] = [tree]
@@ -205,18 +209,18 @@ def _tokens(tree: ast.Module, module: str) -> list[str]:
         elif isinstance(item, list):
             todo += reversed(["[", *(_item(entry) for entry in item), "]"])
         else:
-            _refuse_unknown(item, module)
-            todo += reversed([f"({type(item).__name__}", *_field_items(item), ")"])
+            _refuse_unknown(item, module, fields)
+            todo += reversed([f"({type(item).__name__}", *_field_items(item, fields), ")"])
     return tokens
 
 
-def _refuse_unknown(node: ast.AST, module: str) -> None:
+def _refuse_unknown(node: ast.AST, module: str, fields: Fields) -> None:
     """Refuse syntax that is newer than the table: leaving it out would call different code the same."""
     name = type(node).__name__
-    known = {*_FIELDS.get(name, ()), *_IGNORED}
+    known = {*fields.get(name, ()), *_IGNORED}
     news = [f"{name}.{field}" for field in node._fields if field not in known and getattr(node, field, None)]
-    if name not in _FIELDS or news:
-        what = news[0] if name in _FIELDS else name
+    if name not in fields or news:
+        what = news[0] if name in fields else name
         msg = (
             f"{_file(module)}, line {getattr(node, 'lineno', 1)}: the syntax `{what}` is newer than the source digest "
             f'{SOURCE_FORMAT}. Write it in another way, or use code_identity="version".'
@@ -224,11 +228,11 @@ def _refuse_unknown(node: ast.AST, module: str) -> None:
         raise AnalysisFileError(msg)
 
 
-def _field_items(node: ast.AST) -> list[Any]:
+def _field_items(node: ast.AST, fields: Fields) -> list[Any]:
     """Return the non-empty fields of a node, each as its name and its content."""
     items: list[Any] = []
     name = type(node).__name__
-    for field in _FIELDS[name]:
+    for field in fields[name]:
         value = _content(node, field)
         if name in _LITERALS or not (value is None or value == []):
             items += [f".{field}", _item(value)]
@@ -243,7 +247,7 @@ def _content(node: ast.AST, field: str) -> Any:
     if field == "keywords" and isinstance(node, ast.Call):
         return [_NO_DESCRIPTION if keyword.arg == _NO_DESCRIPTION.arg else keyword for keyword in node.keywords]
     if field == "values" and type(node).__name__ in _STRINGS_WITH_VALUES:
-        return _merged(value)
+        return merged_texts(value)
     return value
 
 
@@ -263,7 +267,7 @@ def _is_form(statement: ast.stmt) -> bool:
     return False
 
 
-def _merged(parts: list[ast.expr]) -> list[ast.expr]:
+def merged_texts(parts: list[ast.expr]) -> list[ast.expr]:
     """Join the adjacent texts of an f-string, which Python versions divide differently, and drop empty ones."""
     merged: list[ast.expr] = []
     for part in parts:

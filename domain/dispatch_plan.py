@@ -17,11 +17,23 @@ from domain.job import AnalysisCode, Job
 from domain.json_values import MAX_BYTES, canonical_json, shown
 from domain.parameters import resolve
 
-MAX_PLANNED = 300_000
-"""More jobs than this are not planned at once: split the query."""
-
-_REMEMBERED = 10_000
 _SMALL = 500
+
+
+@dataclass(frozen=True)
+class PlanLimits:
+    """How much is planned at once.
+
+    Attributes
+    ----------
+    jobs : int
+        More jobs are not planned at once: split the query.
+    remembered : int
+        Sets of parameters whose validated values are kept in memory, so that equal ones are validated once.
+    """
+
+    jobs: int = 300_000
+    remembered: int = 10_000
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,8 @@ class Planner:
         Whose jobs.
     layers : ParameterLayers
         Parameters of all jobs.
+    limits : PlanLimits
+        How much is planned at once.
 
     Raises
     ------
@@ -90,8 +104,8 @@ class Planner:
         If a group field is to become a parameter that the sets give too.
     """
 
-    def __init__(self, analysis: Analysis, layers: ParameterLayers) -> None:
-        self._analysis, self._layers = analysis, layers
+    def __init__(self, analysis: Analysis, layers: ParameterLayers, *, limits: PlanLimits = PlanLimits()) -> None:
+        self._analysis, self._layers, self._limits = analysis, layers, limits
         self._code = AnalysisCode(parameters=dict(layers.given)) if layers.given else None
         self._resolved: dict[bytes, dict[str, Any] | str] = {}
         given = {*layers.given, *(key for entry in layers.sets for key in entry)}
@@ -126,8 +140,8 @@ class Planner:
                     skips.append(Skip(Reason.DUPLICATE, job.told, job.job_key))
                 else:
                     found[job.job_key] = job
-            if len(found) > MAX_PLANNED:
-                msg = f"More than {MAX_PLANNED} jobs would have to be planned at once: ask for fewer records or sets."
+            if len(found) > self._limits.jobs:
+                msg = f"More than {self._limits.jobs} jobs would have to be planned at once: ask for fewer records or sets."
                 raise DispatchError(msg)
         if refused is not None and not found:
             raise DispatchError(refused)
@@ -164,7 +178,7 @@ class Planner:
         """Return the validated parameters of a job, or why they are refused; equal ones are validated once."""
         remembered = canonical_json(dict(own))
         if remembered not in self._resolved:
-            if len(self._resolved) > _REMEMBERED:
+            if len(self._resolved) > self._limits.remembered:
                 self._resolved.clear()
             job = Job(distributed_parameters=dict(own), analysis_code=self._code)
             try:

@@ -16,6 +16,6 @@ def test_a_section_measures_and_tells(section):
 
 
 def test_what_is_too_slow_misses_its_target():
-    slow = {name: {"p95_ms": 300.0} for name in queries._questions(10)}
+    slow = {name: {"p95_ms": 300.0} for name in queries.questions(10)}
     assert not any(target.met for target in queries.targets({"records": 10, "asked": slow}))
     assert not identity.targets({"small": {"keys_per_s": 10.0}})[0].met

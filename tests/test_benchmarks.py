@@ -77,10 +77,9 @@ def test_a_wrong_word_stops_the_start(words, capsys):
     assert "no such section: other" in capsys.readouterr().err or words[0] == "--rounds"
 
 
-def test_a_missing_module_is_named(monkeypatch):
-    monkeypatch.setattr(bench, "NAMES", ("lost",))
+def test_a_missing_module_is_named():
     with pytest.raises(ValueError, match=r"benchmarks/lost\.py is missing"):
-        bench.load(["lost"])
+        bench.load(["lost"], known=["lost"])
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -102,7 +101,7 @@ def test_every_section_of_this_module_is_shown():
     assert EXAMPLES.keys() == SECTIONS.keys()
 
 
-def test_a_run_of_one_section_leaves_the_results_of_the_others(tmp_path, monkeypatch, capsys):
+def test_a_run_of_one_section_leaves_the_results_of_the_others(tmp_path, capsys):
     def section(name, measure):
         return Section(
             name, name.title(), measure, lambda f: f"found {f['n']}", lambda f: [Target(name, "1", "1", met=f["n"] < 3)]
@@ -115,12 +114,11 @@ def test_a_run_of_one_section_leaves_the_results_of_the_others(tmp_path, monkeyp
 
     numbers = iter([1, 2])
     made = {"a": section("a", lambda _: {"n": next(numbers)}), "b": section("b", interrupted)}
-    monkeypatch.setattr(bench, "NAMES", ("a", "b"))
-    monkeypatch.setattr(bench, "_section", made.__getitem__)
+    loaders = {name: lambda found=found: found for name, found in made.items()}
     page = tmp_path / "RESULTS.md"
-    assert bench.main(["--only", "a", "--output", str(tmp_path)]) == 0
+    assert bench.main(["--only", "a", "--output", str(tmp_path)], loaders=loaders) == 0
     assert "found 1" in page.read_text(encoding="utf-8")
-    assert bench.main(["--only", "b", "--output", str(tmp_path)]) == 1
+    assert bench.main(["--only", "b", "--output", str(tmp_path)], loaders=loaders) == 1
     assert "b failed: OSError: the server went away" in capsys.readouterr().err
     text = page.read_text(encoding="utf-8")
     assert "found 1" in text
@@ -128,10 +126,10 @@ def test_a_run_of_one_section_leaves_the_results_of_the_others(tmp_path, monkeyp
     assert "**Interrupted: this is what it had until then.**" in text
     assert "| [a](#a) | a | 1 | 1 | yes |" in text
     assert "| b | 1 | 1 (scale 1) | **no** |" in text
-    assert bench.main(["--only", "a", "--output", str(tmp_path)]) == 0
+    assert bench.main(["--only", "a", "--output", str(tmp_path)], loaders=loaders) == 0
     assert "found 2" in page.read_text(encoding="utf-8")
     before = page.read_text(encoding="utf-8")
-    assert bench.main(["--render", "--output", str(tmp_path)]) == 0
+    assert bench.main(["--render", "--output", str(tmp_path)], loaders=loaders) == 0
     assert page.read_text(encoding="utf-8") == before
 
 
@@ -235,10 +233,9 @@ def test_snakemake_leaves_three_files_and_a_record_for_each_job(platform):
     assert files_and_records(platform, "snakemake/", "bench_snakemake", "results") == (2 * 3, 2)
 
 
-def test_peers_that_are_not_installed_are_named(platform, monkeypatch, tmp_path):
-    monkeypatch.setattr("benchmarks.other_tools.PEERS", tmp_path)
+def test_peers_that_are_not_installed_are_named(platform, tmp_path):
     with pytest.raises(ServerUnavailableError, match="`make bench` makes the environment"):
-        snakemake(platform, 1)
+        snakemake(platform, 1, peers=tmp_path)
 
 
 def test_the_floor_is_a_planned_event_and_a_materialization_for_each_job(tmp_path):

@@ -6,20 +6,22 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from cli import app
+from commands.dagster_processes import free_port, only_one_daemon
+from commands.demo_jobs import PARAMETER_SETS, job_files, own_sessions
+from commands.jobs import submit
 from commands.new import Places
 from commands.platform import open_platform
-from commands.terminal import plain
+from commands.terminal import out, plain
 from domain.breaker import Breaker, trip
-from domain.errors import ServerUnavailableError
 from domain.failures import JobError
 from domain.identity import result_id
 from domain.job_state import JobState
 from domain.records import to_record
 from examples.sessions import write_session
+from resources.inbox_notes import FileNote
 from resources.settings import PROJECT_ROOT, load_settings
 from tests.provenances import rich
 from tests.resources.test_alerts import webhook
@@ -41,8 +43,8 @@ def _environment(monkeypatch, servers, home, database, tmp_path):
 def invoke(_environment):
     """Give the function that runs a command in this process and checks its exit code."""
 
-    def invoke(*words, code=0):
-        found = CliRunner().invoke(app, [str(word) for word in words])
+    def invoke(*words, code=0, **more):
+        found = CliRunner().invoke(app, [str(word) for word in words], **more)
         assert found.exit_code == code, found.output
         assert "Traceback" not in found.output
         assert found.exception is None or isinstance(found.exception, SystemExit)
@@ -245,7 +247,7 @@ def test_results_are_listed_for_people_and_for_scripts(invoke, platform):
 
 def test_a_wide_terminal_shows_names_as_they_are(invoke, platform, monkeypatch):
     found = add_result(platform, "c" * 64, session_names=("[red]session[/x]",))
-    monkeypatch.setattr("commands.results_words.out", Console(width=400))
+    monkeypatch.setattr(out, "width", 400)  # a public property of the console
     text = invoke("results", NAME).stdout
     assert "[red]session[/x]" in text
     assert found.job_key in text
@@ -291,13 +293,11 @@ def test_rekey_names_the_jobs_whose_key_no_longer_fits(invoke, platform):
 # -- the platform fails --------------------------------------------------------------------------------------------
 
 
-def test_when_the_platform_fails_the_exit_code_is_1(invoke, monkeypatch):
-    def fails(*_, **__):
-        msg = "MongoDB at [host] did not answer"
-        raise ServerUnavailableError(msg)
-
-    monkeypatch.setattr("commands.platform.serving", fails)
-    assert "The platform failed: MongoDB at [host] did not answer" in invoke("results", NAME, code=1).stderr
+def test_when_the_platform_fails_the_exit_code_is_1(invoke, monkeypatch, tmp_path):
+    (home := tmp_path / "[home]").mkdir()
+    (home / "logs").touch()  # no server can write its log there
+    monkeypatch.setenv("ANALYSIS_HOME", str(home))
+    assert f"The platform failed: The supervisor of {home} ended" in invoke("results", NAME, code=1).stderr
 
 
 def test_a_bad_setting_is_said(invoke, monkeypatch):
@@ -305,17 +305,29 @@ def test_a_bad_setting_is_said(invoke, monkeypatch):
     assert "DOCDB_DATABASE cannot be used" in invoke("results", NAME, code=2).stderr
 
 
-@pytest.mark.parametrize(("fine", "code"), [(True, 0), (False, 1)])
-def test_the_demo_tells_by_its_exit_code_how_it_went(invoke, monkeypatch, tmp_path, fine, code):
-    asked = []
-    monkeypatch.setattr("commands.demo.demo", lambda **words: asked.append(words["data"]) or fine)
-    invoke("demo", "--data", tmp_path, code=code)
-    assert asked == [tmp_path]
+def test_a_demo_whose_jobs_failed_ends_with_exit_code_1(invoke, platform, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "session.nwb").touch()
+    (location,) = own_sessions(tmp_path / "data")
+    error = JobError(kind="exception", message="no", permanent=True).model_dump()
+    for name, sets in PARAMETER_SETS.items():
+        for parameters in sets:
+            (job,) = submit(platform, name, [location], by_hand=parameters)
+            version, ledger = platform.entry(name).code_version, platform.connections.ledger
+            ledger.settle(ledger.get(name, job.job_key), state=JobState.FAILED, code_version=version, error=error)
+    for file in job_files(platform, [location]):  # what the daemon would note
+        platform.connections.inbox_notes.save(file.analysis, [FileNote(f"demo-again/{file.name}", "seen")])
+    with only_one_daemon(platform.settings):
+        shown = invoke("demo", "--data", tmp_path / "data", code=1).stdout
+    assert "First pass: 3 job files, 0 computed, 3 already there." in shown
 
 
-def test_dev_ends_with_dagsters_exit_code(invoke, monkeypatch):
-    monkeypatch.setattr("commands.dev.dev", lambda *, port, say: say(f"port {port}") or 3)
-    assert invoke("dev", "--port", "4000", code=3).stdout == "port 4000\n"
+def test_dev_ends_with_dagsters_exit_code(invoke, monkeypatch, tmp_path):
+    (python := tmp_path / "python").write_text("#!/bin/sh\nexit 3\n", encoding="ascii")
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    port = free_port(0)
+    assert f"Dagster UI   http://127.0.0.1:{port}" in invoke("dev", "--port", port, code=3).stdout
 
 
 @pytest.mark.parametrize("words", [("--help",), ("submit", "--help"), ("rerun", "--help")])
@@ -363,20 +375,32 @@ def test_a_job_is_tried_in_the_foreground(invoke, monkeypatch, tmp_path):
     text = invoke("try", NAME, session, "--set", "method=llobet").stdout
     assert "n_units" in text
     assert "nothing was stored or posted" in text
-    monkeypatch.setattr("commands.show_trial.show_trial", lambda trial, *, debug: debug)
-    assert invoke("try", NAME, session, code=2)
-    assert invoke("try", NAME, session, "--pdb")
+
+
+def test_the_debugger_opens_where_a_tried_job_raises(invoke, monkeypatch, tmp_path):
+    monkeypatch.setenv("ANALYSIS_HOME", str(tmp_path / "other"))
+    (session := tmp_path / "s.nwb").touch()
+    words, lab = ("try", "misbehave", session, "--set", "mode=raise"), Places(analyses=PROJECT_ROOT / "tests" / "lab")
+    assert "(Pdb)" not in invoke_raising(*words, obj=lab)
+    assert "(Pdb)" in invoke_raising(*words, "--pdb", obj=lab)
+
+
+def invoke_raising(*words, obj):
+    """Run a command that shows the traceback of an analysis; gives what it printed."""
+    found = CliRunner().invoke(app, [str(word) for word in words], obj=obj)
+    assert found.exit_code == 2
+    assert "ValueError: the scientist's own error" in found.stderr
+    return found.stdout
 
 
 def test_a_new_analysis_is_written_and_named(invoke, monkeypatch, tmp_path):
     (tmp_path / "analysis_assets").mkdir()
     (tmp_path / "page.md").write_text("# Analyses\n")
     places = Places(tmp_path / "analysis_assets", tmp_path, tmp_path / "page.md")
-    monkeypatch.setattr("commands.new.Places", lambda: places)
-    text = invoke("new", "spike_sum").stdout
+    text = invoke("new", "spike_sum", obj=places).stdout
     assert f"wrote {tmp_path / 'analysis_assets' / 'spike_sum.py'}" in text
     assert "analysis try spike_sum FILE" in text
-    assert "cannot be the name of an analysis" in invoke("new", "Spike Sum", code=2).output
+    assert "cannot be the name of an analysis" in invoke("new", "Spike Sum", code=2, obj=places).output
     monkeypatch.delitem(sys.modules, "analysis_assets.spike_sum", raising=False)
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from analysis_assets import _source
 from analysis_assets._analyses import AnalysisEntry, load_analysis
 from analysis_assets._asset import build_asset
-from analysis_assets._execute import BatchRun
+from analysis_assets._events import report
+from analysis_assets._execute import BatchRun, Pace
 from analysis_assets._materialization import asset_key_of
 from analysis_assets._outcome import Outcome, RunFacts, Services
 from domain.identity import result_id
@@ -24,9 +24,11 @@ from resources.ledger import Ledger
 from resources.ledger_reader import job_id
 from resources.mongo import MongoConnection
 from resources.record_store import RecordStore
+from resources.results_store import ResultsStore
 from tests.raw import jobs_of, superseded_of
 
 LAB = Path(__file__).parents[1] / "lab"
+PACE = Pace()
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -49,10 +51,18 @@ class Platform:
         """Give the same platform with other services, such as a ledger with short leases."""
         return replace(self, services=replace(self.services, **services))
 
-    def ledger_with_leases_of(self, seconds):
+    def results(self, kind):
+        """Give the same results behind a store of another kind."""
+        return kind(s3=self.services.results.s3, root=self.services.results.root)
+
+    def records(self, kind):
+        """Give the same records behind a store of another kind."""
+        return kind(mongo=self.services.records.mongo, name=self.services.records.name)
+
+    def ledger_with_leases_of(self, seconds, kind=Ledger):
         """Give the same ledger with leases of another length."""
         ledger = self.services.ledger
-        return Ledger(mongo=ledger.mongo, records_name=ledger.records_name, lease_s=seconds)
+        return kind(mongo=ledger.mongo, records_name=ledger.records_name, lease_s=seconds)
 
     def take_in(self, *parameters, code_version=None, **source):
         """Store one job for each set of parameters; gives their keys, which are partitions then."""
@@ -116,10 +126,10 @@ class Platform:
         return [record.asset_materialization for record in found.records]
 
     @contextmanager
-    def batch(self, **facts) -> Iterator[BatchRun]:
+    def batch(self, *, pace=PACE, **facts) -> Iterator[BatchRun]:
         """Open a run without Dagster."""
         run = RunFacts(**{"run_id": str(uuid.uuid4()), **facts})
-        with BatchRun(self.entry, self.services, run) as batch:
+        with BatchRun(self.entry, self.services, run, pace=pace) as batch:
             yield batch
 
     def work(self, *keys, **facts) -> dict[str, Outcome]:
@@ -153,54 +163,77 @@ class Verbs:
                 self.die()
 
 
-VERBS = (
-    "resources.ledger.Ledger.claim",
-    "resources.results_store.ResultsStore.put_file",
-    "resources.results_store.ResultsStore.put_bytes",
-    "resources.results_store.ResultsStore.discard",
-    "resources.record_store.RecordStore.insert_once",
-    "resources.record_store.RecordStore.replace",
-    "analysis_assets._asset.report",
-    "resources.ledger.Ledger.finish_all",
-    "resources.ledger.Ledger.fail",
-    "resources.ledger.Ledger.release",
-    "resources.ledger.Ledger.settle",
-)
+def counting(cls, verbs, *names):
+    """Make a subclass whose verbs are counted before they are done."""
 
-
-def watch(patch, verbs):
-    """Let every verb be counted before it is done."""
-    for path in VERBS:
-        owner, _, name = path.rpartition(".")
-        module, _, class_name = owner.rpartition(".")
-        cls = getattr(__import__(module, fromlist=[class_name]), class_name)
+    def counted(name):
         real = getattr(cls, name)
 
-        def counted(*args, _real=real, _name=name, **kwargs):
-            verbs(_name)
-            return _real(*args, **kwargs)
+        def counted(self, *args, **kwargs):
+            verbs(name)
+            return real(self, *args, **kwargs)
 
-        patch.setattr(cls, name, counted)
+        return counted
+
+    return type(cls)(f"Counting{cls.__name__}", (cls,), {name: counted(name) for name in names})
+
+
+def counting_stores(verbs):
+    """Make the classes of ledger, records and results whose every change is counted."""
+    return (
+        counting(Ledger, verbs, "claim", "finish_all", "fail", "release", "settle"),
+        counting(RecordStore, verbs, "insert_once", "replace"),
+        counting(ResultsStore, verbs, "put_file", "put_bytes", "discard"),
+    )
+
+
+def counting_reporter(verbs):
+    """Make a reporter whose calls are counted."""
+
+    def counted(context, reports):
+        verbs("report")
+        report(context, reports)
+
+    return counted
 
 
 @pytest.fixture(scope="session")
-def stores(docdb_uri):
+def every_verb():
+    """Count what is done to the stores of all tests."""
+
+    def die():
+        message = "died"
+        raise Crash(message)
+
+    return Verbs(die)
+
+
+@pytest.fixture(scope="session")
+def store_classes(every_verb):
+    """Make the classes of the stores once: pydantic takes a while."""
+    return counting_stores(every_verb)
+
+
+@pytest.fixture(scope="session")
+def stores(docdb_uri, store_classes):
     """Open ledger and records once for all tests: making collections takes longer than a test."""
+    ledger, records, _ = store_classes
     mongo = MongoConnection(uri=docdb_uri, database=f"test_{uuid.uuid4().hex[:16]}")
-    return Ledger(mongo=mongo, records_name="records"), RecordStore(mongo=mongo, name="records")
+    return ledger(mongo=mongo, records_name="records"), records(mongo=mongo, name="records")
 
 
 @pytest.fixture
-def make_platform(stores, results_store, s3, tmp_path):
+def make_platform(every_verb, store_classes, stores, results_store, s3, tmp_path):
     """Give a function that makes a platform of an analysis file."""
     ledger, records = stores
+    results = store_classes[-1](s3=s3, root=results_store.root)
     with dg.DagsterInstance.ephemeral() as instance:
 
         def make(path, **options):
             entry = path if isinstance(path, AnalysisEntry) else load_analysis(path)
             work = tmp_path / "work"
-            services = Services(results_store, records, ledger, Inputs(s3=s3), work)
-            asset = build_asset(entry, work_folder=work, **options)
+            services = Services(results, records, ledger, Inputs(s3=s3), work)
+            asset = build_asset(entry, work_folder=work, reporter=counting_reporter(every_verb), **options)
             return Platform(entry, services, asset, instance)
 
         yield make
@@ -226,21 +259,8 @@ def marks(tmp_path):
 
 
 @pytest.fixture
-def verbs(monkeypatch):
-    """Count every verb; set ``at`` to die there."""
-
-    def die():
-        message = "died"
-        raise Crash(message)
-
-    counter = Verbs(die)
-    watch(monkeypatch, counter)
-    return counter
-
-
-@pytest.fixture
-def fresh_git():
-    """Forget what git said before."""
-    _source._git.cache_clear()
-    yield
-    _source._git.cache_clear()
+def verbs(every_verb):
+    """Count every verb from now on; set ``at`` to die there."""
+    every_verb.calls.clear()
+    yield every_verb
+    every_verb.at = None

@@ -6,7 +6,7 @@ import dagster as dg
 import psutil
 import pytest
 
-from analysis_assets._asset import KEYS_TAG
+from analysis_assets._asset import KEYS_TAG, LISTED_FAILURES
 from analysis_assets._materialization import provenance_of
 from domain.identity import keys_digest
 from domain.job_state import JobState
@@ -189,9 +189,8 @@ def test_a_job_over_its_time_limit_ends_with_everything_it_started(misbehave, ma
     assert [p for p in psutil.process_iter() if marks[0] in _command(p)] == []
 
 
-def test_more_failures_than_fit_are_counted(double, monkeypatch):
-    monkeypatch.setattr("analysis_assets._asset._LISTED_FAILURES", 2)
-    keys = [f"{n:064}" for n in range(5)]
+def test_more_failures_than_fit_are_counted(double):
+    keys = [f"{n:064}" for n in range(LISTED_FAILURES + 3)]
     double.instance.add_dynamic_partitions("double", keys)
     failure = failure_of(double.run(keys))
     assert failure.metadata["failed"].value.splitlines()[-1] == "- and 3 more"

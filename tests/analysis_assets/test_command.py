@@ -11,9 +11,8 @@ import dagster_pipes
 import psutil
 import pytest
 
-from analysis_assets import _task
 from analysis_assets._analyses import load_analysis
-from analysis_assets._task import Task
+from analysis_assets._task import Task, load_once
 from analysis_assets._worker import execute
 from domain.errors import AnalysisFileError
 from domain.failures import JobError
@@ -53,7 +52,7 @@ def execute_shell(tmp_path):
     """Give a function that runs the shell script in this process's own child, without a pool."""
 
     def run(**parameters):
-        _task._load.cache_clear()
+        load_once.cache_clear()
         entry = load_analysis(LAB / "shell.py")
         (folder := tmp_path / "job").mkdir()
         values = entry.analysis.parameters(**parameters).model_dump()
@@ -189,12 +188,12 @@ def test_a_declared_file_that_is_not_there_stops_the_load(copy):
 
 
 def test_what_runs_is_what_was_hashed(copy, tmp_path):
-    _task._load.cache_clear()
+    load_once.cache_clear()
     entry = load_analysis(copy)
     (folder := tmp_path / "job").mkdir()
     parameters = entry.analysis.parameters().model_dump()
     task = Task(copy, entry.code_version, (), (), parameters, folder, InputReader(S3Server()))
-    _task._load(copy)
+    load_once(copy)
     script = copy.parent / "scripts" / "count.sh"
     script.write_text("echo changed\n", encoding="utf-8")
     error = execute(task)
@@ -273,7 +272,7 @@ def elsewhere(environment, tmp_path):
 
     def run(script, **parameters):
         (folder / "double.py").write_text(textwrap.dedent(script), encoding="utf-8")
-        _task._load.cache_clear()
+        load_once.cache_clear()
         entry = load_analysis(path)
         job_folder = tmp_path / f"job{len(list(tmp_path.iterdir()))}"
         job_folder.mkdir()

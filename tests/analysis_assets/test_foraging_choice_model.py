@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from functools import partialmethod
 from pathlib import Path
 
 import h5py
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
+from statsmodels.discrete.discrete_model import Logit
 
 from analysis_assets._source import sources_of
 from analysis_assets.foraging_choice_model import (
@@ -20,7 +22,6 @@ from analysis_assets.foraging_choice_model import (
     history_tells_something,
     run,
 )
-from analysis_assets.methods import logistic
 from analysis_assets.methods.foraging_efficiency import expected_with_baiting, expected_without_baiting
 from analysis_assets.methods.foraging_trials import ForagingTrials, history_design
 from analysis_assets.methods.logistic import fit_logistic
@@ -263,8 +264,13 @@ def test_an_animal_that_always_returns_to_a_reward_is_separated(tmp_path):
     nothing_is_fitted(outputs, rows, tmp_path / "r")
 
 
+def one_iteration(model, fit, **words):
+    """End the search of statsmodels before it has converged."""
+    return fit(model, **{**words, "maxiter": 1})
+
+
 def test_a_search_that_does_not_end_is_an_outcome(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(logistic, "_MAX_ITERATIONS", 1)
+    monkeypatch.setattr(Logit, "fit", partialmethod(one_iteration, Logit.fit))
     outputs, rows = analyse(tmp_path / "r", small)
     assert outputs.outcome == "not_converged"
     nothing_is_fitted(outputs, rows, tmp_path / "r")

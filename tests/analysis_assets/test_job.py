@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from analysis_assets import _job
+from analysis_assets._execute import Pace
 from domain.errors import ServerUnavailableError
 from domain.job_state import JobState
 from domain.records import to_record
@@ -142,50 +142,59 @@ def test_a_record_that_cannot_be_read_fails_its_job_alone(misbehave, done):
     assert misbehave.job(key).state is JobState.FAILED
 
 
-def test_a_fault_of_the_platform_while_publishing_fails_its_job_alone(misbehave, monkeypatch):
+def test_a_fault_of_the_platform_while_publishing_fails_its_job_alone(misbehave):
     first, second = misbehave.take_in({"number": 1}, {"number": 2})
-    real = RecordStore.insert_once
 
-    def broken(self, record):
-        if record["analysis_assets"]["job_key"] == first:
-            raise ZeroDivisionError
-        return real(self, record)
+    class Broken(RecordStore):
+        """Records, of which one cannot be inserted."""
 
-    monkeypatch.setattr(RecordStore, "insert_once", broken)
-    found = misbehave.work(first, second)
+        def insert_once(self, record):
+            """Insert a record."""
+            if record["analysis_assets"]["job_key"] == first:
+                raise ZeroDivisionError
+            return super().insert_once(record)
+
+    found = misbehave.having(records=misbehave.records(Broken)).work(first, second)
     assert (found[first].error.kind, found[first].error.permanent) == ("platform", True)
     assert found[second].kind == "computed"
 
 
-def test_a_server_that_is_away_for_a_moment_costs_an_attempt_not_the_job(misbehave, marks, monkeypatch):
+def test_a_server_that_is_away_for_a_moment_costs_an_attempt_not_the_job(misbehave, marks):
     (key,) = misbehave.take_in({"number": 1, "note": marks[0]})
-    real, calls = ResultsStore.put_bytes, []
+    calls = []
 
-    def sometimes(self, *args):
-        calls.append(args)
-        if len(calls) == 1:
-            message = "S3 did not answer"
-            raise ServerUnavailableError(message)
-        return real(self, *args)
+    class Sometimes(ResultsStore):
+        """Results whose server does not answer once."""
 
-    monkeypatch.setattr(ResultsStore, "put_bytes", sometimes)
-    outcome = misbehave.work(key)[key]
+        def put_bytes(self, *args):
+            """Write a file, but not the first one."""
+            calls.append(args)
+            if len(calls) == 1:
+                message = "S3 did not answer"
+                raise ServerUnavailableError(message)
+            return super().put_bytes(*args)
+
+    outcome = misbehave.having(results=misbehave.results(Sometimes)).work(key)[key]
     assert outcome.kind == "computed"
     assert "S3 did not answer" in outcome.notes[0]
     assert [a.outcome for a in misbehave.job(key).attempts] == ["released", "done"]
 
 
-def test_a_server_that_stays_away_fails_the_job_for_now_but_leaves_a_finished_one_done(misbehave, done, monkeypatch):
+def test_a_server_that_stays_away_fails_the_job_for_now_but_leaves_a_finished_one_done(misbehave, done):
     key, _ = done
     (new,) = misbehave.take_in({"number": 8})
 
-    def away(*_):
-        message = "S3 did not answer"
-        raise ServerUnavailableError(message)
+    class Away(ResultsStore):
+        """Results whose server does not answer."""
 
-    monkeypatch.setattr(ResultsStore, "list_files", away)
-    monkeypatch.setattr(ResultsStore, "put_bytes", away)
-    found = misbehave.work(key, new)
+        def list_files(self, *_):
+            """List nothing."""
+            message = "S3 did not answer"
+            raise ServerUnavailableError(message)
+
+        put_bytes = list_files
+
+    found = misbehave.having(results=misbehave.results(Away)).work(key, new)
     for k in (key, new):
         assert (found[k].error.kind, found[k].error.permanent) == ("server", False)
     assert misbehave.job(key).state is JobState.DONE
@@ -212,23 +221,33 @@ def test_of_twenty_runs_that_race_for_one_job_one_executes(misbehave, marks):
     assert (misbehave.job(key).state, misbehave.job(key).attempt_number) == (JobState.DONE, 1)
 
 
-def test_a_slow_owner_does_not_publish_over_the_new_one(misbehave, marks, monkeypatch):
+def test_a_slow_owner_does_not_publish_over_the_new_one(misbehave, marks):
     (key,) = misbehave.take_in({"number": 1, "note": marks[0]})
-    real, slow, go_on = RecordStore.insert_once, threading.Event(), threading.Event()
+    slow, go_on = threading.Event(), threading.Event()
 
-    def hesitate(self, record):
-        if not slow.is_set():
+    class Hesitates(RecordStore):
+        """Records whose insertion stands still."""
+
+        def insert_once(self, record):
+            """Insert a record when it is allowed."""
             slow.set()
             assert go_on.wait(60)
-        return real(self, record)
+            return super().insert_once(record)
 
-    monkeypatch.setattr(RecordStore, "insert_once", hesitate)
-    monkeypatch.setattr(_job, "complete_attempt", lambda *_: None)  # the slow one's files are not there yet
+    class NothingComplete(ResultsStore):
+        """Results in which the files of the slow one are not there yet."""
+
+        def complete_attempts(self, *_):
+            """Find no attempt."""
+            return []
+
+    hesitant = misbehave.having(records=misbehave.records(Hesitates))
+    other = misbehave.having(results=misbehave.results(NothingComplete))
     with ThreadPoolExecutor(1) as thread:
-        first = thread.submit(misbehave.work, key)
+        first = thread.submit(hesitant.work, key)
         assert slow.wait(60)
         misbehave.change(key, **{"lease.until": misbehave.services.ledger.now()})  # the slow one stands still
-        second = misbehave.work(key)[key]
+        second = other.work(key)[key]
         go_on.set()
         late = first.result()[key]
     assert (second.kind, late.kind) == ("computed", "reused")
@@ -238,26 +257,32 @@ def test_a_slow_owner_does_not_publish_over_the_new_one(misbehave, marks, monkey
     assert marks[1]() == 2
 
 
-def test_a_result_that_appears_just_before_the_claim_is_taken(misbehave, marks, done, monkeypatch):
+def test_a_result_that_appears_just_before_the_claim_is_taken(misbehave, marks, done):
     key, record = done
-    real, answers = RecordStore.get, [None]
-    monkeypatch.setattr(RecordStore, "get", lambda self, result: answers.pop() if answers else real(self, result))
-    outcome = misbehave.work(key)[key]
+    answers = [None]
+
+    class Late(RecordStore):
+        """Records that appear when they are asked for the second time."""
+
+        def get(self, result):
+            """Read a record."""
+            return answers.pop() if answers else super().get(result)
+
+    outcome = misbehave.having(records=misbehave.records(Late)).work(key)[key]
     assert outcome.kind == "reused"
     assert outcome.provenance.location == record["location"]
     assert marks[1]() == 1
     assert misbehave.job(key).state is JobState.DONE
 
 
-def test_a_job_that_somebody_else_has_is_waited_for(misbehave, marks, monkeypatch):
-    monkeypatch.setattr("analysis_assets._execute._POLL_S", 0.05)
+def test_a_job_that_somebody_else_has_is_waited_for(misbehave, marks):
     held, free = misbehave.take_in({"number": 1, "note": marks[0]}, {"number": 2})
     ledger = misbehave.services.ledger
     entry = ledger.claim(
         misbehave.job(held), attempt="other", owner="other", run_id="other", code_version="1", states=[JobState.NEW]
     )
     threading.Timer(3, lambda: ledger.release(entry, attempt="other")).start()
-    with misbehave.batch() as batch:
+    with misbehave.batch(pace=Pace(poll_s=0.05)) as batch:
         ended = []
         for outcomes in batch.outcomes([held, free]):
             batch.settled(outcomes)

@@ -63,17 +63,20 @@ def test_a_job_that_somebody_else_has_taken_is_left_to_them(misbehave, at_work):
     assert [a.outcome for a in misbehave.job(key).attempts] == [None, None]
 
 
-def test_a_job_that_is_cancelled_while_it_publishes_is_not_published(misbehave, marks, monkeypatch):
+def test_a_job_that_is_cancelled_while_it_publishes_is_not_published(misbehave, marks):
     (key,) = misbehave.take_in({"number": 1, "note": marks[0]})
-    real = ResultsStore.put_bytes
 
-    def cancelled_meanwhile(self, location, path, *rest):
-        if path == "metadata.nd.json":
-            cancel(misbehave, key)
-        return real(self, location, path, *rest)
+    class CancelledMeanwhile(ResultsStore):
+        """Results whose job is cancelled before the last of its files is written."""
 
-    monkeypatch.setattr(ResultsStore, "put_bytes", cancelled_meanwhile)
-    assert misbehave.work(key)[key].error.kind == "cancelled"
+        def put_bytes(self, location, path, *rest):
+            """Write a file."""
+            if path == "metadata.nd.json":
+                cancel(misbehave, key)
+            return super().put_bytes(location, path, *rest)
+
+    run = misbehave.having(results=misbehave.results(CancelledMeanwhile))
+    assert run.work(key)[key].error.kind == "cancelled"
     assert misbehave.record(key) is None
     assert misbehave.attempts_stored(key) == set(), "its files are discarded"
     assert marks[1]() == 1

@@ -5,6 +5,7 @@ import re
 import dagster as dg
 import numpy as np
 import pytest
+from dagster._core.definitions.data_version import extract_data_version_from_entry
 from PIL import Image
 
 from analysis_assets._analyses import load_named
@@ -84,9 +85,7 @@ def test_an_event_is_that_of_its_partition_with_data_and_code_version(results, i
 def test_dagster_takes_the_manifests_digest_as_data_version(results, instance):
     stored(instance, materialization(rich(), results=results, figure=None, reused=False))
     record = instance.get_latest_data_version_record(asset_key_of("demo"))
-    assert dg.DataVersion(rich().manifest_sha256) == dg._core.definitions.data_version.extract_data_version_from_entry(
-        record.event_log_entry
-    )
+    assert dg.DataVersion(rich().manifest_sha256) == extract_data_version_from_entry(record.event_log_entry)
 
 
 @pytest.mark.parametrize(

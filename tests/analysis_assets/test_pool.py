@@ -47,6 +47,12 @@ def started(task):
     return int(wait_for(lambda: task.pid_file.exists() and task.pid_file.read_text(), "the task did not begin"))
 
 
+def workers():
+    """Give the worker processes that there are."""
+    children = psutil.Process().children()
+    return {child.pid for child in children if "spawn_main" in " ".join(child.cmdline())}
+
+
 def in_thread(pool, task):
     """Run a task in a thread; gives the thread and the list that its result goes to."""
     found = []
@@ -55,14 +61,12 @@ def in_thread(pool, task):
     return thread, found
 
 
-def test_no_more_workers_are_started_than_there_are_jobs(pool, task):
+def test_no_worker_is_started_before_the_first_job_and_no_more_than_there_are_jobs(pool, task):
+    before = workers()
     pool.expect(1)
+    assert workers() == before
     assert isinstance(pool.run(task()), Work)
-    assert len(pool._pool._pool_manager.worker_manager.workers) == 1
-
-
-def test_no_worker_is_started_before_the_first_job(pool):
-    assert pool._pool is None
+    assert len(workers() - before) == 1
 
 
 def test_stopping_ends_who_is_at_work_and_who_waits(pool, task):
@@ -81,21 +85,23 @@ def test_stopping_ends_who_is_at_work_and_who_waits(pool, task):
 
 
 def test_a_stopped_pool_takes_nothing_more(pool, task):
+    before = workers()
     pool.stop()
     error = pool.run(task())
     assert (error.kind, error.permanent) == ("killed", False)
     assert "the run is ending" in error.message
-    assert pool._pool is None
+    assert workers() == before
+    assert not pool.is_active
 
 
 def test_a_pool_whose_worker_died_while_idle_is_replaced(pool, task):
     pool.expect(1)
     first = task()
     assert isinstance(pool.run(first), Work)
-    broken = pool._pool
     os.kill(started(first), signal.SIGKILL)
-    wait_for(lambda: not broken.active, "the pool does not see that its worker died")
+    wait_for(lambda: not pool.is_active, "the pool does not see that its worker died")
     assert isinstance(pool.run(task()), Work)
+    assert pool.is_active
 
 
 def test_a_worker_that_is_asked_to_end_is_told_as_killed(pool, task):

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis_assets import _source
 from analysis_assets._analyses import load_analysis
-from analysis_assets._source import code_facts, sources_of, version_of
+from analysis_assets._source import answer_of, code_facts, sources_of, version_of
 from domain.errors import AnalysisFileError
 
 LAB = Path(__file__).parents[1] / "lab"
@@ -129,7 +128,7 @@ def git(folder, *words):
 
 
 @pytest.fixture
-def repository(folder, fresh_git):
+def repository(folder):
     """Give an analysis file in a git repository."""
     path = write(folder, double="X = 1\n")
     git(folder.parent, "init", "-q")
@@ -179,7 +178,7 @@ def test_credentials_are_no_part_of_the_repositorys_address(analysis, repository
     assert code_facts(analysis, repository).url == shown
 
 
-def test_without_a_repository_nothing_is_said_about_commits(analysis, folder, fresh_git, monkeypatch):
+def test_without_a_repository_nothing_is_said_about_commits(analysis, folder, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
     facts = code_facts(analysis, write(folder, double="X = 1\n"))
     assert (facts.commit, facts.dirty, facts.lock_sha256) == (None, None, None)
@@ -192,6 +191,6 @@ def test_without_git_nothing_is_said_about_commits(analysis, repository, monkeyp
     assert code_facts(analysis, repository).commit is None
 
 
-def test_a_git_that_does_not_answer_is_no_obstacle(analysis, repository, monkeypatch):
-    monkeypatch.setattr(_source, "_ANSWER_TIMEOUT_S", 0)
-    assert code_facts(analysis, repository).commit is None
+def test_a_program_that_does_not_answer_in_time_is_as_good_as_none():
+    assert answer_of(("sleep", "60"), timeout_s=0.05) is None
+    assert answer_of(("echo", "a word")) == "a word"

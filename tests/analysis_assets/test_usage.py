@@ -3,8 +3,7 @@
 import resource
 from pathlib import Path
 
-from analysis_assets import _usage
-from analysis_assets._usage import cpu_s, reset_peak_memory, resource_facts
+from analysis_assets._usage import cpu_s, peak_memory_bytes, processor, reset_peak_memory, resource_facts
 
 
 def test_the_machine_and_the_jobs_share_of_it_are_described():
@@ -26,9 +25,9 @@ def test_a_system_without_proc_still_tells_the_largest_memory(monkeypatch):
     reset_peak_memory()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     monkeypatch.setattr("sys.platform", "linux")
-    assert _usage._peak_memory_bytes() >= peak * 1024
+    assert peak_memory_bytes() >= peak * 1024
     monkeypatch.setattr("sys.platform", "darwin")
-    assert _usage._peak_memory_bytes() < peak * 1024
-    _usage._processor.cache_clear()
-    assert _usage._processor() is None or isinstance(_usage._processor(), str)
-    _usage._processor.cache_clear()
+    assert peak_memory_bytes() < peak * 1024
+    processor.cache_clear()
+    assert processor() is None or isinstance(processor(), str)
+    processor.cache_clear()

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis_assets import _task, _worker
 from analysis_assets._analyses import load_analysis
 from analysis_assets._captured import LOG_TAIL_BYTES, log_tail
-from analysis_assets._task import Task, Work
-from analysis_assets._worker import TEXT_CHARACTERS, execute
+from analysis_assets._task import Task, Work, load_once
+from analysis_assets._worker import TEXT_CHARACTERS, end_group, execute
 from domain.errors import InputChangedError, InputError
 from domain.failures import JobError
 from resources.input_reader import InputReader
@@ -61,7 +60,7 @@ def task(tmp_path):
     """Give a function that makes a task in a folder of its own."""
 
     def make(file=LAB / "misbehave.py", locations=(), files=(), **parameters):
-        _task._load.cache_clear()
+        load_once.cache_clear()
         entry = load_analysis(file)
         values = entry.analysis.parameters(**parameters).model_dump()
         folder = Path(tempfile.mkdtemp(dir=tmp_path))
@@ -194,14 +193,14 @@ def test_the_tail_of_a_log_is_kept(tmp_path):
 def test_a_worker_ends_its_whole_group_when_it_is_asked_to_end(monkeypatch):
     ended = []
     monkeypatch.setattr(os, "killpg", lambda *args: ended.append(args))
-    _worker._end_group(signal.SIGTERM, None)
+    end_group(signal.SIGTERM, None)
     assert ended == [(os.getpgrp(), signal.SIGKILL)]
 
 
 def test_a_worker_is_a_group_of_its_own_that_ignores_interrupts():
     code = (
-        "import os, signal; from analysis_assets._worker import prepare_worker, _end_group; prepare_worker();"
+        "import os, signal; from analysis_assets._worker import prepare_worker, end_group; prepare_worker();"
         "assert os.getpgrp() == os.getpid(); assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN;"
-        "assert signal.getsignal(signal.SIGTERM) is _end_group"
+        "assert signal.getsignal(signal.SIGTERM) is end_group"
     )
     subprocess.run([sys.executable, "-c", code], cwd=LAB.parents[1], check=True)

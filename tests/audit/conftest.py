@@ -11,9 +11,8 @@ from analysis_assets._asset import build_asset
 from analysis_assets._materialization import materialization
 from analysis_assets._outcome import Services
 from analysis_assets._publish import build_manifest, commit, listing_digest, upload, write_documents
-from audit import files as audit_files_module
 from audit.audit import run_audit
-from audit.sources import Depth, Sources
+from audit.sources import Ages, Depth, Sources
 from domain.job_state import JobState
 from domain.records import to_record
 from resources.inputs import Inputs
@@ -37,15 +36,14 @@ def platform(docdb_uri, database, results_store, s3, tmp_path):
 
 @pytest.fixture
 def sources(platform):
-    """Give what an audit of this platform compares."""
-    s = platform.services
-    return Sources({platform.name: platform.entry}, s.results, s.records, s.ledger, s.inputs, platform.instance)
+    """Give what an audit of this platform compares; attempts count as old at once."""
+    s, ages = platform.services, Ages(young=timedelta(seconds=-60))
+    return Sources({platform.name: platform.entry}, s.results, s.records, s.ledger, s.inputs, platform.instance, ages)
 
 
 @pytest.fixture
-def audited(sources, monkeypatch):
-    """Give a function that audits and counts what it finds by kind; attempts count as old at once."""
-    monkeypatch.setattr(audit_files_module, "YOUNG", timedelta(seconds=-60))
+def audited(sources):
+    """Give a function that audits and counts what it finds by kind."""
 
     def audited(**depth):
         return dict(run_audit(sources, Depth(**depth)).by_kind())

@@ -1,10 +1,12 @@
 """What people retired, and what earlier versions wrote, is no fault."""
 
+from dataclasses import replace
+
 import dagster as dg
 
 from audit.audit import run_audit
 from audit.repair import Repairer
-from audit.sources import Depth, Sources
+from audit.sources import Depth
 from tests.raw import records_of
 
 
@@ -22,7 +24,7 @@ def test_an_archived_job_is_no_finding_however_deep(platform, audited, done):
 def test_a_dagster_that_was_lost_is_rebuilt_without_what_was_retired(platform, sources, done):
     retire(platform, done[0])
     with dg.DagsterInstance.ephemeral() as empty:
-        fresh = Sources(sources.entries, sources.results, sources.records, sources.ledger, sources.inputs, empty)
+        fresh = replace(sources, instance=empty)
         repairer = Repairer(fresh, who="test")
         run_audit(fresh, then=repairer.mend)
         assert empty.get_dynamic_partitions(platform.name) == [done[1]]

@@ -1,6 +1,7 @@
 """Every kind of difference is made for real, found by its name, and nothing else is."""
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import dagster as dg
@@ -9,10 +10,9 @@ from dagster._core.test_utils import create_run_for_test
 
 from analysis_assets._materialization import asset_key_of
 from analysis_assets._runs import job_name_of
-from audit import jobs as jobs_module
 from audit.audit import run_audit
 from audit.repair import Repairer
-from audit.sources import Sources
+from audit.sources import Depth
 from domain.failures import JobError
 from domain.findings import KINDS, Report
 from domain.identity import JobInputs, job_key, result_id
@@ -99,7 +99,7 @@ def test_how_much_was_compared_is_told(sources, done):
 
 
 def test_without_dagster_its_side_is_left_out(sources, done):
-    alone = Sources(sources.entries, sources.results, sources.records, sources.ledger, sources.inputs, None)
+    alone = replace(sources, instance=None)
     assert dict(run_audit(alone).counts) == {}
 
 
@@ -128,7 +128,7 @@ def test_files_that_are_gone_are_found_and_computed_again(platform, sources, aud
 def test_damaged_results_of_earlier_code_are_left_to_a_person(platform, sources, done):
     discard(platform, done[0])
     old = {**sources.entries, platform.name: type(platform.entry)(**{**platform.entry.__dict__, "code_version": "2"})}
-    moved = Sources(old, sources.results, sources.records, sources.ledger, sources.inputs, sources.instance)
+    moved = replace(sources, entries=old)
     assert repaired(moved) == ({}, {"files_missing": 1})
 
 
@@ -207,7 +207,7 @@ def test_a_record_whose_job_is_gone_is_found(platform, audited, done):
 
 def test_a_dagster_that_was_lost_is_rebuilt_from_ledger_and_records(platform, sources, done):
     with dg.DagsterInstance.ephemeral() as instance:
-        empty = Sources(sources.entries, sources.results, sources.records, sources.ledger, sources.inputs, instance)
+        empty = replace(sources, instance=instance)
         assert dict(run_audit(empty).by_kind()) == {"not_materialized": 2, "job_without_partition": 2}
         mended, left = repaired(empty)
         assert (mended["not_materialized"], left) == (2, {})
@@ -241,13 +241,13 @@ def test_a_claim_that_nobody_holds_is_found_and_released(platform, sources, audi
 
 
 @pytest.mark.parametrize("launched_by", ["a person", "the sensor"])
-def test_a_run_that_is_at_work_for_long_without_a_claim_is_found(platform, audited, monkeypatch, launched_by):
+def test_a_run_that_is_at_work_for_long_without_a_claim_is_found(platform, sources, audited, launched_by):
     of_a_person = {"asset_selection": frozenset([asset_key_of(platform.name)])}
     facts = of_a_person if launched_by == "a person" else {"job_name": job_name_of(platform.name)}
     create_run_for_test(platform.instance, status=dg.DagsterRunStatus.STARTED, **facts)
     assert audited() == {}
-    monkeypatch.setattr(jobs_module, "STUCK", timedelta(hours=-1))
-    assert audited() == {"stuck_run": 1}
+    impatient = replace(sources, ages=replace(sources.ages, stuck=timedelta(hours=-1)))
+    assert dict(run_audit(impatient, Depth()).by_kind()) == {"stuck_run": 1}
 
 
 def test_attempts_that_were_left_behind_are_found(platform, audited, done):

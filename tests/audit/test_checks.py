@@ -9,9 +9,9 @@ from tests.audit.test_audit import add_attempt, discard
 
 
 @pytest.fixture
-def judged(platform, audited):
+def judged(platform, sources):
     """Give a function that runs the audit as Dagster does, and returns what its check says."""
-    checks, _ = build_audit([platform.entry])
+    checks, _ = build_audit([platform.entry], ages=sources.ages)
 
     def judged():
         run = dg.materialize(

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 
-from audit import cleaning
 from audit.cleaning import removable, remove
 from domain.errors import SettingsError
 from resources.catalog_files import TABLE, CatalogFiles
@@ -15,13 +14,12 @@ OLD = timedelta(seconds=-60)
 
 
 @pytest.fixture
-def clean(platform, monkeypatch):
+def clean(platform):
     """Give a function that lists what may be removed, and one that removes it; everything counts as old."""
-    monkeypatch.setattr(cleaning, "YOUNGEST", OLD)
     s = platform.services
 
     def found():
-        return list(removable(s.results, s.records, s.ledger, older_than=OLD))
+        return list(removable(s.results, s.records, s.ledger, older_than=OLD, youngest=OLD))
 
     return found, lambda one: remove(one, s.results, s.records, s.ledger)
 

@@ -16,7 +16,6 @@ from commands.platform import open_dagster, open_platform
 from commands.results import Wanted, list_results
 from domain.errors import RunsActiveError, SettingsError, UnknownJobError
 from domain.job_state import JobState
-from tests.commands.conftest import LAB
 from tests.commands.test_lifecycle import give_result
 from tests.raw import jobs_of, records_of
 
@@ -27,13 +26,18 @@ SOON = datetime.now(UTC) + timedelta(days=1)
 
 @pytest.fixture
 def keys(platform, settings):
+    """Give the jobs of an analysis for tests."""
+    return asked(platform, settings, NAME, number=1)
+
+
+def asked(platform, settings, name, **by_hand):
     """Ask for three jobs, give the first two their results, and all of them partitions."""
     prepare_dagster_home(settings)
-    keys = [job.job_key for job in submit(platform, NAME, TARGETS, by_hand={"number": 1})]
+    keys = [job.job_key for job in submit(platform, name, TARGETS, by_hand=by_hand)]
     for key in keys[:2]:
-        give_result(platform, key)
+        give_result(platform, key, name=name)
     with open_dagster(settings) as instance:
-        instance.add_dynamic_partitions(NAME, keys)
+        instance.add_dynamic_partitions(name, keys)
     return keys
 
 
@@ -43,9 +47,9 @@ def partitions(platform):
         return set(instance.get_dynamic_partitions(NAME))
 
 
-def states(platform, keys):
+def states(platform, keys, *, name=NAME):
     """Return the state of each job."""
-    return [explain(platform, NAME, key).state for key in keys]
+    return [explain(platform, name, key).state for key in keys]
 
 
 def test_the_partition_goes_and_everything_else_stays(platform, keys):
@@ -148,11 +152,17 @@ def test_a_day_of_another_form_is_refused(text):
         parse_day(text)
 
 
-def test_the_command_plans_asks_and_does(platform, keys, monkeypatch):
-    monkeypatch.setattr("commands.platform.open_platform", lambda: open_platform(platform.settings, folder=LAB))
+def test_the_command_plans_asks_and_does(settings):
+    name = "unit_quality"
+    with open_platform(settings) as platform:
+        command_archives(platform, asked(platform, settings, name), name)
+
+
+def command_archives(platform, keys, name):
+    """Archive jobs by the command, and bring them back."""
 
     def invoke(*words, code=0, answer=None):
-        found = CliRunner().invoke(app, ["archive", NAME, *words], input=answer)
+        found = CliRunner().invoke(app, ["archive", name, *words], input=answer)
         assert found.exit_code == code, found.output
         return found.output
 
@@ -162,7 +172,7 @@ def test_the_command_plans_asks_and_does(platform, keys, monkeypatch):
     assert "0 of 2 jobs to archive." in invoke("--before", "2020-01-01")
     assert "1 are left: they are not done" in invoke("--key", keys[2])
     invoke("--before", tomorrow, answer="n\n")
-    assert states(platform, keys) == ["done", "done", "new"]
+    assert states(platform, keys, name=name) == ["done", "done", "new"]
     assert "2 jobs archived, 2 partitions removed." in invoke("--before", tomorrow, "--yes")
     assert "1 of 2 jobs to restore." in invoke("--restore", "--key", keys[0], answer="y\n")
-    assert states(platform, keys) == ["done", "archived", "new"]
+    assert states(platform, keys, name=name) == ["done", "archived", "new"]

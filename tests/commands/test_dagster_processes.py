@@ -54,15 +54,15 @@ def test_dagsters_home_has_the_projects_configuration(settings):
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
-def test_a_process_and_what_it_started_end_with_the_context(settings, tmp_path, monkeypatch, stubborn):
-    monkeypatch.setattr("commands.dagster_processes._STOP_S", 0.5)
+def test_a_process_and_what_it_started_end_with_the_context(settings, tmp_path, stubborn):
     program = PARENT
     if stubborn:
         program = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + program
     log = tmp_path / "log"
-    with dagster_process(settings, ["-c", program], log=log, workspace=tmp_path / "w.yaml") as process:
+    workspace = tmp_path / "w.yaml"
+    with dagster_process(settings, ["-c", program], log=log, workspace=workspace, stop_s=0.5) as process:
         words = wait_for(lambda: log.exists() and log.read_text(encoding="utf-8").split(), "the process says nothing")
-        assert words[1:] == ["-w", str(tmp_path / "w.yaml")]
+        assert words[1:] == ["-w", str(workspace)]
         assert not gone(int(words[0]))
     assert process.returncode is not None
     wait_for(lambda: gone(int(words[0])), "its child still runs")

@@ -6,9 +6,8 @@ import sys
 import pytest
 from rich.console import Console
 
-from commands import demo as module
 from commands.dagster_processes import only_one_daemon
-from commands.demo import demo
+from commands.demo import Patience, demo, jobs_of, polls, running_daemon, total_attempts
 from commands.demo_jobs import PARAMETER_SETS, job_files, own_sessions, write_job_files
 from commands.demo_tables import show_results
 from commands.dev import dev
@@ -61,18 +60,17 @@ def test_a_daemon_that_ends_ends_the_demo(platform):
     with subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"]) as ended:
         ended.wait()
         with pytest.raises(ServerUnavailableError, match=r"ended with code 7. Its log: .*demo-daemon\.log"):
-            next(module._polls(platform, ended, "jobs did not end"))
+            next(polls(platform, ended, "jobs did not end"))
 
 
-def test_the_demo_does_not_wait_for_ever(platform, monkeypatch):
-    monkeypatch.setattr(module, "TIME_LIMIT_S", 0.05)
-    monkeypatch.setattr(module, "_POLL_S", 0.01)
+def test_the_demo_does_not_wait_for_ever(platform):
+    patience = Patience(limit_s=0.05, poll_s=0.01)
     with pytest.raises(ServerUnavailableError, match="the demo's jobs did not end"):
-        list(module._polls(platform, None, "jobs did not end"))
+        list(polls(platform, None, "jobs did not end", patience=patience))
 
 
 def test_the_daemon_of_a_running_dev_is_used(platform, console):
-    with only_one_daemon(platform.settings), module._daemon(platform, console) as daemon:
+    with only_one_daemon(platform.settings), running_daemon(platform, console) as daemon:
         assert daemon is None
     assert "Using the Dagster daemon of the running" in console.export_text()
 
@@ -98,10 +96,10 @@ def test_the_jobs_of_the_demo_have_the_keys_that_the_sensor_gives_them(whole):
 
 def test_jobs_that_the_sensor_has_not_seen_yet_are_not_waited_for_as_if_they_were_there(whole):
     files = job_files(whole, ["file:///a.nwb"])
-    assert module._jobs(whole, files) == {"unit_quality": [], "foraging_choice_model": []}
+    assert jobs_of(whole, files) == {"unit_quality": [], "foraging_choice_model": []}
     submit(whole, "unit_quality", ["file:///a.nwb"], by_hand=PARAMETER_SETS["unit_quality"][1])
-    assert [job.job_key for job in module._jobs(whole, files)["unit_quality"]] == [files[1].job_key]
-    assert module._total_attempts(whole, files) == 0
+    assert [job.job_key for job in jobs_of(whole, files)["unit_quality"]] == [files[1].job_key]
+    assert total_attempts(whole, files) == 0
 
 
 @pytest.mark.parametrize("name", PARAMETER_SETS)

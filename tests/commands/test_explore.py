@@ -33,27 +33,8 @@ def test_others_are_served_only_with_a_login(host):
     assert "EXPLORER_USER and EXPLORER_PASSWORD" in found.stderr
 
 
-@pytest.mark.usefixtures("elsewhere")
-def test_the_page_is_served_until_the_command_ends(monkeypatch):
-    said, ended = [], threading.Event()
-
-    def serve_once(server, *, host, port):
-        """Serve one request in the place of waitress."""
-        said.append((host, port, server.test_client().get("/").status_code))
-        ended.set()
-
-    monkeypatch.setattr("commands.explore.serve", serve_once)
-    explore(port=0, host="127.0.0.1", say=said.append)
-    assert ended.is_set()
-    assert said[0].startswith("Explorer   http://127.0.0.1:")
-    assert said[1][0] == "127.0.0.1"
-    assert said[1][2] == 200
-
-
-@pytest.mark.usefixtures("elsewhere")
-def test_it_really_listens_and_says_nothing_of_the_password(monkeypatch):
-    monkeypatch.setenv("EXPLORER_USER", "lab")
-    monkeypatch.setenv("EXPLORER_PASSWORD", "correct horse battery")
+def status_of_a_served_page():
+    """Serve the explorer, and ask for its page until it answers; give the status, and what the command said."""
     said = []
     threading.Thread(target=explore, kwargs={"port": 0, "host": "127.0.0.1", "say": said.append}, daemon=True).start()
 
@@ -62,7 +43,22 @@ def test_it_really_listens_and_says_nothing_of_the_password(monkeypatch):
             return requests.get(said[0].split()[1], timeout=60).status_code
         return None
 
-    assert wait_for(status, "the explorer does not answer") == 401
+    return wait_for(status, "the explorer does not answer"), said
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_page_is_served():
+    status, said = status_of_a_served_page()
+    assert said[0].startswith("Explorer   http://127.0.0.1:")
+    assert status == 200
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_it_asks_for_the_login_and_says_nothing_of_the_password(monkeypatch):
+    monkeypatch.setenv("EXPLORER_USER", "lab")
+    monkeypatch.setenv("EXPLORER_PASSWORD", "correct horse battery")
+    status, said = status_of_a_served_page()
+    assert status == 401
     assert "horse" not in " ".join(said)
 
 

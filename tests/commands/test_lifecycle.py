@@ -24,14 +24,14 @@ def keys(platform, tmp_path):
     return [job.job_key for job in submit(platform, "double", targets, by_hand={"number": 1})]
 
 
-def give_result(platform, key, version=None):
+def give_result(platform, key, version=None, *, name="double"):
     """Store a result, as a run would have."""
-    entry, connections = platform.entry("double"), platform.connections
+    entry, connections = platform.entry(name), platform.connections
     version = version or entry.code_version
-    result = result_id("double", version, key)
-    record = to_record(rich(analysis="double", job_key=key, code_version=version, result_id=result))
+    result = result_id(name, version, key)
+    record = to_record(rich(analysis=name, job_key=key, code_version=version, result_id=result))
     connections.record_store.insert_once(record)
-    job = connections.ledger.get("double", key)
+    job = connections.ledger.get(name, key)
     connections.ledger.settle(job, state=JobState.DONE, code_version=version, result_id=result)
     return result
 

@@ -10,7 +10,7 @@ import pytest
 
 from analysis_assets._analyses import ANALYSES_FOLDER
 from commands.dagster_processes import free_port, prepare_dagster_home
-from commands.dispatch import _dagster
+from commands.dispatch import open_recording_dagster
 from commands.platform import Platform, open_dagster
 from domain.errors import ServerUnavailableError, SettingsError
 from resources.connections import connect
@@ -74,7 +74,7 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(prepare, ca
 def test_a_dispatch_says_so_too(prepare):
     settings = prepare(f"postgresql://dagster:{PLANTED}@127.0.0.1:{free_port(0)}/dagster")
     with pytest.raises(ServerUnavailableError, match=r"cannot be used.*refused.*See that the server runs"):
-        _dagster(Platform(settings, ANALYSES_FOLDER, connect(settings)))
+        open_recording_dagster(Platform(settings, ANALYSES_FOLDER, connect(settings)))
 
 
 def test_a_wrong_password_is_told_but_not_shown(prepare, postgres_url):  # noqa: F811

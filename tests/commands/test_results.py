@@ -11,7 +11,6 @@ from commands.results import Wanted, list_results
 from domain.errors import ParametersError
 from domain.identity import result_id
 from domain.records import to_record
-from tests.commands.conftest import LAB
 from tests.provenances import rich
 from tests.raw import records_of
 
@@ -20,16 +19,21 @@ NAME = "double"
 
 @pytest.fixture
 def ids(platform):
+    """Store four results of an analysis for tests, the second of other code; gives their ids, newest last."""
+    return stored(platform, NAME)
+
+
+def stored(platform, name, *, parameter="number", output="double"):
     """Store four results, the second of other code; gives their ids, newest last."""
-    entry, found = platform.entry(NAME), []
+    entry, found = platform.entry(name), []
     for number in range(4):
         version = "0+old" if number == 1 else entry.code_version
         key = f"{number:064d}"
-        result = result_id(NAME, version, key)
-        fields = {"parameters": {"number": float(number)}, "outputs": {"double": 2.0 * number}}
+        result = result_id(name, version, key)
+        fields = {"parameters": {parameter: float(number)}, "outputs": {output: 2.0 * number}}
         ended = rich().ended.replace(microsecond=number)
         record = to_record(
-            rich(analysis=NAME, job_key=key, code_version=version, result_id=result, ended=ended, **fields)
+            rich(analysis=name, job_key=key, code_version=version, result_id=result, ended=ended, **fields)
         )
         platform.connections.record_store.insert_once(record)
         found.append(result)
@@ -42,12 +46,11 @@ def numbers(page):
 
 
 @pytest.fixture
-def invoke(platform, monkeypatch):
-    """Give the function that runs `analysis results` over the analyses for tests."""
-    monkeypatch.setattr("commands.platform.open_platform", lambda: open_platform(platform.settings, folder=LAB))
+def invoke(settings):
+    """Give the function that runs `analysis results` over the analyses of the project."""
 
     def invoke(*words, code=0):
-        found = CliRunner().invoke(app, ["results", NAME, *words])
+        found = CliRunner().invoke(app, ["results", "unit_quality", *words])
         assert found.exit_code == code, found.output
         return found
 
@@ -94,9 +97,11 @@ def test_a_field_that_does_not_exist_is_refused(platform):
         list_results(platform, NAME, Wanted(where=["x=1"]))
 
 
-def test_the_command_prints_what_the_function_finds(invoke, ids):
-    told = json.loads(invoke("--where", "number>0", "--where", "double<6", "--json").stdout)
-    assert [one["parameters"]["number"] for one in told] == [2.0, 1.0]
+def test_the_command_prints_what_the_function_finds(invoke, settings):
+    with open_platform(settings) as platform:
+        ids = stored(platform, "unit_quality", parameter="presence_bin_s", output="n_units")
+    told = json.loads(invoke("--where", "presence_bin_s>0", "--where", "n_units<6", "--json").stdout)
+    assert [one["parameters"]["presence_bin_s"] for one in told] == [2.0, 1.0]
     assert set(told[0]) == set(json.loads(invoke("--json").stdout)[0])
     text = invoke("--limit", "2").stdout.replace("\n", " ")
     assert f"Next page: the same command with  --after {ids[2]}" in text

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from commands import show_trial as module
 from commands.show_trial import show_trial
 from commands.try_job import prepare
 from domain.errors import InputError, ParametersError, UnknownJobError
@@ -77,7 +76,7 @@ def test_the_traceback_is_the_analysis_own(trial, capsys):
 
 def test_the_debugger_opens_where_it_raises(trial, monkeypatch):
     opened = []
-    monkeypatch.setattr(module.pdb, "post_mortem", opened.append)
+    monkeypatch.setattr("pdb.post_mortem", opened.append)
     assert not show_trial(trial(mode="raise"), debug=True)
     (trace,) = opened
     while trace.tb_next is not None:

@@ -442,10 +442,10 @@ def test_a_server_of_the_inputs_that_is_away_ends_the_dispatch(place, tmp_path):
         place.plan(file_extension=".nwb")
 
 
-def test_a_group_that_is_too_large_for_a_job_file_is_left_out(place, monkeypatch):
-    monkeypatch.setattr("domain.dispatch_plan._SMALL", 1)
-    monkeypatch.setattr("domain.dispatch_plan.MAX_BYTES", 600)
-    place.add("one", k="x" * 500)
+def test_a_group_that_is_too_large_for_a_job_file_is_left_out(place):
+    names = [f"{number}-{'n' * 900}" for number in range(600)]
+    located = [{"_id": name, "name": name, "location": f"{place.bucket}/{name}", "k": "x"} for name in names]
+    place.assets.insert_many(located)
     place.add("two", k="y")
-    plan = place.plan(group_by=["k"])
+    plan = place.plan(group_by=["k"], check_inputs="none")
     assert (locations(plan), reasons(plan)) == ([("two",)], {Reason.TOO_LARGE: 1})

@@ -11,7 +11,7 @@ from domain.analysis import ParametersModel
 from domain.asset_groups import Candidate
 from domain.asset_record import AssetRecord
 from domain.dispatch_options import read_options
-from domain.dispatch_plan import ParameterLayers, Planner, is_too_large, job_document
+from domain.dispatch_plan import ParameterLayers, PlanLimits, Planner, is_too_large, job_document
 from domain.dispatch_report import SHOWN, DispatchPlan
 from domain.dispatch_skips import Reason, Skip, counts_of
 from domain.errors import DispatchError
@@ -34,9 +34,12 @@ class Grouped(ParametersModel):
 GROUPED = ANALYSIS.model_copy(update={"parameters": Grouped})
 
 
-def jobs(candidates, *, analysis=ANALYSIS, **layers):
+ENOUGH = PlanLimits()
+
+
+def jobs(candidates, *, analysis=ANALYSIS, limits=ENOUGH, **layers):
     skips = []
-    return Planner(analysis, ParameterLayers(**layers)).jobs(candidates, skips), skips
+    return Planner(analysis, ParameterLayers(**layers), limits=limits).jobs(candidates, skips), skips
 
 
 def taken_in(job, layers, *, analysis=ANALYSIS, query=None):
@@ -137,15 +140,14 @@ def test_parameters_that_the_analysis_refuses_for_every_job_are_an_error():
         jobs([Candidate((A,)), Candidate((B,))], given={"numbr": 2})
 
 
-def test_too_many_jobs_are_not_planned(monkeypatch):
-    monkeypatch.setattr("domain.dispatch_plan.MAX_PLANNED", 3)
+def test_too_many_jobs_are_not_planned():
     with pytest.raises(DispatchError, match="More than 3 jobs"):
-        jobs([Candidate((A,)), Candidate((B,))], sets=({"number": 1}, {"number": 2}))
+        jobs([Candidate((A,)), Candidate((B,))], sets=({"number": 1}, {"number": 2}), limits=PlanLimits(jobs=3))
 
 
-def test_what_was_validated_is_forgotten_when_it_grows_too_large(monkeypatch):
-    monkeypatch.setattr("domain.dispatch_plan._REMEMBERED", 1)
-    found, _ = jobs([Candidate((A,))], sets=tuple({"number": number} for number in range(4)))
+def test_what_was_validated_is_forgotten_when_it_grows_too_large():
+    sets = tuple({"number": number} for number in range(4))
+    found, _ = jobs([Candidate((A,))], sets=sets, limits=PlanLimits(remembered=1))
     assert len(found) == 4
 
 

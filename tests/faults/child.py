@@ -17,13 +17,13 @@ import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
-from analysis_assets import _execute, _task
 from analysis_assets._analyses import find_analyses
 from analysis_assets._execute import BatchRun
 from analysis_assets._outcome import RunFacts, Services
+from analysis_assets._pool import WorkerPool
 from analysis_assets._runs import job_name_of
 from analysis_assets._task import run_task
-from analysis_assets._worker import _describe
+from analysis_assets._worker import job_error_of
 from definitions import build_defs  # noqa: TID251  children are the whole platform
 from resources import connections, s3_server
 from resources.connections import connect
@@ -64,15 +64,16 @@ def evaluate(answer, *, grace_s=LIMITS.grace_s, **tuning):
 
 def execute(run_id, **tuning):
     """Execute a run that was launched."""
-    _tune(**tuning)
-    job = build_defs(load_settings(env_file=Path("no.env")), folder=LAB).get_repository_def().get_job(job_name_of(NAME))
+    pool = _tune(**tuning)
+    definitions = build_defs(load_settings(env_file=Path("no.env")), folder=LAB, pool=pool)
+    job = definitions.get_repository_def().get_job(job_name_of(NAME))
     with dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"]) as instance:
         execute_run(InMemoryJob(job), instance.get_run_by_id(run_id), instance)
 
 
 def race(keys, run_id, gate, **tuning):
     """Work jobs off without Dagster, as soon as a file is there; every racer waits for it."""
-    _tune(**tuning)
+    pool = _tune(**tuning)
     settings = load_settings(env_file=Path("no.env"))
     found = connect(settings)
     work = settings.analysis_home / "work"
@@ -81,7 +82,7 @@ def race(keys, run_id, gate, **tuning):
     Path(f"{gate}.{run_id}").touch()
     while not Path(gate).exists():
         threading.Event().wait(0.002)
-    with BatchRun(find_analyses(LAB)[NAME], services, RunFacts(run_id=run_id)) as batch:
+    with BatchRun(find_analyses(LAB)[NAME], services, RunFacts(run_id=run_id), pool=pool) as batch:
         for ended in batch.outcomes(keys):
             batch.settled(ended)
             for outcome in ended:
@@ -91,7 +92,7 @@ def race(keys, run_id, gate, **tuning):
     Path(f"{gate}.{run_id}.ended").write_text(kind, encoding="ascii")
 
 
-class NearPool:
+class NearPool(WorkerPool):
     """Executes jobs in the run's own process, one at a time: starting interpreters takes longer than a whole run.
 
     Working folder and variables stay as they are: other threads of the process, which publish meanwhile, see them too.
@@ -117,21 +118,19 @@ class NearPool:
         task.log.touch()
         with self._one_at_a_time:
             try:
-                return run_task(task)
+                return run_task(task, alone=False)
             except Exception as error:  # noqa: BLE001  as in a worker
-                return _describe(error, task.transient)
+                return job_error_of(error, task.transient)
 
 
 def _tune(*, pool="near", lease_s=None, s3_read_s=None):
-    """Shorten what would make tests long; the code is the product's."""
-    if pool == "near":
-        _execute.WorkerPool = NearPool
-        _task._surroundings = lambda task, entry: contextlib.nullcontext()
+    """Shorten what would make tests long, and return how user code is run; the code is the product's."""
     if lease_s is not None:
         connections.Ledger = functools.partial(Ledger, lease_s=lease_s)
     if s3_read_s is not None:
         real = s3_server.Config
         s3_server.Config = lambda **options: real(**{**options, "read_timeout": s3_read_s})
+    return NearPool if pool == "near" else WorkerPool
 
 
 if __name__ == "__main__":

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from analysis_assets._captured import cleaned_error
-from analysis_assets._command import CommandFailedError, CommandJob, _failure, _messages, _outputs, _print_log
+from analysis_assets._command import (
+    CommandFailedError,
+    CommandJob,
+    failure_of,
+    outputs_of,
+    pipes_messages,
+    print_log,
+)
 from analysis_assets._outputs import checked_outputs
 from analysis_assets._publish import result_files
 from analysis_assets._task import Task
@@ -191,11 +198,11 @@ def test_messages_of_a_command_are_read_within_bounds(command_job, name, capsys)
     path = command_job.folder / "messages"
     path.write_bytes(HOSTILE_MESSAGES[name] + _message("log", level="INFO", message="the last one"))
     begin = time.process_time()
-    told = _print_log(_messages(path))
+    told = print_log(pipes_messages(path))
     assert time.process_time() - begin < 20
     assert "the last one" in capsys.readouterr().err
     assert len(told) <= 4
-    assert isinstance(_failure("x", 1, told), CommandFailedError)
+    assert isinstance(failure_of("x", 1, told), CommandFailedError)
 
 
 @pytest.mark.parametrize("kind", ["link", "device", "fifo", "folder"])
@@ -211,9 +218,9 @@ def test_what_a_command_puts_in_the_place_of_its_answers_is_not_read(command_job
             os.mkfifo(place)
         else:
             place.mkdir()
-    assert list(_messages(command_job.folder / "messages")) == []
+    assert list(pipes_messages(command_job.folder / "messages")) == []
     with pytest.raises(OutputError):
-        _outputs(command_job, [])
+        outputs_of(command_job, [])
 
 
 @fuzz(100)
@@ -223,7 +230,7 @@ def test_any_answer_of_a_command_is_an_object_or_refused(tmp_path_factory, data)
     (folder / "outputs.json").write_bytes(data)
     job = CommandJob("any", "", (), (), (), {}, folder, folder)
     try:
-        assert isinstance(_outputs(job, []), dict)
+        assert isinstance(outputs_of(job, []), dict)
     except OutputError as error:
         assert len(str(error)) < 2000
 

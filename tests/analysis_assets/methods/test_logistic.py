@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from analysis_assets.methods import logistic
 from analysis_assets.methods.logistic import cross_validate, fit_logistic, is_separated
 
 LEVEL = 0.95
@@ -71,21 +70,14 @@ def test_separated_choices_have_no_estimate_with_ties_or_without():
     assert not is_separated(design, one_wrong)
 
 
-def test_a_search_that_does_not_end_is_told(monkeypatch):
-    monkeypatch.setattr(logistic, "_MAX_ITERATIONS", 1)
-    assert fit_logistic(*data(), confidence_level=LEVEL) == "not_converged"
-
-
-def test_what_the_checks_beforehand_might_miss_makes_up_no_number():
+def test_what_the_checks_beforehand_miss_makes_up_no_number():
     design, is_true = data()
-    dependent = np.column_stack([design, np.zeros(len(design))])
-    separated = design[:, 1] + 0.5 * design[:, 2] > -0.2
-    for regressors, choices in (
-        (dependent, is_true),
-        (design, separated),
-        (design, np.full(len(design), fill_value=True)),
-    ):
-        assert logistic._newton(regressors, choices, confidence_level=LEVEL) == "not_converged"
+    noise = np.random.default_rng(1).normal(size=len(design))
+    almost_dependent = np.column_stack([design, design[:, 1] - 2 * design[:, 2] + 1e-11 * noise])
+    assert fit_logistic(almost_dependent, is_true, confidence_level=LEVEL) == "not_converged"
+    tiny = np.column_stack([design, 1e-9 * noise])  # its sum is below what counts as separated
+    assert not is_separated(tiny, noise > 0)
+    assert fit_logistic(tiny, noise > 0, confidence_level=LEVEL) == "not_converged"
 
 
 def test_folds_are_unbroken_and_predicted_from_the_others():
