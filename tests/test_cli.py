@@ -14,7 +14,7 @@ from commands.demo_jobs import PARAMETER_SETS, job_files, own_sessions
 from commands.jobs import submit
 from commands.new import Places
 from commands.platform import open_platform
-from commands.terminal import out, plain
+from commands.terminal import plain
 from domain.breaker import Breaker, trip
 from domain.failures import JobError
 from domain.identity import result_id
@@ -247,7 +247,7 @@ def test_results_are_listed_for_people_and_for_scripts(invoke, platform):
 
 def test_a_wide_terminal_shows_names_as_they_are(invoke, platform, monkeypatch):
     found = add_result(platform, "c" * 64, session_names=("[red]session[/x]",))
-    monkeypatch.setattr(out, "width", 400)  # a public property of the console
+    monkeypatch.setenv("COLUMNS", "400")
     text = invoke("results", NAME).stdout
     assert "[red]session[/x]" in text
     assert found.job_key in text

@@ -1,5 +1,6 @@
-"""The security rules of ruff (S, those of bandit) hold for product code, and every exception has its reason beside it."""
+"""The security rules of ruff (S, those of bandit) hold for product code, and tests use what the product uses."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -73,3 +74,47 @@ def test_every_line_that_is_excepted_from_a_security_rule_says_why():
                 f"{path}:{number} switches off every rule"
             )
     assert bare == []
+
+
+def of_the_product(tree):
+    """Return the names that a module imports from the product, each with where it is from."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PRODUCT:
+            found |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
+        if isinstance(node, ast.Import):
+            found |= {name.name.split(".")[0]: name.name for name in node.names if name.name.split(".")[0] in PRODUCT}
+    return found
+
+
+def replaced(tree, ours):
+    """Yield what a module replaces of the product with `monkeypatch.setattr` and its like."""
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+            continue
+        if node.func.attr in {"setattr", "delattr"}:
+            target = (
+                ast.literal_eval(node.args[0]) if isinstance(node.args[0], ast.Constant) else ast.unparse(node.args[0])
+            )
+            first = re.split(r"[.(\[]", str(target))[0]
+            if first in PRODUCT or first in ours:
+                yield node.lineno
+
+
+def test_tests_import_no_private_name_and_replace_nothing_of_the_product():
+    private, changed = [], []
+    for path in sources():
+        if path.is_relative_to(ROOT / "tests"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            ours = of_the_product(tree)
+            private += [f"{path}: {whole}" for whole in ours.values() if is_private(whole)]
+            changed += [f"{path}:{line}" for line in replaced(tree, ours)]
+    assert private == []
+    assert changed == []
+
+
+def is_private(whole):
+    """Tell whether a name is private to its module; modules of machinery may begin with an underscore."""
+    return (
+        whole.rpartition(".")[2].startswith("_") and not ROOT.joinpath(*whole.split(".")).with_suffix(".py").is_file()
+    )
