@@ -57,7 +57,7 @@ def show_results(platform: Platform, analysis: str, jobs: Sequence[LedgerEntry],
         found = done.get(job.job_key)
         if job.state is not JobState.DONE or found is None:
             reason = job.error.message if job.error else "no result"
-            table.add_row(escape(job.inputs["spelled_locations"][0]), *parameters, escape(f"failed: {reason}"))
+            table.add_row(escape(job.inputs.spelled_locations[0]), *parameters, escape(f"failed: {reason}"))
             continue
         session = escape(", ".join(found.session_names))
         shown = [cell(found.outputs) for cell in cells.values()]

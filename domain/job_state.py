@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.failures import JobError
+from domain.identity import JobInputs
 from domain.stored_job import Source, StoredJob
 
 
@@ -65,7 +66,7 @@ class LedgerEntry(_Frozen):
 
     analysis: str = Field(description="Name of the analysis.")
     job_key: str = Field(description="Partition key.")
-    inputs: dict[str, Any] = Field(description="Inputs in identity's order.")
+    inputs: JobInputs = Field(description="Inputs in identity's order, with their original spelling.")
     parameters: dict[str, Any] = Field(description="Validated parameters.")
     origins: dict[str, str] = Field(default_factory=dict, description="Where each value came from.")
     sources: tuple[Source, ...] = Field(default=(), description="Every file or person that asked for the job.")

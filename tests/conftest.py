@@ -6,6 +6,7 @@ import threading
 import uuid
 
 import pytest
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -22,6 +23,11 @@ SHARING_FOLDERS = ("tests/browser/",)
 SERVER_FIXTURES = {"servers", "docdb_uri", "s3", "shared_lab"}
 QUICK, SLOW, USUAL = range(3)
 
+# The same examples at every run: a red test is then about the change at hand. `long` searches for new ones.
+hypothesis_settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("repeatable")
 hypothesis_settings.register_profile("long", max_examples=10_000, deadline=None)  # for `--hypothesis-profile=long`
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import ConsoleDimensions
 from typer.testing import CliRunner
 
 from cli import app
@@ -247,7 +248,7 @@ def test_results_are_listed_for_people_and_for_scripts(invoke, platform):
 
 def test_a_wide_terminal_shows_names_as_they_are(invoke, platform, monkeypatch):
     found = add_result(platform, "c" * 64, session_names=("[red]session[/x]",))
-    monkeypatch.setattr("rich.console.Console.width", 400)
+    monkeypatch.setattr("rich.console.Console.size", ConsoleDimensions(400, 25))
     text = invoke("results", NAME).stdout
     assert "[red]session[/x]" in text
     assert found.job_key in text

@@ -54,11 +54,11 @@ def test_a_job_file_an_nwb_path_a_zarr_folder_and_a_url_are_submitted(platform, 
     assert [s.target for s in found] == targets
     assert {s.state for s in found} == {JobState.NEW}
     jobs = platform.connections.ledger.get_many("double", [s.job_key for s in found])
-    assert [jobs[s.job_key].inputs["spelled_locations"] for s in found] == [
-        ["s3://bucket/asset"],
-        [f"file://{tmp_path}/a%20b.nwb"],
-        [f"file://{tmp_path}/z.nwb.zarr"],
-        ["https://host/session.nwb"],
+    assert [jobs[s.job_key].inputs.spelled_locations for s in found] == [
+        ("s3://bucket/asset",),
+        (f"file://{tmp_path}/a%20b.nwb",),
+        (f"file://{tmp_path}/z.nwb.zarr",),
+        ("https://host/session.nwb",),
     ]
     (source,) = jobs[found[1].job_key].sources
     assert source.name.startswith(f"file://{tmp_path}/a%20b.nwb submitted by ")

@@ -54,7 +54,7 @@ def test_a_new_field_with_a_default_gives_new_keys_and_keeps_what_was_given(open
     assert new.origins == {"number": "distributed_parameters", "offset": "default"}
     assert new.state is JobState.NEW
     assert [source.name for source in new.sources] == ["file:///x.json"]
-    assert new.inputs["spelled_locations"] == ["s3://b/X/"]
+    assert new.inputs.spelled_locations == ("s3://b/X/",)
 
 
 def test_it_is_harmless_to_do_it_twice_and_leaves_jobs_that_fit(opened):

@@ -6,7 +6,7 @@ import uuid
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pymongo.errors import WriteError
 
@@ -95,6 +95,7 @@ def report_of(world):
     state=st.sampled_from(["new", "running", "failed", "done"]),
     missing=st.booleans(),
 )
+@example(field="inputs", value={}, state="new", missing=False)  # an object, and no inputs
 def test_a_damaged_job_holds_up_no_other(world, key, damage, field, value, state, missing):
     jobs, bad = damage("_jobs"), uuid.uuid4().hex * 2
     job = dict(jobs.find_one({"job_key": key}), _id=f"double/{bad}", job_key=bad, state=state)
