@@ -5,6 +5,8 @@ import pytest
 from benchmarks import catalog, identity, queries
 from benchmarks.section import Options
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "section", [identity.SECTION, queries.SECTION, catalog.SECTION], ids=lambda section: section.name

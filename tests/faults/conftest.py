@@ -71,7 +71,7 @@ class Lab:
         self.servers.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_lab(tmp_path_factory):
     """Give the lab that all tests of this process share."""
     lab = Lab(tmp_path_factory.mktemp("faults"))

@@ -12,6 +12,8 @@ from tests.faults import sizes
 from tests.faults.test_killed_processes import JOBS
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 WORK = (45, "disk of the work folder full")
 S3_DISK = (46, "disk of the S3 server full")
 

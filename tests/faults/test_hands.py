@@ -7,6 +7,8 @@ import pytest
 from tests.faults import sizes
 from tests.raw import records_of
 
+pytestmark = pytest.mark.slow
+
 FOLDER = (60, "results folder changed by hand")
 RECORD = (61, "record deleted by hand")
 JOBS = (0, 1, 2)

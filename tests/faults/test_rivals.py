@@ -14,6 +14,8 @@ from tests.faults.stage import BUCKET
 from tests.faults.test_killed_processes import JOBS, PUBLISHING
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 TWENTY = (50, "twenty workers race for one job")
 TWO_PLATFORMS = (51, "two daemons on one inbox")
 CLOCK = (52, "clocks of two workers differ by an hour")
@@ -98,7 +100,6 @@ def test_two_platforms_on_one_inbox_execute_each_job_once(lab, stage, judge, job
 
 
 @needs_wrong_clock
-@pytest.mark.slow
 @pytest.mark.parametrize("hours", sizes.of([1, -1], small=[1]))
 def test_a_worker_whose_clock_is_an_hour_off_respects_leases_and_keeps_its_own(lab, judge, open_s3, hours):
     stage, wrong = lab.stage(s3_endpoint=open_s3.endpoint), []
@@ -118,7 +119,6 @@ def test_a_worker_whose_clock_is_an_hour_off_respects_leases_and_keeps_its_own(l
 
 
 @needs_wrong_clock
-@pytest.mark.slow
 @pytest.mark.parametrize("hours", sizes.of([1, -1], small=[]))
 def test_s3_refuses_a_worker_whose_clock_is_an_hour_off_and_the_job_says_so(stage, judge, hours):
     stage.ask(0)

@@ -12,6 +12,8 @@ from tests.faults.injection import Fault
 from tests.faults.schedules import schedule
 from tests.faults.test_killed_processes import is_alive
 
+pytestmark = pytest.mark.slow
+
 AT = {"mongo connection": r"_jobs|_inbox|results", "s3 answer": r"^(GET|HEAD|PUT|DELETE) "}
 SEED = os.environ.get("SEED")
 SEEDS = [int(SEED)] if SEED else range(sizes.number("SCHEDULES", full=300, small=8))

@@ -8,6 +8,8 @@ from tests.faults import sizes
 from tests.faults.injection import Fault
 from tests.faults.test_killed_processes import JOBS, PUBLISHING, SENSOR
 
+pytestmark = pytest.mark.slow
+
 READ_S = 1.0
 """How long children wait for S3 here; a minute in life."""
 
