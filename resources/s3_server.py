@@ -216,7 +216,9 @@ def _attempts(core: botocore.session.Session) -> int | None:
         found = 0
     if found is None or found >= 1:
         return found
-    msg = "AWS_MAX_ATTEMPTS, or max_attempts in the AWS configuration, is no number of attempts. Expected 1 or more."
+    msg = (
+        "AWS_MAX_ATTEMPTS, or max_attempts in the AWS configuration, is not a number of attempts. Set it to 1 or more."
+    )
     raise SettingsError(msg)
 
 

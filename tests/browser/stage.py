@@ -17,6 +17,7 @@ from domain.job_state import JobState
 from domain.stored_job import Source, take_in
 from resources.settings import load_settings
 from tests.lab_workspace import LAB, write_workspace
+from tests.unmeasured import unmeasured
 from tests.waiting import progress_of, wait_for
 
 
@@ -99,6 +100,7 @@ def on_stage(folder):
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ANALYSIS_HOME", str(folder / "home"))
+            unmeasured(patch)
             settings = load_settings(env_file=folder / "no.env")
             platform = stack.enter_context(open_platform(settings))
             lab = stack.enter_context(open_platform(settings, folder=LAB))

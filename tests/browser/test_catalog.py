@@ -20,11 +20,10 @@ def told(stage, key):
 @pytest.fixture(scope="module")
 def made(stage, session_url):
     """Ask for results and failures, and wait until the sensor has had their report made."""
-    for method in ("llobet", "hill"):
-        key = stage.submit(NAME, {"file_location": [session_url], "distributed_parameters": {"method": method}})
-        assert ended(stage, NAME, key) is JobState.DONE
-    key = stage.submit(NAME, {"s3_location": ["s3://bucket/<b>nowhere</b>"]})
-    assert ended(stage, NAME, key) is JobState.FAILED
+    methods = [{"file_location": [session_url], "distributed_parameters": {"method": m}} for m in ("llobet", "hill")]
+    *good, bad = [stage.submit(NAME, job) for job in (*methods, {"s3_location": ["s3://bucket/<b>nowhere</b>"]})]
+    assert [ended(stage, NAME, key) for key in good] == [JobState.DONE, JobState.DONE]
+    assert ended(stage, NAME, bad) is JobState.FAILED
     stage.wait_for(lambda: told(stage, report_key_of(NAME)).get("failed") == 1, "no report of the failure")
     return told(stage, catalog_key_of(NAME))
 

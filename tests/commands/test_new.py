@@ -13,6 +13,7 @@ from commands.new import Places, new_analysis
 from commands.reference import PAGE, main, refreshed
 from domain.errors import AnalysisFileError
 from resources.settings import PROJECT_ROOT
+from tests.unmeasured import unmeasured
 
 
 @pytest.fixture
@@ -95,7 +96,8 @@ def test_an_address_that_git_knows_is_the_owner(places, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_new_analysis_passes_every_check_and_is_found(project):
+def test_a_new_analysis_passes_every_check_and_is_found(project, monkeypatch):
+    unmeasured(monkeypatch)
     bin_folder = Path(sys.executable).parent
     new = ["analysis_assets/spike_total.py", "tests/analysis_assets/test_spike_total.py"]
     for tool in (["ruff", "format", "--check", *new], ["ruff", "check", *new], ["interrogate", "-q", new[0]]):

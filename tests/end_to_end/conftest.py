@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from resources.embedded import supervised
+from tests.unmeasured import unmeasured
 from tests.waiting import wait_for
 
 
@@ -35,6 +36,7 @@ def own_home(folder):
     home = folder / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANALYSIS_HOME", str(home))
+        unmeasured(patch)
         yield home
     try:
         wait_for(lambda: nothing_runs(home), f"still running: {of_folder(home)}")

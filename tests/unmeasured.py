@@ -1,0 +1,11 @@
+"""Processes whose coverage is not measured: it makes a whole platform twice as slow, and quicker tests cover its code."""
+
+import pytest
+
+_VARIABLE = "COVERAGE_PROCESS_CONFIG"
+"""By which coverage starts in every process; see ``patch = ["subprocess"]`` in its documentation."""
+
+
+def unmeasured(patch: pytest.MonkeyPatch) -> None:
+    """Let processes that are started from here on run without coverage, as long as the patch lasts."""
+    patch.delenv(_VARIABLE, raising=False)
