@@ -15,7 +15,7 @@ from catalog.sensor import build_catalog_sensor
 from dispatch.dispatch_job import build_dispatch_job
 from dispatch.recording import dispatch_key_of
 from dispatch.saved import build_schedules
-from resources.connections import connect
+from resources.connections import ClientLimits, connect
 from resources.settings import Settings, load_settings
 from sensors.alerts import build_alert_sensors
 from sensors.bad_files import build_inbox_check
@@ -27,7 +27,11 @@ DATA_ASSETS = dg.AssetKey(["data_assets"])
 
 
 def build_defs(
-    settings: Settings, *, folder: Path = ANALYSES_FOLDER, pool: type[WorkerPool] = WorkerPool
+    settings: Settings,
+    *,
+    folder: Path = ANALYSES_FOLDER,
+    pool: type[WorkerPool] = WorkerPool,
+    limits: ClientLimits | None = None,
 ) -> dg.Definitions:
     """Make the definitions of all analyses in a folder.
 
@@ -39,6 +43,8 @@ def build_defs(
         Where the analyses are.
     pool : type of WorkerPool
         How user code is run.
+    limits : ClientLimits
+        How long the clients of outside systems wait.
     """
     found = find_analyses(folder)
     entries = list(found.values())
@@ -81,7 +87,7 @@ def build_defs(
             *([build_catalog_sensor(entries, catalogs, dry_run=settings.dry_run)] if entries else []),
             *(build_alert_sensors(entries, ui_url=settings.dagster_ui_url) if settings.alerts_somebody else []),
         ],
-        resources=connect(settings, for_dagster=True).as_dict(),
+        resources=connect(settings, for_dagster=True, limits=limits or ClientLimits()).as_dict(),
         executor=dg.in_process_executor,  # a run is already a process of its own, and its jobs have theirs
     )
 

@@ -14,12 +14,28 @@ from resources.inbox_notes import InboxNotes
 from resources.inbox_queue import InboxQueue
 from resources.inputs import Inputs
 from resources.job_inbox import JobInbox
-from resources.ledger import Ledger
+from resources.ledger import LEASE_S, Ledger
 from resources.mongo import MongoConnection
 from resources.record_store import RecordStore
 from resources.results_store import ResultsStore
 from resources.s3 import S3Connection
 from resources.settings import Settings
+
+
+@dataclass(frozen=True)
+class ClientLimits:
+    """How long the clients of outside systems wait.
+
+    Attributes
+    ----------
+    lease_s : float
+        See `Ledger`.
+    s3_read_timeout_s : float
+        How long an answer of S3 may take (s).
+    """
+
+    lease_s: float = LEASE_S
+    s3_read_timeout_s: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,7 @@ class Connections:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def connect(settings: Settings, *, for_dagster: bool = False) -> Connections:
+def connect(settings: Settings, *, for_dagster: bool = False, limits: ClientLimits = ClientLimits()) -> Connections:
     """Make all resources; nothing is opened before it is used.
 
     Parameters
@@ -52,6 +68,8 @@ def connect(settings: Settings, *, for_dagster: bool = False) -> Connections:
     for_dagster : bool
         Name the variable of an address that may hold a password instead of giving its value, because Dagster shows
         the configuration of resources to everybody.
+    limits : ClientLimits
+        How long clients wait.
     """
     home = str(settings.analysis_home)
     mongo = MongoConnection(
@@ -59,13 +77,17 @@ def connect(settings: Settings, *, for_dagster: bool = False) -> Connections:
         database=settings.docdb_database,
         embedded_home=home if settings.embedded_mongo else None,
     )
-    s3 = S3Connection(endpoint_url=settings.s3_endpoint_url, embedded_home=home if settings.embedded_s3 else None)
+    s3 = S3Connection(
+        endpoint_url=settings.s3_endpoint_url,
+        embedded_home=home if settings.embedded_s3 else None,
+        read_timeout_s=limits.s3_read_timeout_s,
+    )
     name = settings.docdb_collection
     return Connections(
         job_inbox=JobInbox(root=settings.job_inbox, s3=s3),
         inbox_queue=InboxQueue(url=settings.job_inbox_queue_url),
         inbox_notes=InboxNotes(mongo=mongo, records_name=name),
-        ledger=Ledger(mongo=mongo, records_name=name),
+        ledger=Ledger(mongo=mongo, records_name=name, lease_s=limits.lease_s),
         record_store=RecordStore(mongo=mongo, name=name),
         results_store=ResultsStore(
             s3=s3,

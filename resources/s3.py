@@ -28,6 +28,8 @@ class S3Connection(S3Resource):
         default=None, description="Folder of the embedded servers; set: their S3 is used, whatever else is configured."
     )
 
+    read_timeout_s: float = Field(default=60.0, description="Seconds that an answer may take.")
+
     @property
     def server(self) -> S3Server:
         """The server that is configured.
@@ -48,6 +50,7 @@ class S3Connection(S3Resource):
             verify=self.verify,
             use_ssl=True if self.use_ssl is None else self.use_ssl,
             max_attempts=self.max_attempts,
+            read_timeout_s=self.read_timeout_s,
             embedded_home=self.embedded_home,
         )
 

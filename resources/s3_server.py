@@ -49,6 +49,8 @@ class S3Server:
     max_attempts : int
         Requests until one counts as failed, the first included; where the person has set ``AWS_MAX_ATTEMPTS``, or
         ``max_attempts`` in the AWS configuration, that counts.
+    read_timeout_s : float
+        How long an answer may take (s).
     rest_s : float
         See `DirectPuts`.
     embedded_home : str or None
@@ -62,6 +64,7 @@ class S3Server:
     verify: bool | None = None
     use_ssl: bool = True
     max_attempts: int = 5
+    read_timeout_s: float = 60.0
     rest_s: float = REST_S
     embedded_home: str | None = None
 
@@ -233,7 +236,7 @@ def _client(core: botocore.session.Session, server: S3Server, embedded: ServerAd
     endpoint_url = server.endpoint_url if embedded is None else embedded.s3_endpoint
     config = Config(
         connect_timeout=5,
-        read_timeout=60,
+        read_timeout=server.read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": _attempts(core) or server.max_attempts},
         max_pool_connections=32,
         # Other servers than AWS know neither boto3's new checksums nor host names for buckets.

@@ -88,17 +88,26 @@ def of_the_product(tree):
 
 
 def replaced(tree, ours):
-    """Yield what a module replaces of the product with `monkeypatch.setattr` and its like."""
+    """Yield where a module replaces something of the product, by `monkeypatch.setattr` or by an assignment."""
     for node in ast.walk(tree):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
-            continue
-        if node.func.attr in {"setattr", "delattr"}:
-            target = (
-                ast.literal_eval(node.args[0]) if isinstance(node.args[0], ast.Constant) else ast.unparse(node.args[0])
-            )
-            first = re.split(r"[.(\[]", str(target))[0]
-            if first in PRODUCT or first in ours:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+            if node.func.attr in {"setattr", "delattr"} and root_of(node.args[0]) in {*PRODUCT, *ours}:
                 yield node.lineno
+        elif isinstance(node, ast.Assign):
+            targets = [target for target in node.targets if isinstance(target, ast.Attribute)]
+            if any(is_module(ours.get(root_of(target), "")) for target in targets):
+                yield node.lineno
+
+
+def root_of(node):
+    """Return the first name of an expression, or of a path in a text."""
+    text = node.value if isinstance(node, ast.Constant) else ast.unparse(node)
+    return re.split(r"[.(\[]", str(text))[0]
+
+
+def is_module(whole):
+    """Tell whether a dotted name is a module of the product."""
+    return bool(whole) and ROOT.joinpath(*whole.split(".")).with_suffix(".py").is_file()
 
 
 def test_tests_import_no_private_name_and_replace_nothing_of_the_product():
@@ -115,6 +124,4 @@ def test_tests_import_no_private_name_and_replace_nothing_of_the_product():
 
 def is_private(whole):
     """Tell whether a name is private to its module; modules of machinery may begin with an underscore."""
-    return (
-        whole.rpartition(".")[2].startswith("_") and not ROOT.joinpath(*whole.split(".")).with_suffix(".py").is_file()
-    )
+    return whole.rpartition(".")[2].startswith("_") and not is_module(whole)

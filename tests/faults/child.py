@@ -5,7 +5,6 @@ child knows nothing of its parent but what is said to it.
 """
 
 import contextlib
-import functools
 import json
 import os
 import sys
@@ -25,9 +24,7 @@ from analysis_assets._runs import job_name_of
 from analysis_assets._task import run_task
 from analysis_assets._worker import job_error_of
 from definitions import build_defs  # noqa: TID251  children are the whole platform
-from resources import connections, s3_server
-from resources.connections import connect
-from resources.ledger import Ledger
+from resources.connections import ClientLimits, connect
 from resources.settings import load_settings
 from sensors.job_files import Stores, tick
 from sensors.limits import LIMITS, TickLimits
@@ -48,11 +45,10 @@ def main(task, environment, said):
     globals()[task](**said)
 
 
-def evaluate(answer, *, grace_s=LIMITS.grace_s, **tuning):
+def evaluate(answer, *, grace_s=LIMITS.grace_s, **limits):
     """Evaluate the sensor once; what it asks for goes to a file, as it would go to the daemon."""
-    _tune(**tuning)
     settings = load_settings(env_file=Path("no.env"))
-    found = connect(settings)
+    found = connect(settings, limits=ClientLimits(**limits))
     stores = Stores(found.job_inbox, found.inbox_notes, found.ledger, found.record_store, found.results_store)
     with dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"]) as instance:
         result = tick(instance, None, find_analyses(LAB)[NAME], stores, limits=TickLimits(grace_s=grace_s))
@@ -62,27 +58,26 @@ def evaluate(answer, *, grace_s=LIMITS.grace_s, **tuning):
     Path(f"{answer}.part").rename(answer)
 
 
-def execute(run_id, **tuning):
+def execute(run_id, *, pool="near", **limits):
     """Execute a run that was launched."""
-    pool = _tune(**tuning)
-    definitions = build_defs(load_settings(env_file=Path("no.env")), folder=LAB, pool=pool)
+    settings = load_settings(env_file=Path("no.env"))
+    definitions = build_defs(settings, folder=LAB, pool=POOLS[pool], limits=ClientLimits(**limits))
     job = definitions.get_repository_def().get_job(job_name_of(NAME))
     with dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"]) as instance:
         execute_run(InMemoryJob(job), instance.get_run_by_id(run_id), instance)
 
 
-def race(keys, run_id, gate, **tuning):
-    """Work jobs off without Dagster, as soon as a file is there; every racer waits for it."""
-    pool = _tune(**tuning)
+def race(keys, run_id, gate, *, pool="near", **limits):
+    """Process jobs without Dagster, as soon as a file is there; every racer waits for it."""
     settings = load_settings(env_file=Path("no.env"))
-    found = connect(settings)
+    found = connect(settings, limits=ClientLimits(**limits))
     work = settings.analysis_home / "work"
     services = Services(found.results_store, found.record_store, found.ledger, found.inputs, work)
     found.ledger.get(NAME, keys[0])  # connected before the start
     Path(f"{gate}.{run_id}").touch()
     while not Path(gate).exists():
         threading.Event().wait(0.002)
-    with BatchRun(find_analyses(LAB)[NAME], services, RunFacts(run_id=run_id), pool=pool) as batch:
+    with BatchRun(find_analyses(LAB)[NAME], services, RunFacts(run_id=run_id), pool=POOLS[pool]) as batch:
         for ended in batch.outcomes(keys):
             batch.settled(ended)
             for outcome in ended:
@@ -123,14 +118,8 @@ class NearPool(WorkerPool):
                 return job_error_of(error, task.transient)
 
 
-def _tune(*, pool="near", lease_s=None, s3_read_s=None):
-    """Shorten what would make tests long, and return how user code is run; the code is the product's."""
-    if lease_s is not None:
-        connections.Ledger = functools.partial(Ledger, lease_s=lease_s)
-    if s3_read_s is not None:
-        real = s3_server.Config
-        s3_server.Config = lambda **options: real(**{**options, "read_timeout": s3_read_s})
-    return NearPool if pool == "near" else WorkerPool
+POOLS = {"near": NearPool, "real": WorkerPool}
+"""What runs user code: the run's own process, which is ready at once, or worker processes as in the product."""
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def spoil(lab, stage, *faults):
     stage.ask(*JOBS)
     lab.injection.arm(*faults)
     began = time.monotonic()
-    stage.settle(s3_read_s=READ_S, run_tuning={"s3_read_s": READ_S})
+    stage.settle(s3_read_timeout_s=READ_S, run_tuning={"s3_read_timeout_s": READ_S})
     return time.monotonic() - began
 
 
@@ -65,7 +65,7 @@ def test_answers_that_are_spoiled_while_a_result_is_verified_and_reused_change_n
     fault = Fault(STORED + r"|GET .*prefix=.*/results", "before" if how == "silence" else "after", how=how, times=3)
     lab.injection.arm(fault)
     began = time.monotonic()
-    stage.settle(s3_read_s=READ_S, run_tuning={"s3_read_s": READ_S})
+    stage.settle(s3_read_timeout_s=READ_S, run_tuning={"s3_read_timeout_s": READ_S})
     state = judge(SPOILED[how], stage, injected=fault.struck, seconds=time.monotonic() - began)
     assert state.extra == 0
 
