@@ -19,7 +19,7 @@ from resources.settings import RETIRED, Settings
 from tests import commands_seen  # noqa: F401  before the first client of MongoDB
 
 BUCKET = "analysis-results"
-SHARING_FOLDERS = ("tests/browser/",)
+SHARING_FOLDERS = ("tests/browser/dagster_ui/",)
 SERVER_FIXTURES = {"servers", "docdb_uri", "s3", "shared_lab"}
 QUICK, SLOW, USUAL = range(3)
 

@@ -1,4 +1,4 @@
-"""A real browser over a real platform; without Chromium these tests are skipped, unless they are required."""
+"""A real browser; without Chromium these tests are skipped, unless they are required."""
 
 import os
 import shutil
@@ -6,11 +6,6 @@ import shutil
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from domain.job_state import JobState
-from examples.behavior import make_behavior
-from examples.sessions import write_session
-from tests.browser.stage import on_stage
-from tests.browser.ui import ended
 from tests.waiting import PATIENCE_MS
 
 REQUIRED = "REQUIRE_BROWSER"
@@ -56,26 +51,3 @@ def page(browser):
     yield page
     page.close()
     assert crashes == []
-
-
-@pytest.fixture(scope="package")
-def stage(chromium, tmp_path_factory):
-    """Run the platform with its UI, once for all tests."""
-    with on_stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
-
-
-@pytest.fixture(scope="package")
-def session_url(tmp_path_factory):
-    """Write one session that both analyses can read."""
-    path = tmp_path_factory.mktemp("session") / "session.nwb"
-    return write_session(path, seed=3, n_units=6, duration_s=120.0, behavior=make_behavior(seed=3)).path.as_uri()
-
-
-@pytest.fixture(scope="package")
-def results(stage, session_url):
-    """Request a result of both analyses, and wait for it."""
-    keys = {name: stage.submit(name, {"file_location": [session_url]}) for name in stage.platform.names}
-    for name, key in keys.items():
-        assert ended(stage, name, key) is JobState.DONE
-    return keys

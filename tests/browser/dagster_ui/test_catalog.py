@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from catalog.names import catalog_key_of, report_key_of
 from domain.job_state import JobState
-from tests.browser.ui import ended, see
+from tests.browser.dagster_ui.ui import ended, see
 
 pytestmark = pytest.mark.slow
 NAME = "unit_quality"

@@ -5,7 +5,7 @@ import requests
 from playwright.sync_api import expect
 
 from domain.job_state import JobState
-from tests.browser.ui import ended, latest_run, open_partition, see
+from tests.browser.dagster_ui.ui import ended, latest_run, open_partition, see
 
 pytestmark = pytest.mark.slow
 INPUT = {"s3_location": ("s3://bucket/asset",)}

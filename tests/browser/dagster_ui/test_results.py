@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from analysis_assets._materialization import inbox_key_of
 from domain.builtin_checks import BUILT_IN
 from domain.job_state import JobState
-from tests.browser.ui import open_partition, see
+from tests.browser.dagster_ui.ui import open_partition, see
 
 pytestmark = pytest.mark.slow
 _STALE = """query($name: String!, $key: String) { assetNodes(assetKeys: [{path: ["analysis", $name]}])
