@@ -25,6 +25,13 @@ def of_folder(home):
     return found
 
 
+def command_of(process):
+    """Return the command line of a process; it is empty when the process has just ended."""
+    with suppress(psutil.Error):
+        return process.cmdline()
+    return []
+
+
 def nothing_runs(home):
     """Tell whether all processes of a folder of servers have ended."""
     return not supervised(home) and not of_folder(home)

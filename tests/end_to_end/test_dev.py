@@ -10,7 +10,7 @@ import requests
 from commands.dagster_processes import free_port
 from resources.settings import PROJECT_ROOT
 from tests.end_to_end.commands import command
-from tests.end_to_end.conftest import nothing_runs, of_folder
+from tests.end_to_end.conftest import command_of, nothing_runs, of_folder
 from tests.waiting import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.slow
@@ -38,13 +38,21 @@ def shown_assets(address):
     return []
 
 
+def listening(home):
+    """Return the addresses on which the processes of a folder listen."""
+    found = set()
+    for process in of_folder(home):
+        with suppress(psutil.Error):
+            found |= {s.laddr.ip for s in process.net_connections("tcp") if s.status == psutil.CONN_LISTEN}
+    return found
+
+
 def test_dev_serves_the_ui_and_ends_with_everything_that_it_started(home, tmp_path):
     with dev(tmp_path) as (process, address):
         wait_for(lambda: "analysis/unit_quality" in shown_assets(address), "the UI does not answer")
         assert "<html" in requests.get(address, timeout=60).text
         assert "Dagster UI" in (tmp_path / "dev.log").read_text(encoding="utf-8")
-        sockets = [s for p in of_folder(home) for s in p.net_connections("tcp") if s.status == psutil.CONN_LISTEN]
-        assert {s.laddr.ip for s in sockets} == {"127.0.0.1"}
+        assert listening(home) == {"127.0.0.1"}
         another = subprocess.run(
             command("dev"), cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )
@@ -56,7 +64,7 @@ def test_dev_serves_the_ui_and_ends_with_everything_that_it_started(home, tmp_pa
 
 def test_when_dev_is_killed_everything_that_it_started_ends(home, tmp_path):
     with dev(tmp_path) as (process, _):
-        wait_for(lambda: any("dagster._daemon" in p.cmdline() for p in of_folder(home)), "no daemon")
+        wait_for(lambda: any("dagster._daemon" in command_of(p) for p in of_folder(home)), "no daemon")
         process.kill()
         process.wait()
     wait_for(lambda: nothing_runs(home), "something is still running")

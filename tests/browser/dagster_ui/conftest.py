@@ -25,8 +25,9 @@ def session_url(tmp_path_factory):
 
 @pytest.fixture(scope="package")
 def results(stage, session_url):
-    """Request a result of both analyses, and wait for it."""
-    keys = {name: stage.submit(name, {"file_location": [session_url]}) for name in stage.platform.names}
+    """Request a result of both analyses, in runs of their own, and wait for it."""
+    job = {"file_location": [session_url], "distributed_parameters": {"analysis_tag": "browsed"}}
+    keys = {name: stage.submit(name, job) for name in stage.platform.names}
     for name, key in keys.items():
         assert ended(stage, name, key) is JobState.DONE
     return keys
