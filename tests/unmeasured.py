@@ -1,4 +1,4 @@
-"""Processes whose coverage is not measured: it makes a whole platform twice as slow, and quicker tests cover its code."""
+"""Processes whose coverage is not measured: that makes whole platforms much slower, and quicker tests cover their code."""
 
 import pytest
 

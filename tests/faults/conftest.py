@@ -14,6 +14,7 @@ from tests.faults.processes import Servers
 from tests.faults.s3_proxy import S3Proxy
 from tests.faults.stage import BUCKET, Stage, make_dagster_template
 from tests.faults.table import Tally, write
+from tests.unmeasured import unmeasured
 
 MOST_JOBS = 8
 RANDOM = (70, "random schedule of faults")
@@ -82,6 +83,7 @@ def shared_lab(tmp_path_factory):
 @pytest.fixture
 def lab(shared_lab, monkeypatch):
     """Give the lab, with its own credentials and nothing armed."""
+    unmeasured(monkeypatch)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{shared_lab.servers.s3.port}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", processes.ACCESS_KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", processes.SECRET_KEY)

@@ -18,7 +18,6 @@ from tests.faults.injection import Fault
 from tests.faults.sizes import SLOW_S
 from tests.faults.test_killed_processes import SENSOR
 from tests.lab_workspace import write_workspace
-from tests.unmeasured import unmeasured
 from tests.waiting import wait_for
 
 DAEMON = (1, "Dagster's daemon killed while jobs are at work")
@@ -45,7 +44,6 @@ def deployed(stage, monkeypatch):
     """Give a world whose environment is this process's, and so that of every daemon."""
     for name, value in stage.environment.items():
         monkeypatch.setenv(name, value)
-    unmeasured(monkeypatch)
     return stage
 
 
