@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 import typer
+import yaml
 
 from analysis_assets._analyses import find_analyses, load_analysis
 from cli import app
@@ -137,6 +138,12 @@ def test_the_tables_of_the_analyses_are_those_of_their_models():
 def test_every_make_target_is_in_the_readme_and_no_other():
     targets = re.findall(r"^([a-z][a-z-]*):.*##", text_of("Makefile"), re.MULTILINE)
     assert sorted(rows(section(text_of("README.md"), "## Make targets"))) == sorted(f"make {t}" for t in targets)
+
+
+def test_continuous_integration_runs_the_commands_of_the_readme():
+    workflow = yaml.safe_load(text_of(".github", "workflows", "ci.yml"))
+    assert ".ci/run" in [step.get("run") for step in workflow["jobs"]["ci"]["steps"]]
+    assert {"make check", "make test-all"} <= set(text_of(".ci", "run").splitlines())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -1,1 +1,1 @@
-"""Tests in a real browser. A package, so that platform and browser end with its last test."""
+"""Tests in a real browser. A package, so that the browser ends with its last test."""
