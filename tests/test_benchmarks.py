@@ -22,6 +22,7 @@ from commands.platform import open_platform
 from domain.errors import ServerUnavailableError
 from resources.embedded import addresses_of
 from resources.settings import PROJECT_ROOT
+from tests.unmeasured import unmeasured
 
 ROUND = {
     "bare": 10.0,
@@ -185,7 +186,8 @@ def test_growth_is_from_any_number_of_jobs_to_a_larger_one(costs, met):
     assert targets("growth", {"sizes": sizes}) == [met]
 
 
-def test_a_real_section_is_measured_from_the_command_line(tmp_path):
+def test_a_real_section_is_measured_from_the_command_line(tmp_path, monkeypatch):
+    unmeasured(monkeypatch)
     words = ["-m", "benchmarks", "--only", "dispatch", "--rounds", "1", "--scale", "0.001", "--output", str(tmp_path)]
     done = subprocess.run([sys.executable, *words], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -249,7 +251,8 @@ def test_the_floor_is_a_planned_event_and_a_materialization_for_each_job(tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.skipif(programs() is None, reason="there is no PostgreSQL")
-def test_jobs_are_worked_off_on_both_storages():
+def test_jobs_are_worked_off_on_both_storages(monkeypatch):
+    unmeasured(monkeypatch)
     found = busy.measure(Options(rounds=1, scale=0.004))
     assert found["jobs"] == 4
     assert all(0 < share <= 1 for share in found["rounds"][0].values())

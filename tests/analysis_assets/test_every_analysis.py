@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from domain.fields import describe_fields, fields_without_unit
 from examples.behavior import make_behavior
 from examples.sessions import write_session
 from resources.settings import PROJECT_ROOT
+from tests.unmeasured import unmeasured_environment
 
 NAMES = list(analysis_files())
 OWNER = re.compile(r"team:[\w\-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -48,7 +48,7 @@ def tried(entries, session, tmp_path_factory):
             [sys.executable, *words, json.dumps(entry.analysis.example)],
             cwd=PROJECT_ROOT,
             env={
-                **os.environ,
+                **unmeasured_environment(),
                 "XDG_CACHE_HOME": str(folder / "job"),
                 "MPLCONFIGDIR": str(folder / "job"),
                 "PYTHONDONTWRITEBYTECODE": "1",

@@ -14,6 +14,7 @@ from analysis_assets._materialization import provenance_of
 from analysis_assets._publish import differences
 from domain.job_state import JobState
 from domain.records import from_record
+from tests.unmeasured import unmeasured_environment
 from tests.waiting import PATIENCE_S, wait_for
 
 STEPS = ["claim", "put_file", "put_file", "put_bytes", "put_bytes", "insert_once", *2 * ["report"], "finish_all"]
@@ -154,7 +155,7 @@ def killable(platform, keys, docdb_uri, home, *, at=None):
             "import json, sys, killed_run; killed_run.main(json.loads(sys.argv[1]))",
             json.dumps(said),
         ],
-        env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{Path(__file__).parent}"},
+        env={**unmeasured_environment(), "PYTHONPATH": f"{root}{os.pathsep}{Path(__file__).parent}"},
         cwd=root,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

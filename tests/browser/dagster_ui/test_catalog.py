@@ -60,7 +60,7 @@ def test_the_report_opens_by_its_link_with_all_figures_and_links_back(page, stag
     assert images.count() == 4
     for number in range(4):
         assert images.nth(number).evaluate("image => image.complete && image.naturalWidth") > 200
-    expect(page.get_by_text("method = hill")).to_be_visible()
+    expect(page.get_by_text("method = hill").first).to_be_visible()
     expect(page.get_by_text("<b>nowhere</b>").first).to_be_visible()
     link = page.get_by_role("link", name="open in Dagster").get_attribute("href")
     assert link.endswith(f"/assets/analysis/{NAME}")
