@@ -81,7 +81,7 @@ def build_asset(
     explorer_url : str, optional
         Where the explorer is, for a link to its table.
     reporter : callable
-        How Dagster is told of results, failures and verdicts.
+        Reports results, failures and verdicts of checks to Dagster.
     pool : type of WorkerPool
         How user code is run.
 

@@ -39,7 +39,7 @@ class Pace:
     poll_s : float
         Between two looks at jobs that another run has claimed.
     gather_s : float
-        Outcomes that come this soon after one another are told together: each telling costs a few writes.
+        Outcomes that come this soon after one another are reported together, because each report costs a few writes.
     threads_per_worker : int
         Jobs for each worker process: while one is executed, the files of another are uploaded.
     """

@@ -41,7 +41,7 @@ class WorkerPool:
 
     @property
     def is_active(self) -> bool:
-        """Whether worker processes run, or are started again by themselves; not before the first task."""
+        """Whether worker processes run, or are being restarted; False before the first task."""
         return self._pool is not None and bool(self._pool.active)
 
     def expect(self, jobs: int) -> None:

@@ -36,7 +36,7 @@ def build_audit(
     entries : sequence of AnalysisEntry
         The analyses; at least one.
     ages : Ages, optional
-        What is too young to be told.
+        Ages below which nothing is reported.
     """
     checks = _operation({entry.analysis.name: entry for entry in entries}, ages or Ages())
     return checks, _sensor(checks)

@@ -22,16 +22,16 @@ AT_ONCE = 500
 
 @dataclass(frozen=True)
 class Ages:
-    """From which age on something is worth telling.
+    """From which age on something is reported.
 
     Attributes
     ----------
     young : timedelta
-        Attempts whose latest file is younger may still be at work, whatever the ledger said a moment ago.
+        Attempts whose latest file is younger may still be running, whatever the ledger said a moment ago.
     stuck : timedelta
-        A run that is at work for longer without a live lease is worth a look.
+        A job that has been running for longer without a live lease is reported.
     grace : timedelta
-        A tick takes an expired lease back within seconds; only what it has not taken back after this is told.
+        A tick releases an expired lease within seconds; leases are reported that it has not released after this time.
     """
 
     young: timedelta = timedelta(minutes=10)
@@ -52,7 +52,7 @@ class Sources:
     instance : dagster.DagsterInstance or None
         Dagster's storage; None where it has no home yet, and then nothing of it is compared.
     ages : Ages
-        What is too young to be told.
+        Ages below which nothing is reported.
     """
 
     entries: dict[str, AnalysisEntry]

@@ -30,7 +30,7 @@ class Patience:
     Attributes
     ----------
     limit_s : float
-        For its jobs, and for its files to be taken in.
+        For its jobs, and until its files are ingested (s).
     poll_s : float
         Between two looks.
     catalogs_s : float

@@ -43,7 +43,7 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
     url: str = Field(description="ASSETS_API_URL: https://host/version.")
     database: str = Field(description="ASSETS_DATABASE.")
     name: str = Field(description="ASSETS_COLLECTION.")
-    page: int = Field(default=500, description="How many records are asked for at once.")
+    page: int = Field(default=500, description="Number of records in one request.")
     pause_s: float = Field(
         default=0.25, description="How long to wait before a busy API is asked again (s); doubled each time."
     )

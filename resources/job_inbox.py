@@ -45,7 +45,7 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
 
     @property
     def place(self) -> FolderInbox | BucketInbox:
-        """The folder or the bucket, for whoever reads or writes past the checks of this class."""
+        """The folder or the bucket, for reads and writes past the checks of this class."""
         if self.in_parts:
             return BucketInbox(self.root.rstrip("/"), self.s3, page_size=self.page_size)
         return FolderInbox(Path(self.root))
