@@ -42,14 +42,6 @@ class Stage:
     lab: Platform
     instance: dg.DagsterInstance
 
-    def answers(self):
-        """Tell whether the UI answers, with its definitions loaded."""
-        question = {"query": "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"}
-        with suppress(requests.ConnectionError):
-            found = requests.post(f"{self.url}/graphql", json=question, timeout=60).json()["data"]["workspaceOrError"]
-            return [entry["loadStatus"] for entry in found["locationEntries"]] == ["LOADED", "LOADED"]
-        return False
-
     def wait_for(self, condition, what):
         """Wait until a condition gives something, as long as jobs or runs move."""
         platform = self.platform
@@ -105,7 +97,17 @@ def on_stage(folder):
             platform = stack.enter_context(open_platform(settings))
             lab = stack.enter_context(open_platform(settings, folder=LAB))
             stack.enter_context(dagster_process(settings, words, log=folder / "dev.log", workspace=workspace))
+        url = f"http://127.0.0.1:{port}"
+        wait_for(lambda: answers(url), "the UI does not answer", moving=(folder / "dev.log").stat)
+        # Opened only now: two processes that make the tables of a new storage at once disturb each other.
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(settings.dagster_home)))
-        stage = Stage(f"http://127.0.0.1:{port}", platform, lab, instance)
-        wait_for(stage.answers, "the UI does not answer", moving=(folder / "dev.log").stat)
-        yield stage
+        yield Stage(url, platform, lab, instance)
+
+
+def answers(url):
+    """Tell whether the UI answers, with its definitions loaded."""
+    question = {"query": "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"}
+    with suppress(requests.ConnectionError):
+        found = requests.post(f"{url}/graphql", json=question, timeout=60).json()["data"]["workspaceOrError"]
+        return [entry["loadStatus"] for entry in found["locationEntries"]] == ["LOADED", "LOADED"]
+    return False
