@@ -177,6 +177,6 @@ def test_ten_thousand_files_are_listed_in_no_time(folder_inbox, folder):
         (folder / str(number)).mkdir()
         for file in range(1000):
             (folder / str(number) / f"{file:04}.json").touch()
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(folder_inbox.list_files(NAME)) == 10_000
-    assert time.perf_counter() - began < 2  # about 0.1 s when the machine is idle
+    assert time.process_time() - began < 2  # about 0.1 s when the machine is idle
