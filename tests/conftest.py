@@ -28,7 +28,9 @@ hypothesis_settings.register_profile(
     "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("repeatable")
-hypothesis_settings.register_profile("long", max_examples=10_000, deadline=None)  # for `--hypothesis-profile=long`
+hypothesis_settings.register_profile(
+    "long", max_examples=10_000, derandomize=False, deadline=None
+)  # for `--hypothesis-profile=long`
 
 
 def pytest_configure():
