@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV := $(BIN)/uv
 # Compiled at set-up: every run starts fresh interpreters, also where PYTHONDONTWRITEBYTECODE or a read-only folder forbids it later.
-CODE := analysis_assets audit benchmarks catalog commands dispatch domain examples explorer resources sensors tests cli.py definitions.py
+CODE := analysis_assets audit benchmarks cli dispatch domain engine examples explorer operations resources results results_table sensors tests definitions.py
 PYTEST := $(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml
 
@@ -52,8 +52,9 @@ check: site ## Check format, style, types, layers, docstrings, spelling, documen
 	$(BIN)/codespell
 	$(BIN)/dagster definitions validate --workspace workspace.yaml
 
-docs: setup ## Make the tables of docs/analyses.md anew from the models.
-	$(BIN)/python -m commands.reference
+docs: setup ## Write the tables of docs/analyses.md and the picture of packages in CONTRIBUTING.md from the code.
+	$(BIN)/python -m cli.tools.reference
+	$(BIN)/python docs/import_graph.py
 
 screenshots: setup ## Make the pictures of docs/images anew, in a real browser: about three minutes; needs Chromium.
 	$(BIN)/python -m tests.browser.screenshots
@@ -75,7 +76,7 @@ lock: setup ## Make the requirement files anew from pyproject.toml; UPGRADE=1 ta
 		$(if $(UPGRADE),--upgrade) requirements/peers.in --output-file requirements/peers.txt
 
 audit-dependencies: setup ## Ask for known vulnerabilities of the locked packages; says so when it cannot tell.
-	$(BIN)/python -m commands.audit_dependencies -r requirements/base.txt -r requirements/dev.txt $(ARGS)
+	$(BIN)/python -m cli.tools.audit_dependencies -r requirements/base.txt -r requirements/dev.txt $(ARGS)
 
 bench: setup .venv-peers/.installed ## Measure speed and scale and write benchmarks/RESULTS.md. ONLY=a,b takes some sections; ARGS="--scale 0.1".
 	$(BIN)/python -W ignore -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)

@@ -4,12 +4,12 @@ Memory grows with the number of results only by their keys: about 0.3 kB for eac
 Dagster itself loads whole. Everything else is read in batches of 500.
 """
 
-from analysis_assets._materialization import asset_key_of
 from audit.files import audit_files
+from audit.findings import Finding, Report
 from audit.jobs import JobAudit
 from audit.records import RecordAudit
 from audit.sources import Depth, Sources, Tell
-from domain.findings import Finding, Report
+from engine.assets.materialization import asset_key_of
 
 
 def run_audit(sources: Sources, depth: Depth | None = None, *, then: Tell | None = None) -> Report:

@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg
 
-from analysis_assets._analyses import AnalysisEntry
-from analysis_assets._materialization import asset_key_of
-from analysis_assets._runs import UNFINISHED
 from audit.audit import run_audit
+from audit.findings import KINDS, Report
 from audit.sources import Ages, Sources
-from domain.findings import KINDS, Report
-from resources.inputs import Inputs
-from resources.ledger import Ledger
-from resources.record_store import RecordStore
-from resources.results_store import ResultsStore
+from engine.assets.materialization import asset_key_of
+from engine.assets.runs import UNFINISHED
+from engine.discovery.analyses import AnalysisEntry
+from resources.inputs.resource import Inputs
+from resources.ledger.ledger import Ledger
+from resources.records.store import RecordStore
+from resources.result_store.store import ResultsStore
 
 CHECK_NAME = "dagster_mongodb_and_s3_agree"
 JOB_NAME = "audit"

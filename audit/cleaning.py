@@ -11,10 +11,10 @@ from typing import Literal
 
 from audit.sources import in_batches
 from domain.errors import SettingsError
-from resources.ledger import Ledger
-from resources.record_store import OWN, RecordStore, attempt_of
-from resources.results_store import ResultsStore
-from resources.stored_attempts import StoredAttempt, stored_attempts
+from resources.ledger.ledger import Ledger
+from resources.records.store import OWN, RecordStore, attempt_of
+from resources.result_store.attempts import StoredAttempt, stored_attempts
+from resources.result_store.store import ResultsStore
 
 YOUNGEST = timedelta(hours=1)
 """Nothing younger is ever removed: its attempt may be between two steps."""

@@ -3,13 +3,13 @@
 import json
 from typing import Any
 
-from analysis_assets._publish import MANIFEST, METADATA
+from audit.findings import Finding
 from audit.sources import Tell
-from domain.findings import Finding
 from domain.json_values import canonical_json, sha256_hex
-from domain.provenance import Provenance
-from domain.records import without_search
-from resources.results_store import ResultsStore
+from domain.result.provenance import Provenance
+from domain.result.records import without_search
+from engine.execution.publish import MANIFEST, METADATA
+from resources.result_store.store import ResultsStore
 
 
 def audit_content(results: ResultsStore, record: dict[str, Any], one: Provenance, tell: Tell) -> None:

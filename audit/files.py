@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from analysis_assets._publish import complete_attempt, differences, listing_digest
+from audit.findings import Finding, Report
 from audit.sources import Sources, Tell, in_batches
-from domain.findings import Finding, Report
-from domain.records import readable
-from resources.record_store import OWN, attempt_of
-from resources.stored_attempts import ForeignObject, StoredAttempt, stored_attempts
+from domain.result.records import readable
+from engine.execution.publish import complete_attempt, differences, listing_digest
+from resources.records.store import OWN, attempt_of
+from resources.result_store.attempts import ForeignObject, StoredAttempt, stored_attempts
 
 
 @dataclass

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from analysis_assets._runs import has_ended, is_run_of
+from audit.findings import Finding, Report
 from audit.sources import Sources, Tell, in_batches
-from domain.findings import Finding, Report
-from domain.job_state import JobState
-from resources.ledger_reader import JobBrief
+from domain.job.state import JobState
+from engine.assets.runs import has_ended, is_run_of
+from resources.ledger.reader import JobBrief
 
 _WITH_RESULT = (JobState.DONE, JobState.ARCHIVED)
 

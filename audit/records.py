@@ -6,18 +6,18 @@ from typing import Any
 
 from audit.content import audit_content
 from audit.files import Seen
+from audit.findings import Finding, Report
 from audit.sources import Depth, Sources, Tell, in_batches
 from domain.errors import InputError
-from domain.findings import Finding, Report
-from domain.identity import JobInputs, job_key, result_id
-from domain.inputs import InputFile
-from domain.job import Job
-from domain.job_state import JobState, LedgerEntry
-from domain.provenance import Provenance
-from domain.record_rules import faults_of_record
-from domain.records import from_record
-from domain.search_entries import search_entries
-from resources.record_store import OWN
+from domain.job.identity import JobInputs, job_key, result_id
+from domain.job.inputs import InputFile
+from domain.job.job_file import Job
+from domain.job.state import JobState, LedgerEntry
+from domain.result.provenance import Provenance
+from domain.result.record_rules import faults_of_record
+from domain.result.records import from_record
+from domain.result.search_entries import search_entries
+from resources.records.store import OWN
 
 _INPUTS_REMEMBERED = 10_000
 

@@ -7,15 +7,15 @@ complete attempt, or compute again.
 from collections import Counter
 from collections.abc import Callable
 
-from analysis_assets._builtin_checks import by_looking
-from analysis_assets._checks import judge_adopted
-from analysis_assets._materialization import materialization
-from analysis_assets._publish import stored_figure
+from audit.findings import KINDS, Finding
 from audit.sources import Sources
 from domain.failures import ENDED_BY_PEOPLE
-from domain.findings import KINDS, Finding
-from domain.job_state import JobState
-from domain.records import from_record, search_fields
+from domain.job.state import JobState
+from domain.result.records import from_record, search_fields
+from engine.assets.builtin_checks import by_looking
+from engine.assets.checks import judge_adopted
+from engine.assets.materialization import materialization
+from engine.execution.publish import stored_figure
 
 
 class Repairer:

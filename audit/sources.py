@@ -8,12 +8,12 @@ from typing import TypeVar
 
 import dagster as dg
 
-from analysis_assets._analyses import AnalysisEntry
-from domain.findings import Finding
-from resources.inputs import Inputs
-from resources.ledger import Ledger
-from resources.record_store import RecordStore
-from resources.results_store import ResultsStore
+from audit.findings import Finding
+from engine.discovery.analyses import AnalysisEntry
+from resources.inputs.resource import Inputs
+from resources.ledger.ledger import Ledger
+from resources.records.store import RecordStore
+from resources.result_store.store import ResultsStore
 
 T = TypeVar("T")
 Tell = Callable[[Finding], None]

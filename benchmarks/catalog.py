@@ -15,19 +15,19 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from analysis_assets._analyses import AnalysisEntry
 from benchmarks.queries import _CODE, _records
 from benchmarks.section import Figures, Options, Section, Target
 from domain.analysis import Analysis, OutputsModel, ParametersModel
-from domain.identity import JobInputs
-from domain.job import Job
-from resources.catalog_files import REPORT, CatalogFiles
-from resources.embedded import serving
-from resources.ledger import Ledger
+from domain.job.identity import JobInputs
+from domain.job.job_file import Job
+from engine.discovery.analyses import AnalysisEntry
+from resources.embedded.embedded import serving
+from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection
-from resources.record_store import RecordStore
-from resources.results_store import ResultsStore
-from resources.s3 import S3Connection
+from resources.records.store import RecordStore
+from resources.result_store.catalog_files import REPORT, CatalogFiles
+from resources.result_store.store import ResultsStore
+from resources.s3.connection import S3Connection
 
 _RECORDS, _NEW, _FAILED, _AT_ONCE = 100_000, 100, 1_000, 2000
 _WANTED_FIRST_S, _WANTED_UPDATE_S, _WANTED_MB = 120.0, 15.0, 1500.0
@@ -127,8 +127,8 @@ def _measured(work: Callable[[str, str], int], uri: str, folder: str) -> Figures
 
 def _catalog(uri: str, folder: str) -> int:
     """Do what the asset does; returns the size of the file (bytes)."""
-    from catalog.update import update_catalog  # noqa: PLC0415  as the asset does: importing is part of the time
-    from resources.catalog_tables import read_catalog, write_catalog  # noqa: PLC0415
+    from resources.result_store.catalog_tables import read_catalog, write_catalog  # noqa: PLC0415
+    from results_table.update import update_catalog  # noqa: PLC0415  as the asset does: importing is part of the time
 
     records, ledger, results, files = _stores(uri, folder)
     stored = read_catalog(files, "demo")
@@ -141,8 +141,8 @@ def _catalog(uri: str, folder: str) -> int:
 
 def _report(uri: str, folder: str) -> int:
     """Do what the asset of the report does; returns the size of the page (bytes)."""
-    from catalog.report import make_report  # noqa: PLC0415
-    from resources.catalog_tables import read_catalog  # noqa: PLC0415
+    from resources.result_store.catalog_tables import read_catalog  # noqa: PLC0415
+    from results_table.report import make_report  # noqa: PLC0415
 
     files = _stores(uri, folder)[3]
     stored = read_catalog(files, "demo")

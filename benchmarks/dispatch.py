@@ -15,15 +15,15 @@ from typing import Any
 from benchmarks.medians import medians
 from benchmarks.section import Figures, Options, Section, Target
 from benchmarks.stage import bench_home
-from commands.platform import Platform, open_platform
+from dispatch.model.options import read_options
+from dispatch.model.plan import PlannedJob, job_document
 from dispatch.planning import Planning
 from dispatch.services import DispatchServices
-from domain.dispatch_options import read_options
-from domain.dispatch_plan import PlannedJob, job_document
-from domain.job import read_job
-from domain.job_state import JobState
+from domain.job.job_file import read_job
+from domain.job.state import JobState
+from domain.job.stored import take_in
 from domain.json_values import canonical_json
-from domain.stored_job import take_in
+from operations.platform import Platform, open_platform
 from resources.settings import Settings, child_environment
 
 RECORDS = 10_000

@@ -20,20 +20,20 @@ from waitress.server import create_server
 
 from benchmarks.section import Figures, Options, Section, Target
 from domain.errors import ServerUnavailableError
-from domain.result_rows import FACTS
+from domain.result.rows import FACTS
 from explorer.app import seen
-from explorer.data import Tables
-from explorer.plots import draw
+from explorer.data.analysis_data import Tables
 from explorer.server import make_server
-from explorer.table import listed, matching, page
+from explorer.views.plots import draw
+from explorer.views.table import listed, matching, page
 from explorer.world import World
-from resources.catalog_files import CatalogFiles
-from resources.catalog_tables import write_catalog
-from resources.embedded import serving
+from resources.embedded.embedded import serving
 from resources.mongo import MongoConnection
-from resources.record_reader import RecordReader
-from resources.results_store import ResultsStore
-from resources.s3 import S3Connection
+from resources.records.reader import RecordReader
+from resources.result_store.catalog_files import CatalogFiles
+from resources.result_store.catalog_tables import write_catalog
+from resources.result_store.store import ResultsStore
+from resources.s3.connection import S3Connection
 
 _ROWS, _ASKED, _PAGE, _WANTED_MS, _WANTED_S = 100_000, 20, 200, 200.0, 10.0
 _NAME, _BUCKET = "demo", "bench"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.section import Figures, Options, Section, Target
-from domain.identity import JobInputs, job_key
-from domain.job import Job
+from domain.job.identity import JobInputs, job_key
+from domain.job.job_file import Job
 
 _WANTED = 10_000
 _LARGE = {"locations": 50, "parameters": 100}

@@ -16,13 +16,13 @@ from typing import Any
 
 from benchmarks.intake_world import BUCKET, IntakeWorld, intake_world, job_file, peak_mb
 from benchmarks.section import Figures, Options, Section, Target
-from resources import inbox_queue
-from resources.embedded import serving
-from resources.inbox_queue import InboxQueue
-from resources.job_inbox import InboxFile
-from sensors.inbox_watch import Watched, take_in_told
-from sensors.job_files import MIN_INTERVAL_S
-from sensors.memory import Memory
+from resources.embedded.embedded import serving
+from resources.inbox import queue as inbox_queue
+from resources.inbox.job_inbox import InboxFile
+from resources.inbox.queue import InboxQueue
+from sensors.inbox_queue import Watched, take_in_told
+from sensors.job_files.cursor import Memory
+from sensors.job_files.sensor import MIN_INTERVAL_S
 from tests.moto_queue import ToldBucket, told_bucket
 
 KNOWN, NEW, DONE = 100_000, 10, 1_000

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import dagster as dg
 
-from analysis_assets._analyses import AnalysisEntry, load_analysis
-from domain.job_state import JobState
-from resources.embedded import serving
-from resources.inbox_notes import FileNote, InboxNotes
-from resources.job_inbox import InboxFile, JobInbox
-from resources.ledger import Ledger
+from domain.job.state import JobState
+from engine.discovery.analyses import AnalysisEntry, load_analysis
+from resources.embedded.embedded import serving
+from resources.inbox.job_inbox import InboxFile, JobInbox
+from resources.inbox.notes import FileNote, InboxNotes
+from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection
-from resources.record_store import RecordStore
-from resources.results_store import ResultsStore
-from resources.s3 import S3Connection
-from sensors.job_files import Stores, tick
+from resources.records.store import RecordStore
+from resources.result_store.store import ResultsStore
+from resources.s3.connection import S3Connection
+from sensors.job_files.sensor import Stores, tick
 
 BUCKET = "bench-intake"
 _ANALYSIS = Path(__file__).parent / "analyses" / "batched.py"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from commands.platform import Platform
+from operations.platform import Platform
 
 BATCH = 100
 _PARTITIONS = dg.DynamicPartitionsDefinition(name="floor")

@@ -9,9 +9,9 @@ import time
 import uuid
 from pathlib import Path
 
-from commands.platform import Platform
 from domain.errors import ServerUnavailableError
-from resources.embedded import addresses_of
+from operations.platform import Platform
+from resources.embedded.embedded import addresses_of
 from resources.settings import PROJECT_ROOT, child_environment
 
 PEERS = PROJECT_ROOT / ".venv-peers" / "bin"

@@ -9,7 +9,7 @@ from benchmarks.medians import median_ratio, medians
 from benchmarks.other_tools import SNAKEMAKE_CORES, snakemake, wrapper_loop
 from benchmarks.section import Figures, Options, Section, Target
 from benchmarks.stage import ANALYSES, STORAGES, Storage, bench_home, on_stage, postgres_server, storage
-from commands.platform import open_platform
+from operations.platform import open_platform
 
 JOBS, SINGLE, SNAKEMAKE = 1000, 12, 200
 STORAGE_NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}

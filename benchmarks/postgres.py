@@ -19,9 +19,9 @@ from typing import Any
 
 import psycopg2
 
-from commands.dagster_processes import free_port
+from cli.dagster_processes import free_port
 from domain.errors import ServerUnavailableError
-from resources.own_process import asker_for_end_with_parent
+from resources.process import asker_for_end_with_parent
 
 _USER = "bench"
 _START_S = 60

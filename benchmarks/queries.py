@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.section import Figures, Options, Section, Target
-from domain.provenance import CodeFacts, Provenance, ResourceFacts
-from domain.records import search_fields, to_record
-from domain.result_filter import Condition
-from resources.embedded import serving
+from domain.result.filter import Condition
+from domain.result.provenance import CodeFacts, Provenance, ResourceFacts
+from domain.result.records import search_fields, to_record
+from resources.embedded.embedded import serving
 from resources.mongo import MongoConnection
-from resources.record_search import find_records
-from resources.record_store import OWN, RecordStore
-from resources.result_summaries import results_among, results_of
+from resources.records.search import find_records
+from resources.records.store import OWN, RecordStore
+from results.summaries import results_among, results_of
 
 _RECORDS, _PAGE, _ASKED, _WANTED_MS = 100_000, 50, 20, 200.0
 _AT_ONCE = 2000

@@ -14,11 +14,11 @@ from typing import Any, Literal
 import dagster as dg
 
 from benchmarks.postgres import new_database, private_postgres
-from commands.dagster_processes import dagster_process, prepare_dagster_home
-from commands.platform import Platform, open_platform
+from cli.dagster_processes import dagster_process, prepare_dagster_home
 from domain.errors import ServerUnavailableError
-from domain.job_state import JobState
-from resources.embedded import serving
+from domain.job.state import JobState
+from operations.platform import Platform, open_platform
+from resources.embedded.embedded import serving
 from resources.settings import PROJECT_ROOT, RETIRED, Settings
 
 Storage = Literal["sqlite", "postgres"]

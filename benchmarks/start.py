@@ -9,7 +9,7 @@ import dagster as dg
 from benchmarks.busy import outputs_of
 from benchmarks.section import Figures, Options, Section, Target
 from benchmarks.stage import Stage, bench_home, on_stage, storage
-from sensors.job_files import MIN_INTERVAL_S
+from sensors.job_files.sensor import MIN_INTERVAL_S
 
 STARTS, FILES = 5, 10
 _WANTED_S = 15.0

@@ -15,7 +15,7 @@ from benchmarks import plain_asset
 from benchmarks.medians import medians
 from benchmarks.section import Figures, Options, Section, Target
 from benchmarks.stage import Storage, bench_home, postgres_server, storage, write_workspace
-from commands.dagster_processes import dagster_process, free_port
+from cli.dagster_processes import dagster_process, free_port
 from domain.errors import ServerUnavailableError
 from resources.settings import Settings
 

@@ -19,12 +19,12 @@ import uuid
 from hashlib import sha256
 from pathlib import Path
 
-from analysis_assets._publish import manifest_of, result_files, upload
 from benchmarks.section import Figures, Options, Section, Target
-from resources.embedded import ServerAddresses, serving
-from resources.results_store import ResultsStore
-from resources.s3 import S3Connection
-from resources.server_programs import find_rclone
+from engine.execution.publish import manifest_of, result_files, upload
+from resources.embedded.embedded import ServerAddresses, serving
+from resources.embedded.programs import find_rclone
+from resources.result_store.store import ResultsStore
+from resources.s3.connection import S3Connection
 from resources.settings import PROJECT_ROOT, child_environment
 
 SMALL_FILES, LARGE_FILES, LARGE_BYTES = 2000, 5, 1000**3

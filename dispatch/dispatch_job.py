@@ -12,15 +12,15 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from analysis_assets._analyses import AnalysisEntry
+from dispatch.data_asset_files import Progress
+from dispatch.model.options import DispatchOptions, read_options
 from dispatch.planning import Planning
 from dispatch.recording import materialization, observation, text_table
 from dispatch.services import SERVICES, DispatchServices
 from dispatch.writing import write_plan
-from domain.dispatch_options import DispatchOptions, read_options
 from domain.errors import DispatchError, PlatformError, TransientError
-from resources.asset_files import Progress
-from resources.own_process import person
+from engine.discovery.analyses import AnalysisEntry
+from resources.process import person
 
 NAME = "dispatch"
 OP_NAME = "find_and_write"

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from domain.asset_query import fields_of, parse_query, unknown_field, without_positions
-from domain.asset_record import AssetRecord, asset_id_filter
-from domain.dispatch_options import DispatchOptions
-from domain.dispatch_skips import Reason, Skip
+from dispatch.model.options import DispatchOptions
+from dispatch.model.skips import Reason, Skip
+from domain.data_asset.query import fields_of, parse_query, unknown_field, without_positions
+from domain.data_asset.record import AssetRecord, asset_id_filter
 from domain.errors import DispatchError
 from domain.json_values import canonical_json
-from resources.asset_records import AssetRecords
+from resources.data_assets.records import AssetRecords
 
 _IDS_AT_ONCE = 1000
 _FIELD_CHECK_S = 5.0

@@ -1,11 +1,11 @@
 """Parameters of a dispatch: what the options, the inbox and a sweep give, before the analysis validates them."""
 
-from domain.dispatch_options import DispatchOptions
-from domain.dispatch_plan import ParameterLayers
-from domain.parameter_files import ParameterFile, read_fixed_parameters
-from domain.parameter_grid import combined_sets
-from resources.inbox_names import PARAMETERS_FILE
-from resources.job_inbox import JobInbox
+from dispatch.model.options import DispatchOptions
+from dispatch.model.plan import ParameterLayers
+from dispatch.model.sweep import combined_sets
+from domain.analysis.parameter_files import ParameterFile, read_fixed_parameters
+from resources.inbox.job_inbox import JobInbox
+from resources.inbox.names import PARAMETERS_FILE
 
 
 def read_layers(name: str, options: DispatchOptions, inbox: JobInbox) -> ParameterLayers:

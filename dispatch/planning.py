@@ -9,23 +9,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis_assets._analyses import AnalysisEntry
+from dispatch.data_asset_files import LookingReader, Progress, check_exists, find_files, look_at
 from dispatch.finding import find_records
 from dispatch.layers import read_layers
+from dispatch.model.found_files import check_extension, with_files
+from dispatch.model.groups import Candidate, candidates_of
+from dispatch.model.options import DispatchOptions, InputCheck, check_options
+from dispatch.model.plan import PlannedJob, Planner, is_too_large
+from dispatch.model.report import DispatchPlan
+from dispatch.model.skips import Reason, Skip
 from dispatch.services import DispatchServices
-from domain.asset_groups import Candidate, candidates_of
-from domain.dispatch_options import DispatchOptions, InputCheck, check_options
-from domain.dispatch_plan import PlannedJob, Planner, is_too_large
-from domain.dispatch_report import DispatchPlan
-from domain.dispatch_skips import Reason, Skip
 from domain.errors import PermanentError
-from domain.found_files import check_extension, with_files
-from domain.identity import result_id
-from domain.job_state import JobState
-from resources.asset_files import LookingReader, Progress, check_exists, find_files, look_at
-from resources.input_reader import InputReader, ambiguous
-from sensors.intake import Intake
-from sensors.listing import plan as plan_intake
+from domain.job.identity import result_id
+from domain.job.state import JobState
+from engine.discovery.analyses import AnalysisEntry
+from resources.inputs.reader import InputReader, ambiguous
+from sensors.job_files.intake import Intake
+from sensors.job_files.listing import plan as plan_intake
 
 _KEYS_AT_ONCE = 100_000
 _CHECKED_AT_ONCE = 1000

@@ -9,9 +9,9 @@ from urllib.parse import unquote
 
 import dagster as dg
 
-from analysis_assets._materialization import asset_key_of
+from dispatch.model.report import DispatchPlan
 from dispatch.writing import Written
-from domain.dispatch_report import DispatchPlan
+from engine.assets.materialization import asset_key_of
 
 _ROWS = 200
 

@@ -16,7 +16,7 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dispatch.dispatch_job import NAME, SAVED_TAG, run_config
-from domain.dispatch_options import DispatchOptions, read_options
+from dispatch.model.options import DispatchOptions, read_options
 from domain.errors import DispatchError, JobFileError
 from domain.json_values import MAX_BYTES, joined, json_type, parse_json
 from resources.small_file import read_small_file

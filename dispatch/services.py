@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Self
 
-from resources.asset_records import AssetRecords
 from resources.connections import Connections
-from resources.inbox_notes import InboxNotes
-from resources.inputs import Inputs
-from resources.job_inbox import JobInbox
-from resources.ledger import Ledger
-from resources.record_store import RecordStore
+from resources.data_assets.records import AssetRecords
+from resources.inbox.job_inbox import JobInbox
+from resources.inbox.notes import InboxNotes
+from resources.inputs.resource import Inputs
+from resources.ledger.ledger import Ledger
+from resources.records.store import RecordStore
 
 SERVICES = ("asset_records", "job_inbox", "inbox_notes", "ledger", "record_store", "inputs")
 """The names under which Dagster injects them, in the order of `DispatchServices`."""

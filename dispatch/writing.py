@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from dispatch.data_asset_files import Progress
+from dispatch.model.plan import job_document
+from dispatch.model.report import DispatchPlan
 from dispatch.services import DispatchServices
-from domain.dispatch_plan import job_document
-from domain.dispatch_report import DispatchPlan
 from domain.errors import PlatformError
 from domain.json_values import canonical_json
-from resources.asset_files import Progress
 
 FOLDER = "dispatch"
 _THREADS = 8

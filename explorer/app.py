@@ -15,14 +15,14 @@ from dash import ALL, ClientsideFunction, Input, Output, State, ctx, no_update
 from flask import Flask
 
 from explorer.changes import changed
-from explorer.data import Table
-from explorer.facts import Facts, facts_of
-from explorer.page import PARTS, page, part_of, shell, unknown, values_of
-from explorer.panels import comparison, details, gallery
-from explorer.plots import draw
+from explorer.data.analysis_data import Table
+from explorer.data.facts import Facts, facts_of
 from explorer.state import MOST_CHOSEN, View, fitted, from_search, to_search, with_axes
-from explorer.table import column_definitions, listed, matching, row_named
-from explorer.table import page as page_of
+from explorer.views.page import PARTS, page, part_of, shell, unknown, values_of
+from explorer.views.panels import comparison, details, gallery
+from explorer.views.plots import draw
+from explorer.views.table import column_definitions, listed, matching, row_named
+from explorer.views.table import page as page_of
 from explorer.world import World
 
 _EVENTS = {

@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from explorer.columns import POINT, ROW
-from explorer.data import Table
+from explorer.data.analysis_data import Table
+from explorer.data.columns import POINT, ROW
 from explorer.state import MOST_CHOSEN, MOST_COMPARED, Selection, View, clean_selection, with_fields
 
 _AXES = ("x", "y", "log_x", "log_y")

@@ -4,7 +4,7 @@ import io
 
 import polars as pl
 
-from explorer.columns import POINT, ROW
+from explorer.data.columns import POINT, ROW
 
 _FORMULA = r"^[=+\-@\t\r]"
 

@@ -12,13 +12,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from analysis_assets._publish import MANIFEST
 from domain.errors import OutputError, UnknownJobError
-from domain.provenance import Provenance
-from domain.records import readable
+from domain.result.provenance import Provenance
+from domain.result.records import readable
+from engine.execution.publish import MANIFEST
 from explorer.world import World
-from resources.result_names import METADATA, check_result, key_of
-from resources.s3_errors import is_missing, s3_errors
+from resources.result_store.names import METADATA, check_result, key_of
+from resources.s3.errors import is_missing, s3_errors
 
 IMAGES = {
     ".png": "image/png",

@@ -23,9 +23,9 @@ from domain.redaction import redacted
 from explorer.app import make_app, seen
 from explorer.downloads import as_csv, as_parquet
 from explorer.files import IMAGES, is_image, open_file, result_named
-from explorer.table import listed
+from explorer.views.table import listed
 from explorer.world import World
-from resources.result_names import METADATA
+from resources.result_store.names import METADATA
 
 _THREADS = 8
 _LARGEST_QUESTION_BYTES = 4_000_000

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 from domain.json_values import shown
-from domain.search_entries import OUTPUTS
-from explorer.columns import Column, shown_first
-from explorer.filters import Rule, cleaned
+from domain.result.search_entries import OUTPUTS
+from explorer.data.columns import Column, shown_first
+from explorer.data.filters import Rule, cleaned
 
 MOST_CHOSEN = 12
 """So many results are shown side by side, and so many may be chosen one by one."""
@@ -37,7 +37,7 @@ class View:
     columns : tuple of str
         Columns that are shown, in their order; empty: those that are shown first.
     filters : dict
-        A filter model, see `explorer.filters`.
+        A filter model, see `explorer.data.filters`.
     sort : tuple of str
         Columns to sort by; a leading ``-`` means descending.
     q : str

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from explorer.data import Tables
-from explorer.facts import Facts
-from resources.record_reader import RecordReader
-from resources.results_store import ResultsStore
+from explorer.data.analysis_data import Tables
+from explorer.data.facts import Facts
+from resources.records.reader import RecordReader
+from resources.result_store.store import ResultsStore
 
 
 @dataclass(frozen=True)

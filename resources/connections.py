@@ -7,18 +7,18 @@ import dagster as dg
 from pydantic import SecretStr
 
 from resources.alerts import Alerts
-from resources.asset_records import MongoAssetRecords
-from resources.asset_records_rest import RestAssetRecords
-from resources.catalog_files import CatalogFiles
-from resources.inbox_notes import InboxNotes
-from resources.inbox_queue import InboxQueue
-from resources.inputs import Inputs
-from resources.job_inbox import JobInbox
-from resources.ledger import LEASE_S, Ledger
+from resources.data_assets.records import MongoAssetRecords
+from resources.data_assets.records_rest import RestAssetRecords
+from resources.inbox.job_inbox import JobInbox
+from resources.inbox.notes import InboxNotes
+from resources.inbox.queue import InboxQueue
+from resources.inputs.resource import Inputs
+from resources.ledger.ledger import LEASE_S, Ledger
 from resources.mongo import MongoConnection
-from resources.record_store import RecordStore
-from resources.results_store import ResultsStore
-from resources.s3 import S3Connection
+from resources.records.store import RecordStore
+from resources.result_store.catalog_files import CatalogFiles
+from resources.result_store.store import ResultsStore
+from resources.s3.connection import S3Connection
 from resources.settings import Settings
 
 

@@ -22,7 +22,7 @@ from pymongo.uri_parser import split_options
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from domain.errors import PlatformError, ServerUnavailableError, SettingsError
-from resources.embedded import addresses_of
+from resources.embedded.embedded import addresses_of
 from resources.tls import TlsProblem, tls_problem
 
 Document = dict[str, Any]

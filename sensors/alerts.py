@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from analysis_assets._analyses import AnalysisEntry
-from analysis_assets._materialization import asset_key_of
 from audit.checks import CHECK_NAME
-from catalog.names import TAG as CATALOG_TAG
 from domain.alert import Alert
-from domain.identity import keys_digest
+from domain.job.identity import keys_digest
+from engine.assets.materialization import asset_key_of
+from engine.discovery.analyses import AnalysisEntry
 from resources.alerts import Alerts
-from resources.inbox_notes import InboxNotes
-from resources.ledger import Ledger
+from resources.inbox.notes import InboxNotes
+from resources.ledger.ledger import Ledger
+from results_table.names import TAG as CATALOG_TAG
 
 LOOK_EVERY_S = 30
 _SHOWN = 10

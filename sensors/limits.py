@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from resources.ledger import LEASE_S
+from resources.ledger.ledger import LEASE_S
 
 
 @dataclass(frozen=True)

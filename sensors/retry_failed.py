@@ -3,11 +3,11 @@
 import dagster as dg
 from pydantic import Field
 
-from analysis_assets._analyses import AnalysisEntry
 from domain.failures import ENDED_BY_PEOPLE
-from domain.job_state import JobState
-from resources.ledger import Ledger
-from resources.own_process import person
+from domain.job.state import JobState
+from engine.discovery.analyses import AnalysisEntry
+from resources.ledger.ledger import Ledger
+from resources.process import person
 
 
 class RetryConfig(dg.Config):

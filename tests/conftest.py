@@ -10,11 +10,11 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from xdist.scheduler import LoadScopeScheduling
 
-from resources.embedded import serving
-from resources.job_inbox import JobInbox
+from resources.embedded.embedded import serving
+from resources.inbox.job_inbox import JobInbox
 from resources.mongo import close_client
-from resources.results_store import ResultsStore
-from resources.s3 import S3Connection
+from resources.result_store.store import ResultsStore
+from resources.s3.connection import S3Connection
 from resources.settings import RETIRED, Settings
 from tests import commands_seen  # noqa: F401  before the first client of MongoDB
 

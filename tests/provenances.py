@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from domain.inputs import InputFile
-from domain.provenance import CodeFacts, GroupField, Provenance, ResourceFacts, TableRows
+from domain.job.inputs import InputFile
+from domain.result.provenance import CodeFacts, GroupField, Provenance, ResourceFacts, TableRows
 
 STARTED = datetime(2025, 3, 1, 9, 30, 0, 123456, tzinfo=UTC)
 EASTERN = timezone(timedelta(hours=-5, minutes=-30))

@@ -3,10 +3,10 @@
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from resources.inbox_notes import InboxNotes
-from resources.ledger_reader import LedgerReader
+from resources.inbox.notes import InboxNotes
+from resources.ledger.reader import LedgerReader
 from resources.mongo import Document, MongoConnection
-from resources.record_store import RecordStore
+from resources.records.store import RecordStore
 
 
 def database_of(mongo: MongoConnection) -> Database[Document]:

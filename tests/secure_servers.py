@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pymongo import MongoClient
 
-from resources.server_process import Server, free_port
-from resources.server_programs import embedded_programs
+from resources.embedded.programs import embedded_programs
+from resources.embedded.server_process import Server, free_port
 
 ROOT_USER, ROOT_PASSWORD = "root", "r00t-made-up"
 _USES = (

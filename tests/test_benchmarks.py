@@ -18,9 +18,9 @@ from benchmarks.postgres import programs
 from benchmarks.report import Kept, Measured, anchor
 from benchmarks.section import Options, Section, Target
 from benchmarks.stage import ANALYSES, bench_home, storage
-from commands.platform import open_platform
 from domain.errors import ServerUnavailableError
-from resources.embedded import addresses_of
+from operations.platform import open_platform
+from resources.embedded.embedded import addresses_of
 from resources.settings import PROJECT_ROOT
 from tests.unmeasured import unmeasured
 

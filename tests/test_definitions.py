@@ -10,9 +10,10 @@ from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import serialize_value
 from pydantic import SecretStr
 
-from analysis_assets._asset import LaunchConfig
-from definitions import DATA_ASSETS, build_defs, defs  # noqa: TID251  this file tests it
+from definitions import build_defs, defs  # noqa: TID251  this file tests it
+from dispatch.definitions import DATA_ASSETS
 from domain.errors import AnalysisFileError
+from engine.assets.factory import LaunchConfig
 from resources.settings import Settings
 
 LAB = Path(__file__).parent / "lab"

@@ -1,6 +1,7 @@
 """The documentation is true: what is there is documented, and what is documented is there."""
 
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -11,15 +12,15 @@ import pytest
 import typer
 import yaml
 
-from analysis_assets._analyses import find_analyses, load_analysis
-from cli import app
-from commands.explain import ShownState
-from commands.reference import refreshed
+from audit.findings import KINDS
+from cli.explain.run import ShownState
+from cli.main import app
+from cli.tools.reference import refreshed
 from domain import errors
 from domain.analysis import Analysis
 from domain.command import Command
 from domain.failures import FailureKind
-from domain.findings import KINDS
+from engine.discovery.analyses import find_analyses, load_analysis
 from resources.settings import RETIRED, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -133,6 +134,12 @@ def test_every_analysis_is_documented_with_parameters_and_outputs(name):
 def test_the_tables_of_the_analyses_are_those_of_their_models():
     page = text_of("docs", "analyses.md")
     assert refreshed(page, ANALYSES.values()) == page, "run `make docs`"
+
+
+def test_the_picture_of_packages_is_that_of_the_code():
+    program = runpy.run_path(str(ROOT / "docs" / "import_graph.py"))
+    page = text_of("CONTRIBUTING.md")
+    assert program["refreshed"](page) == page, "run `make docs`"
 
 
 def test_every_make_target_is_in_the_readme_and_no_other():

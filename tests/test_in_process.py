@@ -6,11 +6,11 @@ import uuid
 import dagster as dg
 import pytest
 
-from analysis_assets._materialization import asset_key_of
-from commands.platform import open_platform
 from definitions import build_defs  # noqa: TID251  this file tests the whole
-from domain.job_state import JobState
-from domain.records import from_record
+from domain.job.state import JobState
+from domain.result.records import from_record
+from engine.assets.materialization import asset_key_of
+from operations.platform import open_platform
 from resources.connections import connect
 from resources.settings import load_settings
 from tests.lab_workspace import LAB

@@ -15,10 +15,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from commands.demo_jobs import generated_sessions, job_files, write_job_files
-from commands.platform import open_platform
+from cli.demo.jobs import generated_sessions, job_files, write_job_files
 from definitions import build_defs  # noqa: TID251  the whole makes the results
-from domain.records import from_record
+from domain.result.records import from_record
+from operations.platform import open_platform
 from resources.settings import PROJECT_ROOT, load_settings
 
 NAME = "unit_quality"

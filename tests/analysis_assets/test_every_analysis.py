@@ -9,8 +9,8 @@ import sys
 import pytest
 from PIL import Image
 
-from analysis_assets._analyses import analysis_files, find_analyses
-from domain.fields import describe_fields, fields_without_unit
+from domain.analysis.fields import describe_fields, fields_without_unit
+from engine.discovery.analyses import analysis_files, find_analyses
 from examples.behavior import make_behavior
 from examples.sessions import write_session
 from resources.settings import PROJECT_ROOT

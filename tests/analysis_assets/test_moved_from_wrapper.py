@@ -7,9 +7,9 @@ import warnings
 
 import pytest
 
-from analysis_assets._analyses import load_analysis
-from domain.job import Job
-from domain.stored_job import Source, take_in
+from domain.job.job_file import Job
+from domain.job.stored import Source, take_in
+from engine.discovery.analyses import load_analysis
 from examples.sessions import write_session
 from resources.settings import PROJECT_ROOT
 from tests.raw import records_of

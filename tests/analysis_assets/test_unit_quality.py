@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from analysis_assets._source import sources_of
 from analysis_assets.unit_quality import ANALYSIS, Outputs, Parameters, Unit, enough_units_pass, run
 from domain.analysis import AnalysisJob
 from domain.errors import InputError
+from engine.discovery.source import sources_of
 from examples.sessions import write_session
 from tests.real_data import REAL_DATA, needs_real_data
 
@@ -339,7 +339,7 @@ def test_every_module_that_computes_a_number_is_part_of_the_code_s_identity():
     covered = set(sources_of(ANALYSIS, Path(sys.modules[run.__module__].__file__)))
     methods = {f"analysis_assets.methods.{name}" for name in ("criteria", "spike_amplitudes", "spike_trains")}
     assert covered >= {"unit_quality", *methods}
-    assert not {name for name in covered if name.startswith(("domain", "resources", "analysis_assets._"))}
+    assert not {name for name in covered if name.startswith(("domain", "resources", "engine"))}
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from analysis_assets._analyses import load_analysis
-from analysis_assets._publish import build_manifest, result_files
-from analysis_assets._task import Task, run_task
-from domain.job import Job
-from domain.stored_job import take_in
-from resources.input_reader import InputReader
-from resources.s3_server import S3Server
+from domain.job.job_file import Job
+from domain.job.stored import take_in
+from engine.discovery.analyses import load_analysis
+from engine.execution.publish import build_manifest, result_files
+from engine.worker.task import Task, run_task
+from resources.inputs.reader import InputReader
+from resources.s3.server import S3Server
 
 _WRITES = {
     "os.mkdir": 0,

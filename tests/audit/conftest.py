@@ -6,20 +6,20 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from analysis_assets._analyses import load_analysis
-from analysis_assets._asset import build_asset
-from analysis_assets._materialization import materialization
-from analysis_assets._outcome import Services
-from analysis_assets._publish import build_manifest, commit, listing_digest, upload, write_documents
 from audit.audit import run_audit
 from audit.sources import Ages, Depth, Sources
-from domain.job_state import JobState
-from domain.records import to_record
-from resources.inputs import Inputs
-from resources.ledger import Ledger
+from domain.job.state import JobState
+from domain.result.records import to_record
+from engine.assets.factory import build_asset
+from engine.assets.materialization import materialization
+from engine.discovery.analyses import load_analysis
+from engine.execution.outcome import Services
+from engine.execution.publish import build_manifest, commit, listing_digest, upload, write_documents
+from resources.inputs.resource import Inputs
+from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection
-from resources.record_store import RecordStore
-from tests.analysis_assets.conftest import LAB, Platform
+from resources.records.store import RecordStore
+from tests.engine.conftest import LAB, Platform
 from tests.provenances import sparse
 
 

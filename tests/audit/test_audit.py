@@ -8,18 +8,18 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from analysis_assets._materialization import asset_key_of
-from analysis_assets._runs import job_name_of
 from audit.audit import run_audit
+from audit.findings import KINDS, Report
 from audit.repair import Repairer
 from audit.sources import Depth
 from domain.failures import JobError
-from domain.findings import KINDS, Report
-from domain.identity import JobInputs, job_key, result_id
-from domain.job import Job
-from domain.job_state import JobState
-from domain.records import from_record, to_record
-from resources.catalog_files import REPORT, TABLE, CatalogFiles
+from domain.job.identity import JobInputs, job_key, result_id
+from domain.job.job_file import Job
+from domain.job.state import JobState
+from domain.result.records import from_record, to_record
+from engine.assets.materialization import asset_key_of
+from engine.assets.runs import job_name_of
+from resources.result_store.catalog_files import REPORT, TABLE, CatalogFiles
 from tests.provenances import sparse
 from tests.raw import jobs_of, records_of
 

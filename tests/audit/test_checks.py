@@ -3,8 +3,8 @@
 import dagster as dg
 import pytest
 
-from analysis_assets._materialization import asset_key_of
 from audit.checks import CHECK_NAME, EVERY_S, JOB_NAME, build_audit, next_audit
+from engine.assets.materialization import asset_key_of
 from tests.audit.test_audit import add_attempt, discard
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from audit.cleaning import removable, remove
 from domain.errors import SettingsError
-from resources.catalog_files import TABLE, CatalogFiles
+from resources.result_store.catalog_files import TABLE, CatalogFiles
 from tests.audit.test_audit import add_attempt, force
 from tests.raw import records_of
 

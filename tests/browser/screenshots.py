@@ -18,13 +18,13 @@ from urllib.parse import urlencode
 import requests
 from playwright.sync_api import sync_playwright
 
-from commands.dagster_processes import free_port
-from commands.platform import open_platform
-from domain.job_state import JobState
+from cli.dagster_processes import free_port
+from domain.job.state import JobState
 from examples.sessions import DATA_BUCKET, metadata_record, write_demo_sessions
-from resources.catalog_files import REPORT
-from resources.catalog_tables import read_catalog
+from operations.platform import open_platform
 from resources.explorer_links import SHORT_ID, analysis_in_explorer
+from resources.result_store.catalog_files import REPORT
+from resources.result_store.catalog_tables import read_catalog
 from resources.settings import PROJECT_ROOT, child_environment, load_settings
 from tests.browser.conftest import ARGUMENTS, NAMES
 

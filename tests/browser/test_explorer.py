@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from waitress.server import create_server
 
 from explorer.server import Login, make_server
-from resources.results_store import ResultsStore
+from resources.result_store.store import ResultsStore
 from tests.conftest import BUCKET
 from tests.explorer.worlds import (
     NAME,

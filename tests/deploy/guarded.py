@@ -13,24 +13,24 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from pymongo import monitoring
 
 from audit.sources import Depth
-from catalog.names import catalog_key_of, report_key_of
-from commands.archive import Choice, archive, plan, restore
-from commands.audit import audit
-from commands.breakers import resume
-from commands.dispatch import run_dispatch
-from commands.explain import explain
-from commands.jobs import ANY_FAULT, rerun
-from commands.lifecycle import cancel, invalidate, superseded
-from commands.results import Wanted, list_results
+from cli.audit.run import audit
+from cli.dispatch.run import run_dispatch
+from cli.explain.run import explain
+from cli.results.run import Wanted, list_results
 from definitions import build_defs  # noqa: TID251  the whole is what is walked over
-from domain.breaker import Breaker, trip
-from domain.dispatch_options import DispatchOptions
+from dispatch.model.options import DispatchOptions
+from domain.analysis.breaker import Breaker, trip
 from domain.failures import JobError
-from domain.job_state import JobState
+from domain.job.state import JobState
+from operations.archive import Choice, archive, plan, restore
+from operations.breakers import resume
+from operations.lifecycle import cancel, invalidate, superseded
+from operations.requests import ANY_FAULT, rerun
 from resources.alerts import Alerts
 from resources.connections import connect
-from resources.result_summaries import results_of
 from resources.settings import PROJECT_ROOT
+from results.summaries import results_of
+from results_table.names import catalog_key_of, report_key_of
 from sensors.alerts import breaker_alerts
 from tests.lab_workspace import LAB
 

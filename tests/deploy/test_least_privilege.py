@@ -12,18 +12,18 @@ from botocore.exceptions import ClientError
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
-from commands.platform import open_platform
 from domain.errors import SettingsError
-from domain.job_state import JobState
+from domain.job.state import JobState
+from operations.platform import open_platform
 from resources.connections import connect
-from resources.ledger import Ledger
+from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection, close_client
-from resources.record_store import RecordStore
-from resources.result_summaries import results_of
-from resources.results import Results
-from resources.results_store import ResultsStore
-from resources.s3 import S3Connection
+from resources.records.store import RecordStore
+from resources.result_store.store import ResultsStore
+from resources.s3.connection import S3Connection
 from resources.settings import Settings, load_settings
+from results import Results
+from results.summaries import results_of
 from tests.commands_seen import listening
 from tests.deploy import guarded
 from tests.deploy.guarded import ACTION_OF_REQUEST, INBOX, INPUTS, NAME, RESULTS, ROLES, Asked, GuardedS3, Walk, policy

@@ -7,8 +7,8 @@ import requests
 from botocore.exceptions import ClientError
 
 from domain.errors import SettingsError
-from resources.inbox_events import changed_objects
-from resources.inbox_queue import InboxQueue, QueueMessage, forget_clients
+from resources.inbox.events import changed_objects
+from resources.inbox.queue import InboxQueue, QueueMessage, forget_clients
 from tests.deploy.guarded import DEPLOY, INBOX, guarded_s3
 from tests.moto_queue import ACCOUNT, REGION
 

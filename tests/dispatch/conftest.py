@@ -5,16 +5,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from analysis_assets._analyses import load_analysis
 from definitions import build_defs  # noqa: TID251  dispatches are tested as Dagster loads them
+from dispatch.model.options import read_options
 from dispatch.planning import Planning
 from dispatch.services import DispatchServices
 from dispatch.writing import write_plan
-from domain.dispatch_options import read_options
-from domain.job_state import JobState
+from domain.job.state import JobState
+from engine.discovery.analyses import load_analysis
 from resources.connections import connect
 from resources.settings import Settings
-from sensors.job_files import Stores
+from sensors.job_files.sensor import Stores
 from tests.conftest import BUCKET
 from tests.sensors.world import World
 

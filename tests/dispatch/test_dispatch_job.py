@@ -7,8 +7,8 @@ import pytest
 
 from definitions import build_defs  # noqa: TID251  as Dagster loads it
 from dispatch.dispatch_job import DispatchConfig, run_config
-from domain.dispatch_options import DispatchOptions, read_options
-from domain.job_state import JobState
+from dispatch.model.options import DispatchOptions, read_options
+from domain.job.state import JobState
 from tests.dispatch.conftest import LAB
 
 KEY = dg.AssetKey(["double", "dispatches"])

@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import pytest
 
+from dispatch.model.options import read_options
+from dispatch.model.skips import Reason, counts_of
 from dispatch.planning import Planning
 from dispatch.writing import write_plan
-from domain.dispatch_options import read_options
-from domain.dispatch_skips import Reason, counts_of
 from domain.errors import DispatchError, JobFileError, ServerUnavailableError
-from domain.identity import result_id
-from domain.job_state import JobState
-from resources.asset_records import MongoAssetRecords
-from resources.inputs import Inputs
-from resources.s3 import S3Connection
+from domain.job.identity import result_id
+from domain.job.state import JobState
+from resources.data_assets.records import MongoAssetRecords
+from resources.inputs.resource import Inputs
+from resources.s3.connection import S3Connection
 from tests.dispatch.conftest import Place, ignore
 from tests.docdb_api import docdb_api
 from tests.real_data import REAL_DATA, needs_real_data, skip_without_real_data

@@ -10,8 +10,8 @@ import pytest
 
 from dispatch.writing import write_plan
 from domain.errors import JobFileError
-from domain.job import read_job
-from resources.job_inbox import JobInbox
+from domain.job.job_file import read_job
+from resources.inbox.job_inbox import JobInbox
 from tests.dispatch.conftest import Place, ignore
 
 ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ-[0-9a-f]{8}")

@@ -5,4 +5,4 @@ import sys
 
 def command(*words):
     """Return the command line of a command."""
-    return [sys.executable, "-c", "from cli import main; main()", *words]
+    return [sys.executable, "-c", "from cli.main import main; main()", *words]

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 import psutil
 import pytest
 
-from resources.embedded import supervised
+from resources.embedded.embedded import supervised
 from tests.unmeasured import unmeasured
 from tests.waiting import wait_for
 

@@ -10,14 +10,14 @@ import dagster as dg
 import psutil
 import pytest
 
-from analysis_assets._materialization import asset_key_of
-from analysis_assets._publish import differences
-from commands.dagster_processes import dagster_process
-from commands.platform import open_platform
+from cli.dagster_processes import dagster_process
 from domain.errors import ServerUnavailableError
-from domain.job_state import JobState
-from domain.records import from_record
-from resources.embedded import server_pids
+from domain.job.state import JobState
+from domain.result.records import from_record
+from engine.assets.materialization import asset_key_of
+from engine.execution.publish import differences
+from operations.platform import open_platform
+from resources.embedded.embedded import server_pids
 from resources.settings import load_settings
 from tests import waiting
 from tests.end_to_end.conftest import own_home

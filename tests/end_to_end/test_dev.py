@@ -7,7 +7,7 @@ import psutil
 import pytest
 import requests
 
-from commands.dagster_processes import free_port
+from cli.dagster_processes import free_port
 from resources.settings import PROJECT_ROOT
 from tests.end_to_end.commands import command
 from tests.end_to_end.conftest import command_of, nothing_runs, of_folder

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from pymongo import monitoring
 
 from domain.errors import SettingsError
-from domain.records import to_record
+from domain.result.records import to_record
 from explorer.server import Login, is_loopback, make_server
 from resources.mongo import close_client
 from tests.commands_seen import by_another_name, listening

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.columns import Column, shown_first
+from explorer.data.columns import Column, shown_first
 from explorer.state import View, clean_selection, columns_shown, fitted, from_search, part, to_search, with_axes
 
 NAMES = ("state", "ended", "outputs.a", "outputs.b", "parameters.p")

@@ -13,16 +13,16 @@ import pyarrow as pa
 from PIL import Image, ImageDraw
 from pydantic import BaseModel, Field
 
-from domain.provenance import ResourceFacts
-from domain.records import to_record
-from domain.result_rows import DONE, FACTS, result_row
-from explorer.data import Tables
+from domain.result.provenance import ResourceFacts
+from domain.result.records import to_record
+from domain.result.rows import DONE, FACTS, result_row
+from explorer.data.analysis_data import Tables
 from explorer.world import World
-from resources.catalog_files import CatalogFiles
-from resources.catalog_tables import write_catalog
 from resources.mongo import MongoConnection
-from resources.record_reader import RecordReader
-from resources.record_store import RecordStore
+from resources.records.reader import RecordReader
+from resources.records.store import RecordStore
+from resources.result_store.catalog_files import CatalogFiles
+from resources.result_store.catalog_tables import write_catalog
 from tests.provenances import sparse
 
 NAME = "quality"

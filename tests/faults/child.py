@@ -16,17 +16,17 @@ import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
-from analysis_assets._analyses import find_analyses
-from analysis_assets._execute import BatchRun
-from analysis_assets._outcome import RunFacts, Services
-from analysis_assets._pool import WorkerPool
-from analysis_assets._runs import job_name_of
-from analysis_assets._task import run_task
-from analysis_assets._worker import job_error_of
 from definitions import build_defs  # noqa: TID251  children are the whole platform
+from engine.assets.runs import job_name_of
+from engine.discovery.analyses import find_analyses
+from engine.execution.batch import BatchRun
+from engine.execution.outcome import RunFacts, Services
+from engine.worker.pool import WorkerPool
+from engine.worker.process import job_error_of
+from engine.worker.task import run_task
 from resources.connections import ClientLimits, connect
 from resources.settings import load_settings
-from sensors.job_files import Stores, tick
+from sensors.job_files.sensor import Stores, tick
 from sensors.limits import LIMITS, TickLimits
 
 LAB = Path(__file__).parent / "lab"

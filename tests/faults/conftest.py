@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.s3 import S3Connection
+from resources.s3.connection import S3Connection
 from tests.faults import processes
 from tests.faults.end_state import end_state
 from tests.faults.injection import Injection

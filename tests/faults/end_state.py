@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from analysis_assets._materialization import asset_key_of, provenance_of
-from analysis_assets._publish import MANIFEST, METADATA, differences
-from analysis_assets._task import LOG_NAME
-from domain.job_state import JobState
-from domain.records import from_record
+from domain.job.state import JobState
+from domain.result.records import from_record
+from engine.assets.materialization import asset_key_of, provenance_of
+from engine.execution.publish import MANIFEST, METADATA, differences
+from engine.worker.task import LOG_NAME
 
 VOLATILE = {"attempt", "location", "code", "started", "ended", "run_id", "resources", "reason", "why", "listing_sha256"}
 """What may differ between two executions of the same job with the same code."""

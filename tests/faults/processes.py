@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from resources.server_process import Server, free_port
-from resources.server_programs import Program, embedded_programs, find_mongod
+from resources.embedded.programs import Program, embedded_programs, find_mongod
+from resources.embedded.server_process import Server, free_port
 from resources.settings import PROJECT_ROOT
 from tests.faults import child
 from tests.faults.injection import Injection

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from analysis_assets._analyses import find_analyses
-from analysis_assets._runs import UNFINISHED, job_name_of
-from commands.dagster_processes import prepare_dagster_home
+from cli.dagster_processes import prepare_dagster_home
 from definitions import build_defs  # noqa: TID251  the whole platform is what is tested
 from domain.errors import ServerUnavailableError
-from domain.job_state import JobState
+from domain.job.state import JobState
+from engine.assets.runs import UNFINISHED, job_name_of
+from engine.discovery.analyses import find_analyses
 from resources.connections import connect
 from resources.settings import Settings
 from tests.faults import child, processes

@@ -9,9 +9,9 @@ from contextlib import contextmanager, nullcontext, suppress
 import psutil
 import pytest
 
-from commands.dagster_processes import dagster_process
+from cli.dagster_processes import dagster_process
 from domain.errors import ServerUnavailableError
-from domain.job_state import JobState
+from domain.job.state import JobState
 from tests.faults import sizes
 from tests.faults.child import LAB
 from tests.faults.injection import Fault

@@ -6,13 +6,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from analysis_assets._analyses import load_analysis
-from resources.inbox_notes import InboxNotes
-from resources.ledger import Ledger
+from engine.discovery.analyses import load_analysis
+from resources.inbox.notes import InboxNotes
+from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection, close_client
-from resources.record_store import RecordStore
-from resources.results_store import ResultsStore
-from sensors.job_files import Stores
+from resources.records.store import RecordStore
+from resources.result_store.store import ResultsStore
+from sensors.job_files.sensor import Stores
 from tests.commands_seen import by_another_name, listening
 from tests.conftest import BUCKET
 from tests.hostile.watching import Commands

@@ -9,19 +9,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from analysis_assets._analyses import load_analysis
+from dispatch.model.csv_files import read_asset_csv
+from dispatch.model.options import read_options
 from dispatch.planning import Planning
 from dispatch.saved import read_saved, saved_path
 from dispatch.services import DispatchServices
 from dispatch.writing import write_plan
-from domain.asset_csv import read_asset_csv
-from domain.asset_query import REFUSED, check_query, parse_query
-from domain.asset_record import AssetRecord, paths_of, value_at
-from domain.dispatch_options import read_options
+from domain.data_asset.query import REFUSED, check_query, parse_query
+from domain.data_asset.record import AssetRecord, paths_of, value_at
 from domain.errors import DispatchError, PermanentError
-from resources.asset_records import MongoAssetRecords, plain
-from resources.inputs import Inputs
-from resources.job_inbox import JobInbox
+from engine.discovery.analyses import load_analysis
+from resources.data_assets.records import MongoAssetRecords, plain
+from resources.inbox.job_inbox import JobInbox
+from resources.inputs.resource import Inputs
 from resources.mongo import MongoConnection
 from tests.hostile import strategies
 from tests.hostile.conftest import LAB

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import Field, field_validator
 
 from domain.analysis import ParametersModel
-from resources.inbox_names import shown_name
-from resources.job_inbox import JobInbox
+from resources.inbox.job_inbox import JobInbox
+from resources.inbox.names import shown_name
 from tests.conftest import BUCKET
 from tests.hostile import corpus, strategies
 from tests.hostile.sizes import fuzz

@@ -6,9 +6,9 @@ import socket
 import pytest
 
 from domain.errors import InputError
-from domain.identity import unreachable
-from resources.input_reader import InputReader
-from resources.s3_server import S3Server
+from domain.job.identity import unreachable
+from resources.inputs.reader import InputReader
+from resources.s3.server import S3Server
 from tests.resources.conftest import http_server
 from tests.waiting import returned
 

@@ -5,11 +5,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.errors import ParametersError, UnknownJobError
-from domain.records import to_record
-from resources.record_store import RecordStore
-from resources.result_places import place_called, places_of
-from resources.result_queries import STATES, read_query, wanted_parameters
-from resources.wrapper_records import wrapper_records
+from domain.result.records import to_record
+from resources.records.store import RecordStore
+from results.places import place_called, places_of
+from results.queries import STATES, read_query, wanted_parameters
+from results.wrapper_records import wrapper_records
 from tests.hostile import strategies
 from tests.hostile.sizes import fuzz
 from tests.provenances import rich

@@ -11,8 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from analysis_assets._captured import cleaned_error
-from analysis_assets._command import (
+from domain.analysis import Analysis, OutputsModel, ParametersModel
+from domain.errors import OutputError
+from domain.job.state import JobError
+from engine.execution.publish import result_files
+from engine.worker.command import (
     CommandFailedError,
     CommandJob,
     failure_of,
@@ -20,16 +23,13 @@ from analysis_assets._command import (
     pipes_messages,
     print_log,
 )
-from analysis_assets._outputs import checked_outputs
-from analysis_assets._publish import result_files
-from analysis_assets._task import Task
-from domain.analysis import Analysis, OutputsModel, ParametersModel
-from domain.errors import OutputError
-from domain.job_state import JobError
-from resources.input_reader import InputReader
+from engine.worker.output_redaction import cleaned_error
+from engine.worker.outputs import checked_outputs
+from engine.worker.task import Task
+from resources.inputs.reader import InputReader
 from resources.nwb import describe_session
-from resources.result_names import check_paths
-from resources.s3_server import S3Server
+from resources.result_store.names import check_paths
+from resources.s3.server import S3Server
 from tests.hostile import strategies
 from tests.hostile.sizes import fuzz
 

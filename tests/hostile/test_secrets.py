@@ -14,21 +14,21 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from typer.testing import CliRunner
 
-from analysis_assets._analyses import load_analysis
-from cli import app
-from commands.dagster_processes import free_port, prepare_dagster_home
-from commands.dispatch import run_dispatch
-from commands.platform import open_platform
+from cli.dagster_processes import free_port, prepare_dagster_home
+from cli.dispatch.run import run_dispatch
+from cli.main import app
 from definitions import build_defs  # noqa: TID251  the platform is searched as Dagster loads it
-from domain.dispatch_options import read_options
+from dispatch.model.options import read_options
 from domain.errors import PlatformError, ServerUnavailableError, SettingsError
+from engine.discovery.analyses import load_analysis
+from operations.platform import open_platform
 from resources.connections import connect
-from resources.ledger import Ledger
+from resources.embedded.programs import embedded_programs
+from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection, close_client
-from resources.own_process import known_secrets
-from resources.server_programs import embedded_programs
+from resources.process import known_secrets
 from resources.settings import load_settings
-from sensors.job_files import Stores
+from sensors.job_files.sensor import Stores
 from tests.conftest import BUCKET
 from tests.raw import database_of
 from tests.sensors.world import END, START, World

@@ -10,12 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pymongo.errors import WriteError
 
-from catalog.report import make_report
-from catalog.update import update_catalog
-from domain.records import readable, to_record
-from resources.job_inbox import JobInbox
+from domain.result.records import readable, to_record
+from resources.inbox.job_inbox import JobInbox
 from resources.mongo import MongoConnection
-from resources.result_summaries import results_of
+from results.summaries import results_of
+from results_table.report import make_report
+from results_table.update import update_catalog
 from tests.hostile import corpus, strategies
 from tests.hostile.sizes import fuzz
 from tests.provenances import sparse

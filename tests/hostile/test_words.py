@@ -6,7 +6,7 @@ import os
 import pytest
 from typer.testing import CliRunner
 
-from cli import app
+from cli.main import app
 from tests.hostile.watching import tree
 
 NAMES = [

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from aiosmtpd.controller import Controller
 
-from commands.dagster_processes import free_port
+from cli.dagster_processes import free_port
 from domain.alert import Alert
 from resources.alerts import Alerts
 

@@ -9,9 +9,9 @@ import pytest
 from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure
 
 from domain.errors import ServerUnavailableError, SettingsError
-from resources.embedded import server_pids, serving
+from resources.embedded.embedded import server_pids, serving
+from resources.embedded.server_process import free_port
 from resources.mongo import MongoConnection
-from resources.server_process import free_port
 from tests.raw import database_of
 
 SECRET = "t0p-s3cret"  # noqa: S105 - the point of the tests

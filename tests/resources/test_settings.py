@@ -208,7 +208,7 @@ def test_no_other_module_reads_the_environment_but_that_which_hands_it_on():
     sources = [path for name in packages for path in (PROJECT_ROOT / name).glob("**/*.py")]
     readers = [p for p in sources if re.search(r"^(?!.*``).*\bos\.(environ|getenv)\b", p.read_text(), re.MULTILINE)]
     assert sorted(path.relative_to(PROJECT_ROOT) for path in readers) == [
-        Path("resources/own_process.py"),
+        Path("resources/process.py"),
         Path("resources/settings.py"),
     ]
 

@@ -9,12 +9,12 @@ import boto3.session
 import pytest
 
 from domain.errors import InputError, ServerUnavailableError, SettingsError
-from resources.asset_records_rest import RestAssetRecords
-from resources.inputs_http import fetch_http
+from resources.data_assets.records_rest import RestAssetRecords
+from resources.inputs.http import fetch_http
 from resources.mongo import MongoConnection
-from resources.results_store import ResultsStore
-from resources.s3 import S3Connection
-from resources.s3_server import S3Server, forget_clients
+from resources.result_store.store import ResultsStore
+from resources.s3.connection import S3Connection
+from resources.s3.server import S3Server, forget_clients
 from resources.tls import tls_problem
 from tests.secure_servers import KEY_ID, SECRET, Authority, as_root, serving
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from analysis_assets._analyses import load_analysis
-from resources.inbox_notes import InboxNotes
-from resources.job_inbox import JobInbox
-from resources.ledger import Ledger
+from engine.discovery.analyses import load_analysis
+from resources.inbox.job_inbox import JobInbox
+from resources.inbox.notes import InboxNotes
+from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection
-from resources.record_store import RecordStore
-from resources.s3 import S3Connection
-from sensors.job_files import Stores
+from resources.records.store import RecordStore
+from resources.s3.connection import S3Connection
+from sensors.job_files.sensor import Stores
 from tests.sensors.world import World
 
 LAB = Path(__file__).parent.parent / "lab"

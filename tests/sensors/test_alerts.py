@@ -5,7 +5,7 @@ import pytest
 
 from audit.checks import build_audit
 from resources.alerts import Alerts
-from resources.inbox_notes import InboxNotes
+from resources.inbox.notes import InboxNotes
 from sensors.alerts import audit_findings, build_alert_sensors, changed, failed_run, refused_files
 from tests.resources.test_alerts import webhook
 

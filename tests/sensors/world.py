@@ -7,11 +7,11 @@ from dataclasses import replace
 import dagster as dg
 from dagster._core.test_utils import create_run_for_test
 
-from analysis_assets._publish import listing_digest, write_documents
-from analysis_assets._runs import job_name_of
-from domain.identity import result_id
-from domain.records import to_record
-from sensors.job_files import tick
+from domain.job.identity import result_id
+from domain.result.records import to_record
+from engine.assets.runs import job_name_of
+from engine.execution.publish import listing_digest, write_documents
+from sensors.job_files.sensor import tick
 from sensors.limits import TickLimits
 from tests.provenances import sparse
 

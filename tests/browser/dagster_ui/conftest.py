@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.job_state import JobState
+from domain.job.state import JobState
 from examples.behavior import make_behavior
 from examples.sessions import write_session
 from tests.browser.dagster_ui.stage import on_stage

@@ -9,12 +9,12 @@ import dagster as dg
 import pytest
 import requests
 
-from commands.dagster_processes import dagster_process, free_port
-from commands.platform import Platform, open_platform
+from cli.dagster_processes import dagster_process, free_port
 from domain.failures import JobError
-from domain.job import Job
-from domain.job_state import JobState
-from domain.stored_job import Source, take_in
+from domain.job.job_file import Job
+from domain.job.state import JobState
+from domain.job.stored import Source, take_in
+from operations.platform import Platform, open_platform
 from resources.settings import load_settings
 from tests.lab_workspace import LAB, write_workspace
 from tests.unmeasured import unmeasured

@@ -5,7 +5,7 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
-from domain.job_state import JobState
+from domain.job.state import JobState
 from tests.browser.dagster_ui.ui import ended, latest_run, open_partition, see
 
 pytestmark = pytest.mark.slow
@@ -113,10 +113,10 @@ def test_a_failed_job_shows_the_traceback_of_its_author(page, stage):
     see(page, "ValueError: the scientist's own error")
     shown = page.inner_text("body")
     assert "_fails_here" in shown
-    assert "_worker.py" not in shown
+    assert "engine/worker" not in shown
     page.goto(f"{stage.url}/assets/analysis/misbehave?view=events&partition={key}")
     see(page, "ValueError: the scientist's own error")
-    assert "_worker.py" not in page.inner_text("body")
+    assert "engine/worker" not in page.inner_text("body")
 
 
 def test_a_dispatch_from_the_launchpad_ends_in_a_result_without_another_click(page, stage, session_url):

@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
-from catalog.names import catalog_key_of, report_key_of
-from domain.job_state import JobState
+from domain.job.state import JobState
+from results_table.names import catalog_key_of, report_key_of
 from tests.browser.dagster_ui.ui import ended, see
 
 pytestmark = pytest.mark.slow

@@ -6,9 +6,9 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
-from analysis_assets._materialization import inbox_key_of
-from domain.builtin_checks import BUILT_IN
-from domain.job_state import JobState
+from domain.analysis.builtin_checks import BUILT_IN
+from domain.job.state import JobState
+from engine.assets.materialization import inbox_key_of
 from tests.browser.dagster_ui.ui import open_partition, see
 
 pytestmark = pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import expect
 
-from domain.job_state import JobState
+from domain.job.state import JobState
 
 OVER = {JobState.DONE, JobState.FAILED}
 

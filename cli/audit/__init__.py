@@ -1,0 +1,1 @@
+"""`analysis audit` and `analysis clean`."""

@@ -1,0 +1,87 @@
+"""The words of `analysis audit` and `analysis clean`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from cli.terminal import AsJson, out, plain, print_json
+
+if TYPE_CHECKING:
+    from audit.findings import Report
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[ANALYSIS…]", help="Analyses; none: all.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+_SHOWN = 50
+
+
+def audit(
+    names: Names = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Read every file and compare its sha256.")] = False,  # noqa: FBT002
+    inputs: Annotated[bool, typer.Option("--inputs", help="Ask whether inputs changed since.")] = False,  # noqa: FBT002
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what is safe, after showing it.")] = False,  # noqa: FBT002
+    yes: Yes = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Compare Dagster, MongoDB and S3, and name every difference; exit code 1 if any is more than a note."""
+    from audit.sources import Depth
+    from cli.audit.run import audit as run_audit
+    from cli.audit.run import repair as run_repair
+    from operations.platform import open_platform
+
+    depth = Depth(content=deep, inputs=inputs)
+    with open_platform() as platform:
+        report = run_audit(platform, names or [], depth=depth)
+        if as_json:
+            print_json(report.as_dict())
+        else:
+            _show(report)
+        if repair and report.counts and (yes or typer.confirm("Mend what is marked `repair`?")):
+            _, repairer = run_repair(platform, names or [], depth=depth)
+            mended = ", ".join(f"{n} {kind}" for kind, n in sorted(repairer.mended.items())) or "nothing"
+            left = ", ".join(f"{n} {kind}" for kind, n in sorted(repairer.left.items())) or "nothing"
+            out.print(f"Mended: {mended}. Left: {left}.", highlight=False, soft_wrap=True)
+            return
+    if report.serious():
+        raise typer.Exit(1)
+
+
+def clean(
+    older_than: Annotated[str, typer.Option(help="Age of the latest file: 12h, 30d, 8w.")] = "30d",
+    yes: Yes = False,  # noqa: FBT002
+) -> None:
+    """Remove attempts that were cut off, and files of superseded results, after showing the list."""
+    from cli.audit.run import clean as run_clean
+    from cli.audit.run import found_to_clean, parse_age
+    from operations.platform import open_platform
+
+    age = parse_age(older_than)
+    with open_platform() as platform:
+        found = list(found_to_clean(platform, older_than=age))
+        table = Table("why", "analysis", "files", "bytes", "written until", "result / attempt")
+        for one in found:
+            where = f"{one.result_id}/{one.attempt}"
+            table.add_row(
+                one.why, plain(one.analysis), f"{one.files}", f"{one.bytes}", f"{one.newest:%Y-%m-%d %H:%M}", where
+            )
+        out.print(table)
+        out.print(f"{len(found)} attempts, {sum(one.bytes for one in found)} bytes.", highlight=False)
+        if found and (yes or typer.confirm("Remove them?")):
+            out.print(f"Removed: {run_clean(platform, found)}.", highlight=False)
+
+
+def _show(report: "Report") -> None:
+    """Show what was found, and how much was compared."""
+    from audit.findings import KINDS
+
+    table = Table("severity", "kind", "analysis", "found", "mended by")
+    for finding in report.first[:_SHOWN]:
+        known = KINDS[finding.kind]
+        table.add_row(known.severity, finding.kind, plain(finding.analysis), plain(finding.found), known.remedy)
+    if report.first:
+        out.print(table)
+    for kind, number in sorted(report.by_kind().items()):
+        out.print(f"{number} {kind}: {KINDS[kind].meaning} {KINDS[kind].advice}", highlight=False, soft_wrap=True)
+    looked = ", ".join(f"{number} {what}" for what, number in report.looked_at.items())
+    found = sum(report.counts.values())
+    out.print(f"Compared: {looked}. Differences: {found or 'none'}.", highlight=False, soft_wrap=True)

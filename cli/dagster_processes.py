@@ -1,0 +1,152 @@
+"""Starting Dagster's own processes over this project, so that they end with the command that started them."""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from domain.errors import ServerUnavailableError
+from resources.process import asker_for_end_with_parent
+from resources.settings import PROJECT_ROOT, Settings, child_environment
+
+EVENTS_AT_ONCE = 500
+"""How many events Dagster stores together; without it, it stores every event by itself."""
+
+_ASK_FOR_END = asker_for_end_with_parent(signal.SIGINT)
+
+
+def prepare_dagster_home(settings: Settings) -> Path:
+    """Make Dagster's home folder with the project's configuration; returns it."""
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    file = home / f"dagster.yaml.{uuid.uuid4().hex}"
+    file.write_text(_configuration(settings), encoding="utf-8")
+    file.replace(home / "dagster.yaml")  # at once: another process may be reading it
+    return home
+
+
+def _configuration(settings: Settings) -> str:
+    """Return Dagster's configuration and its storage; the address of PostgreSQL, with its password, stays outside."""
+    deploy = PROJECT_ROOT / "deploy"
+    common = (deploy / "dagster.yaml").read_text(encoding="utf-8")
+    if settings.dagster_postgres_url is not None:
+        return common + (deploy / "dagster-postgres.yaml").read_text(encoding="utf-8")
+    storage = (deploy / "dagster-sqlite.yaml").read_text(encoding="utf-8")
+    home = json.dumps(str(settings.dagster_home))  # JSON is YAML, whatever is in a path
+    return common + storage.replace("{env: DAGSTER_HOME}", home)
+
+
+@contextmanager
+def dagster_process(
+    settings: Settings,
+    words: Sequence[str],
+    *,
+    log: Path | None = None,
+    workspace: Path | None = None,
+    stop_s: float = 20,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Dagster command for as long as the context lasts.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where its home is.
+    words : sequence of str
+        Arguments of the Python interpreter.
+    log : Path, optional
+        File for its output; otherwise it goes to the terminal.
+    workspace : Path, optional
+        Another workspace file than the project's.
+    stop_s : float
+        How long it may take to end when it is asked to; then it is killed.
+
+    Yields
+    ------
+    subprocess.Popen
+        The process; ended, with everything that it started, when the context is left.
+    """
+    home = prepare_dagster_home(settings)
+    output = log.open("ab") if log is not None else None
+    process = subprocess.Popen(  # noqa: S603  our own interpreter and fixed words
+        [sys.executable, *words, "-w", str(workspace or PROJECT_ROOT / "workspace.yaml")],
+        cwd=PROJECT_ROOT,
+        env=child_environment(DAGSTER_HOME=str(home), DAGSTER_EVENT_BATCH_SIZE=str(EVENTS_AT_ONCE)),
+        stdout=output,
+        stderr=subprocess.STDOUT if output else None,
+        start_new_session=True,
+        preexec_fn=_end_with_parent,  # noqa: PLW1509  two system calls, before any thread exists in the child
+    )
+    try:
+        yield process
+    finally:
+        _stop(process, stop_s)
+        if output is not None:
+            output.close()
+
+
+@contextmanager
+def only_one_daemon(settings: Settings) -> Iterator[bool]:
+    """Hold the place of this folder's only Dagster daemon.
+
+    Yields
+    ------
+    bool
+        True if the place was free; False if another command runs a daemon over this folder.
+    """
+    settings.analysis_home.mkdir(parents=True, exist_ok=True)
+    with (settings.analysis_home / "daemon.lock").open("w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def free_port(wanted: int) -> int:
+    """Return the wanted port of the loopback interface, or another one if it is taken."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    msg = "No port of 127.0.0.1 is free."
+    raise ServerUnavailableError(msg)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM, and SIGINT even where the caller ignored it, end a command in good order."""
+    wanted = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.default_int_handler) for number in wanted]
+    try:
+        yield
+    finally:
+        for number, handler in zip(wanted, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _stop(process: subprocess.Popen[bytes], stop_s: float) -> None:
+    """Ask a process to end; then end whatever is left of its session."""
+    process.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(stop_s)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _end_with_parent() -> None:  # pragma: no cover  runs in the child, before its program
+    """Ask the kernel to end this process when its parent dies, however it dies."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell may have started us with it ignored
+    if _ASK_FOR_END is not None:
+        _ASK_FOR_END()

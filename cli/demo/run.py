@@ -1,0 +1,200 @@
+"""`analysis demo`: the main job from end to end, on real servers of its own, and then again to see nothing computed."""
+
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli.dagster_processes import dagster_process, interruptible, only_one_daemon
+from cli.demo.jobs import JobFile, generated_sessions, job_files, own_sessions, write_job_files
+from cli.demo.tables import show_report, show_results
+from domain.errors import ServerUnavailableError, SettingsError
+from domain.job.state import JobState, LedgerEntry
+from engine.assets.runs import UNFINISHED
+from operations.platform import Platform, open_platform
+from resources.settings import load_settings
+from results_table.names import JOB_NAME
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long the demo waits.
+
+    Attributes
+    ----------
+    limit_s : float
+        For its jobs, and until its files are ingested (s).
+    poll_s : float
+        Between two looks.
+    catalogs_s : float
+        For runs that make catalogs when everything else has ended.
+    """
+
+    limit_s: float = 900
+    poll_s: float = 0.5
+    catalogs_s: float = 20.0
+
+
+def demo(*, data: Path | None, console: Console) -> bool:
+    """Run the demo.
+
+    Parameters
+    ----------
+    data : Path, optional
+        Folder with a person's own NWB files; otherwise sessions are generated.
+    console : Console
+        Where to show progress and results.
+
+    Returns
+    -------
+    bool
+        True if every job ended with a result and the second pass computed nothing.
+
+    Raises
+    ------
+    SettingsError
+        If servers other than the embedded ones are configured.
+    InputError
+        If the folder holds no NWB file.
+    """
+    settings = load_settings()
+    if not (settings.embedded_mongo and settings.embedded_s3) or settings.dry_run:
+        msg = "The demo runs on the embedded servers: unset DOCDB_URI, ANALYSIS_BUCKET, AWS_ENDPOINT_URL and DRY_RUN."
+        raise SettingsError(msg)
+    with interruptible(), open_platform(settings) as platform, running_daemon(platform, console) as daemon:
+        sessions = own_sessions(data) if data else generated_sessions(platform)
+        files = job_files(platform, sessions)
+        began = total_attempts(platform, files)
+        write_job_files(platform, files, "demo")
+        jobs = _wait_for_jobs(platform, files, daemon, console)
+        computed = total_attempts(platform, files) - began
+        for analysis in jobs:
+            show_results(platform, analysis, jobs[analysis], console)
+            show_report(platform, analysis, console)
+        console.print(
+            f"First pass: {len(files)} job files, {computed} computed, {len(files) - computed} already there."
+        )
+        done = all(job.state is JobState.DONE for of_analysis in jobs.values() for job in of_analysis)
+        return _second_pass(platform, files, daemon, console) and done
+
+
+@contextmanager
+def running_daemon(platform: Platform, console: Console) -> Iterator["subprocess.Popen[bytes] | None"]:
+    """Run Dagster's daemon with the sensors on, unless `analysis dev` already runs one over this folder.
+
+    Yields
+    ------
+    subprocess.Popen or None
+        The daemon; None when it is that of `analysis dev`.
+    """
+    settings = platform.settings
+    with ExitStack() as stack:
+        if not stack.enter_context(only_one_daemon(settings)):
+            console.print("Using the Dagster daemon of the running `analysis dev`.")
+            yield None
+            return
+        log = settings.analysis_home / "logs" / "demo-daemon.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        words = ["-m", "dagster._daemon", "run"]
+        yield stack.enter_context(dagster_process(settings, words, log=log))
+
+
+def _wait_for_jobs(
+    platform: Platform, files: Sequence[JobFile], daemon: "subprocess.Popen[bytes] | None", console: Console
+) -> dict[str, list[LedgerEntry]]:
+    """Wait until every job has ended; returns them by analysis."""
+    n_jobs = len({(file.analysis, file.job_key) for file in files})
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("Jobs", total=n_jobs)
+        for _ in polls(platform, daemon, "jobs did not end"):
+            jobs = jobs_of(platform, files)
+            states = Counter(job.state for of_analysis in jobs.values() for job in of_analysis)
+            ended = states[JobState.DONE] + states[JobState.FAILED]
+            progress.update(task, completed=ended, description=f"Jobs ({states[JobState.RUNNING]} running)")
+            if ended == n_jobs:
+                return jobs
+    raise AssertionError  # pragma: no cover  the polls end by an error
+
+
+def jobs_of(platform: Platform, files: Sequence[JobFile]) -> dict[str, list[LedgerEntry]]:
+    """Return the demo's jobs that the ledger knows, by analysis and in the order of their files."""
+    keys: dict[str, dict[str, None]] = {}
+    for file in files:
+        keys.setdefault(file.analysis, {})[file.job_key] = None
+    known = {name: platform.connections.ledger.get_many(name, list(of_analysis)) for name, of_analysis in keys.items()}
+    return {name: [known[name][key] for key in of_analysis if key in known[name]] for name, of_analysis in keys.items()}
+
+
+def _second_pass(
+    platform: Platform, files: Sequence[JobFile], daemon: "subprocess.Popen[bytes] | None", console: Console
+) -> bool:
+    """Ask for the same jobs by other files, and see that nothing is computed."""
+    before = total_attempts(platform, files)
+    write_job_files(platform, files, "demo-again")
+    names = {(file.analysis, f"demo-again/{file.name}") for file in files}
+    analyses = {file.analysis for file in files}
+    with console.status("Asking for the same jobs again"):
+        for _ in polls(platform, daemon, "job files were not taken in"):
+            if names <= {(name, known) for name in analyses for known in platform.connections.inbox_notes.known(name)}:
+                break
+        if daemon is not None:
+            _let_catalogs_end(platform)
+    computed = total_attempts(platform, files) - before
+    console.print(f"Second pass: the same {len(files)} jobs in other files, {computed} computed.")
+    return computed == 0
+
+
+def _let_catalogs_end(platform: Platform, *, patience: Patience = Patience()) -> None:
+    """Wait a little for runs that make catalogs: with the daemon they would be killed, and show as failed later."""
+    end = time.monotonic() + patience.catalogs_s
+    with dg.DagsterInstance.from_config(str(platform.settings.dagster_home)) as instance:
+        unfinished = dg.RunsFilter(job_name=JOB_NAME, statuses=UNFINISHED)
+        while instance.get_runs(unfinished, limit=1) and time.monotonic() < end:
+            time.sleep(patience.poll_s)
+
+
+def polls(
+    platform: Platform, daemon: "subprocess.Popen[bytes] | None", what: str, *, patience: Patience = Patience()
+) -> Iterator[None]:
+    """Yield until the time is up or the daemon ends, both of which are errors.
+
+    Parameters
+    ----------
+    platform : Platform
+        Whose daemon.
+    daemon : subprocess.Popen or None
+        The daemon, if the demo runs it itself.
+    what : str
+        What has not happened when the time is up, for the message.
+    patience : Patience
+        How long, and how often.
+
+    Raises
+    ------
+    ServerUnavailableError
+        When the time is up, or the daemon has ended.
+    """
+    log = platform.settings.analysis_home / "logs" / "demo-daemon.log"
+    end = time.monotonic() + patience.limit_s
+    while time.monotonic() < end:
+        if daemon is not None and daemon.poll() is not None:
+            msg = f"The Dagster daemon ended with code {daemon.returncode}. Its log: {log}"
+            raise ServerUnavailableError(msg)
+        yield
+        time.sleep(patience.poll_s)
+    msg = f"After {patience.limit_s:g} s the demo's {what}. The daemon's log: {log}"
+    raise ServerUnavailableError(msg)
+
+
+def total_attempts(platform: Platform, files: Sequence[JobFile]) -> int:
+    """Count how often the demo's jobs were ever claimed for execution."""
+    jobs = jobs_of(platform, files)
+    return sum(job.attempt_number for of_analysis in jobs.values() for job in of_analysis)

@@ -1,0 +1,110 @@
+"""What the demo shows: a table of results for each analysis, the reason of each failure, and where the figures are."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from domain.job.state import JobState, LedgerEntry
+from domain.result.provenance import Provenance
+from domain.result.records import from_record
+from operations.platform import Platform
+from resources.result_store.catalog_files import REPORT
+
+Cell = Callable[[dict[str, Any]], str]
+
+_PARAMETERS: dict[str, tuple[str, ...]] = {"unit_quality": ("method",), "foraging_choice_model": ()}
+_OUTPUTS: dict[str, dict[str, Cell]] = {
+    "unit_quality": {
+        "units": lambda outputs: str(outputs["n_units"]),
+        "passing": lambda outputs: str(outputs["n_passing"]),
+    },
+    "foraging_choice_model": {
+        "trials": lambda outputs: str(outputs["n_used"]),
+        "accuracy": lambda outputs: _share(outputs["accuracy"]),
+        "baseline": lambda outputs: _share(outputs["baseline_accuracy"]),
+    },
+}
+"""Which parameters tell the demo's jobs apart, and what is shown of their outputs, by heading."""
+
+
+def show_results(platform: Platform, analysis: str, jobs: Sequence[LedgerEntry], console: Console) -> None:
+    """Show the results of one analysis.
+
+    Parameters
+    ----------
+    platform : Platform
+        Where the records are.
+    analysis : str
+        One of those that the demo runs.
+    jobs : sequence of LedgerEntry
+        Its jobs, ended.
+    console : Console
+        Where to print.
+    """
+    records = platform.connections.record_store.get_many([job.result_id for job in jobs if job.result_id])
+    done = {job.job_key: from_record(records[job.result_id]) for job in jobs if job.result_id in records}
+    width = max([len(found.outputs["outcome"]) for found in done.values()], default=0)
+    outcome = Column("outcome", min_width=width)  # where the console is narrow, names of sessions give way first
+    cells = _OUTPUTS[analysis]
+    table = Table("session", *_PARAMETERS[analysis], outcome, *cells, "seconds", title=analysis)
+    figures = []
+    for job in jobs:
+        parameters = [str(job.parameters[name]) for name in _PARAMETERS[analysis]]
+        found = done.get(job.job_key)
+        if job.state is not JobState.DONE or found is None:
+            reason = job.error.message if job.error else "no result"
+            table.add_row(escape(job.inputs.spelled_locations[0]), *parameters, escape(f"failed: {reason}"))
+            continue
+        session = escape(", ".join(found.session_names))
+        shown = [cell(found.outputs) for cell in cells.values()]
+        table.add_row(session, *parameters, found.outputs["outcome"], *shown, f"{found.duration_s:.2f}")
+        figures.append((session, _figure_path(platform, found)))
+    console.print(table)
+    for session, path in figures:
+        console.print(f"{session}: {escape(str(path))}", soft_wrap=True, highlight=False)
+
+
+def show_report(platform: Platform, analysis: str, console: Console) -> None:
+    """Make catalog and report of one analysis, as the sensor would a little later, and show where the report is.
+
+    Parameters
+    ----------
+    platform : Platform
+        Where the results are.
+    analysis : str
+        Its name.
+    console : Console
+        Where to print.
+    """
+    from resources.result_store.catalog_tables import read_catalog, write_catalog  # noqa: PLC0415
+    from results_table.report import make_report  # noqa: PLC0415  figures and tables take a second to import
+    from results_table.update import update_catalog  # noqa: PLC0415
+
+    entry, c = platform.entry(analysis), platform.connections
+    stored = read_catalog(c.catalog_files, analysis)
+    table = None if stored is None else stored.table
+    made = update_catalog(entry, table, records=c.record_store, ledger=c.ledger, results=c.results_store).table
+    write_catalog(c.catalog_files, analysis, made)
+    html = make_report(entry, made, ui_url=platform.settings.dagster_ui_url).html
+    c.catalog_files.put(analysis, REPORT, html.encode(), content_type="text/html; charset=utf-8")
+    path = _served(platform) / c.catalog_files.address(analysis, REPORT).removeprefix("s3://")
+    console.print(f"Report of {analysis}: {escape(str(path))}", soft_wrap=True, highlight=False)
+
+
+def _share(value: float | None) -> str:
+    """Write a fraction; a dash where it is not known."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _figure_path(platform: Platform, found: Provenance) -> Path:
+    """Return where the embedded server keeps a result's figure as a plain file."""
+    return _served(platform) / found.location.removeprefix("s3://") / (found.figure or "")
+
+
+def _served(platform: Platform) -> Path:
+    """Return the folder that the embedded server serves."""
+    return platform.settings.analysis_home / "s3"

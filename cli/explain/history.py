@@ -1,0 +1,104 @@
+"""What happened to a job so far, and what tells it from earlier results: the long part of an explanation."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from domain.errors import PermanentError
+from domain.job.state import JobState, LedgerEntry
+from domain.job.stored import StoredJob
+from domain.json_values import canonical_json
+from domain.result.records import from_record
+from operations.breakers import breaker_note
+from operations.platform import Platform
+from operations.requests import inbox_parameters
+from resources.records.earlier import nearest_earlier
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known about a job beside its state.
+
+    Attributes
+    ----------
+    why : str
+        Why there is a result and how it came about; without one, what tells the job from the nearest earlier result.
+    nearest : dict or None
+        That result, and every difference; None when the job has its result, or is the first of its analysis.
+    attempts : list of dict
+        Its executions, the oldest first.
+    asked_by : list of str
+        Every file and person that asked for it.
+    notes : list of str
+        What else an operator should know.
+    """
+
+    why: str
+    nearest: dict[str, Any] | None
+    attempts: list[dict[str, Any]]
+    asked_by: list[str]
+    notes: list[str]
+
+
+def history_of(
+    platform: Platform, stored: StoredJob, known: LedgerEntry | None, record: dict[str, Any] | None, code_version: str
+) -> History:
+    """Collect what happened to a job.
+
+    Parameters
+    ----------
+    platform : Platform
+        Where to look.
+    stored : StoredJob
+        The job.
+    known : LedgerEntry or None
+        What the ledger knows of it.
+    record : dict or None
+        The record of the current code's result.
+    code_version : str
+        The analysis's current code.
+    """
+    why, nearest = _origin_of(record), None
+    if record is None:
+        compared = nearest_earlier(platform.connections.record_store, stored, code_version)
+        why = "It would be the first result of this analysis." if compared is None else f"New: {compared.words()}."
+        nearest = compared.as_dict() if compared else None
+    return History(
+        why=why,
+        nearest=nearest,
+        attempts=[attempt.model_dump(mode="json") for attempt in known.attempts] if known else [],
+        asked_by=[source.name for source in known.sources] if known else [],
+        notes=[*_waiting(platform, known), *_fixed_otherwise(platform, stored)],
+    )
+
+
+def _origin_of(record: dict[str, Any] | None) -> str:
+    """Say how a result came about."""
+    if record is None:
+        return ""
+    found = from_record(record)
+    forced = f" Forced: {found.reason}." if found.reason else ""
+    when = f"{found.ended:%Y-%m-%d %H:%M:%S}"
+    return f"Made by run {found.run_id or 'unknown'}, which ended it at {when}. {found.why or ''}{forced}".strip()
+
+
+def _waiting(platform: Platform, known: LedgerEntry | None) -> list[str]:
+    """Say how many jobs of the analysis come before a new one."""
+    if known is None or known.state is not JobState.NEW:
+        return []
+    stopped = breaker_note(platform, known.analysis)
+    before = platform.connections.ledger.waiting_before(known.analysis, known.job_key)
+    return [*([stopped] if stopped else []), *([f"{before} older jobs of this analysis wait too."] if before else [])]
+
+
+def _fixed_otherwise(platform: Platform, stored: StoredJob) -> list[str]:
+    """Name the fixed parameters whose file says something else now: a later change is for later files only."""
+    fixed = [name for name, origin in stored.origins.items() if origin == "fixed_parameters"]
+    try:
+        now = inbox_parameters(platform, stored.analysis) if fixed else {}
+    except PermanentError as error:
+        return [f"The inbox's fixed parameters cannot be read now: {error}"]
+    changed = [n for n in fixed if n not in now or canonical_json(now[n]) != canonical_json(stored.parameters[n])]
+    return [
+        f"`{name}` was fixed when the job was taken in; analysis_parameters.json has changed since, for later files only."
+        for name in changed
+    ]

@@ -1,0 +1,210 @@
+"""Why a job is in the state that it is in."""
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cli.explain.history import History, history_of
+from domain.analysis.parameter_files import read_fixed_parameters
+from domain.errors import UnknownJobError
+from domain.job.identity import result_id
+from domain.job.state import JobState, LedgerEntry
+from domain.job.stored import StoredJob, take_in
+from engine.discovery.analyses import AnalysisEntry
+from operations.platform import Platform
+from operations.requests import inbox_parameters
+from operations.targets import read_file, read_target
+
+ShownState = Literal[
+    "unknown", "new", "queued", "running", "done", "failed", "outdated", "invalidated", "cancelled", "archived"
+]
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is known about one job.
+
+    Attributes
+    ----------
+    analysis, job_key, code_version, result_id : str
+        Identity: of the job, and of the result that the current code makes of it.
+    inputs, parameters, origins : dict
+        What the job means, and where each parameter's value came from.
+    stripped : dict
+        Control labels that the file carried and that are ignored.
+    state : str
+        unknown, new, queued, running, done, failed, outdated, invalidated, cancelled or archived.
+    reason : str
+        One sentence.
+    history : History
+        What happened to it, and what tells it from earlier results.
+    """
+
+    analysis: str
+    job_key: str
+    code_version: str
+    result_id: str
+    inputs: dict[str, Any]
+    parameters: dict[str, Any]
+    origins: dict[str, str]
+    stripped: dict[str, str]
+    state: ShownState
+    reason: str
+    history: History
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the explanation as JSON values."""
+        return asdict(self)
+
+
+def explain(
+    platform: Platform,
+    name: str,
+    target: str,
+    *,
+    fixed_file: Path | None = None,
+    is_queued: Callable[[str, str], bool] = lambda _name, _key: False,
+) -> Explanation:
+    """Explain a job file, an NWB file or a job key.
+
+    Parameters
+    ----------
+    platform : Platform
+        Where to look.
+    name : str
+        The analysis.
+    target : str
+        A job key, or what `submit` takes. The file need not be in any inbox.
+    fixed_file : Path, optional
+        Fixed parameters to use instead of the inbox's.
+    is_queued : callable
+        Tells whether an unfinished run covers a job of an analysis.
+
+    Raises
+    ------
+    PermanentError
+        If the file is refused, or nothing is stored under the key.
+    """
+    entry = platform.entry(name)
+    stored, stripped = _find(platform, entry, target, fixed_file)
+    result = result_id(name, entry.code_version, stored.job_key)
+    known = platform.connections.ledger.get(name, stored.job_key)
+    record = platform.connections.record_store.get(result)
+    queued = known is not None and known.state is JobState.NEW and is_queued(name, stored.job_key)
+    state, reason = judge(known, entry.code_version, has_record=record is not None, queued=queued)
+    return Explanation(
+        analysis=name,
+        job_key=stored.job_key,
+        code_version=entry.code_version,
+        result_id=result,
+        inputs=stored.inputs.identity(),
+        parameters=stored.parameters,
+        origins=stored.origins,
+        stripped=stripped,
+        state=state,
+        reason=reason,
+        history=history_of(platform, stored, known, record, entry.code_version),
+    )
+
+
+def judge(job: LedgerEntry | None, code_version: str, *, has_record: bool, queued: bool) -> tuple[ShownState, str]:
+    """Return the state of a job and the reason for it, from what is stored.
+
+    Parameters
+    ----------
+    job : LedgerEntry or None
+        What the ledger knows.
+    code_version : str
+        The analysis's current code.
+    has_record : bool
+        Whether the current code's result exists.
+    queued : bool
+        Whether an unfinished run covers the job.
+    """
+    if job is None and has_record:
+        return "done", "A result for these inputs, parameters and code exists; no job of this ledger asked for it."
+    if job is None:
+        return "unknown", "Nobody has asked for this job: put its file into the inbox, or submit it."
+    if job.state is JobState.RUNNING:
+        return _judge_running(job)
+    if job.state is JobState.NEW:
+        return _judge_new(job, queued=queued)
+    if job.state is JobState.FAILED:
+        return _judge_failed(job)
+    return _judge_done(job, code_version, has_record=has_record)
+
+
+def _judge_archived(job: LedgerEntry, code_version: str) -> str:
+    """Explain a job that was retired."""
+    code = "the current code" if job.code_version == code_version else f"code {job.code_version} (now {code_version})"
+    return (
+        f"Its result, made by {code}, is there and is found by queries; its partition was retired. "
+        f"`analysis archive {job.analysis} --restore --key {job.job_key}` brings it back."
+    )
+
+
+def _judge_running(job: LedgerEntry) -> tuple[ShownState, str]:
+    """Explain a job that is at work."""
+    if job.lease is None:
+        return "running", "It is at work without a lease: the sensor's next tick takes it back."
+    lease = f"its lease holds until {job.lease.until:%Y-%m-%d %H:%M:%S} UTC and is extended while the run lives"
+    return "running", f"Run {job.lease.run_id} works on it, attempt number {job.attempt_number}; {lease}."
+
+
+def _judge_new(job: LedgerEntry, *, queued: bool) -> tuple[ShownState, str]:
+    """Explain a job that was asked for."""
+    why = f" It is computed again: {job.force.reason}." if job.force else ""
+    if queued:
+        return "queued", f"It waits in a run that has not ended.{why}"
+    return "new", f"It waits for the sensor's next tick, a few seconds while `analysis dev` or the daemon runs.{why}"
+
+
+def _judge_failed(job: LedgerEntry) -> tuple[ShownState, str]:
+    """Explain a job that failed, or whose result was declared wrong."""
+    error = job.error
+    message = error.message if error else "no reason was kept"
+    if error is not None and error.kind == "invalidated":
+        return "invalidated", f"Its result was declared wrong. {message}. It is computed again when it is rerun."
+    if error is not None and error.kind == "cancelled":
+        return "cancelled", f"{message}. It is computed when it is rerun."
+    kind = "permanent: change something, then rerun it" if error and error.permanent else "transient: rerun it"
+    if job.retry_at is not None:
+        kind = f"transient: it is tried again by itself after {job.retry_at:%Y-%m-%d %H:%M:%S} UTC"
+    return "failed", f"It failed after {job.attempt_number} attempts ({kind}): {message}"
+
+
+def _judge_done(job: LedgerEntry, code_version: str, *, has_record: bool) -> tuple[ShownState, str]:
+    """Explain a job that has a result, of the current code or of earlier code."""
+    if job.state is JobState.ARCHIVED:
+        return "archived", _judge_archived(job, code_version)
+    if has_record:
+        return "done", "The result for these inputs, parameters and code exists; asking again computes nothing."
+    if job.code_version != code_version:
+        return "outdated", f"Its result was made by code {job.code_version}; the code is now {code_version}."
+    return "outdated", "It is done in the ledger, but its record is missing; rerun it."
+
+
+def _find(
+    platform: Platform, entry: AnalysisEntry, target: str, fixed_file: Path | None
+) -> tuple[StoredJob, dict[str, str]]:
+    """Return the job that a target means, and the labels that were left out of it."""
+    name = entry.analysis.name
+    if _KEY.fullmatch(target):
+        known = platform.connections.ledger.get(name, target)
+        if known is None:
+            msg = (
+                f"No job of `{name}` is stored under {target}. `analysis results {name}` lists the keys of results; that of a "
+                "failed job is on the page of its run."
+            )
+            raise UnknownJobError(msg)
+        stripped = {label: where for source in known.sources for label, where in source.stripped.items()}
+        return known.stored_job, stripped
+    if fixed_file is None:
+        fixed = inbox_parameters(platform, name)
+    else:
+        fixed = read_fixed_parameters(read_file(fixed_file), name=str(fixed_file)).fixed
+    stored, source = take_in(entry.analysis, read_target(target), name=target, fixed=fixed)
+    return stored, source.stripped

@@ -1,0 +1,89 @@
+"""`analysis new`: the two files of a new analysis, and its section in the documentation."""
+
+import keyword
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from cli.tools.reference import PAGE, refreshed
+from domain.errors import AnalysisFileError
+from engine.discovery.analyses import ANALYSES_FOLDER, load_analysis
+from engine.discovery.source import answer_of
+from resources.settings import PROJECT_ROOT
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_ADDRESS = re.compile(r"[^@\s\"\\]+@[^@\s\"\\]+\.[^@\s\"\\]+")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the parts of an analysis go.
+
+    Attributes
+    ----------
+    analyses, tests : Path
+        Folders of the analysis file and of its test.
+    page : Path
+        The page that describes every analysis.
+    """
+
+    analyses: Path = ANALYSES_FOLDER
+    tests: Path = PROJECT_ROOT / "tests" / "analysis_assets"
+    page: Path = PAGE
+
+
+def new_analysis(name: str, *, places: Places | None = None) -> list[Path]:
+    """Write a new analysis from the template; it passes all checks as it is.
+
+    Parameters
+    ----------
+    name : str
+        Its name, and that of its file.
+    places : Places, optional
+        Where to; this project's own folders by default.
+
+    Returns
+    -------
+    list of Path
+        What was written or changed: the analysis file, its test, the page.
+
+    Raises
+    ------
+    AnalysisFileError
+        If the name cannot be used, or something of that name exists; then nothing is written.
+    """
+    places = places or Places()
+    files = {
+        places.analyses / f"{name}.py": "analysis.py.txt",
+        places.tests / f"test_{name}.py": "test.py.txt",
+    }
+    _refuse_name(name, [*files, places.analyses / name])
+    for path, template in files.items():
+        text = Template((_TEMPLATES / template).read_text(encoding="utf-8"))
+        path.write_text(text.substitute(name=name, owner=_owner()), encoding="utf-8")
+    page = places.page
+    entry = load_analysis(places.analyses / f"{name}.py")
+    page.write_text(refreshed(page.read_text(encoding="utf-8"), [entry]), encoding="utf-8")
+    return [*files, page]
+
+
+def _refuse_name(name: str, taken: list[Path]) -> None:
+    """Refuse a name that Python or the platform could not use, or that is taken."""
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+        msg = (
+            f"`{name}` cannot be the name of an analysis: it is a file, an asset and a folder. Use lower-case letters, "
+            "digits and `_`, beginning with a letter, at most 63 characters, and no word of Python's own."
+        )
+        raise AnalysisFileError(msg)
+    for path in taken:
+        if path.exists():
+            msg = f"{path} is there already: choose another name, or edit that file."
+            raise AnalysisFileError(msg)
+
+
+def _owner() -> str:
+    """Return who writes the analysis, as git knows; a placeholder where git does not."""
+    asked = answer_of(("git", "config", "user.email")) or ""
+    return asked if _ADDRESS.fullmatch(asked) else "team:yours"

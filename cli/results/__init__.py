@@ -1,0 +1,1 @@
+"""`analysis results` and `analysis archive`."""

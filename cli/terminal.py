@@ -1,0 +1,55 @@
+"""How every command speaks: errors as a sentence and an exit code, text from outside as it is, JSON alone."""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from domain.errors import PermanentError, TransientError
+from domain.redaction import redacted
+from resources.process import known_secrets
+
+AnalysisName = Annotated[str, typer.Argument(metavar="ANALYSIS", help="Name of the analysis.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+P = ParamSpec("P")
+out = Console()
+err = Console(stderr=True)
+
+
+def told(function: Callable[P, None]) -> Callable[P, None]:
+    """Turn the platform's errors into a sentence and an exit code."""
+
+    @wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        """Run the command."""
+        try:
+            function(*args, **kwargs)
+        except PermanentError as error:
+            err.print(f"[red]Error:[/red] {plain(_safe(error))}", highlight=False, soft_wrap=True)
+            raise typer.Exit(2) from None
+        except TransientError as error:
+            err.print(f"[red]The platform failed:[/red] {plain(_safe(error))}", highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from None
+
+    return wrapper
+
+
+def _safe(error: Exception) -> str:
+    """Return a message without secrets: terminals are logged too, and what was typed is repeated in messages."""
+    return redacted(str(error), secrets=known_secrets())
+
+
+def plain(text: object) -> str:
+    """Show text from outside as it is: no markup, no control characters."""
+    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(text))
+    return escape(shown)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON, and nothing else, on standard output."""
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")

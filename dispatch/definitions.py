@@ -1,0 +1,62 @@
+"""What Dagster loads for dispatches: the metadata database, the dispatches of each analysis, their job and schedules."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from dispatch.dispatch_job import build_dispatch_job
+from dispatch.recording import dispatch_key_of
+from dispatch.saved import build_schedules
+from engine.discovery.analyses import AnalysisEntry
+from resources.settings import Settings
+
+DATA_ASSETS = dg.AssetKey(["data_assets"])
+
+
+def dispatch_definitions(entries: Mapping[str, AnalysisEntry], settings: Settings) -> dg.Definitions:
+    """Make the job that dispatches, the schedules of saved dispatches, and the assets that show them.
+
+    Parameters
+    ----------
+    entries : mapping of str to AnalysisEntry
+        The analyses by name.
+    settings : Settings
+        Where the metadata database is, and the folder of saved dispatches.
+    """
+    job = build_dispatch_job(entries, dry_run=settings.dry_run)
+    return dg.Definitions(
+        assets=[_data_assets(settings), *map(_dispatches, entries.values())],
+        jobs=[job],
+        schedules=build_schedules(settings.dispatches, job, analyses=entries, dry_run=settings.dry_run),
+    )
+
+
+def _data_assets(settings: Settings) -> dg.AssetSpec:
+    """Describe the metadata database that dispatches query; where it is, and never how one logs in."""
+    behind = {"api": dg.MetadataValue.url(settings.assets_api_url)} if settings.assets_api_url else {}
+    return dg.AssetSpec(
+        key=DATA_ASSETS,
+        group_name="data",
+        kinds={"mongodb"},
+        description="The lab's metadata database: a record for each data asset (a session's folder). The platform only reads it, "
+        "to find what to analyse.",
+        metadata={
+            "database": dg.MetadataValue.text(settings.assets_database),
+            "collection": dg.MetadataValue.text(settings.assets_collection),
+            **behind,
+        },
+    )
+
+
+def _dispatches(entry: AnalysisEntry) -> dg.AssetSpec:
+    """Describe the dispatches of an analysis: each one is a materialization, each plan an observation."""
+    name = entry.analysis.name
+    return dg.AssetSpec(
+        key=dispatch_key_of(name),
+        deps=[DATA_ASSETS],
+        group_name=name,
+        owners=list(entry.analysis.owners),
+        kinds={"json"},
+        description=f"Dispatches write job files for `{name}` from a search in `data_assets`. Each event says who asked for "
+        "which data, and what was written. To make one: *Jobs*, `dispatch`, *Launchpad*.",
+    )

@@ -1,0 +1,1 @@
+"""A dispatch as data: options, groups, parameters, plan, report."""

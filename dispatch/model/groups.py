@@ -1,0 +1,131 @@
+"""From records to the inputs of jobs: the newest of each group, lists unwound, and records grouped.
+
+Nothing here depends on the order in which the database gave the records.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dispatch.model.options import DispatchOptions
+from dispatch.model.skips import Reason, Skip
+from domain.data_asset.record import AssetRecord, is_null, order_of, unwound, value_at
+from domain.errors import InputError
+from domain.job.identity import normalize_url
+from domain.json_values import canonical_json
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The data of one job, before its parameters.
+
+    Attributes
+    ----------
+    records : tuple of AssetRecord
+        Sorted by location and id.
+    group : dict or None
+        The fields that they share, when they were grouped.
+    files : tuple of str
+        Single files, when these were looked for.
+    """
+
+    records: tuple[AssetRecord, ...]
+    group: dict[str, Any] | None = None
+    files: tuple[str, ...] = ()
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """The addresses of the assets."""
+        return tuple(record.location for record in self.records)
+
+
+def candidates_of(records: Iterable[AssetRecord], options: DispatchOptions) -> tuple[list[Candidate], list[Skip]]:
+    """Choose and group records.
+
+    Parameters
+    ----------
+    records : iterable of AssetRecord
+        What was found, in any order.
+    options : DispatchOptions
+        `filter_latest`, `filter_by`, `unwind_list_fields`, `group_by` and `drop_null_groups` count.
+
+    Returns
+    -------
+    tuple of list of Candidate and list of Skip
+        In an order of their own; and each record that was left out, with the reason.
+    """
+    skips: list[Skip] = []
+    kept = [record for record in sorted(records, key=AssetRecord.order) if _is_usable(record, skips)]
+    if options.filter_latest:
+        kept = _latest(kept, options, skips)
+    for path in options.unwind_list_fields:
+        kept = [part for record in kept for part in _parts(record, path, skips)]
+    if not options.group_by:
+        return [Candidate((record,)) for record in kept], skips
+    return _grouped(kept, options, skips), skips
+
+
+def _is_usable(record: AssetRecord, skips: list[Skip]) -> bool:
+    """Keep why a record names no data that a job could have."""
+    if not record.location:
+        skips.append(Skip(Reason.NO_LOCATION, record.name or record.record_id or ""))
+        return False
+    try:
+        normalize_url(record.location)
+    except InputError as error:
+        skips.append(Skip(Reason.LOCATION_REFUSED, record.name, str(error)))
+        return False
+    return True
+
+
+def _latest(records: Sequence[AssetRecord], options: DispatchOptions, skips: list[Skip]) -> list[AssetRecord]:
+    """Take the newest record of those that share fields; of equal ones the last in the order of records."""
+    groups: dict[bytes, AssetRecord] = {}
+    for record in records:
+        key = _shared(record, options.filter_by, options, skips)
+        if key is None:
+            continue
+        best = groups.get(key)
+        if best is None:
+            groups[key] = record
+            continue
+        older, newer = sorted(
+            (best, record), key=lambda r: (order_of(value_at(r.document, options.filter_latest)), r.order())
+        )
+        groups[key] = newer
+        skips.append(Skip(Reason.NOT_LATEST, older.location, f"{newer.location} is newer"))
+    return sorted(groups.values(), key=AssetRecord.order)
+
+
+def _parts(record: AssetRecord, path: str, skips: list[Skip]) -> list[AssetRecord]:
+    """Return a record once for each entry of a list."""
+    parts = [
+        AssetRecord(record.record_id, record.name, record.location, document)
+        for document in unwound(record.document, path)
+    ]
+    if not parts:
+        skips.append(Skip(Reason.NULL_GROUP, record.location, f"`{path}` is an empty list"))
+    return parts
+
+
+def _grouped(records: Sequence[AssetRecord], options: DispatchOptions, skips: list[Skip]) -> list[Candidate]:
+    """Group records; unwound, one record may be in several groups, and twice in one, where it counts once."""
+    groups: dict[bytes, dict[tuple[str, str], AssetRecord]] = {}
+    values: dict[bytes, dict[str, Any]] = {}
+    for record in records:
+        key = _shared(record, options.group_by, options, skips)
+        if key is not None:
+            groups.setdefault(key, {}).setdefault(record.order(), record)
+            values.setdefault(key, {field: value_at(record.document, field) for field in options.group_by})
+    return [Candidate(tuple(groups[key].values()), values[key]) for key in sorted(groups)]
+
+
+def _shared(record: AssetRecord, fields: Sequence[str], options: DispatchOptions, skips: list[Skip]) -> bytes | None:
+    """Return what tells groups apart; None, with the reason kept, for a record that has no value in a field."""
+    values = [value_at(record.document, field) for field in fields]
+    nothing = [field for field, value in zip(fields, values, strict=True) if is_null(value)]
+    if nothing and options.drop_null_groups:
+        told = ", ".join(f"`{field}`" for field in nothing)
+        skips.append(Skip(Reason.NULL_GROUP, record.location, f"it has no value in {told}"))
+        return None
+    return canonical_json([None if is_null(value) else value for value in values])

@@ -1,0 +1,233 @@
+"""What a dispatch would write: candidates and sets of parameters become jobs, each with the key that it will get.
+
+Keys are computed by the functions that the sensor uses, so a job that is known is found before anything is written.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dispatch.model.groups import Candidate
+from dispatch.model.skips import Reason, Skip
+from domain.analysis import Analysis
+from domain.analysis.parameters import resolve
+from domain.data_asset.record import is_null
+from domain.errors import DispatchError, InputError, ParametersError
+from domain.job.identity import JobInputs, job_key
+from domain.job.job_file import AnalysisCode, Job
+from domain.json_values import MAX_BYTES, canonical_json, shown
+
+_SMALL = 500
+
+
+@dataclass(frozen=True)
+class PlanLimits:
+    """How much is planned at once.
+
+    Attributes
+    ----------
+    jobs : int
+        More jobs are not planned at once: split the query.
+    remembered : int
+        Sets of parameters whose validated values are kept in memory, so that equal ones are validated once.
+    """
+
+    jobs: int = 300_000
+    remembered: int = 10_000
+
+
+@dataclass(frozen=True)
+class ParameterLayers:
+    """Parameters of all jobs of a dispatch.
+
+    Attributes
+    ----------
+    inbox : dict
+        Fixed parameters of the inbox, which the sensor adds.
+    given : dict
+        Fixed parameters of the dispatch, and values given by hand: written into every job file, where they win over
+        those of the inbox.
+    sets : tuple of dict
+        Each candidate gets one job for each set.
+    of_group : dict of str to str
+        Group fields, and the parameters that they are named for.
+    """
+
+    inbox: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
+    sets: Sequence[Mapping[str, Any]] = ({},)
+    of_group: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedJob:
+    """One job that could be written.
+
+    Attributes
+    ----------
+    job_key : str
+        The key that the sensor will compute.
+    candidate : Candidate
+        Its data.
+    distributed : dict
+        Its own parameters.
+    """
+
+    job_key: str
+    candidate: Candidate
+    distributed: Mapping[str, Any]
+
+    @property
+    def told(self) -> str:
+        """What to call it: its first file or asset, and its own parameters."""
+        first, *more = self.candidate.files or self.candidate.locations
+        others = f" and {len(more)} more" if more else ""
+        own = f" {canonical_json(dict(self.distributed)).decode()}" if self.distributed else ""
+        return f"{first}{others}{own}"
+
+
+class Planner:
+    """Turns candidates into jobs.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Whose jobs.
+    layers : ParameterLayers
+        Parameters of all jobs.
+    limits : PlanLimits
+        How much is planned at once.
+
+    Raises
+    ------
+    DispatchError
+        If a group field is to become a parameter that the sets give too.
+    """
+
+    def __init__(self, analysis: Analysis, layers: ParameterLayers, *, limits: PlanLimits = PlanLimits()) -> None:
+        self._analysis, self._layers, self._limits = analysis, layers, limits
+        self._code = AnalysisCode(parameters=dict(layers.given)) if layers.given else None
+        self._resolved: dict[bytes, dict[str, Any] | str] = {}
+        given = {*layers.given, *(key for entry in layers.sets for key in entry)}
+        if both := sorted(set(layers.of_group.values()) & given):
+            told = ", ".join(f"`{shown(name)}`" for name in both)
+            msg = f"{told} is given as a parameter and named in `group_parameters`: give it in one of them."
+            raise DispatchError(msg)
+        self._taken = given | set(layers.inbox)
+
+    def jobs(self, candidates: Iterable[Candidate], skips: list[Skip]) -> list[PlannedJob]:
+        """Return the jobs of candidates, each key once, in their order.
+
+        Parameters
+        ----------
+        candidates : iterable of Candidate
+            Data of jobs.
+        skips : list of Skip
+            What is left out is added here.
+
+        Raises
+        ------
+        DispatchError
+            If there are more jobs than can be planned, or the analysis refuses the parameters of every one.
+        """
+        found: dict[str, PlannedJob] = {}
+        refused = None
+        for candidate in candidates:
+            for job in self._jobs_of(candidate, skips):
+                if isinstance(job, str):
+                    refused = job
+                elif job.job_key in found:
+                    skips.append(Skip(Reason.DUPLICATE, job.told, job.job_key))
+                else:
+                    found[job.job_key] = job
+            if len(found) > self._limits.jobs:
+                msg = f"More than {self._limits.jobs} jobs would have to be planned at once: ask for fewer records or sets."
+                raise DispatchError(msg)
+        if refused is not None and not found:
+            raise DispatchError(refused)
+        return list(found.values())
+
+    def _jobs_of(self, candidate: Candidate, skips: list[Skip]) -> Iterator[PlannedJob | str]:
+        """Yield a candidate's jobs, or why the analysis refuses the parameters of one."""
+        try:
+            inputs = JobInputs.of(Job(s3_location=candidate.locations, file_location=candidate.files))
+        except InputError as error:  # locations were looked at before; a file may still have a name that is no address
+            skips.append(Skip(Reason.LOCATION_REFUSED, PlannedJob("", candidate, {}).told, str(error)))
+            return
+        for entry in self._layers.sets:
+            own = {**entry, **self._from_group(candidate.group or {})}
+            values = self._values(own)
+            if isinstance(values, str):
+                skips.append(Skip(Reason.PARAMETERS, PlannedJob("", candidate, own).told, values))
+                yield values
+            else:
+                yield PlannedJob(job_key(inputs, values), candidate, own if own != entry else entry)
+
+    def _from_group(self, group: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters that a group gives: those it is named for, and those called like its fields."""
+        own = {}
+        for name, value in group.items():
+            last = name.rpartition(".")[2]
+            asked = last if last in self._analysis.parameters.model_fields and last not in self._taken else None
+            parameter = self._layers.of_group.get(name, asked)
+            if parameter is not None and not is_null(value):
+                own[parameter] = value
+        return own
+
+    def _values(self, own: Mapping[str, Any]) -> dict[str, Any] | str:
+        """Return the validated parameters of a job, or why they are refused; equal ones are validated once."""
+        remembered = canonical_json(dict(own))
+        if remembered not in self._resolved:
+            if len(self._resolved) > self._limits.remembered:
+                self._resolved.clear()
+            job = Job(distributed_parameters=dict(own), analysis_code=self._code)
+            try:
+                self._resolved[remembered] = resolve(self._analysis, job, fixed=self._layers.inbox, by_hand={}).values
+            except ParametersError as error:
+                self._resolved[remembered] = str(error)
+        return self._resolved[remembered]
+
+
+def job_document(
+    job: PlannedJob, *, given: Mapping[str, Any], query: str | None, dispatch_id: str | None
+) -> dict[str, Any]:
+    """Return the job file of a job, in the newest generation of the format.
+
+    Parameters
+    ----------
+    job : PlannedJob
+        The job.
+    given : mapping
+        Parameters of all jobs of the dispatch.
+    query : str or None
+        The query that found the assets; None: they were named, and the query that finds their records is written.
+    dispatch_id : str or None
+        The dispatch.
+
+    Returns
+    -------
+    dict
+        Values of JSON only.
+    """
+    records = job.candidate.records
+    ids = [record.record_id for record in records if record.record_id]
+    complete = len(ids) == len(records)
+    named = canonical_json({"_id": {"$in": sorted(ids)}}).decode() if ids else None
+    return {
+        "asset_name": [record.name or record.location for record in records],
+        "s3_location": [record.location for record in records],
+        "docdb_record_id": ids if complete else None,
+        "file_location": list(job.candidate.files) or None,
+        "distributed_parameters": dict(job.distributed),
+        "group_metadata": job.candidate.group,
+        "query": query if query is not None else named,
+        "analysis_code": {"parameters": dict(given)} if given else None,
+        "dispatch_id": dispatch_id,
+    }
+
+
+def is_too_large(job: PlannedJob, *, given: Mapping[str, Any], query: str | None) -> bool:
+    """Tell whether a job's file would be larger than a job file may be."""
+    if len(job.candidate.records) + len(job.candidate.files) < _SMALL and len(query or "") < MAX_BYTES // 4:
+        return False
+    return len(canonical_json(job_document(job, given=given, query=query, dispatch_id="-" * 40))) > MAX_BYTES

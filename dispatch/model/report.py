@@ -1,0 +1,100 @@
+"""A planned dispatch, and how it is told: counts, tables, and the reason for everything that is left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dispatch.model.options import DispatchOptions
+from dispatch.model.plan import PlannedJob
+from dispatch.model.skips import Skip, counts_of
+
+SHOWN = 20
+"""So many jobs, and so many skips of each reason, are shown; JSON has all."""
+
+
+@dataclass(frozen=True)
+class DispatchPlan:
+    """What a dispatch would do.
+
+    Attributes
+    ----------
+    analysis : str
+        Name of the analysis.
+    options : DispatchOptions
+        What was asked for.
+    jobs : tuple of PlannedJob
+        Jobs to write.
+    skips : tuple of Skip
+        What is left out, and why.
+    warnings : tuple of str
+        What is probably not meant.
+    records : int
+        Records that were found.
+    query : str or None
+        The query, as canonical JSON; None: the assets were named.
+    given : dict
+        Parameters that every job file carries.
+    outdated : frozenset of str
+        Keys of jobs whose result was made by other code: they are asked for again.
+    """
+
+    analysis: str
+    options: DispatchOptions
+    jobs: tuple[PlannedJob, ...]
+    skips: tuple[Skip, ...]
+    warnings: tuple[str, ...] = ()
+    records: int = 0
+    query: str | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+    outdated: frozenset[str] = frozenset()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many things are left out for each reason."""
+        return {reason.value: number for reason, number in counts_of(self.skips).items()}
+
+    @property
+    def summary(self) -> str:
+        """One line: records found, jobs to write, things left out."""
+        again = f" ({len(self.outdated)} of them made by other code before)" if self.outdated else ""
+        return f"{self.records} records found; {len(self.jobs)} jobs to write{again}; {len(self.skips)} left out."
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Return what a table shows: what happens, to what, and more about it; not more than `SHOWN` of a kind."""
+        table = [
+            ("write", job.told, "made by other code before" if job.job_key in self.outdated else "")
+            for job in self.jobs[:SHOWN]
+        ]
+        table += _more("write", len(self.jobs))
+        for reason, number in counts_of(self.skips).items():
+            shown = [skip for skip in self.skips if skip.reason is reason][:SHOWN]
+            table += [(f"skip: {reason}", skip.what, skip.detail) for skip in shown]
+            table += _more(f"skip: {reason}", number)
+        return table
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything, as JSON values."""
+        return {
+            "analysis": self.analysis,
+            "records": self.records,
+            "query": self.query,
+            "counts": {"write": len(self.jobs), **self.counts},
+            "warnings": list(self.warnings),
+            "jobs": [
+                {
+                    "job_key": job.job_key,
+                    "s3_location": list(job.candidate.locations),
+                    "file_location": list(job.candidate.files),
+                    "distributed_parameters": dict(job.distributed),
+                    "group_metadata": job.candidate.group,
+                    "outdated": job.job_key in self.outdated,
+                }
+                for job in self.jobs
+            ],
+            "skipped": [{"reason": skip.reason.value, "what": skip.what, "detail": skip.detail} for skip in self.skips],
+        }
+
+
+def _more(what: str, number: int) -> list[tuple[str, str, str]]:
+    """Say how many are not shown."""
+    return [(what, f"… and {number - SHOWN} more", "")] if number > SHOWN else []

@@ -1,0 +1,41 @@
+"""The checks that every analysis has beside its own: its files are those of the manifest, and its record is valid."""
+
+from collections.abc import Sequence
+
+from domain.analysis.checks import Verdict
+
+FILES_MATCH_MANIFEST, RECORD_IS_VALID = "files_match_manifest", "record_is_valid"
+BUILT_IN = {
+    FILES_MATCH_MANIFEST: (
+        "The files in S3 are those of the result's manifest. A run asks the server: by its answer to each upload, or, for "
+        "a result that was there, by a listing (paths, sizes, ETags). Executed by hand, it lists the files again."
+    ),
+    RECORD_IS_VALID: (
+        "The record in MongoDB fits aind-data-schema, and reads back as what was written. Executed by hand, the record is "
+        "fetched again and judged as a whole."
+    ),
+}
+"""Name and description of each."""
+
+
+def files_verdict(faults: Sequence[str], *, looked: str) -> Verdict:
+    """Judge the files of a result.
+
+    Parameters
+    ----------
+    faults : sequence of str
+        What differs.
+    looked : str
+        How that was found out.
+    """
+    return _verdict(FILES_MATCH_MANIFEST, faults, looked)
+
+
+def record_verdict(faults: Sequence[str], *, looked: str) -> Verdict:
+    """Judge the record of a result; as `files_verdict`."""
+    return _verdict(RECORD_IS_VALID, faults, looked)
+
+
+def _verdict(name: str, faults: Sequence[str], looked: str) -> Verdict:
+    """Pass when nothing is wrong."""
+    return Verdict(name, passed=not faults, reason=f"{looked} {'; '.join(faults) or 'Nothing differs.'}")

@@ -1,0 +1,125 @@
+"""The form that a scientist fills in: an ``Analysis`` and the two models beside it.
+
+A file in ``analysis_assets/`` holds a ``Parameters`` model, an ``Outputs`` model, a plain ``run`` function and one
+``ANALYSIS = Analysis(...)``. Nothing here knows about Dagster, the network or the disk.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from domain.analysis.breaker import Breaker
+from domain.analysis.checks import Check, faults_of
+from domain.analysis.model_rules import check_outputs_model, check_parameters_model
+from domain.analysis.tables import faults_of_tables
+from domain.command import Command
+from domain.errors import AnalysisFileError
+from domain.retry import Retry
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.\-]{0,31}$")]
+
+
+class ParametersModel(BaseModel):
+    """Base of an analysis's ``Parameters``: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OutputsModel(BaseModel):
+    """Base of an analysis's ``Outputs``: a few small numbers and words, written once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class AnalysisJob:
+    """What ``run`` sees of its job: exactly what is in the job's key, and nothing else.
+
+    Attributes
+    ----------
+    locations : tuple of str
+        URLs of the data assets, in the order of the job's identity, spelled as the job file spelled them.
+    files : tuple of str
+        URLs of single files, in the same way; empty when the job names assets only.
+    opener : callable
+        Makes the inputs available locally. Use `open_inputs`.
+    """
+
+    locations: tuple[str, ...]
+    files: tuple[str, ...]
+    opener: Callable[[], tuple[Path, ...]]
+
+    def open_inputs(self) -> tuple[Path, ...]:
+        """Make every input available as a local file or directory.
+
+        Returns
+        -------
+        tuple of Path
+            One path per file of the job, else one per location (its single NWB file), in the order of the job's
+            identity.
+
+        Raises
+        ------
+        InputError
+            If an input does not exist, or a location holds no NWB file or several.
+        """
+        return self.opener()
+
+
+class Analysis(BaseModel):
+    """One analysis: what it is called, what it takes and gives, and how it is run.
+
+    Parameters that describe code (``name``, ``version``, the models, ``run``) belong to the scientist; the others
+    tell the platform how to run it and are no part of a result's identity.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: Name = Field(description="The file's name without `.py`; also the asset, partition set and inbox folder.")
+    version: Version = Field(description="Declared version; raise it when results change for a reason unseen in code.")
+    owners: tuple[str, ...] = Field(min_length=1, description="E-mail addresses, or `team:name`.")
+    parameters: type[BaseModel] = Field(description="The Parameters model.")
+    outputs: type[BaseModel] = Field(description="The Outputs model.")
+    run: Callable[[AnalysisJob, Any, Path], Any] | Command = Field(
+        description="run(job, parameters, results_dir) -> Outputs; or a Command, for other languages and environments."
+    )
+    retry: Retry = Field(default=Retry(), description="For transient faults only.")
+    breaker: Breaker | None = Field(
+        default=Breaker(), description="When to stop because most jobs fail in the same way; None: never."
+    )
+    time_limit_s: float = Field(default=3600.0, gt=0, description="A job is killed after this many seconds.")
+    workers: int | None = Field(default=None, ge=1, le=256, description="Jobs at once in a run; default: one per core.")
+    batch_size: int = Field(default=100, ge=1, le=1000, description="Partitions in one run, at most.")
+    figure: str | None = Field(default=None, description="Result file (png) shown with each materialization.")
+    tables: dict[str, type[BaseModel]] = Field(
+        default={}, description="Tables among the result files (parquet, csv): path, and the model of a row."
+    )
+    packages: tuple[str, ...] = Field(default=(), description="Helper packages whose source is part of the code.")
+    code_identity: Literal["source", "version"] = Field(
+        default="source", description="`version`: only the declared version tells results apart, not the source."
+    )
+    tags: dict[str, str] = Field(default_factory=dict, description="Dagster tags of the asset.")
+    checks: tuple[Check, ...] = Field(default=(), description="Functions that say whether outputs are plausible.")
+    working_folder: Literal["scratch", "results"] = Field(
+        default="scratch", description="Where `run` works: `scratch`, which is thrown away, or `results`."
+    )
+    example: dict[str, Any] = Field(
+        default={}, description="Parameters without a default, for the tests that every analysis gets."
+    )
+
+    @model_validator(mode="after")
+    def _parts_can_be_used(self) -> "Analysis":
+        """Refuse models whose values could not be hashed the same way twice, and checks that cannot be asked."""
+        check_parameters_model(self.parameters)
+        check_outputs_model(self.outputs)
+        if faults := faults_of(self.checks):
+            msg = f"The checks of `{self.name}` cannot be used: {'; '.join(faults)}."
+            raise AnalysisFileError(msg)
+        if faults := faults_of_tables(self.tables):
+            msg = f"The tables of `{self.name}` cannot be used: {'; '.join(faults)}."
+            raise AnalysisFileError(msg)
+        return self

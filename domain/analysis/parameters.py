@@ -1,0 +1,291 @@
+"""Parameters of a job: merged from four layers, validated once, and fixed from then on.
+
+`resolve` is used wherever a job is taken in; `validate_stored` is its counterpart at run time. Nothing here reads the
+process environment.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from domain.analysis import Analysis
+from domain.analysis.model_rules import CONTROL_LABELS
+from domain.errors import ParametersError
+from domain.job.job_file import Job
+from domain.json_values import canonical_json, joined, shown, value_faults
+from domain.redaction import redacted, redacted_value
+
+Origin = Literal["default", "fixed_parameters", "analysis_code", "by_hand", "distributed_parameters"]
+
+_FILE_LABEL = "file_location"
+_CARRIED = "an address with a password, a token or a signature; give credentials in the settings, never in a parameter"
+_TOLD_CHARACTERS = 300
+"""So much is told of what a validator says: it may repeat a value of any length."""
+
+
+class ResolvedParameters(BaseModel):
+    """Parameters as they are hashed and stored, and where each value came from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    values: dict[str, Any] = Field(description="JSON values by field name, defaults filled in.")
+    origins: dict[str, Origin] = Field(description="The layer that gave each field its value.")
+    stripped: dict[str, str] = Field(description="Labels that control a run, and the layers that they stood in.")
+
+
+def resolve(
+    analysis: Analysis, job: Job, *, fixed: Mapping[str, Any], by_hand: Mapping[str, Any]
+) -> ResolvedParameters:
+    """Merge the layers of a job's parameters and validate them.
+
+    The later layer wins, key by key: ``fixed`` < the job's ``analysis_code.parameters`` < ``by_hand`` < the job's
+    ``distributed_parameters``. Labels that control a run are taken out, reported and never obeyed.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        The analysis whose model counts.
+    job : Job
+        The job file.
+    fixed : mapping
+        Fixed parameters of the analysis, from ``analysis_parameters.json``.
+    by_hand : mapping
+        Values given to ``dispatch`` or ``submit``.
+
+    Returns
+    -------
+    ResolvedParameters
+        Values, their origins, and what was stripped.
+
+    Raises
+    ------
+    ParametersError
+        Naming everything that is wrong at once: unknown keys, values that do not fit, values that cannot be stored.
+    """
+    code = job.analysis_code.parameters if job.analysis_code else {}
+    merged, origins, stripped = _merge(
+        analysis.parameters,
+        {
+            "fixed_parameters": fixed,
+            "analysis_code": code,
+            "by_hand": by_hand,
+            "distributed_parameters": job.distributed_parameters,
+        },
+    )
+    model = _validated(analysis, merged, origins)
+    values = dump(model)
+    _check_no_secrets(analysis, values)
+    _check_stable(analysis, values)
+    return ResolvedParameters(
+        values=values,
+        origins={name: origins.get(name, "default") for name in values},
+        stripped=stripped,
+    )
+
+
+def validate_stored(analysis: Analysis, stored: Mapping[str, Any]) -> BaseModel:
+    """Turn stored parameters into the analysis's model, as ``run`` receives it.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        The analysis whose model counts.
+    stored : mapping
+        Values as `resolve` returned them.
+
+    Returns
+    -------
+    BaseModel
+        An instance of ``analysis.parameters``.
+
+    Raises
+    ------
+    ParametersError
+        If the model has changed and refuses the values, naming each of them.
+    """
+    return _validated(analysis, dict(stored), dict.fromkeys(stored, "stored job"))
+
+
+def dump(model: BaseModel) -> dict[str, Any]:
+    """Dump parameters as they are hashed and stored: JSON values by field name, defaults included.
+
+    Raises
+    ------
+    ParametersError
+        If a value does not have the type that its field declares, or cannot be stored as JSON.
+    """
+    name = type(model).__name__
+    try:
+        values = model.model_dump(mode="json", by_alias=False, warnings="error")
+    except Exception as error:  # a serializer that a scientist wrote may raise anything
+        fields = _ticked(field for field in type(model).model_fields if not _dumps(model, field))
+        msg = f"Parameters model `{name}` holds a value of another type than declared ({fields}): {_one_line(error)}."
+        raise ParametersError(msg) from error
+    if faults := value_faults(values, path="", plain_keys=True):
+        msg = f"Parameters model `{name}` gives values that cannot be stored: {joined(faults)}."
+        raise ParametersError(msg)
+    return values
+
+
+def _merge(
+    model: type[BaseModel], layers: Mapping[Origin, Mapping[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Origin], dict[str, str]]:
+    """Merge the layers, the last one winning; return values, their origins, and the labels taken out."""
+    labels = CONTROL_LABELS | ({_FILE_LABEL} - model.model_fields.keys())
+    merged: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    stripped: dict[str, str] = {}
+    for origin, layer in layers.items():
+        for key, value in layer.items():
+            if key in labels:
+                stripped[key] = f"{stripped[key]}, {origin}" if key in stripped else origin
+            else:
+                merged[key], origins[key] = value, origin
+    return merged, origins, stripped
+
+
+def _validated(analysis: Analysis, values: dict[str, Any], origins: Mapping[str, str]) -> BaseModel:
+    """Validate values, or name everything that is wrong with them."""
+    model = analysis.parameters
+    faults: list[str] = []
+    fit: dict[str, Any] = {}
+    for key, value in values.items():
+        found = value_faults({key: value}, path="", plain_keys=True)
+        faults += [f"{fault} (from {origins[key]})" for fault in found]
+        if isinstance(key, str) and key not in model.model_fields:
+            faults.append(_unknown(key, model, origins[key]))
+        elif not found:
+            fit[key] = value
+    parameters, errors = _try(analysis, fit)
+    unfit = values.keys() - fit.keys()
+    faults += [_told(error, model, origins) for error in errors if not _follows(error, unfit)]
+    if faults or parameters is None:
+        raise ParametersError(_message(analysis, faults))
+    return parameters
+
+
+def _try(analysis: Analysis, values: dict[str, Any]) -> tuple[BaseModel | None, list[ErrorDetails]]:
+    """Validate values as JSON; return the model, or pydantic's list of errors."""
+    try:
+        return analysis.parameters.model_validate_json(json.dumps(values)), []
+    except ValidationError as error:
+        return None, error.errors(include_url=False, include_context=False)
+    except Exception as error:  # a validator that a scientist wrote may raise anything
+        reason = f"a validator failed with {type(error).__name__}: {_one_line(error)}"
+        raise ParametersError(_message(analysis, [reason])) from error
+
+
+def _check_no_secrets(analysis: Analysis, values: dict[str, Any]) -> None:
+    """Refuse addresses that carry a password or a signature: parameters are recorded and shown."""
+    if faults := [f"`{name}` holds {_CARRIED}" for name, value in values.items() if redacted_value(value) != value]:
+        raise ParametersError(_message(analysis, faults))
+
+
+def _check_stable(analysis: Analysis, values: dict[str, Any]) -> None:
+    """Refuse a model that reads its own dump differently: a stored job would not mean what was asked for."""
+    reread, errors = _try(analysis, values)
+    if reread is None:
+        names = sorted({str(error["loc"][0]) if error["loc"] else "the model" for error in errors})
+        reason = "; ".join(_said(error) for error in errors)
+    else:
+        again = dump(reread)
+        names = [key for key in values if canonical_json(values[key]) != canonical_json(again[key])]
+        reason = "reading the stored value gives another value"
+    if names:
+        msg = (
+            f"Parameters model of `{analysis.name}` does not keep {_ticked(names)}: {reason}. Make validators and "
+            "serializers undo each other, and defaults valid values."
+        )
+        raise ParametersError(msg)
+
+
+def _message(analysis: Analysis, faults: list[str]) -> str:
+    """Return the message for a list of faults."""
+    known = _ticked(analysis.parameters.model_fields) or "none"
+    return f"Parameters do not fit the analysis `{analysis.name}`: {joined(faults)}. Its parameters are: {known}."
+
+
+def _follows(error: ErrorDetails, unfit: Iterable[str]) -> bool:
+    """Tell whether a field is missing only because its value was already refused."""
+    return error["type"] == "missing" and str(error["loc"][0]) in unfit
+
+
+def _told(error: ErrorDetails, model: type[BaseModel], origins: Mapping[str, str]) -> str:
+    """Say one of pydantic's errors in our words: field, origin, what was found, what is expected."""
+    loc = error["loc"]
+    origin = origins.get(str(loc[0]), "default") if loc else ""
+    if error["type"] == "extra_forbidden":
+        return _unknown(str(loc[-1]), _model_at(model, loc[:-1]), origin, path=loc)
+    name = f"`{_path(loc)}` (from {origin})" if loc else "the parameters together"
+    if error["type"] == "missing":
+        return f"`{_path(loc)}` is required and was not given"
+    if not loc:
+        return f"{name}: {_said(error)}"
+    return f"{name}: found {_value(error['input'])}, expected: {_said(error)}"
+
+
+def _said(error: ErrorDetails) -> str:
+    """Return what a validator says, which may repeat the value."""
+    return redacted(error["msg"] if len(error["msg"]) <= _TOLD_CHARACTERS else f"{error['msg'][:_TOLD_CHARACTERS]}…")
+
+
+def _unknown(key: str, model: type[BaseModel] | None, origin: str, *, path: tuple[int | str, ...] = ()) -> str:
+    """Name an unknown key, the nearest known name, and, inside another parameter, the known names there."""
+    known = list(model.model_fields) if model else []
+    near = get_close_matches(key, known, n=1)
+    told = f"unknown key `{shown(_path(path) if path else key)}` (from {origin})"
+    told += f", did you mean `{near[0]}`?" if near else ""
+    return f"{told} (known there: {_ticked(known)})" if len(path) > 1 and known else told
+
+
+def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel] | None:
+    """Find the nested model that a position belongs to; None where several are possible."""
+    current: type[BaseModel] | None = model
+    for part in loc:
+        if current is None:
+            return None
+        if part in current.model_fields:
+            inner = list(_models_of(current.model_fields[str(part)].annotation))
+            current = inner[0] if len(inner) == 1 else None
+    return current
+
+
+def _models_of(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models that an annotation mentions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_of(part)
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    """Write a position as ``a.b[2]``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{shown(part)}" for part in loc).removeprefix(".")
+
+
+def _value(value: Any) -> str:
+    """Show a value that was found, short and without the query or user info of a URL."""
+    return f"'{shown(value)}'" if isinstance(value, str) else shown(json.dumps(value, default=repr))
+
+
+def _ticked(names: Iterable[str]) -> str:
+    """Write names as a list for a message."""
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _dumps(model: BaseModel, field: str) -> bool:
+    """Tell whether one field of a model can be dumped."""
+    try:
+        model.model_dump(mode="json", include={field}, warnings="error")
+    except Exception:  # noqa: BLE001  as in `dump`
+        return False
+    return True
+
+
+def _one_line(error: Exception) -> str:
+    """Shorten the message of a foreign error to one short line."""
+    return shown(" ".join(str(error).split()))

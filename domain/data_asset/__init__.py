@@ -1,0 +1,1 @@
+"""A data asset of the lab: its name, its record, and queries for it."""

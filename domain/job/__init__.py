@@ -1,0 +1,1 @@
+"""A job: its file, identity, state, and the batches that runs take."""

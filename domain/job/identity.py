@@ -1,0 +1,282 @@
+"""What makes two jobs the same job, and two results the same result.
+
+The rules are a contract: a change here gives every job another key. Golden digests in ``tests/golden`` pin them.
+Labels, order of writing, spelling of an address and defaults that are written out change nothing; any value, any
+input and any line of code do.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import unquote
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.errors import InputError
+from domain.job.job_file import Job
+from domain.json_values import canonical_json, joined, sha256_hex, shown
+
+JOB_FORMAT = "analysis-job/1"
+RESULT_FORMAT = "analysis-result/1"
+KEYS_FORMAT = "analysis-keys/1"
+
+_SCHEMES = ("s3", "file", "https", "http")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)(.*)", re.DOTALL)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_BUCKET = re.compile(r"[A-Za-z0-9._\-]+")
+_METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data", "fd00:ec2::254"})
+_LINK_LOCAL = "is reached from one machine alone, and gives credentials of machines in the cloud away"
+_HOST = re.compile(r"([A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")
+_SIGNING_KEY = re.compile(
+    r"^x-(?:amz|goog|ms)-[a-z0-9\-]{1,40}|signature|token|secret|passw(?:or)?d|credentials?"
+    r"|^(?:sig|awsaccesskeyid|googleaccessid|access[_\-]?key(?:[_\-]?id)?|key-pair-id|policy"
+    r"|api[_\-]?key|auth|authorization|jwt)$",
+    re.IGNORECASE,
+)
+
+
+class JobInputs(BaseModel):
+    """The inputs of one job, in the order and the spelling of its identity.
+
+    Entry i of a ``spelled_`` list is how the job file spelled entry i of the other list. Where a file spelled one
+    input in several ways, the smallest spelling is kept, so that the order of the file never matters.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    locations: tuple[str, ...] = Field(description="URLs of the data assets, normalized, sorted, each once.")
+    files: tuple[str, ...] = Field(description="URLs of single files, normalized, sorted, each once.")
+    spelled_locations: tuple[str, ...] = Field(description="The locations as the job file spelled them.")
+    spelled_files: tuple[str, ...] = Field(description="The files as the job file spelled them.")
+
+    @classmethod
+    def of(cls, job: Job) -> "JobInputs":
+        """Take the inputs of a job file.
+
+        Parameters
+        ----------
+        job : Job
+            The job; the order of its lists does not matter.
+
+        Returns
+        -------
+        JobInputs
+            Its inputs.
+
+        Raises
+        ------
+        InputError
+            If the job names no input, or naming each address that `normalize_url` refuses.
+        """
+        faults: list[str] = []
+        locations = _normalized("s3_location", job.s3_location, faults)
+        files = _normalized("file_location", job.file_location, faults)
+        if not job.s3_location and not job.file_location:
+            faults.append("no input is named: give `s3_location` or `file_location`")
+        if faults:
+            msg = f"The inputs of the job are refused: {joined(faults)}."
+            raise InputError(msg)
+        return cls(
+            locations=tuple(locations),
+            files=tuple(files),
+            spelled_locations=tuple(locations.values()),
+            spelled_files=tuple(files.values()),
+        )
+
+    def identity(self) -> dict[str, list[str]]:
+        """Return the part of the inputs that is hashed into the job key."""
+        return {"locations": list(self.locations), "files": list(self.files)}
+
+
+def normalize_url(url: str) -> str:
+    """Give an input's address the form that counts for identity.
+
+    The scheme and the host are lower-cased (ASCII) and trailing slashes are removed; nothing else changes. The
+    slashes of an http(s) address with a query or a fragment stay, because there they are part of a value.
+
+    Parameters
+    ----------
+    url : str
+        ``s3://bucket/key``, ``file:///path`` or ``https://host/path``.
+
+    Returns
+    -------
+    str
+        The normalized address; normalizing it again changes nothing.
+
+    Raises
+    ------
+    InputError
+        If the address is a path without scheme, or has another scheme, no host, no path (``file``), user info, a
+        signed query, a control character, a lone surrogate, ``.`` or ``..`` as a segment (``file``), or a host that is
+        no plain ASCII name or must not be read from (`unreachable`). The message never holds the query or the user info.
+    """
+    parts = _URL.fullmatch(url)
+    fault = _text_fault(url) or (_url_fault(*parts.groups()) if parts else _path_fault(url))
+    if fault or parts is None:
+        msg = f"Input '{shown(url)}' is refused: {fault}."
+        raise InputError(msg)
+    scheme, host, rest = parts[1].lower(), parts[2].lower(), parts[3]
+    if not (scheme.startswith("http") and ("?" in rest or "#" in rest)):
+        rest = rest.rstrip("/")
+    return f"{scheme}://{host}{rest}"
+
+
+def job_key(inputs: JobInputs, parameters: dict[str, Any]) -> str:
+    """Return the key of a job: the same inputs and the same validated parameters always give the same key.
+
+    Parameters
+    ----------
+    inputs : JobInputs
+        The job's inputs.
+    parameters : dict
+        The validated parameters as `domain.analysis.parameters.resolve` dumps them.
+
+    Returns
+    -------
+    str
+        64 lower-case hexadecimal characters; also the partition key.
+
+    Raises
+    ------
+    PermanentError
+        If the parameters have no canonical JSON form.
+    """
+    return sha256_hex(canonical_json({"format": JOB_FORMAT, "inputs": inputs.identity(), "parameters": parameters}))
+
+
+def result_id(analysis: str, code_version: str, job_key: str) -> str:
+    """Return the name of a result: one analysis, one version of its code, one job.
+
+    Parameters
+    ----------
+    analysis : str
+        Name of the analysis.
+    code_version : str
+        As `engine.discovery.code_identity.code_version` makes it.
+    job_key : str
+        As the function `job_key` makes it.
+
+    Returns
+    -------
+    str
+        64 lower-case hexadecimal characters; the record's ``_id`` and ``name``.
+    """
+    return sha256_hex(
+        canonical_json(
+            {"format": RESULT_FORMAT, "analysis": analysis, "code_version": code_version, "job_key": job_key}
+        )
+    )
+
+
+def keys_digest(keys: Iterable[str]) -> str:
+    """Return one digest of several job keys: their order and repetitions do not matter."""
+    return sha256_hex(canonical_json({"format": KEYS_FORMAT, "keys": sorted(set(keys))}))
+
+
+def _normalized(name: str, urls: Iterable[str], faults: list[str]) -> dict[str, str]:
+    """Map each normalized address, sorted, to its smallest spelling; faults are collected."""
+    spelled: dict[str, str] = {}
+    for index, url in enumerate(urls):
+        normal = _normalized_or_fault(f"{name}[{index}]", url, faults)
+        if normal is not None:
+            spelled[normal] = min(url, spelled.get(normal, url))
+    return dict(sorted(spelled.items()))
+
+
+def _normalized_or_fault(name: str, url: str, faults: list[str]) -> str | None:
+    """Normalize one address, or keep the reason why it is refused."""
+    try:
+        return normalize_url(url)
+    except InputError as error:
+        faults.append(f"`{name}`: {str(error).removesuffix('.')}")
+        return None
+
+
+def _text_fault(text: str) -> str | None:
+    """Refuse characters that no address may hold."""
+    if "\0" in text:
+        return "it holds NUL"
+    if _CONTROL.search(text):
+        return "it holds a control character"
+    return "it holds a lone surrogate, which is no character" if _SURROGATE.search(text) else None
+
+
+def _path_fault(text: str) -> str:
+    """Say what to write instead of a path."""
+    if text.startswith("/"):
+        return f"it is a path without scheme; write file://{shown(text)}"
+    return "it is a relative path or no address at all; write s3://bucket/key, file:///path or https://host/path"
+
+
+def _url_fault(scheme: str, host: str, rest: str) -> str | None:
+    """Say why an address is refused, if it is."""
+    kind = scheme.lower()
+    if kind not in _SCHEMES:
+        return f"its scheme is `{shown(scheme)}`, expected one of {', '.join(_SCHEMES)}"
+    if "@" in host:
+        return "it holds user info (before the `@`); give credentials in the settings, never in an address"
+    if not host.isascii():
+        return "its host is not plain ASCII; write the host in its ASCII (punycode) form"
+    fault = _file_fault(host, rest) if kind == "file" else _host_fault(kind, host)
+    return fault or _query_fault(rest)
+
+
+def _host_fault(kind: str, host: str) -> str | None:
+    """Refuse a bucket or host that is missing or no plain name."""
+    word, form = ("bucket", _BUCKET) if kind == "s3" else ("host", _HOST)
+    if not host.partition(":")[0]:
+        return f"its {word} is empty; write {kind}://{word}/path"
+    if not form.fullmatch(host) or host in {".", ".."}:
+        return f"its {word} is no plain {word} name"
+    return None if kind == "s3" else unreachable(host)
+
+
+def unreachable(host: str) -> str | None:
+    """Say why no input may be read from a host of the web, if that is so.
+
+    Parameters
+    ----------
+    host : str
+        Name or address, perhaps with a port.
+
+    Returns
+    -------
+    str or None
+        Part of a sentence. Addresses of one link alone give away what a machine in the cloud may do.
+    """
+    with_port = re.fullmatch(r"(\[.*\]|[^:]*):[0-9]*", host)  # an address of IPv6 may end like one
+    name = (with_port[1] if with_port else host).lower().strip("[]").rstrip(".")
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        if name in _METADATA_HOSTS:
+            return f"its host {_LINK_LOCAL}"
+        odd = re.fullmatch(r"0x[0-9a-f]*|[0-9]+", name.rpartition(".")[2])
+        return "its host is a number that is no plain address; write it as four numbers" if odd else None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return f"its host {_LINK_LOCAL}" if (mapped or address).is_link_local or name in _METADATA_HOSTS else None
+
+
+def _file_fault(host: str, rest: str) -> str | None:
+    """Refuse a file address that names no path, another machine, or steps up and down."""
+    if host.lower() not in {"", "localhost"}:
+        return "the part after file:// is read as a host; write file:///path with three slashes"
+    path = unquote(rest.rstrip("/"))
+    if not path.startswith("/"):
+        return "it has no path; write file:///path"
+    if {".", ".."} & set(path.split("/")):
+        return "its path has `.` or `..` as a segment; write the path that is meant"
+    return "its path holds an encoded control character" if _CONTROL.search(path) else None
+
+
+def _query_fault(rest: str) -> str | None:
+    """Refuse a query that carries a signature or another secret, naming its key only."""
+    _, mark, query = rest.replace("#", "?").partition("?")
+    for pair in re.split("[?&;]", query) if mark else ():
+        key = _SIGNING_KEY.search(unquote(pair.partition("=")[0]))
+        if key:
+            return f"its query is signed (`{key[0]}`); give the address without the query"
+    return None

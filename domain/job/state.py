@@ -1,0 +1,89 @@
+"""The states of a job, and what is kept of one that failed.
+
+``new`` (asked for) -> ``running`` (claimed under a lease) -> ``done`` (its record exists) or ``failed``. A failed job
+becomes new again by its retry policy or a person only. A person may retire a job that is done: it is ``archived`` then. *Queued* is not stored: it means new, and covered by a run that
+has not ended.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from domain.failures import JobError
+from domain.job.identity import JobInputs
+from domain.job.stored import Source, StoredJob
+
+
+class JobState(StrEnum):
+    """What the ledger stores."""
+
+    NEW = "new"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    ARCHIVED = "archived"
+
+
+class _Frozen(BaseModel):
+    """Base of what the ledger stores."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Lease(_Frozen):
+    """Who works on a job, and until when nobody else may."""
+
+    owner: str = Field(description="Worker process.")
+    attempt: str = Field(description="Execution that it makes.")
+    run_id: str = Field(description="Dagster run that it belongs to.")
+    until: AwareDatetime = Field(description="End, by the server's clock.")
+
+
+class Attempt(_Frozen):
+    """One execution of a job, as far as it got."""
+
+    attempt: str = Field(description="Identifier; also the folder of its files.")
+    run_id: str = Field(description="Dagster run.")
+    code_version: str | None = Field(default=None, description="Code that it executes.")
+    started: AwareDatetime = Field(description="When the job was claimed.")
+    ended: AwareDatetime | None = Field(default=None, description="When it was finished, failed or given back.")
+    outcome: str | None = Field(default=None, description="done, failed or released; None: it never ended.")
+    error: JobError | None = Field(default=None, description="Why it failed.")
+
+
+class Force(_Frozen):
+    """A person's wish to compute a result again."""
+
+    reason: str = Field(description="Why.")
+    who: str = Field(description="Who asked.")
+    when: datetime | None = Field(default=None, description="When.")
+
+
+class LedgerEntry(_Frozen):
+    """One job in the ledger."""
+
+    analysis: str = Field(description="Name of the analysis.")
+    job_key: str = Field(description="Partition key.")
+    inputs: JobInputs = Field(description="Inputs in identity's order, with their original spelling.")
+    parameters: dict[str, Any] = Field(description="Validated parameters.")
+    origins: dict[str, str] = Field(default_factory=dict, description="Where each value came from.")
+    sources: tuple[Source, ...] = Field(default=(), description="Every file or person that asked for the job.")
+    state: JobState = Field(description="Where the job stands.")
+    attempt_number: int = Field(default=0, description="Claims so far.")
+    requests: int = Field(default=0, description="Runs asked for so far.")
+    fruitless: int = Field(default=0, description="Runs asked for since the job last ended.")
+    rounds: int = Field(default=0, description="Later rounds of its retry policy since a person last asked.")
+    retry_at: datetime | None = Field(default=None, description="When a failed job is tried again by itself.")
+    lease: Lease | None = Field(default=None, description="Who works on it.")
+    error: JobError | None = Field(default=None, description="Why it failed last.")
+    force: Force | None = Field(default=None, description="A wish to compute it again.")
+    attempts: tuple[Attempt, ...] = Field(default=(), description="The latest executions, oldest first.")
+    code_version: str | None = Field(default=None, description="Code of the latest result or failure.")
+    result_id: str | None = Field(default=None, description="The latest result.")
+
+    @property
+    def stored_job(self) -> StoredJob:
+        """The job itself."""
+        return StoredJob.model_validate(self.model_dump(include=set(StoredJob.model_fields)))

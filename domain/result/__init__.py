@@ -1,0 +1,1 @@
+"""A result: its provenance, its record, and how it is found."""

@@ -1,0 +1,62 @@
+"""Whether a stored record is one that the schema takes, and says what it said when it was written."""
+
+import warnings
+from typing import Any
+
+from aind_data_schema.core.processing import Processing
+from pydantic import ValidationError
+
+from domain.result.records import METADATA_SCHEMA_VERSION, from_record, to_record, without_search
+
+_SHOWN = 3
+_NOT_OF_THE_SCHEMA = {"_id", "analysis_assets"}
+
+
+def faults_of_record(record: dict[str, Any], *, whole: bool = False) -> list[str]:
+    """Say what is wrong with a record.
+
+    Parameters
+    ----------
+    record : dict
+        As it is stored.
+    whole : bool
+        Let the schema judge the whole document, whose classes take a second to load; otherwise `processing` alone, the
+        only part that is not empty.
+
+    Returns
+    -------
+    list of str
+        What aind-data-schema refuses; or that the record cannot be read back, or that what is read back would be
+        written differently. Empty: nothing is wrong.
+    """
+    try:
+        found = from_record(record)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        return [f"it cannot be read back: {type(error).__name__}"]
+    try:
+        Processing.model_validate(record["processing"])
+        if whole:
+            _validate_whole(record)
+    except ValidationError as error:
+        return [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:_SHOWN]]
+    if record.get("schema_version") != METADATA_SCHEMA_VERSION:  # another version may write the same in other words
+        return []
+    written = without_search(to_record(found))
+    other = [name for name, value in written.items() if not _as_written(record.get(name), value)]
+    return [f"`{name}` is not what was written" for name in other]
+
+
+def _validate_whole(record: dict[str, Any]) -> None:
+    """Let the schema judge a whole document."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of the sections that an analysis does not have
+        from aind_data_schema.core.metadata import Metadata  # noqa: PLC0415  a second, which no run should wait for
+
+        Metadata.model_validate({name: value for name, value in record.items() if name not in _NOT_OF_THE_SCHEMA})
+
+
+def _as_written(stored: Any, written: Any) -> bool:
+    """Tell whether a stored value holds what was written; fields that it does not have were not known then."""
+    if isinstance(stored, dict) and isinstance(written, dict):
+        return all(_as_written(stored[name], value) for name, value in written.items() if name in stored)
+    return bool(stored == written)

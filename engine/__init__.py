@@ -1,0 +1,1 @@
+"""From a partition to a published result: what runs analyses, and how Dagster sees them."""

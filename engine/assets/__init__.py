@@ -1,0 +1,1 @@
+"""The Dagster side of an analysis: asset, metadata, materializations, checks, tags, runs."""

@@ -1,0 +1,268 @@
+"""The one factory that makes a Dagster asset of an analysis.
+
+A partition is one result, keyed by its job key; see
+https://docs.dagster.io/guides/build/partitions-and-backfills. A run takes a range of partitions.
+"""
+
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from domain.analysis.breaker import Trip
+from domain.command import Command
+from domain.job.identity import keys_digest
+from engine.assets.checks import evaluations
+from engine.assets.definition_metadata import asset_metadata
+from engine.assets.events import Report, Reporter, report
+from engine.assets.markdown import code_block, escaped
+from engine.assets.materialization import (
+    asset_key_of,
+    failure_observation,
+    inbox_key_of,
+    materialization,
+    metadata,
+)
+from engine.assets.run_tags import RunTags
+from engine.assets.targets import targets_of_run
+from engine.discovery.analyses import AnalysisEntry
+from engine.execution.batch import BatchRun
+from engine.execution.outcome import Outcome, RunFacts, Services
+from engine.worker.pool import WorkerPool
+from resources.inputs.resource import Inputs
+from resources.ledger.ledger import Ledger
+from resources.records.store import RecordStore
+from resources.result_store.store import ResultsStore
+
+KEYS_TAG = "analysis_assets/keys_sha256"
+LISTED_FAILURES = 50
+
+
+class LaunchConfig(dg.Config):
+    """What a person may choose in the launchpad; a partition's parameters are not among it."""
+
+    dry_run: bool = Field(
+        default=False,
+        description="Execute the jobs and write their records into the log of the run, but store nothing.",
+    )
+    force_reason: str = Field(
+        default="",
+        description="With a reason, jobs that have a result are computed again; empty: their result is used again.",
+    )
+
+
+def partitions_of(name: str) -> dg.DynamicPartitionsDefinition:
+    """Return the partition set of an analysis."""
+    return dg.DynamicPartitionsDefinition(name=name)
+
+
+def build_asset(
+    entry: AnalysisEntry,
+    *,
+    work_folder: Path,
+    dry_run: bool = False,
+    explorer_url: str | None = None,
+    reporter: Reporter = report,
+    pool: type[WorkerPool] = WorkerPool,
+) -> dg.AssetsDefinition:
+    """Make the asset of one analysis.
+
+    Parameters
+    ----------
+    entry : AnalysisEntry
+        The analysis.
+    work_folder : Path
+        Local disk for the private folders of jobs.
+    dry_run : bool
+        Every run is a dry run (the setting ``DRY_RUN``).
+    explorer_url : str, optional
+        Where the explorer is, for a link to its table.
+    reporter : callable
+        Reports results, failures and verdicts of checks to Dagster.
+    pool : type of WorkerPool
+        How user code is run.
+
+    Returns
+    -------
+    dagster.AssetsDefinition
+        Key ``["analysis", name]``, partition set ``name``, one run for up to ``batch_size`` partitions.
+    """
+    with warnings.catch_warnings():  # batches stand on the backfill policy, which Dagster calls beta
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return _asset(
+            entry, work_folder=work_folder, dry_run=dry_run, explorer_url=explorer_url, reporter=reporter, pool=pool
+        )
+
+
+def _asset(
+    entry: AnalysisEntry,
+    *,
+    work_folder: Path,
+    dry_run: bool,
+    explorer_url: str | None,
+    reporter: Reporter,
+    pool: type[WorkerPool],
+) -> dg.AssetsDefinition:
+    """Declare the asset, and hand each of its runs to a `BatchRun`."""
+    analysis = entry.analysis
+
+    @dg.asset(
+        key=asset_key_of(analysis.name),
+        partitions_def=partitions_of(analysis.name),
+        backfill_policy=dg.BackfillPolicy.multi_run(analysis.batch_size),
+        code_version=entry.code_version,
+        description=entry.description,
+        metadata=asset_metadata(entry, explorer_url=explorer_url),
+        deps=[inbox_key_of(analysis.name)],
+        group_name=analysis.name,
+        owners=list(analysis.owners),
+        kinds={_kind(entry), "s3", "mongodb"},
+        tags=analysis.tags,
+        output_required=False,
+    )
+    def compute(
+        context: dg.AssetExecutionContext,
+        config: LaunchConfig,
+        results_store: ResultsStore,
+        record_store: RecordStore,
+        ledger: Ledger,
+        inputs: Inputs,
+    ) -> Iterator[dg.Output[None]]:
+        keys = _expected_keys(context)
+        services = Services(results_store, record_store, ledger, inputs, work_folder)
+        run = RunFacts(
+            run_id=context.run.run_id,
+            by_hand=KEYS_TAG not in context.run.tags,
+            dry_run=dry_run or config.dry_run,
+            force_reason=config.force_reason,
+        )
+        tags = RunTags(context.instance, context.run)
+        if tags.are_missing and not run.dry_run:
+            tags.add_jobs(ledger.get_many(analysis.name, keys).values())
+        failures = []
+        with BatchRun(entry, services, run, pool=pool) as batch:
+            for ended in batch.outcomes(keys):
+                _report(context, entry, ended, results_store, dry_run=run.dry_run, reporter=reporter)
+                batch.settled(ended)
+                if not run.dry_run:
+                    tags.add_results(outcome.provenance for outcome in ended if outcome.provenance is not None)
+                failures += [outcome for outcome in ended if outcome.error is not None]
+        if failures and not run.dry_run:
+            raise _failure(entry.analysis.name, failures, len(keys), batch.stopped)
+        yield from ()  # a generator reports by events alone: Dagster adds no materialization of its own
+
+    return compute
+
+
+def _kind(entry: AnalysisEntry) -> str:
+    """Return the language of an analysis, as Dagster shows it."""
+    run = entry.analysis.run
+    return re.sub(r"[^a-z0-9_]", "", run.language.lower()) or "shell" if isinstance(run, Command) else "python"
+
+
+def _expected_keys(context: dg.AssetExecutionContext) -> list[str]:
+    """Return the run's partitions, if they are those that it was launched for.
+
+    A range is resolved when the run executes, so partitions added or deleted meanwhile may have changed its content.
+    """
+    keys = list(context.partition_keys)
+    expected = context.run.tags.get(KEYS_TAG)
+    if not keys:
+        msg = "This run covers no partition: those that it was launched for were deleted. Launch it again for existing partitions."
+        raise dg.Failure(description=msg, allow_retries=False)
+    if expected is not None and expected != keys_digest(keys):
+        msg = (
+            f"This run was launched for other partitions than the {len(keys)} that its range means now, because "
+            "partitions were added or deleted meanwhile. Nothing was executed; the sensor asks again for what is new."
+        )
+        raise dg.Failure(description=msg, allow_retries=False)
+    return keys
+
+
+def _report(
+    context: dg.AssetExecutionContext,
+    entry: AnalysisEntry,
+    outcomes: Sequence[Outcome],
+    results: ResultsStore,
+    *,
+    dry_run: bool,
+    reporter: Reporter,
+) -> None:
+    """Tell Dagster how some jobs ended."""
+    for outcome in outcomes:
+        _log_in_words(context, outcome, results)
+    if dry_run:
+        return
+    reports = [found for outcome in outcomes if (found := _report_of(entry, outcome, results)) is not None]
+    if reports:
+        reporter(context, reports)
+    _report_verdicts(context, entry, outcomes, reporter)
+
+
+def _report_verdicts(
+    context: dg.AssetExecutionContext, entry: AnalysisEntry, outcomes: Sequence[Outcome], reporter: Reporter
+) -> None:
+    """Tell Dagster what the checks say of results that it knows by now: a verdict names the result's event."""
+    done = [(outcome.provenance, outcome.verdicts) for outcome in outcomes if outcome.provenance is not None]
+    if not done:
+        return
+    name, run_id = entry.analysis.name, context.run.run_id
+    targets = targets_of_run(context.instance, name, [found.job_key for found, _ in done], run_id=run_id)
+    said = [evaluations(entry, found, verdicts, target=targets.get(found.job_key)) for found, verdicts in done]
+    reporter(context, [evaluation for of_one in said for evaluation in of_one])
+
+
+def _report_of(entry: AnalysisEntry, outcome: Outcome, results: ResultsStore) -> Report | None:
+    """Describe how one job ended: a result as a materialization, a failure as an observation."""
+    if outcome.error is not None:
+        return failure_observation(entry.analysis.name, outcome.job_key, outcome.error)
+    if outcome.provenance is None:
+        return None
+    return materialization(
+        outcome.provenance,
+        analysis=entry.analysis,
+        results=results,
+        figure=outcome.figure,
+        reused=outcome.kind == "reused",
+        attempts=outcome.attempts,
+    )
+
+
+def _log_in_words(context: dg.AssetExecutionContext, outcome: Outcome, results: ResultsStore) -> None:
+    """Log what an operator should read; that a job went well is said by its materialization alone."""
+    for note in outcome.notes:
+        context.log.warning("%s: %s", outcome.job_key, note)
+    error = outcome.error
+    if error is not None:
+        context.log.error("%s failed (%s): %s\n%s", outcome.job_key, error.kind, error.message, error.traceback)
+    elif outcome.provenance is not None and outcome.kind == "dry_run":
+        shown = metadata(outcome.provenance, results=results, figure=None, reused=False)
+        context.log.info("%s: dry run, nothing stored. Record:\n%s", outcome.job_key, shown["provenance"].value)
+
+
+def _failure(name: str, failures: list[Outcome], total: int, stopped: Trip | None) -> dg.Failure:
+    """End the run as failed, naming the jobs; the others are done all the same."""
+    errors = {outcome.job_key: outcome.error for outcome in failures if outcome.error is not None}
+    lines = [
+        f"- `{key}` ({error.kind}): {escaped(error.message)}" for key, error in list(errors.items())[:LISTED_FAILURES]
+    ]
+    more = len(errors) - len(lines)
+    shown = sorted(errors.values(), key=lambda error: error.kind != "exception")[:3]  # first what authors raised
+    others = (
+        "the others are done" if stopped is None else f"the circuit breaker opened, the rest waits: {stopped.words()}"
+    )
+    return dg.Failure(
+        description=f"{len(errors)} of {total} jobs failed; {others}. First: {next(iter(errors.values())).message}",
+        metadata={
+            "what to do": dg.MetadataValue.md(
+                f"Why one job failed: `analysis explain {name} KEY`. When the cause is mended: `analysis rerun {name} "
+                "--failed`. Do not re-execute this run."
+            ),
+            "failed": dg.MetadataValue.md("\n".join(lines + ([f"- and {more} more"] if more else []))),
+            "tracebacks": dg.MetadataValue.md("\n\n".join(code_block(e.traceback or e.log) for e in shown)),
+        },
+        allow_retries=False,
+    )

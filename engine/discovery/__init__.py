@@ -1,0 +1,1 @@
+"""Finds analyses and the version of their code."""

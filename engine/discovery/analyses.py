@@ -1,0 +1,204 @@
+"""Finds the analyses: every ``*.py`` file in ``analysis_assets/`` whose name has no leading underscore."""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from pydantic import ValidationError
+
+from domain.analysis import Analysis
+from domain.command import Command
+from domain.errors import AnalysisFileError, UnknownJobError
+from engine.discovery.source import command_identity, version_of
+
+ANALYSES_FOLDER = Path(__file__).parents[2] / "analysis_assets"
+_RUN_ARGUMENTS = 3
+
+
+@dataclass(frozen=True)
+class AnalysisEntry:
+    """One analysis, as found in its file.
+
+    Attributes
+    ----------
+    analysis : Analysis
+        What the file declares.
+    path : Path
+        The file.
+    code_version : str
+        Its code, as it was when the file was loaded.
+    description : str
+        The file's docstring.
+    command_identity : str
+        Digest of the command and its files, as they were then; empty when the code is a Python function.
+    """
+
+    analysis: Analysis
+    path: Path
+    code_version: str
+    description: str
+    command_identity: str = ""
+
+
+def analysis_files(folder: Path = ANALYSES_FOLDER) -> dict[str, Path]:
+    """Return the files that should each define an analysis, by name; nothing is imported."""
+    return {path.stem: path for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")}
+
+
+def find_analyses(folder: Path = ANALYSES_FOLDER) -> dict[str, AnalysisEntry]:
+    """Load every analysis of a folder, by name.
+
+    Raises
+    ------
+    AnalysisFileError
+        If any file does not define an analysis; names every broken file.
+    """
+    entries: dict[str, AnalysisEntry] = {}
+    faults = []
+    for name, path in analysis_files(folder).items():
+        try:
+            entries[name] = load_analysis(path)
+        except AnalysisFileError as error:
+            faults.append(str(error))
+    if faults:
+        raise AnalysisFileError("\n".join(faults))
+    return entries
+
+
+def load_named(name: str, folder: Path = ANALYSES_FOLDER) -> AnalysisEntry:
+    """Load one analysis by its name; a mistake in another file is no obstacle.
+
+    Raises
+    ------
+    UnknownJobError
+        If there is none of this name; lists those that exist.
+    AnalysisFileError
+        If its file does not define an analysis.
+    """
+    files = analysis_files(folder)
+    if name not in files:
+        msg = f"There is no analysis `{name}`. The analyses are: {', '.join(files)}."
+        raise UnknownJobError(msg)
+    return load_analysis(files[name])
+
+
+def load_analysis(path: Path) -> AnalysisEntry:
+    """Load one analysis file.
+
+    Raises
+    ------
+    AnalysisFileError
+        If it cannot be imported, holds no ``ANALYSIS``, or its name is not the file's.
+    """
+    if path.with_suffix("").is_dir():
+        msg = f"{path}: a folder beside it has the same name, and Python would import only one: rename the file."
+        raise AnalysisFileError(msg)
+    module = _import(path)
+    analysis = getattr(module, "ANALYSIS", None)
+    if not isinstance(analysis, Analysis):
+        found = "nothing" if analysis is None else f"a {type(analysis).__name__}"
+        msg = (
+            f"{path}{_form_line(path)}: expected `ANALYSIS = Analysis(...)` at module level, found {found}. Write it at "
+            "the end of the file, or give the file a name with a leading underscore if it is no analysis."
+        )
+        raise AnalysisFileError(msg)
+    if analysis.name != path.stem:
+        msg = (
+            f"{path}{_form_line(path)}: ANALYSIS is named `{analysis.name}`; it must be named like its file: write "
+            f'name="{path.stem}", or rename the file to {analysis.name}.py.'
+        )
+        raise AnalysisFileError(msg)
+    _check_run(analysis, path)
+    try:
+        command = command_identity(analysis, path)
+        version = version_of(analysis, path, command=command)
+    except AnalysisFileError as error:
+        msg = f"{path}{_form_line(path)}: {error}"
+        raise AnalysisFileError(msg) from error
+    return AnalysisEntry(analysis, path, version, module.__doc__ or "", command)
+
+
+def _form_line(path: Path) -> str:
+    """Return ``:<line>`` of the file's ``ANALYSIS``, if it has one."""
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+    return next((f":{number}" for number, line in lines if line.startswith("ANALYSIS")), "")
+
+
+def _check_run(analysis: Analysis, path: Path) -> None:
+    """Refuse a ``run`` that the code version would not see, or that cannot be called as the platform calls it."""
+    run = analysis.run
+    if isinstance(run, Command):
+        return
+    if not inspect.isfunction(run) or run.__name__ == "<lambda>":
+        msg = f"{path}{_line_of(run)}: `run` must be a plain function written with `def`: other code is no part of the code version."
+        raise AnalysisFileError(msg)
+    arguments = inspect.signature(run).parameters
+    positional = [a for a in arguments.values() if a.kind in {a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD}]
+    if not len(arguments) == len(positional) == _RUN_ARGUMENTS:
+        msg = (
+            f"{path}{_line_of(run)}: `run` must take (job, parameters, results_dir); it takes ({', '.join(arguments)})."
+        )
+        raise AnalysisFileError(msg)
+    if inspect.get_annotations(run).get("return", "") in {None, "None"}:
+        msg = f"{path}{_line_of(run)}: `run` is annotated to return None; it must return {analysis.outputs.__name__}."
+        raise AnalysisFileError(msg)
+
+
+def _line_of(run: object) -> str:
+    """Return ``:<line>`` where a function is written, if it is one."""
+    return f":{run.__code__.co_firstlineno}" if inspect.isfunction(run) else ""
+
+
+def _import(path: Path) -> ModuleType:
+    """Import an analysis file under its package's name, and say which file and line is at fault if that fails."""
+    name = f"{path.parent.name}.{path.stem}"
+    try:
+        if path.parent == ANALYSES_FOLDER:
+            return importlib.import_module(name)
+        return _import_from(path, name)
+    except AnalysisFileError as error:
+        msg = f"{path}{_line_in(path, error)}: {error}"
+        raise AnalysisFileError(msg) from error
+    except ValidationError as error:
+        faults = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors())
+        msg = f"{path}{_line_in(path, error)}: ANALYSIS = Analysis(...) is wrong: {faults}."
+        raise AnalysisFileError(msg) from error
+    except ModuleNotFoundError as error:
+        msg = (
+            f"{path}{_line_in(path, error)}: cannot be imported: there is no module `{error.name}`. Correct the name, or "
+            "add the package to pyproject.toml and run `make lock setup`."
+        )
+        raise AnalysisFileError(msg) from error
+    except (Exception, SystemExit) as error:  # whatever a scientist's module raises while it is imported
+        line = _line_in(path, error)
+        msg = f"{path}{line}: cannot be imported: {type(error).__name__}: {error}"
+        raise AnalysisFileError(msg) from error
+
+
+def _import_from(path: Path, name: str) -> ModuleType:
+    """Import a file that is in no package on the path: analyses of tests and benchmarks."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        msg = "is no Python file"
+        raise AnalysisFileError(msg)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _line_in(path: Path, error: BaseException) -> str:
+    """Return ``:<line>`` of the file at fault, if the traceback passes through it."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return f":{error.lineno}"
+    lines = []
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return f":{lines[-1]}" if lines else ""

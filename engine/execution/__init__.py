@@ -1,0 +1,1 @@
+"""One run: its jobs, their claims, and the publication of their results."""

@@ -1,0 +1,226 @@
+"""From a job's private folder to a published result: files, manifest, record as a file, and last the record.
+
+The record is the commit point. Nothing ever writes into another attempt's folder, so a crash between any two steps
+leaves either nothing that counts or a complete result, and every step may be repeated.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_json
+
+from domain.errors import OutputError
+from domain.job.state import LedgerEntry
+from domain.json_values import canonical_json, sha256_hex
+from domain.result.provenance import Provenance
+from domain.result.records import from_record, readable
+from engine.worker.task import LOG_NAME
+from resources.records.store import RecordStore, attempt_of
+from resources.result_store.names import check_paths
+from resources.result_store.store import ResultsStore, StoredFile
+
+MANIFEST = "manifest.json"
+METADATA = "metadata.nd.json"
+MANIFEST_FORMAT = "analysis-manifest/1"
+_RESERVED = {MANIFEST, METADATA}
+_UPLOADS_AT_ONCE = 8
+
+
+def result_files(folder: Path) -> list[str]:
+    """Return the files that an analysis wrote, as sorted relative paths.
+
+    Raises
+    ------
+    OutputError
+        If a file has a reserved name, an entry is neither a file nor a folder, or the folder itself was replaced.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        msg = "The analysis replaced its results folder by something else; write files into the folder that is given."
+        raise OutputError(msg)
+    paths = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            msg = f"The analysis wrote `{name}`, which is no ordinary file; write or copy the file itself."
+            raise OutputError(msg)
+        if name in {*_RESERVED, LOG_NAME}:
+            msg = f"The analysis wrote `{name}`, a name that the platform keeps for itself; choose another."
+            raise OutputError(msg)
+        if path.is_file():
+            paths.append(name)
+    return paths
+
+
+def build_manifest(folder: Path, names: Iterable[str], *, log: Path) -> dict[str, Any]:
+    """Describe the files of a result.
+
+    Parameters
+    ----------
+    folder : Path
+        The results folder.
+    names : iterable of str
+        Its files.
+    log : Path
+        The job's log, listed apart: its text differs each time, so it is no part of the digest.
+
+    Returns
+    -------
+    dict
+        ``format``, ``files``, ``logs`` (path, bytes and sha256 of each) and ``sha256``, the digest over ``files``.
+    """
+    return _manifest([_described(folder / name, name) for name in names], [_described(log, log.name)])
+
+
+def manifest_of(stored: Iterable[StoredFile], *, log: Path) -> dict[str, Any]:
+    """Describe the files of a result as they were uploaded; the same as `build_manifest`, but nothing is read again.
+
+    Parameters
+    ----------
+    stored : iterable of StoredFile
+        What `upload` returned.
+    log : Path
+        The job's log.
+
+    Returns
+    -------
+    dict
+        As `build_manifest` returns it.
+    """
+    told = [{"path": file.path, "bytes": file.bytes, "sha256": file.sha256} for file in stored]
+    logs = [file for file in told if file["path"] == log.name]
+    return _manifest([file for file in told if file["path"] != log.name], logs)
+
+
+def upload(store: ResultsStore, location: str, folder: Path, names: Sequence[str], *, log: Path) -> list[StoredFile]:
+    """Upload a result's files and its log, each read once; returns what the server holds now, with digests."""
+    check_paths([*names, log.name])
+    sources = [(name, folder / name) for name in names] + [(log.name, log)]
+    with ThreadPoolExecutor(max_workers=min(_UPLOADS_AT_ONCE, len(sources))) as threads:
+        return list(threads.map(lambda s: store.put_file(location, *s), sources))
+
+
+def listing_digest(files: Iterable[StoredFile]) -> str:
+    """Return the digest by which one listing tells whether a result's files are as they were after upload."""
+    listed = sorted([f.path, f.bytes, f.etag] for f in files if f.path not in _RESERVED)
+    return sha256_hex(canonical_json(listed))
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A record that is to lose its place, who wants that, and why."""
+
+    old: dict[str, Any]
+    who: str
+    reason: str
+
+
+def write_documents(results: ResultsStore, record: dict[str, Any], manifest: dict[str, Any]) -> None:
+    """Write the manifest, and last the whole record, beside the uploaded files: the attempt is complete then."""
+    results.put_bytes(record["location"], MANIFEST, _pretty(manifest), "application/json")
+    results.put_bytes(record["location"], METADATA, _pretty(record), "application/json")
+
+
+def commit(
+    record: dict[str, Any], *, results: ResultsStore, records: RecordStore, replacement: Replacement | None = None
+) -> dict[str, Any]:
+    """Commit a complete attempt by inserting its record.
+
+    Parameters
+    ----------
+    record : dict
+        The whole record.
+    results, records
+        Where its files are, and where it goes.
+    replacement : Replacement, optional
+        The record whose place it takes; otherwise the first record wins.
+
+    Returns
+    -------
+    dict
+        The record that counts now. If it is not this one, this attempt's files have been discarded.
+    """
+    if replacement is None:
+        winner = records.insert_once(record)
+    else:
+        winner = records.replace(record, old=replacement.old, who=replacement.who, reason=replacement.reason)
+    if attempt_of(winner) != attempt_of(record):
+        results.discard(record["location"])
+    return winner
+
+
+def differences(results: ResultsStore, provenance: Provenance) -> list[str]:
+    """Compare a result's files with what was recorded after their upload; empty: nothing differs."""
+    listed = results.list_files(provenance.location)
+    if listing_digest(listed) == provenance.listing_sha256 and {f.path for f in listed} >= _RESERVED:
+        return []
+    return _named_differences(results, provenance, listed)
+
+
+def read_record(record: dict[str, Any], job: LedgerEntry) -> Provenance:
+    """Read the record of a job, or say that somebody has damaged it."""
+    found = readable(record)
+    if found is None or found.job_key != job.job_key:
+        msg = f"The record {record['_id']} of this job cannot be read: it was damaged. Delete it, then rerun the job."
+        raise OutputError(msg)
+    return found
+
+
+def stored_figure(results: ResultsStore, provenance: Provenance) -> bytes | None:
+    """Return the figure of a stored result, if it has one."""
+    return None if provenance.figure is None else results.get_bytes(provenance.location, provenance.figure)
+
+
+def complete_attempt(results: ResultsStore, result_id: str, attempt: str) -> dict[str, Any] | None:
+    """Return the record of an attempt that stopped just before its commit, if all its files are there."""
+    content = results.get_bytes(results.location(result_id, attempt), METADATA)
+    if content is None:
+        return None
+    try:
+        record: dict[str, Any] = json.loads(content)
+        provenance = from_record(record)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):  # damaged, or of another version's making
+        return None
+    is_ours = (provenance.result_id, provenance.attempt) == (result_id, attempt)
+    return record if is_ours and not differences(results, provenance) else None
+
+
+def _named_differences(results: ResultsStore, provenance: Provenance, listed: list[StoredFile]) -> list[str]:
+    """Say which files are missing, changed or new, by the manifest."""
+    sizes = {f.path: f.bytes for f in listed}
+    content = results.get_bytes(provenance.location, MANIFEST)
+    if content is None:
+        return [f"{MANIFEST} is missing"]
+    try:
+        manifest = json.loads(content)
+        expected = {f["path"]: f["bytes"] for f in (*manifest["files"], *manifest["logs"])}
+    except (ValueError, KeyError, TypeError):
+        return [f"{MANIFEST} cannot be read"]
+    named = [f"{name} is missing" for name in sorted({*expected, *_RESERVED} - set(sizes))]
+    named += [f"{name} is new" for name in sorted(set(sizes) - set(expected) - _RESERVED)]
+    named += [
+        f"{name} has {sizes[name]} bytes instead of {expected[name]}"
+        for name in sorted(expected)
+        if name in sizes and sizes[name] != expected[name]
+    ]
+    return named or ["the content of a file has changed (same sizes, other ETags)"]
+
+
+def _manifest(files: list[dict[str, Any]], logs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put the descriptions of files together."""
+    return {"format": MANIFEST_FORMAT, "files": files, "logs": logs, "sha256": sha256_hex(canonical_json(files))}
+
+
+def _described(file: Path, name: str) -> dict[str, Any]:
+    """Describe one file for the manifest."""
+    with file.open("rb") as content:
+        return {"path": name, "bytes": file.stat().st_size, "sha256": file_digest(content, "sha256").hexdigest()}
+
+
+def _pretty(document: dict[str, Any]) -> bytes:
+    """Return a document as JSON that a person can read."""
+    return to_json(document, indent=1)

@@ -1,0 +1,287 @@
+"""Runs an analysis that is a command, inside the job's worker process.
+
+The job goes in as ``job.json`` and as the context of Dagster Pipes, outputs come back as ``outputs.json`` or as a
+message of Dagster Pipes, files in the results folder. ``dagster_pipes`` is the small library that external processes
+use; its protocol needs nothing of Dagster in this process, which therefore starts quickly.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, DAGSTER_PIPES_MESSAGES_ENV_VAR, encode_param
+
+from domain.command import TRY_AGAIN, Command
+from domain.errors import CodeChangedError, OutputError
+from domain.failures import FailureKind
+from resources.process import inherited
+
+JOB_FILE, OUTPUTS_FILE = "job.json", "outputs.json"
+_PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "LD_LIBRARY_PATH")
+_LAST_WORDS = 300
+_MAX_OUTPUTS_BYTES = 1024 * 1024
+_MAX_MESSAGE_BYTES = 2 * _MAX_OUTPUTS_BYTES
+_PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, kilobytes elsewhere
+
+
+class CommandFailedError(Exception):
+    """The command of an analysis ended in a way that is no success.
+
+    Parameters
+    ----------
+    message : str
+        What happened.
+    kind : str
+        What kind of failure.
+    transient : bool
+        Whether the same call may succeed later.
+    traceback : str
+        What the command itself says of it.
+    """
+
+    def __init__(
+        self, message: str, *, kind: FailureKind = "exception", transient: bool = False, traceback: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.kind, self.transient, self.traceback = kind, transient, traceback
+
+
+@dataclass(frozen=True)
+class CommandJob:
+    """What a command is told of its job.
+
+    Attributes
+    ----------
+    analysis : str
+        Name of the analysis.
+    identity : str
+        Digest of the code that the run announced.
+    inputs : tuple of Path
+        Local paths of the inputs.
+    locations, files : tuple of str
+        Their addresses.
+    parameters : dict
+        Validated parameters, as JSON values.
+    folder, results : Path
+        The job's private folder, and where the result's files go.
+    """
+
+    analysis: str
+    identity: str
+    inputs: tuple[Path, ...]
+    locations: tuple[str, ...]
+    files: tuple[str, ...]
+    parameters: dict[str, Any]
+    folder: Path
+    results: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of ``job.json``."""
+        return {
+            "analysis": self.analysis,
+            "inputs": [str(path) for path in self.inputs],
+            "locations": list(self.locations),
+            "files": list(self.files),
+            "parameters": self.parameters,
+            "results": str(self.results),
+            "outputs": str(self.folder / OUTPUTS_FILE),
+        }
+
+
+@dataclass(frozen=True)
+class CommandEnd:
+    """What a command that succeeded brought back."""
+
+    outputs: dict[str, Any]
+    peak_memory_bytes: int
+
+
+def read_files(command: Command, folder: Path) -> dict[str, bytes]:
+    """Read the files that a command declares.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError
+        If one is not there.
+    """
+    return {name: (folder / name).read_bytes() for name in command.files}
+
+
+def run_command(command: Command, source_folder: Path, job: CommandJob) -> CommandEnd:
+    """Run a command and wait for it.
+
+    Parameters
+    ----------
+    command : Command
+        What the analysis declares.
+    source_folder : Path
+        Where its files are.
+    job : CommandJob
+        The job; its folder exists.
+
+    Returns
+    -------
+    CommandEnd
+        The outputs.
+
+    Raises
+    ------
+    CommandFailedError
+        If it cannot be started, or ends with anything but exit code 0.
+    CodeChangedError
+        If its files are no longer those that the run announced.
+    OutputError
+        If it wrote no outputs, or none that can be read.
+    """
+    code = _copy_code(command, source_folder, job)
+    (job.folder / JOB_FILE).write_text(json.dumps(job.as_json(), indent=1, ensure_ascii=False), encoding="utf-8")
+    messages = job.folder / "pipes-messages.jsonl"
+    messages.touch()
+    argv = command.argv(code=str(code), folder=str(job.folder), results=str(job.results))
+    try:
+        process = subprocess.Popen(  # noqa: S603  the words come from the analysis file, and no shell reads them
+            argv, env=_environment(command, job, messages), stdin=subprocess.DEVNULL
+        )
+    except OSError as error:
+        msg = f"the command `{argv[0]}` cannot be started: {error.strerror}. Install it, or name it by its full path."
+        raise CommandFailedError(msg) from error
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    told = print_log(pipes_messages(messages))
+    if process.returncode != 0:
+        raise failure_of(argv[0], process.returncode, told)
+    return CommandEnd(outputs_of(job, told), usage.ru_maxrss * _PEAK_UNIT)
+
+
+def _copy_code(command: Command, source_folder: Path, job: CommandJob) -> Path:
+    """Copy the declared files into the job's folder, and refuse them when they have changed."""
+    contents = read_files(command, source_folder)
+    if command.identity(contents) != job.identity:
+        msg = f"The files of `{job.analysis}` changed while the run was using them. The next run uses the new ones."
+        raise CodeChangedError(msg)
+    code = job.folder / "code"
+    for name, content in contents.items():
+        target = code / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        target.chmod((source_folder / name).stat().st_mode)
+    return code
+
+
+def _environment(command: Command, job: CommandJob, messages: Path) -> dict[str, str]:
+    """Return what the command sees of the environment: credentials of the platform are none of its business."""
+    scratch = str(Path.cwd())
+    return {
+        **inherited((*_PASSED_ON, *command.pass_variables)),
+        **command.environment,
+        "TMPDIR": scratch,
+        "ANALYSIS_JOB": str(job.folder / JOB_FILE),
+        "ANALYSIS_OUTPUTS": str(job.folder / OUTPUTS_FILE),
+        "RESULTS_DIR": str(job.results),
+        DAGSTER_PIPES_CONTEXT_ENV_VAR: encode_param({"data": _pipes_context(job)}),
+        DAGSTER_PIPES_MESSAGES_ENV_VAR: encode_param({"path": str(messages)}),
+    }
+
+
+def _pipes_context(job: CommandJob) -> dict[str, Any]:
+    """Return the context that Dagster Pipes gives to an external process; the job is its ``extras``."""
+    return {
+        "asset_keys": [f"analysis/{job.analysis}"],
+        "code_version_by_asset_key": None,
+        "provenance_by_asset_key": None,
+        "partition_key": None,
+        "partition_key_range": None,
+        "partition_time_window": None,
+        "run_id": "",
+        "job_name": None,
+        "retry_number": 0,
+        "extras": job.as_json(),
+    }
+
+
+def pipes_messages(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the Pipes messages of a process; a line that is none was cut off by a crash, or is far too long."""
+    if path.is_symlink() or not path.is_file():  # the command put something else in its place
+        return
+    with path.open("rb") as file:
+        while line := file.readline(_MAX_MESSAGE_BYTES):
+            try:
+                message = json.loads(line.decode(errors="replace"))
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(message, dict) and isinstance(message.get("method"), str):
+                yield message
+
+
+def _params(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a message carries."""
+    params = message.get("params")
+    return params if isinstance(params, dict) else {}
+
+
+def print_log(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put what was logged through Pipes into the job's log; returns the latest of each other kind of message."""
+    latest: dict[tuple[str, bool], dict[str, Any]] = {}
+    for message in messages:
+        params = _params(message)
+        if message["method"] == "log":
+            sys.stderr.write(f"{params.get('level', 'INFO')} {params.get('message', '')}\n")
+        elif message["method"] in {"closed", "report_custom_message"}:
+            payload = params.get("payload")
+            latest[message["method"], isinstance(payload, dict) and "outputs" in payload] = message
+    return list(latest.values())
+
+
+def failure_of(program: str, code: int, messages: list[dict[str, Any]]) -> CommandFailedError:
+    """Say how a command ended."""
+    closed = next((_params(m) for m in reversed(messages) if m["method"] == "closed"), {})
+    raised = closed.get("exception")
+    if isinstance(raised, dict):
+        stack = raised["stack"] if isinstance(raised.get("stack"), list) else []
+        message = str(raised.get("message", "")).strip()
+        return CommandFailedError(message, traceback="".join(map(str, stack)) + message + "\n")
+    if code == -signal.SIGKILL:
+        msg = f"`{program}` was killed (SIGKILL), most often for want of memory"
+        return CommandFailedError(msg, kind="killed", transient=True)
+    if code < 0:
+        return CommandFailedError(f"`{program}` crashed with {signal.Signals(-code).name}", kind="crash")
+    if code == TRY_AGAIN:
+        msg = f"`{program}` ended with exit code {TRY_AGAIN}, which asks to try again"
+        return CommandFailedError(msg, transient=True)
+    return CommandFailedError(f"`{program}` ended with exit code {code}; its last words are in the log")
+
+
+def outputs_of(job: CommandJob, messages: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the outputs that a command gave, by file or by message."""
+    path = job.folder / OUTPUTS_FILE
+    if path.is_file() and not path.is_symlink():
+        found = _read_outputs(path)
+    else:
+        payloads = [_params(m).get("payload") for m in messages if m["method"] == "report_custom_message"]
+        given = [p["outputs"] for p in payloads if isinstance(p, dict) and "outputs" in p]
+        found = given[-1] if given else None
+    if not isinstance(found, dict):
+        msg = (
+            "The command ended well but gave no outputs: write one JSON object to the file that ANALYSIS_OUTPUTS names, "
+            'or report the custom message {"outputs": {…}} through Dagster Pipes.'
+        )
+        raise OutputError(msg)
+    return found
+
+
+def _read_outputs(path: Path) -> Any:
+    """Read ``outputs.json``; numbers that are not finite, which JSON lacks, are left to the judgement of outputs."""
+    if path.stat().st_size > _MAX_OUTPUTS_BYTES:
+        msg = f"{path.name} holds {path.stat().st_size} bytes, more than 1 MiB: write tables into files of the results."
+        raise OutputError(msg)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        msg = f"{path.name} is no JSON: {error}."
+        raise OutputError(msg) from None

@@ -1,0 +1,125 @@
+"""The worker processes of one run, over pebble's pool: one dying worker fails one job.
+
+Looked at first: ``concurrent.futures.ProcessPoolExecutor`` (one dead worker breaks the whole pool, no time limits).
+"""
+
+import contextlib
+import os
+import signal
+import threading
+from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures.process import BrokenProcessPool
+
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from domain.failures import JobError
+from engine.worker.fresh_interpreter import FreshContext
+from engine.worker.output_redaction import cleaned, cleaned_error
+from engine.worker.process import execute, prepare_worker
+from engine.worker.task import Task, Work
+
+
+class WorkerPool:
+    """Runs tasks in worker processes, each under a time limit.
+
+    Parameters
+    ----------
+    workers : int
+        Processes at once.
+    time_limit_s : float
+        A task that takes longer is killed with everything that it started.
+    """
+
+    def __init__(self, *, workers: int, time_limit_s: float) -> None:
+        self._workers = workers
+        self._time_limit_s = time_limit_s
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._waited_for: dict[ProcessFuture[Work | JobError], Task] = {}
+        self._pool: ProcessPool | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether worker processes run, or are being restarted; False before the first task."""
+        return self._pool is not None and bool(self._pool.active)
+
+    def expect(self, jobs: int) -> None:
+        """Start no more workers than there are jobs; to be said before the first one."""
+        self._workers = max(1, min(self._workers, jobs))
+
+    def run(self, task: Task) -> Work | JobError:
+        """Run one task and wait for it.
+
+        Returns
+        -------
+        Work or JobError
+            What the analysis brought back, or why it failed.
+        """
+        try:
+            return cleaned(self._result(task), task)
+        except FutureTimeoutError:
+            return self._failed(task, "time_limit", f"still running after its time limit of {self._time_limit_s:g} s")
+        except ProcessExpired as error:
+            return self._expired(task, int(error.exitcode))
+        except (BrokenProcessPool, CancelledError, RuntimeError) as error:
+            return self._failed(task, "killed", f"its worker process could not be used: {error}")
+
+    def end(self, attempt: str) -> None:
+        """End the process of one attempt, with everything that it started; without effect when it has ended."""
+        with self._lock:
+            for future, task in self._waited_for.items():
+                if task.folder.name == attempt:
+                    future.cancel()  # type: ignore[no-untyped-call]
+
+    def stop(self) -> None:
+        """End every worker at once, with everything that it started."""
+        with self._lock:
+            self._stopped = True
+            for future in self._waited_for:  # pebble answers nobody who still waits when its pool stops
+                future.cancel()  # type: ignore[no-untyped-call]
+        if self._pool is not None:
+            self._pool.stop()  # type: ignore[no-untyped-call]
+            self._pool.join()
+
+    def _result(self, task: Task) -> Work | JobError:
+        """Wait for a task; `stop` ends the waiting."""
+        future = self._schedule(task)
+        try:
+            return future.result()
+        finally:
+            with self._lock:
+                self._waited_for.pop(future, None)
+
+    def _schedule(self, task: Task) -> ProcessFuture[Work | JobError]:
+        """Hand a task to the pool; the pool starts with the first task, and one that broke is replaced."""
+        with self._lock:
+            if self._stopped:
+                msg = "the run is ending"
+                raise RuntimeError(msg)
+            if self._pool is None or not self._pool.active:
+                self._pool = self._new_pool()
+            future = self._pool.schedule(execute, args=(task,), timeout=self._time_limit_s)
+            self._waited_for[future] = task
+            return future
+
+    def _new_pool(self) -> ProcessPool:
+        """Make a pool of fresh interpreters: a forked copy of a threaded process may deadlock."""
+        return ProcessPool(max_workers=self._workers, initializer=prepare_worker, context=FreshContext())
+
+    def _expired(self, task: Task, exit_code: int) -> JobError:
+        """Explain a worker that died."""
+        if exit_code == -signal.SIGKILL:
+            return self._failed(task, "killed", "its process was killed (SIGKILL), most often for want of memory")
+        if exit_code < 0:
+            return self._failed(task, "crash", f"its process crashed with {signal.Signals(-exit_code).name}")
+        return self._failed(task, "crash", f"its process exited with code {exit_code} before it returned")
+
+    def _failed(self, task: Task, kind: "str", what: str) -> JobError:
+        """Describe a job whose process did not return, and end whatever that process left behind."""
+        with contextlib.suppress(OSError, ValueError):
+            os.killpg(int(task.pid_file.read_text(encoding="ascii")), signal.SIGKILL)
+        error = JobError.model_validate(
+            {"kind": kind, "message": f"The job failed: {what}.", "permanent": kind != "killed"}
+        )
+        return cleaned_error(error, task)

@@ -1,0 +1,58 @@
+"""What a job ran on and what it used, as far as the system tells."""
+
+import contextlib
+import os
+import platform
+import resource
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import psutil
+
+from domain.result.provenance import ResourceFacts
+
+_RESET_PEAK = "5"  # see proc(5), clear_refs
+
+
+def cpu_s() -> float:
+    """Return processor time of this process and its ended children, in seconds."""
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def reset_peak_memory() -> None:
+    """Forget the largest memory of earlier jobs of this process, where the system can."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text(_RESET_PEAK, encoding="ascii")
+
+
+def peak_memory_bytes() -> int:
+    """Return the largest resident memory since the last reset."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
+    scale = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, kilobytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+def resource_facts(used_cpu_s: float, other_peak_bytes: int | None = None) -> ResourceFacts:
+    """Describe the machine, and what the job used; memory is this process's unless another one did the work."""
+    return ResourceFacts(
+        os=platform.platform(),
+        architecture=platform.machine(),
+        cpu=processor(),
+        cpu_cores=os.cpu_count(),
+        memory_bytes=psutil.virtual_memory().total,
+        cpu_s=round(used_cpu_s, 3),
+        peak_memory_bytes=other_peak_bytes or peak_memory_bytes(),
+    )
+
+
+@lru_cache(maxsize=1)
+def processor() -> str | None:
+    """Return the processor's model."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line for line in lines if line.startswith("model name")).partition(":")[2].strip()
+    return platform.processor() or None

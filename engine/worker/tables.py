@@ -1,0 +1,68 @@
+"""Looks at the tables that an analysis declares: whether they are there, have their columns, and how many rows."""
+
+import csv
+from pathlib import Path
+
+from domain.analysis import Analysis
+from domain.analysis.tables import PARQUET, check_columns
+from domain.errors import OutputError
+from domain.result.provenance import TableRows
+
+
+def checked_tables(analysis: Analysis, results: Path) -> tuple[TableRows, ...]:
+    """Count the rows of every declared table.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        What declares them.
+    results : Path
+        The folder that the analysis wrote into.
+
+    Returns
+    -------
+    tuple of TableRows
+        One for each table, in the order in which they are declared.
+
+    Raises
+    ------
+    OutputError
+        If a table is missing, cannot be read, or has other columns than its model has fields.
+    """
+    found = []
+    for file, model in analysis.tables.items():
+        path = results / file
+        if not path.is_file():
+            msg = (
+                f"`{analysis.name}` declares the table `{file}`, and wrote no such file. Write it in any case, without "
+                "rows when there is nothing to tell; or take it out of `tables=`."
+            )
+            raise OutputError(msg)
+        columns, rows = _parquet(path, file) if path.suffix == PARQUET else _csv(path, file)
+        check_columns(file, columns, model)
+        found.append(TableRows(file=file, rows=rows))
+    return tuple(found)
+
+
+def _parquet(path: Path, file: str) -> tuple[list[str], int]:
+    """Return columns and number of rows, which a Parquet file keeps at its end; nothing else is read."""
+    import pyarrow as pa  # noqa: PLC0415  analyses without tables need not wait for it
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    try:
+        with pq.ParquetFile(path) as table:
+            return list(table.schema_arrow.names), table.metadata.num_rows
+    except (pa.ArrowException, OSError, ValueError) as error:
+        msg = f"The table `{file}` cannot be read as Parquet ({type(error).__name__}): close it before `run` returns."
+        raise OutputError(msg) from None
+
+
+def _csv(path: Path, file: str) -> tuple[list[str], int]:
+    """Return the header, and how many lines that are not empty follow it."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            lines = (line for line in csv.reader(text) if line)
+            return next(lines, []), sum(1 for _ in lines)
+    except (csv.Error, OSError, ValueError) as error:
+        msg = f"The table `{file}` cannot be read as CSV in UTF-8 ({type(error).__name__}): close it before `run` returns."
+        raise OutputError(msg) from None

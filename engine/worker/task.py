@@ -1,0 +1,212 @@
+"""One job, wherever it runs: load the analysis, open its inputs, run it, judge what it returned.
+
+A worker process does this in its own way (`engine.worker.process`), ``analysis try`` in the foreground. Nothing is
+written but below the job's private folder.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from domain.analysis import AnalysisJob
+from domain.analysis.parameters import validate_stored
+from domain.command import Command
+from domain.errors import CodeChangedError, InputError
+from domain.job.inputs import InputFile
+from domain.result.provenance import ResourceFacts, TableRows
+from engine.discovery.analyses import AnalysisEntry, load_analysis
+from engine.worker.command import CommandJob, run_command
+from engine.worker.outputs import checked_outputs
+from engine.worker.resource_usage import cpu_s, reset_peak_memory, resource_facts
+from engine.worker.tables import checked_tables
+from resources.inputs.reader import InputReader
+from resources.nwb import Session, describe_session
+from resources.process import variable
+
+LOG_NAME = "analysis.log"
+RESULTS_VARIABLE = "RESULTS_DIR"
+
+
+@dataclass(frozen=True)
+class Task:
+    """Everything that a worker needs for one job.
+
+    Attributes
+    ----------
+    analysis_file : Path
+        The analysis.
+    code_version : str
+        The code that the run announced.
+    locations, files : tuple of str
+        The job's inputs, spelled as the job file spelled them.
+    parameters : dict
+        The stored parameters.
+    folder : Path
+        The job's private folder.
+    inputs : InputReader
+        Reads the job's inputs.
+    transient : tuple of str
+        Exceptions that the analysis declares transient.
+    """
+
+    analysis_file: Path
+    code_version: str
+    locations: tuple[str, ...]
+    files: tuple[str, ...]
+    parameters: dict[str, Any]
+    folder: Path
+    inputs: InputReader
+    transient: tuple[str, ...] = ()
+
+    @property
+    def results(self) -> Path:
+        """Folder that the analysis writes its files into."""
+        return self.folder / "results"
+
+    @property
+    def log(self) -> Path:
+        """File that receives everything the analysis prints."""
+        return self.folder / LOG_NAME
+
+    @property
+    def pid_file(self) -> Path:
+        """File that names the process at work, whose whole group ends with the job."""
+        return self.folder / "pid"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker brings back from a job that succeeded."""
+
+    outputs: dict[str, Any]
+    not_finite: tuple[str, ...]
+    inputs: tuple[InputFile, ...]
+    sessions: tuple[Session, ...]
+    started: datetime
+    ended: datetime
+    resources: ResourceFacts
+    tables: tuple[TableRows, ...] = ()
+
+
+def run_task(task: Task, *, alone: bool = True) -> Work:
+    """Open the inputs when asked, run the analysis, and check what it returned.
+
+    Parameters
+    ----------
+    task : Task
+        The job; its folder and its results folder exist.
+    alone : bool
+        This process runs nothing else: its working folder and its variables become those that the analysis asks for.
+
+    Returns
+    -------
+    Work
+        What the analysis brought back.
+
+    Raises
+    ------
+    CodeChangedError
+        If the analysis is no longer what the run announced.
+    Exception
+        Whatever user code raises, and what its inputs or its outputs are refused for.
+    """
+    entry = load_once(task.analysis_file)
+    if entry.code_version != task.code_version:
+        msg = (
+            f"{task.analysis_file} changed while the run was using it: the run announced {task.code_version}, "
+            f"the file is now {entry.code_version}. The job is tried again with the new code by the next run."
+        )
+        raise CodeChangedError(msg)
+    opened = _Opened(task)
+    parameters = validate_stored(entry.analysis, task.parameters)
+    with _surroundings(task, entry) if alone else contextlib.nullcontext():
+        reset_peak_memory()
+        cpu_before, started = cpu_s(), datetime.now(UTC)
+        returned, peak_memory_bytes = _call(entry, task, opened, parameters)
+        ended = datetime.now(UTC)
+        used = resource_facts(cpu_s() - cpu_before, peak_memory_bytes)
+    outputs, not_finite = checked_outputs(entry.analysis, returned)
+    tables = checked_tables(entry.analysis, task.results)
+    opened.check_unchanged()
+    return Work(outputs, not_finite, opened.facts, opened.sessions(), started, ended, used, tables)
+
+
+def _call(entry: AnalysisEntry, task: Task, opened: "_Opened", parameters: Any) -> tuple[Any, int | None]:
+    """Call the function, or run the command; returns what came back, and the memory of another process."""
+    run = entry.analysis.run
+    if not isinstance(run, Command):
+        job = AnalysisJob(locations=task.locations, files=task.files, opener=opened.open)
+        return run(job, parameters, task.results), None
+    job_of_command = CommandJob(
+        analysis=entry.analysis.name,
+        identity=entry.command_identity,
+        inputs=opened.open(),
+        locations=task.locations,
+        files=task.files,
+        parameters=task.parameters,
+        folder=task.folder,
+        results=task.results,
+    )
+    end = run_command(run, task.analysis_file.parent, job_of_command)
+    return end.outputs, end.peak_memory_bytes
+
+
+@contextlib.contextmanager
+def _surroundings(task: Task, entry: AnalysisEntry) -> Iterator[None]:
+    """Let user code work in the folder that the analysis asks for, and find its results folder by a variable."""
+    scratch = task.folder / "scratch"
+    scratch.mkdir(exist_ok=True)
+    tempfile.tempdir = str(scratch)
+    before = Path.cwd()
+    os.chdir(task.results if entry.analysis.working_folder == "results" else scratch)
+    try:
+        with variable(RESULTS_VARIABLE, str(task.results)):
+            yield
+    finally:
+        os.chdir(before)
+        tempfile.tempdir = None
+
+
+class _Opened:
+    """The inputs of one job: opened at most once, described for provenance."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._paths: tuple[Path, ...] | None = None
+        self.facts: tuple[InputFile, ...] = ()
+
+    def open(self) -> tuple[Path, ...]:
+        """Make the inputs available; the second call returns what the first one made."""
+        if self._paths is None:
+            inputs, folder = self._task.inputs, self._task.folder / "inputs"
+            folder.mkdir()
+            urls = self._task.files or tuple(inputs.resolve(url) for url in self._task.locations)
+            fetched = [inputs.fetch(url, folder) for url in urls]
+            self._paths = tuple(path for path, _ in fetched)
+            self.facts = tuple(fact for _, fact in fetched)
+        return self._paths
+
+    def check_unchanged(self) -> None:
+        """Refuse a result whose local inputs changed while it was computed."""
+        for fact in self.facts:
+            self._task.inputs.check(fact)
+
+    def sessions(self) -> tuple[Session, ...]:
+        """Read subject and session of each opened input; an input that is no NWB file has neither."""
+        found = []
+        for path in self._paths or ():
+            with contextlib.suppress(InputError):
+                found.append(describe_session(path))
+        return tuple(found)
+
+
+@lru_cache(maxsize=4)
+def load_once(path: Path) -> AnalysisEntry:
+    """Load an analysis once per worker."""
+    return load_analysis(path)

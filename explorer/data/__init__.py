@@ -1,0 +1,1 @@
+"""What the explorer shows: columns, filters, facts, read from results."""

@@ -1,0 +1,1 @@
+"""What the explorer draws: page, table, plots, panels."""

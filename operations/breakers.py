@@ -1,0 +1,45 @@
+"""Circuit breakers and alerts, by hand."""
+
+from domain.alert import Alert
+from domain.errors import SettingsError
+from operations.platform import Platform
+from resources.process import person
+
+
+def resume(platform: Platform, name: str) -> bool:
+    """Close the circuit breaker of an analysis; returns whether it was open.
+
+    Raises
+    ------
+    UnknownJobError
+        If there is no analysis of this name.
+    """
+    platform.entry(name)
+    return platform.connections.ledger.close_breaker(name, who=person(), reason="analysis resume")
+
+
+def breaker_note(platform: Platform, name: str) -> str:
+    """Say that an analysis's circuit breaker is open, and what to do; empty when it is closed."""
+    found = platform.connections.ledger.breaker(name, code_version=platform.entry(name).code_version)
+    if found is None:
+        return ""
+    probe = f" A few jobs are tried after {found.probe_at:%Y-%m-%d %H:%M} UTC." if found.probe_at else ""
+    since = f"{found.since:%Y-%m-%d %H:%M}"
+    return f"The circuit breaker is open since {since} UTC: {found.why}.{probe} Go on:  analysis resume {name}"
+
+
+def send_test_alert(platform: Platform) -> dict[str, str | None]:
+    """Send an alert to every hook; returns for each why it did not take it, or None.
+
+    Raises
+    ------
+    SettingsError
+        If no hook is configured.
+    """
+    answers = platform.connections.alerts.send(
+        Alert(title="Test of the alerts", text="If you read this, alerts reach you.", severity="note")
+    )
+    if not answers:
+        msg = "No hook for alerts is configured: set ALERT_WEBHOOK_URL, or ALERT_EMAIL_TO and SMTP_URL."
+        raise SettingsError(msg)
+    return answers

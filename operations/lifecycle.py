@@ -1,0 +1,197 @@
+"""What a person may do to jobs and results that are on their way or there: cancel, and declare wrong."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from domain.errors import UnknownJobError
+from domain.job.identity import result_id
+from domain.job.state import JobState
+from domain.result.provenance import Provenance
+from domain.result.records import from_record, from_superseded
+from engine.assets.materialization import asset_key_of
+from operations.platform import Platform, open_dagster
+from operations.requests import known_keys
+from resources.process import person
+from resources.settings import Settings
+
+
+@dataclass(frozen=True)
+class Superseded:
+    """A result that lost its place.
+
+    Attributes
+    ----------
+    job_key, result_id, attempt, code_version : str
+        Which result.
+    ended : datetime
+        When it was computed.
+    how : str
+        ``replaced`` or ``invalidated``.
+    who, reason : str
+        By whom, and why.
+    when : datetime
+        When it lost its place.
+    location : str
+        Folder of its files, which stay until `analysis clean` removes them.
+    """
+
+    job_key: str
+    result_id: str
+    attempt: str
+    code_version: str
+    ended: datetime
+    how: str
+    who: str
+    reason: str
+    when: datetime
+    location: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self) | {"ended": self.ended.isoformat(), "when": self.when.isoformat()}
+
+
+def cancel(
+    platform: Platform,
+    name: str,
+    *,
+    keys: Sequence[str] = (),
+    dispatch_id: str | None = None,
+    everything: bool = False,
+    reason: str,
+) -> int:
+    """End jobs that wait or run.
+
+    Parameters
+    ----------
+    name : str
+        The analysis.
+    keys : sequence of str
+        Single jobs.
+    dispatch_id : str, optional
+        Every job that this dispatch asked for.
+    everything : bool
+        Every job of the analysis.
+    reason : str
+        Kept with the jobs.
+
+    Returns
+    -------
+    int
+        How many were cancelled; jobs that have ended already stay as they are.
+
+    Raises
+    ------
+    UnknownJobError
+        If a key is not known.
+    """
+    entry, ledger = platform.entry(name), platform.connections.ledger
+    known_keys(platform, name, keys)
+    match = {} if dispatch_id is None else {"sources.dispatch_id": dispatch_id}
+    chosen = list(keys)
+    if everything or dispatch_id is not None:
+        chosen += [
+            key for state in (JobState.NEW, JobState.RUNNING) for key in ledger.keys_in(name, state, match=match)
+        ]
+    return ledger.cancel(name, chosen, who=person(), reason=reason, code_version=entry.code_version)
+
+
+def invalidate(platform: Platform, name: str, keys: Sequence[str], *, reason: str) -> list[str]:
+    """Declare results wrong: they leave every query, and their jobs wait until somebody asks again.
+
+    Parameters
+    ----------
+    name : str
+        The analysis.
+    keys : sequence of str
+        Its jobs.
+    reason : str
+        Kept with job and record.
+
+    Returns
+    -------
+    list of str
+        The results that were invalidated.
+
+    Raises
+    ------
+    UnknownJobError
+        If a job has no result or is running; nothing at all was changed then.
+    """
+    connections, who = platform.connections, person()
+    found = [_result_of(platform, name, key) for key in dict.fromkeys(keys)]
+    for record in found:
+        provenance = from_record(record)
+        job_key = provenance.job_key
+        # the job first: cut off in between, the result is still there and the same command finishes the work
+        version = provenance.code_version
+        if not connections.ledger.invalidate(name, job_key, who=who, reason=reason, code_version=version):
+            raise UnknownJobError(_is_running(name, job_key))
+        connections.record_store.invalidate(record, who=who, reason=reason)
+        _tell_dagster(platform.settings, provenance, who=who, reason=reason)
+    return [record["_id"] for record in found]
+
+
+def superseded(platform: Platform, name: str) -> list[Superseded]:
+    """Return the results of an analysis that were replaced or invalidated, latest first."""
+    platform.entry(name)
+    return [_superseded(record) for record in platform.connections.record_store.superseded(name)]
+
+
+def _result_of(platform: Platform, name: str, job_key: str) -> dict[str, Any]:
+    """Return the record of a job's latest result, by whichever code."""
+    known_keys(platform, name, [job_key])
+    job = platform.connections.ledger.get(name, job_key)
+    current = result_id(name, platform.entry(name).code_version, job_key)
+    if job is None:
+        msg = f"The ledger's document of job {job_key} of `{name}` is damaged: mend that document in MongoDB first."
+        raise UnknownJobError(msg)
+    if job.state is JobState.RUNNING:
+        raise UnknownJobError(_is_running(name, job_key))
+    for candidate in (current, job.result_id):
+        record = platform.connections.record_store.get(candidate) if candidate else None
+        if record is not None:
+            return record
+    msg = f"Job {job_key} of `{name}` has no result to invalidate: it is {job.state.value}. `analysis explain {name} KEY` says why."
+    raise UnknownJobError(msg)
+
+
+def _is_running(name: str, job_key: str) -> str:
+    """Say why a job's result cannot be invalidated now."""
+    return f"Job {job_key} of `{name}` is running: wait for its end, or cancel it, and invalidate it then."
+
+
+def _tell_dagster(settings: Settings, found: Provenance, *, who: str, reason: str) -> None:
+    """Note on the partition that its result does not count any more: Dagster cannot forget a single materialization."""
+    told = {"invalidated": reason, "by": who, "result": found.result_id, "attempt": found.attempt}
+    observation = dg.AssetObservation(
+        asset_key=asset_key_of(found.analysis),
+        partition=found.job_key,
+        description=f"Invalidated by {who}: {reason}",
+        metadata=told,
+    )
+    with open_dagster(settings) as instance:
+        if instance is not None:
+            instance.report_runless_asset_event(observation)
+
+
+def _superseded(record: dict[str, Any]) -> Superseded:
+    """Describe one superseded record."""
+    signed = record["superseded"]
+    found = from_superseded(record)
+    return Superseded(
+        job_key=found.job_key,
+        result_id=found.result_id,
+        attempt=found.attempt,
+        code_version=found.code_version,
+        ended=found.ended,
+        how=signed.get("how", "replaced"),
+        who=signed["who"],
+        reason=signed["reason"],
+        when=signed["when"],
+        location=found.location,
+    )

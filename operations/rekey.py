@@ -1,0 +1,82 @@
+"""`analysis rekey`: add jobs under new keys after the Parameters model of an analysis has changed."""
+
+from dataclasses import dataclass
+
+from domain.analysis import Analysis
+from domain.errors import JobChangedError, PermanentError
+from domain.job.job_file import AnalysisCode, Job
+from domain.job.state import JobState, LedgerEntry
+from domain.job.stored import Source, StoredJob, take_in, verify
+from operations.platform import Platform
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Rekeyed:
+    """One job whose key no longer fits: its new key, or why it gets none."""
+
+    old_key: str
+    new_key: str | None
+    problem: str | None
+
+
+def rekey(platform: Platform, name: str) -> list[Rekeyed]:
+    """Store every job that no longer has its key again, as a new job of the present model.
+
+    Values that were given are taken over with their origins; defaults are those of the present model. The old jobs and
+    their results stay as they are.
+
+    Parameters
+    ----------
+    platform : Platform
+        Where to.
+    name : str
+        The analysis.
+
+    Returns
+    -------
+    list of Rekeyed
+        The jobs whose key no longer fits.
+    """
+    entry, ledger = platform.entry(name), platform.connections.ledger
+    keys = [key for state in JobState for key in ledger.keys_in(name, state)]
+    found: list[Rekeyed] = []
+    for first in range(0, len(keys), _CHUNK):
+        requests: list[tuple[StoredJob, Source]] = []
+        jobs = ledger.get_many(name, keys[first : first + _CHUNK]).values()
+        found += [_again(entry.analysis, job, requests) for job in jobs if not _fits(entry.analysis, job)]
+        ledger.store(requests, code_version=entry.code_version)
+    return found
+
+
+def _fits(analysis: Analysis, job: LedgerEntry) -> bool:
+    """Tell whether a job still has its key."""
+    try:
+        verify(analysis, job.stored_job)
+    except JobChangedError:
+        return False
+    return True
+
+
+def _again(analysis: Analysis, job: LedgerEntry, requests: list[tuple[StoredJob, Source]]) -> Rekeyed:
+    """Take a job in anew, with everybody who asked for it."""
+
+    def given(origin: str) -> dict[str, object]:
+        """Return the values that came from one place."""
+        return {field: job.parameters[field] for field, where in job.origins.items() if where == origin}
+
+    inputs = job.stored_job.inputs
+    asked = Job(
+        s3_location=inputs.spelled_locations,
+        file_location=inputs.spelled_files,
+        distributed_parameters=given("distributed_parameters"),
+        analysis_code=AnalysisCode(parameters=given("analysis_code")),
+    )
+    fixed, by_hand = given("fixed_parameters"), given("by_hand")
+    try:
+        stored, _ = take_in(analysis, asked, name="rekey", fixed=fixed, by_hand=by_hand)
+    except PermanentError as error:
+        return Rekeyed(job.job_key, None, str(error))
+    requests += [(stored, source) for source in job.sources]
+    return Rekeyed(job.job_key, stored.job_key, None)

@@ -1,0 +1,1 @@
+"""Extensions of Dagster's own storage: the only package that imports Dagster's private API for it."""

@@ -1,0 +1,1 @@
+"""The metadata database of the lab: records of its data assets, read only."""

@@ -1,0 +1,189 @@
+"""The metadata records of data assets through the DocDB REST API, where there is no direct access to the database.
+
+The client is that of ``aind-data-access-api``. Everything is asked as a read-only aggregation, because that is sent in
+the body of a request: an address has no room for a thousand ids. Answers are paged, and a page that the API finds too
+large is asked for again in smaller parts.
+"""
+
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from itertools import islice
+from typing import Any
+from urllib.parse import urlsplit
+
+import dagster as dg
+import requests
+from aind_data_access_api.document_db import MetadataDbClient
+from pydantic import Field
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from domain.data_asset.query import projection
+from domain.data_asset.record import BASE_FIELDS, AssetRecord, paths_of
+from domain.errors import DispatchError, PlatformError, ServerUnavailableError, SettingsError
+from domain.json_values import shown
+from resources.data_assets.records import SAMPLE, plain, too_slow
+from resources.mongo import Document
+from resources.tls import tls_problem
+
+CONNECT_S = 5
+_SAMPLE_S = 20.0
+_BUSY = (429, 500, 502, 503)
+_DEFAULT_VERSION = "v1"
+_TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+_TOO_SLOW = HTTPStatus.GATEWAY_TIMEOUT
+
+
+class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
+    """Records behind a REST API.
+
+    See https://docs.dagster.io/guides/build/external-resources for how Dagster builds resources.
+    """
+
+    url: str = Field(description="ASSETS_API_URL: https://host/version.")
+    database: str = Field(description="ASSETS_DATABASE.")
+    name: str = Field(description="ASSETS_COLLECTION.")
+    page: int = Field(default=500, description="Number of records in one request.")
+    pause_s: float = Field(
+        default=0.25, description="How long to wait before a busy API is asked again (s); doubled each time."
+    )
+
+    @property
+    def told(self) -> str:
+        """What to call it in messages."""
+        return f"`{self.database}.{self.name}` at {self.url}"
+
+    def count(self, query: Document, *, time_limit_s: float) -> int:
+        """Return how many records a filter finds."""
+        found = self._aggregate([{"$match": query}, {"$count": "records"}], time_limit_s=time_limit_s)
+        return int(found[0]["records"]) if found else 0
+
+    def find(self, query: Document, *, fields: Sequence[str], time_limit_s: float) -> Iterator[AssetRecord]:
+        """Yield the records that a filter finds, in batches, with these fields of each."""
+        first: list[Document] = [{"$match": query}, {"$sort": {"_id": 1}}]
+        last: list[Document] = [{"$project": projection([*BASE_FIELDS, *fields])}]
+        for document in self._paged(first, last, time_limit_s=time_limit_s):
+            yield AssetRecord.of(plain(document))
+
+    def has_field(self, field: str, *, time_limit_s: float) -> bool:
+        """Tell whether any record has a field; True when that takes too long to find out."""
+        stages: list[Document] = [{"$match": {field: {"$exists": True}}}, {"$limit": 1}, {"$project": {"_id": 1}}]
+        try:
+            return bool(self._aggregate(stages, time_limit_s=time_limit_s))
+        except DispatchError:
+            return True
+
+    def known_fields(self) -> set[str]:
+        """Return the dotted fields of some records of every age: ids are random, so both ends are a mixture."""
+        found: set[str] = set()
+        for direction in (1, -1):
+            some = self._paged([{"$sort": {"_id": direction}}], [], time_limit_s=_SAMPLE_S)
+            found |= {path for document in islice(some, SAMPLE // 2) for path in paths_of(document)}
+        return found
+
+    def _paged(self, first: list[Document], last: list[Document], *, time_limit_s: float) -> Iterator[Document]:
+        """Yield what an aggregation gives, page by page; a page that is too large is asked for in smaller parts."""
+        begin, page = 0, self.page if last else SAMPLE // 2
+        while True:
+            stages = [*first, {"$skip": begin}, {"$limit": page}, *last]
+            try:
+                found = self._aggregate(stages, time_limit_s=time_limit_s)
+            except _TooLargeError:
+                if page == 1:
+                    msg = f"A record of {self.told} is too large for the API to send. Ask for fewer fields."
+                    raise DispatchError(msg) from None
+                page //= 2
+                continue
+            yield from found
+            begin += len(found)
+            if len(found) < page:
+                return
+
+    def _aggregate(self, stages: list[Document], *, time_limit_s: float) -> list[Document]:
+        """Ask once.
+
+        Raises
+        ------
+        DispatchError
+            If the API refuses the query or it takes too long.
+        SettingsError
+            If there is no such API, it refuses access, or its certificate is not trusted.
+        ServerUnavailableError
+            If nothing answers.
+        """
+        parts = urlsplit(self.url)
+        version = parts.path.strip("/") or _DEFAULT_VERSION
+        with (
+            _Session(
+                time_limit_s, self.pause_s, plain_host=parts.netloc if parts.scheme == "http" else None
+            ) as session,
+            MetadataDbClient(parts.netloc, self.database, self.name, version, session=session) as client,
+        ):
+            try:
+                found: Any = client.aggregate_docdb_records(pipeline=stages)
+            except requests.Timeout:
+                raise too_slow(self.told, time_limit_s) from None
+            except requests.HTTPError as error:
+                raise self._meaning(error.response, time_limit_s) from None
+            except requests.RequestException as error:
+                raise self._no_answer(error) from None
+        if not isinstance(found, list) or not all(isinstance(document, dict) for document in found):
+            msg = f"The metadata API {self.told} gave no list of records. Check ASSETS_API_URL and its version."
+            raise SettingsError(msg)
+        return found
+
+    def _no_answer(self, error: requests.RequestException) -> PlatformError:
+        """Say what keeps the API from answering: trust in its certificate, or anything else."""
+        problem = tls_problem(error, authority="REQUESTS_CA_BUNDLE", plain="http:// or https:// in ASSETS_API_URL")
+        if problem is not None and problem.lasting:
+            return SettingsError(f"The metadata API {self.told} is not trusted. {problem.told}")
+        msg = f"The metadata API {self.told} did not answer ({type(error).__name__}). Check ASSETS_API_URL."
+        return ServerUnavailableError(msg)
+
+    def _meaning(self, answer: requests.Response, time_limit_s: float) -> Exception:
+        """Return what an answer means that is no success."""
+        status = answer.status_code
+        if status == _TOO_LARGE:
+            return _TooLargeError(self.told)
+        if status == _TOO_SLOW:
+            return too_slow(self.told, time_limit_s)
+        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+            msg = f"The metadata API {self.told} refused access (HTTP status {status}). Check ASSETS_API_URL."
+            return SettingsError(msg)
+        if status in _BUSY:
+            msg = f"The metadata API {self.told} is in trouble (HTTP status {status}). Try again later."
+            return ServerUnavailableError(msg)
+        reason = shown(" ".join(answer.text.split()))
+        return DispatchError(f"The query cannot be used: {self.told} refuses it: {reason} (HTTP status {status}).")
+
+
+class _TooLargeError(DispatchError):
+    """An answer would be larger than the API sends."""
+
+
+class _Session(requests.Session):
+    """Requests with a time limit, repeated when the API is busy: they only read."""
+
+    def __init__(self, time_limit_s: float, pause_s: float, *, plain_host: str | None) -> None:
+        """Take the time limit, the first pause, and the host that is asked by http (a server on this machine)."""
+        super().__init__()
+        self._limit = (CONNECT_S, time_limit_s)
+        retries = Retry(
+            3, read=False, backoff_factor=pause_s, status_forcelist=_BUSY, allowed_methods=None, raise_on_status=False
+        )
+        self.mount("https://", HTTPAdapter(max_retries=retries))
+        if plain_host is not None:
+            self.mount(f"https://{plain_host}/", _PlainAdapter(max_retries=retries))
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send one request within the time limit."""
+        return super().request(*args, **{"timeout": self._limit, **kwargs})
+
+
+class _PlainAdapter(HTTPAdapter):
+    """Asks by http where the client, which knows https only, says https: for a server on this machine."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request by http."""
+        request.url = (request.url or "").replace("https://", "http://", 1)
+        return super().send(request, *args, **kwargs)

@@ -1,0 +1,1 @@
+"""MongoDB and S3 servers on this machine, where none is configured."""

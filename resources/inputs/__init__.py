@@ -1,0 +1,1 @@
+"""Input data: local files, S3 and http, all read only."""

@@ -1,0 +1,120 @@
+"""Inputs over http(s): downloaded as a stream, whole or not at all."""
+
+import socket
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from domain.errors import InputError, ServerUnavailableError
+from domain.job.identity import unreachable
+from domain.job.inputs import InputFile
+from resources.inputs.urls import shown_url
+from resources.tls import tls_problem
+
+CONNECT_S = 5
+READ_S = 60
+_CHUNK = 1024 * 1024
+_BUSY = frozenset({408, 425, 429})
+_REFUSED = 400
+_SERVER_ERROR = 500
+
+
+def fetch_http(url: str, place: Path, *, pause_s: float = 0.5) -> InputFile:
+    """Download one file.
+
+    Parameters
+    ----------
+    url : str
+        Its address.
+    place : Path
+        Where it is written.
+    pause_s : float
+        How long to wait before a server that is busy is asked again (s); doubled each time.
+
+    Raises
+    ------
+    InputError
+        If the server does not have it or refuses it, its certificate is not trusted, or the address leads to where
+        nothing may be read from.
+    ServerUnavailableError
+        If the server does not answer, or ends the transfer early.
+    """
+    retries = Retry(3, backoff_factor=pause_s, status_forcelist=[*_BUSY, 500, 502, 503, 504], raise_on_status=False)
+    try:
+        with requests.Session() as session:
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, _PublicAdapter(max_retries=retries))
+            # Bytes as they are stored: a compressed transfer would not have the size that the server names.
+            headers = {"Accept-Encoding": "identity"}
+            with session.get(url, stream=True, timeout=(CONNECT_S, READ_S), headers=headers) as answer:
+                _check_status(url, answer.status_code)
+                return _saved(url, answer, place)
+    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+        place.unlink(missing_ok=True)
+        problem = tls_problem(error, authority="REQUESTS_CA_BUNDLE", plain="http:// or https:// in the address")
+        if problem is not None and problem.lasting:
+            msg = f"The server of the input {shown_url(url)} is not trusted. {problem.told}"
+            raise InputError(msg) from None
+        msg = f"The server of the input {shown_url(url)} did not answer ({type(error).__name__}). Try again later."
+        raise ServerUnavailableError(msg) from None  # the cause would show the whole address
+    except requests.RequestException as error:
+        msg = f"The input {shown_url(url)} cannot be read over http ({type(error).__name__}). Check the address."
+        raise InputError(msg) from None
+
+
+class _PublicAdapter(HTTPAdapter):
+    """Sends no request, also none that another server redirects to, where credentials of this machine are given away."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request, unless its host, by name or by address, must not be read from."""
+        host = urlsplit(request.url or "").hostname or ""
+        for name in (host, *_addresses(host)):
+            if (fault := unreachable(name)) is not None:
+                msg = f"The input leads to {shown_url(request.url or '')}, which is refused: {fault}."
+                raise InputError(msg)
+        return super().send(request, *args, **kwargs)
+
+
+def _addresses(host: str) -> set[str]:
+    """Return the addresses of a host; none when it has none, which the request itself will tell."""
+    try:
+        return {str(found[4][0]).partition("%")[0] for found in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        return set()
+
+
+def _saved(url: str, answer: requests.Response, place: Path) -> InputFile:
+    """Write the body and say what is to be remembered of it."""
+    with place.open("wb") as file:
+        for chunk in answer.iter_content(_CHUNK):
+            file.write(chunk)
+    size = place.stat().st_size
+    etag = answer.headers.get("ETag", "").removeprefix("W/").strip('"') or None
+    return InputFile(url=url, etag=etag, bytes=size, modified=_time(answer.headers.get("Last-Modified")))
+
+
+def _check_status(url: str, status: int) -> None:
+    """Tell a server in trouble from one that refuses."""
+    if status >= _SERVER_ERROR or status in _BUSY:
+        msg = f"The server of the input {shown_url(url)} is in trouble (HTTP status {status}). Try again later."
+        raise ServerUnavailableError(msg)
+    if status >= _REFUSED:
+        msg = (
+            f"The input {shown_url(url)} cannot be read (HTTP status {status}). Check the address and its permissions."
+        )
+        raise InputError(msg)
+
+
+def _time(header: str | None) -> datetime | None:
+    """Read the time of the last change; None when the server names none that is one."""
+    try:
+        found = parsedate_to_datetime(header) if header else None
+    except ValueError:
+        return None
+    return found if found is not None and found.tzinfo is not None else None

@@ -1,0 +1,146 @@
+"""Inputs on disk: linked, never copied; whoever changes one while it is read is found out afterwards."""
+
+import os
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from domain.errors import InputChangedError, InputError
+from domain.job.inputs import InputFile
+from resources.inputs.urls import is_nwb, local_path, shown_url
+
+MAX_DEPTH = 5
+"""How far below an asset its NWB file is looked for."""
+
+MAX_FOUND = 11
+"""The search ends with so many candidates: one too many for a message that names ten."""
+
+
+def find_local(location: str) -> list[str]:
+    """Return the NWB files and directories at or under a ``file://`` location, nearest first.
+
+    Parameters
+    ----------
+    location : str
+        Address of a folder.
+
+    Raises
+    ------
+    InputError
+        If it does not exist or may not be read.
+    """
+    top = local_path(location)
+    found: list[str] = []
+    level = [top]
+    for _ in range(MAX_DEPTH + 1):
+        below: list[Path] = []
+        for folder in level:
+            for entry in _entries(folder, location):
+                if is_nwb(entry.name):
+                    found.append(Path(entry.path).as_uri())
+                elif entry.is_dir(follow_symlinks=False) and not entry.name.lower().endswith(".zarr"):
+                    below.append(Path(entry.path))
+            if len(found) >= MAX_FOUND:
+                return found[:MAX_FOUND]
+        level = below
+    return found
+
+
+def fetch_local(url: str, place: Path) -> InputFile:
+    """Link to a local file or directory.
+
+    Parameters
+    ----------
+    url : str
+        Its address.
+    place : Path
+        Where the link is made.
+
+    Raises
+    ------
+    InputError
+        If it does not exist or may not be read.
+    """
+    target = _target(url)
+    described = _described(url, target)
+    place.symlink_to(target)
+    return described
+
+
+def describe_local(url: str) -> InputFile:
+    """Say what a file or directory is now; raises what `fetch_local` raises."""
+    return _described(url, _target(url))
+
+
+def check_local(fetched: InputFile) -> None:
+    """Refuse a local input that is no longer what it was.
+
+    Parameters
+    ----------
+    fetched : InputFile
+        What `fetch_local` returned.
+
+    Raises
+    ------
+    InputChangedError
+        If its size or time differs, or it is gone.
+    """
+    try:
+        now = describe_local(fetched.url)
+    except InputError as error:
+        msg = f"The input {shown_url(fetched.url)} cannot be read any more: was it moved while the job ran?"
+        raise InputChangedError(msg) from error
+    if now != fetched:
+        was, found = ((f.bytes, f.files, f.modified and f.modified.isoformat()) for f in (fetched, now))
+        msg = (
+            f"The input {shown_url(fetched.url)} changed while the job ran: (bytes, files, last change) were {was}, "
+            f"and are {found}. The job can be run again once nobody writes to it."
+        )
+        raise InputChangedError(msg)
+
+
+def _target(url: str) -> Path:
+    """Return what an address leads to, through links."""
+    return Path(os.path.realpath(local_path(url)))  # Path.resolve raises for a link to itself
+
+
+def _entries(folder: Path, location: str) -> "list[os.DirEntry[str]]":
+    """List a folder by name."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        msg = f"The input {shown_url(location)} cannot be searched: {error.strerror}. Check that {folder} is there."
+        raise InputError(msg) from error
+
+
+def _described(url: str, target: Path) -> InputFile:
+    """Say what is to be remembered of a file or directory."""
+    try:
+        facts = [path.stat() for path in (_files_in(target) if target.is_dir() else [target])]
+        _check_ordinary(url, facts)
+        newest = max((f.st_mtime_ns for f in facts), default=target.stat().st_mtime_ns)
+    except OSError as error:
+        msg = f"The input {shown_url(url)} cannot be read: {error.strerror}. Check the address and its permissions."
+        raise InputError(msg) from error
+    modified = datetime.fromtimestamp(newest // 1000 / 1_000_000, UTC)
+    return InputFile(url=url, bytes=sum(f.st_size for f in facts), files=len(facts), modified=modified)
+
+
+def _check_ordinary(url: str, facts: list[os.stat_result]) -> None:
+    """Refuse devices, pipes and sockets: reading them waits or never ends."""
+    if not all(stat.S_ISREG(found.st_mode) for found in facts):
+        msg = f"The input {shown_url(url)} is, or holds, something else than ordinary files: a device, a pipe or a socket."
+        raise InputError(msg)
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder; one that cannot be listed is an error, not an empty one."""
+
+    def fail(error: OSError) -> None:
+        """Do not skip what cannot be read."""
+        raise error
+
+    for parent, _, names in os.walk(folder, onerror=fail):
+        yield from (Path(parent) / name for name in names)

@@ -1,0 +1,201 @@
+"""Reading inputs: which file is meant, and a local copy of it. No Dagster here: worker processes start without it.
+
+Inputs are read from S3, from disk (by a link, nothing is copied) and over http(s). Nothing is ever written to where
+they come from, and nothing is written outside the folder that a job gives.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from domain.errors import InputError
+from domain.job.inputs import InputFile
+from resources.inputs.http import fetch_http
+from resources.inputs.local import check_local, describe_local, fetch_local, find_local
+from resources.inputs.s3 import LARGE_BYTES, MAX_FOLDERS, describe_s3, fetch_s3, find_s3
+from resources.inputs.urls import is_nwb, new_place, scheme_of, shown_url
+from resources.s3.server import S3Server, split_s3_url
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class InputReader:
+    """Small verbs on inputs.
+
+    Attributes
+    ----------
+    s3 : S3Server
+        The platform's own server.
+    input_endpoint_url : str or None
+        Another server for the inputs (``INPUT_S3_ENDPOINT_URL``).
+    input_unsigned : bool
+        Read without credentials (``INPUT_S3_UNSIGNED``).
+    max_folders : int
+        A search that would list more folders is given up.
+    large_bytes : int
+        A larger object of S3 is downloaded in parts of this size.
+    """
+
+    s3: S3Server
+    input_endpoint_url: str | None = None
+    input_unsigned: bool = False
+    max_folders: int = MAX_FOLDERS
+    large_bytes: int = LARGE_BYTES
+
+    def resolve(self, location: str) -> str:
+        """Say which file a job means by a location.
+
+        Parameters
+        ----------
+        location : str
+            Address of a data asset, or of an NWB file or directory.
+
+        Returns
+        -------
+        str
+            The location itself when it names an NWB file or directory (``.nwb``, ``.nwb.zarr``), else the single one
+            under it.
+
+        Raises
+        ------
+        InputError
+            If there is none, or there are several: names the first ten.
+        ServerUnavailableError
+            If S3 does not answer.
+        """
+        found = self.candidates(location)
+        if len(found) != 1:
+            raise InputError(ambiguous(location, found))
+        return found[0]
+
+    def candidates(self, location: str) -> list[str]:
+        """Return the files that a job could mean by a location; `resolve` demands that there is one.
+
+        Parameters
+        ----------
+        location : str
+            As `resolve` takes it.
+
+        Raises
+        ------
+        InputError
+            If the location cannot be searched.
+        ServerUnavailableError
+            If S3 does not answer.
+        """
+        scheme = scheme_of(location)
+        if is_nwb(location.partition("?")[0] if scheme.startswith("http") else location):
+            return [location.rstrip("/")]
+        if scheme.startswith("http"):
+            msg = f"The input {shown_url(location)} cannot be searched over http: name the file in `file_location`."
+            raise InputError(msg)
+        if scheme == "file":
+            return find_local(location)
+        return find_s3(self.server_of(location), location, max_folders=self.max_folders)
+
+    def fetch(self, url: str, folder: Path) -> tuple[Path, InputFile]:
+        """Make one input available on disk.
+
+        Parameters
+        ----------
+        url : str
+            Its address: a file, or a directory (on disk or in S3).
+        folder : Path
+            A folder private to the job; each input gets a numbered folder in it.
+
+        Returns
+        -------
+        tuple of Path and InputFile
+            The file or directory, and what is to be remembered of it.
+
+        Raises
+        ------
+        InputError
+            If it does not exist or may not be read.
+        InputChangedError
+            If it changed while it was read.
+        ServerUnavailableError
+            If its server does not answer.
+        """
+        scheme, place = scheme_of(url), new_place(folder, url)
+        if scheme == "file":
+            return place, fetch_local(url, place)
+        if scheme == "s3":
+            return place, fetch_s3(self.server_of(url), url, place, large_bytes=self.large_bytes)
+        return place, fetch_http(url, place)
+
+    def describe(self, url: str) -> InputFile | None:
+        """Say what an input is now, without reading it.
+
+        Parameters
+        ----------
+        url : str
+            Its address.
+
+        Returns
+        -------
+        InputFile or None
+            None for an address that cannot be asked without reading (http).
+
+        Raises
+        ------
+        InputError
+            If it is gone or may not be read.
+        ServerUnavailableError
+            If its server does not answer.
+        """
+        scheme = scheme_of(url)
+        if scheme == "file":
+            return describe_local(url)
+        return describe_s3(self.server_of(url), url) if scheme == "s3" else None
+
+    def check(self, fetched: InputFile) -> None:
+        """Refuse a local input that is no longer what it was when it was fetched; a copy cannot change.
+
+        Parameters
+        ----------
+        fetched : InputFile
+            As `fetch` returned it.
+
+        Raises
+        ------
+        InputChangedError
+            If its size or time differs, or it is gone.
+        """
+        if scheme_of(fetched.url) == "file":
+            check_local(fetched)
+
+    def server_of(self, url: str) -> S3Server:
+        """Return the S3 server that has a bucket: the embedded one, the one named for inputs, or the platform's.
+
+        Parameters
+        ----------
+        url : str
+            An address in the bucket.
+        """
+        if self.s3.embedded_home is not None and self.s3.has_bucket(split_s3_url(url)[0]):
+            return self.s3
+        if self.input_endpoint_url is not None:
+            return S3Server(endpoint_url=self.input_endpoint_url, unsigned=self.input_unsigned)
+        return replace(self.s3, embedded_home=None, unsigned=self.input_unsigned or self.s3.unsigned)
+
+
+def ambiguous(location: str, found: list[str]) -> str:
+    """Say that a location does not name one file.
+
+    Parameters
+    ----------
+    location : str
+        The location.
+    found : list of str
+        What could be meant.
+    """
+    where = shown_url(location)
+    if not found:
+        return (
+            f"No NWB file (*.nwb, *.nwb.zarr) was found under {where}. Check the address, or name the file in "
+            "`file_location`."
+        )
+    shown = ", ".join(shown_url(url) for url in found[:_SHOWN])
+    more = ", and more" if len(found) > _SHOWN else ""
+    return f"Several NWB files are under {where}: {shown}{more}. Name the one that is meant in `file_location`."

@@ -1,0 +1,1 @@
+"""The ledger: the state of every job, in MongoDB."""

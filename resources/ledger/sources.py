@@ -1,0 +1,73 @@
+"""Who asked for a job: kept with it in the ledger, within bounds.
+
+A document of MongoDB holds 16 MB. A job file may be as large as 1 MiB and be written again and again, so what is kept
+of later requests is bounded; otherwise the ledger would refuse the job, and with it every tick of its sensor.
+"""
+
+from typing import Any
+
+import bson
+from pymongo import UpdateOne
+
+from domain.job.state import JobState
+from domain.job.stored import Source, StoredJob
+from resources.ledger.reader import job_id
+from resources.mongo import Document
+
+MAX_SOURCES = 100
+"""So many requests for a job are kept: the earliest."""
+
+LARGE_BYTES = 50_000
+"""Of a later request that is larger, only the beginnings of its texts are kept."""
+
+_KEPT_CHARACTERS, _KEPT_ENTRIES = 1000, 20
+
+
+def writes_of(job: StoredJob, source: Source, fields: Document) -> list[UpdateOne]:
+    """Store a job if it is unknown, and add who asked for it.
+
+    Parameters
+    ----------
+    job : StoredJob
+        The job.
+    source : Source
+        The request. The first one is kept whole.
+    fields : dict
+        Further fields of a job that is new.
+
+    Returns
+    -------
+    list of UpdateOne
+        Each may be repeated.
+    """
+    asked = source.model_dump(mode="json")
+    first = {
+        **job.model_dump(mode="json"),
+        "state": JobState.NEW.value,
+        "attempt_number": 0,
+        "requests": 0,
+        "lease": None,
+        "error": None,
+        "force": None,
+        "sources": [asked],
+        **fields,
+    }
+    match = {"_id": job_id(job.analysis, job.job_key)}
+    room: Document = {**match, f"sources.{MAX_SOURCES - 1}": {"$exists": False}}
+    if len(bson.encode(asked)) > LARGE_BYTES:
+        asked, room["sources.name"] = _shortened(asked), {"$ne": source.name}
+    return [
+        UpdateOne(match, {"$setOnInsert": first}, upsert=True),
+        UpdateOne(room, {"$addToSet": {"sources": asked}}),
+    ]
+
+
+def _shortened(value: Any) -> Any:
+    """Cut every text of a request; what has many entries is left out."""
+    if isinstance(value, str):
+        return value if len(value) <= _KEPT_CHARACTERS else f"{value[:_KEPT_CHARACTERS]}…"
+    if isinstance(value, dict):
+        return {key: _shortened(inner) for key, inner in value.items()} if len(value) <= _KEPT_ENTRIES else {}
+    if isinstance(value, list):
+        return [_shortened(inner) for inner in value] if len(value) <= _KEPT_ENTRIES else []
+    return value

@@ -1,0 +1,159 @@
+"""Finding records by what is in them, page by page, newest first.
+
+A question is about the entries of `domain.result.search_entries`, so two indexes serve all of them: one that begins with an
+entry's name and value, one that is in the order of time. The database tries both and goes on with the better one. Of
+several conditions only the one that the fewest records meet is looked up in the index: by itself MongoDB takes any of
+them. A page begins where the last one ended, so that a late page costs no more than the first.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pymongo import DESCENDING
+
+from domain.errors import UnknownJobError
+from domain.json_values import shown
+from domain.result.filter import Condition
+from resources.mongo import Document
+from resources.records.store import OWN, SEARCH, TIME, RecordStore, unsearchable
+
+_OPERATORS = {"=": "$eq", "!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
+ORDER = [(TIME, DESCENDING), ("_id", DESCENDING)]
+_COUNTED = 1000
+"""Conditions that so many records meet, or more, are equally common."""
+
+
+def find_records(
+    records: RecordStore,
+    analysis: str,
+    wanted: Sequence[Condition],
+    *,
+    limit: int = 0,
+    after: str | None = None,
+    at_once: int = 500,
+) -> Iterator[Document]:
+    """Yield the records of an analysis that meet all conditions, newest first.
+
+    Parameters
+    ----------
+    records : RecordStore
+        Where they are.
+    analysis : str
+        Name of the analysis.
+    wanted : sequence of Condition
+        All of which must hold.
+    limit : int
+        At most so many; 0: all.
+    after : str, optional
+        The result that the last page ended with.
+    at_once : int
+        How many are read in one query.
+
+    Yields
+    ------
+    dict
+        Whole records. Those that earlier versions of the platform wrote are left out until `analysis audit --repair`.
+
+    Raises
+    ------
+    UnknownJobError
+        If there is no result ``after``.
+    """
+    last = None if after is None else _place_of(records, analysis, after)
+    entries, left = rarest_first(records, analysis, entries_of(wanted)), limit or math.inf
+    while left:
+        most = int(min(left, at_once))
+        page = records.page(query_of(analysis, entries, last=last), ORDER, most)
+        yield from page
+        if len(page) < most:
+            return
+        left -= most
+        last = (page[-1][OWN]["search_time"], page[-1]["_id"])
+
+
+def match_of(records: RecordStore, analysis: str, wanted: Sequence[Condition]) -> Document:
+    """Return the filter that finds the records of an analysis that meet all conditions, whatever their order.
+
+    Parameters
+    ----------
+    records : RecordStore
+        Where they are: of several conditions the rarest one is looked up in the index.
+    analysis : str
+        Name of the analysis.
+    wanted : sequence of Condition
+        All of which must hold.
+    """
+    return query_of(analysis, rarest_first(records, analysis, entries_of(wanted)))
+
+
+def left_out(records: RecordStore, analysis: str) -> str | None:
+    """Say that there are records of an analysis which cannot be searched, if there are any."""
+    left = records.count_up_to(unsearchable(analysis), _COUNTED)
+    if not left:
+        return None
+    many = f"{left} or more" if left == _COUNTED else str(left)
+    return f"Left out: {many} results of an earlier version of the platform. `analysis audit {analysis} --repair` adds them."
+
+
+def query_of(analysis: str, entries: Sequence[Document], *, last: tuple[str, str] | None = None) -> Document:
+    """Return the filter that finds what has all entries.
+
+    Parameters
+    ----------
+    analysis : str
+        Name of the analysis.
+    entries : sequence of dict
+        What each must be; the first is looked up in the index, the others are hidden from it by a double negation.
+    last : tuple of str and str, optional
+        Time and id of the result to go on after.
+    """
+    query: Document = {f"{OWN}.analysis": analysis, TIME: {"$gt": ""} if last is None else {"$gt": "", "$lte": last[0]}}
+    if entries:
+        query[SEARCH] = {"$elemMatch": entries[0]}
+    if others := [{SEARCH: {"$not": {"$elemMatch": entry}}} for entry in entries[1:]]:
+        query["$nor"] = others
+    if last is not None:
+        time, result = last
+        query["$or"] = [{TIME: {"$lt": time}}, {"_id": {"$lt": result}}]
+    return query
+
+
+def entries_of(wanted: Sequence[Condition]) -> list[Document]:
+    """Return what each entry must be; both ends of a range are one entry, so that the index is read between them."""
+    found: dict[Any, Document] = {}
+    for number, one in enumerate(wanted):
+        operator = _OPERATORS[one.comparison]
+        same = found.get(one.name)
+        single = operator in {"$eq", "$ne"} or (same is not None and operator in same["v"])
+        found.setdefault(number if single else one.name, {"k": one.name, "v": {}})["v"][operator] = one.value
+    return list(found.values())
+
+
+def rarest_first(records: RecordStore, analysis: str, entries: list[Document]) -> list[Document]:
+    """Sort entries by how many records have them, as far as that is quickly counted; of equally common ones `=` first.
+
+    Parameters
+    ----------
+    records : RecordStore
+        Where they are counted.
+    analysis : str
+        Name of the analysis.
+    entries : list of dict
+        As `entries_of` gives them.
+    """
+    if len(entries) < 2:  # noqa: PLR2004  nothing to compare
+        return entries
+    counts = [records.count_up_to(query_of(analysis, [entry]), _COUNTED) for entry in entries]
+    order = sorted(range(len(entries)), key=lambda n: (counts[n], "$eq" not in entries[n]["v"]))
+    return [entries[n] for n in order]
+
+
+def _place_of(records: RecordStore, analysis: str, result_id: str) -> tuple[str, str]:
+    """Return where a result stands in the order; one that lost its place since the last page still has it."""
+    record = records.get(result_id) or records.latest_superseded(result_id)
+    own = record[OWN] if record is not None else {}
+    if own.get("analysis") != analysis or not isinstance(own.get("search_time"), str):
+        msg = f"`--after {shown(result_id)}`: `{analysis}` has no such result. Give the last result id of the page before."
+        raise UnknownJobError(msg)
+    return own["search_time"], result_id

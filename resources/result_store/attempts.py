@@ -1,0 +1,113 @@
+"""Everything below the results' root, attempt by attempt, however much it is: for audits and cleaning."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from resources.result_store.catalog_files import CATALOGS
+from resources.result_store.names import METADATA, is_attempt, is_result
+from resources.result_store.store import ResultsStore, StoredFile
+from resources.s3.errors import etag_of, s3_errors
+
+_BY_DIGITS = re.compile("[0-9a-f]{2}")
+
+
+@dataclass
+class StoredAttempt:
+    """One attempt's folder.
+
+    Attributes
+    ----------
+    result_id, attempt : str
+        Whose folder it is.
+    files : list of StoredFile
+        What is in it.
+    newest : datetime
+        When its latest file was written, by the server's clock.
+    """
+
+    result_id: str
+    attempt: str
+    newest: datetime
+    files: list[StoredFile] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the attempt wrote its last file."""
+        return any(file.path == METADATA for file in self.files)
+
+    @property
+    def bytes(self) -> int:
+        """Total size."""
+        return sum(file.bytes for file in self.files)
+
+
+@dataclass(frozen=True)
+class ForeignObject:
+    """An object below the root that belongs to no attempt."""
+
+    key: str
+
+
+def stored_attempts(results: ResultsStore, *, others: bool = False) -> Iterator[StoredAttempt | ForeignObject]:
+    """Yield every attempt below the root with its files, and every object that belongs to none.
+
+    One listing of the whole root; S3 lists by key, so the files of an attempt come together, and only one attempt is
+    held at a time.
+
+    Parameters
+    ----------
+    results : ResultsStore
+        Where to look.
+    others : bool
+        Also look for objects under names that are no result's.
+
+    Raises
+    ------
+    ServerUnavailableError
+        If S3 does not answer.
+    """
+    current: StoredAttempt | None = None
+    for key, stored, modified in _objects(results, others=others):
+        result_id, _, rest = key.partition("/")
+        attempt, _, path = rest.partition("/")
+        if not (is_result(result_id) and is_attempt(attempt) and path):
+            if not (key.endswith("/") or key.startswith(CATALOGS)):  # consoles create empty objects to show a folder
+                yield ForeignObject(key)
+            continue
+        if current is None or (current.result_id, current.attempt) != (result_id, attempt):
+            if current is not None:
+                yield current
+            current = StoredAttempt(result_id, attempt, modified)
+        current.files.append(StoredFile(path, stored.bytes, stored.etag))
+        current.newest = max(current.newest, modified)
+    if current is not None:
+        yield current
+
+
+def _objects(results: ResultsStore, *, others: bool) -> Iterator[tuple[str, StoredFile, datetime]]:
+    """Yield every object below the root: its key below it, what the server holds, and when it was written.
+
+    More than one page is listed by the first two digits of the results' ids: some servers walk through everything below
+    a prefix for each page of its listing.
+    """
+    bucket, _, prefix = results.root.partition("/")
+    prefix = f"{prefix}/" if prefix else ""
+    with s3_errors(f"list s3://{bucket}/{prefix}", server=results.s3.server_name):
+        whole = not results.s3.client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("IsTruncated")
+    starts = [prefix] if whole else [f"{prefix}{start:02x}" for start in range(256)]
+    for start in (*starts, *(_names_of_no_result(results, bucket, prefix) if others and not whole else ())):
+        for item in results.objects_below(bucket, start):
+            key = item["Key"].removeprefix(prefix)
+            yield key, StoredFile(key, item["Size"], etag_of(item)), item["LastModified"]
+
+
+def _names_of_no_result(results: ResultsStore, bucket: str, prefix: str) -> Iterator[str]:
+    """Yield the folders and objects directly below the root that are not listed with the results."""
+    with s3_errors(f"list s3://{bucket}/{prefix}", server=results.s3.server_name):
+        pages = results.s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
+        for page in pages:
+            names = [folder["Prefix"] for folder in page.get("CommonPrefixes", [])]
+            names += [item["Key"] for item in page.get("Contents", [])]
+            yield from (name for name in names if not _BY_DIGITS.match(name.removeprefix(prefix)))

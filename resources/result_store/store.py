@@ -1,0 +1,345 @@
+"""The results in S3: small verbs on the files of one attempt. The order of the verbs is the publisher's business.
+
+Results lie at ``s3://<root>/<result_id>/<attempt>/<path>``. Nothing writes outside its own attempt's folder, and no
+text from outside becomes part of a key before it was checked.
+"""
+
+import hashlib
+import mimetypes
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
+from pydantic import Field
+
+from domain.errors import OutputError
+from resources.result_store.names import METADATA, check_result, is_attempt, key_of, split_location
+from resources.result_store.uploads import send_bytes, send_file
+from resources.s3.connection import S3Connection
+from resources.s3.errors import etag_of, is_missing, s3_errors
+from resources.s3.links import link_to, link_to_input
+from resources.s3.server import SINGLE_PUT_BYTES, split_s3_url
+
+_DELETE_AT_ONCE = 1000
+_PIECE_BYTES = 1024 * 1024
+_TRANSFER = TransferConfig(
+    multipart_threshold=SINGLE_PUT_BYTES, multipart_chunksize=SINGLE_PUT_BYTES, max_concurrency=4
+)
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file of a result, as the server holds it.
+
+    Attributes
+    ----------
+    path : str
+        Below the result's location, with ``/``.
+    bytes : int
+        Size.
+    etag : str
+        The server's tag, without quotes; it stays the same as long as the content does.
+    sha256 : str
+        Of the content that was uploaded; a listing does not know it, so it is left out of comparisons.
+    """
+
+    path: str
+    bytes: int
+    etag: str
+    sha256: str = field(default="", compare=False)
+
+
+class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
+    """Small verbs on the result files in S3.
+
+    See https://docs.dagster.io/guides/build/external-resources for how Dagster builds resources.
+    """
+
+    s3: dg.ResourceDependency[S3Connection]
+    root: str = Field(description="ANALYSIS_BUCKET: `bucket` or `bucket/prefix`.")
+    browser_url: str | None = Field(default=None, description="RESULTS_BROWSER_URL: serves the root over http.")
+    explorer_url: str | None = Field(default=None, description="EXPLORER_URL: shows results beside each other.")
+    input_endpoint_url: str | None = Field(default=None, description="INPUT_S3_ENDPOINT_URL, for links to inputs.")
+
+    def location(self, result_id: str, attempt: str) -> str:
+        """Return the address of one attempt's folder.
+
+        Parameters
+        ----------
+        result_id : str
+            64 hexadecimal digits.
+        attempt : str
+            A uuid.
+
+        Returns
+        -------
+        str
+            ``s3://<root>/<result_id>/<attempt>``.
+
+        Raises
+        ------
+        OutputError
+            If one of them has another form.
+        """
+        check_result(result_id, attempt)
+        return f"s3://{self.root}/{result_id}/{attempt}"
+
+    def put_file(self, location: str, path: str, local_file: Path) -> StoredFile:
+        """Upload one file.
+
+        Parameters
+        ----------
+        location : str
+            The attempt's folder.
+        path : str
+            Name below it, with ``/``.
+        local_file : Path
+            What to upload.
+
+        Returns
+        -------
+        StoredFile
+            What the server holds now.
+
+        Raises
+        ------
+        OutputError
+            If the name cannot be stored, the location is not below this store's root, or the file changed meanwhile.
+        ServerUnavailableError
+            If S3 does not answer.
+        """
+        bucket, key = self._key_to_write(location, path)
+        with self._errors(f"upload {path} to {location}"):
+            sent = send_file(self.s3, bucket, key, local_file, content_type=_content_type(path))
+        return StoredFile(path, sent.bytes, sent.etag, sent.sha256)
+
+    def put_bytes(self, location: str, path: str, data: bytes, content_type: str = "") -> StoredFile:
+        """Upload some bytes as one file.
+
+        Parameters
+        ----------
+        location : str
+            The attempt's folder.
+        path : str
+            Name below it, with ``/``.
+        data : bytes
+            The content.
+        content_type : str
+            By default guessed from the name.
+
+        Returns
+        -------
+        StoredFile
+            What the server holds now.
+
+        Raises
+        ------
+        OutputError
+            If the name cannot be stored, or the location is not below this store's root.
+        ServerUnavailableError
+            If S3 does not answer.
+        """
+        bucket, key = self._key_to_write(location, path)
+        kind = content_type or _content_type(path)
+        with self._errors(f"upload {path} to {location}"):
+            sent = send_bytes(self.s3, bucket, key, data, content_type=kind)
+        return StoredFile(path, sent.bytes, sent.etag, sent.sha256)
+
+    def list_files(self, location: str) -> list[StoredFile]:
+        """List the files of one attempt, by path.
+
+        Parameters
+        ----------
+        location : str
+            The attempt's folder; it may be below another root than this store's (records of earlier days).
+
+        Returns
+        -------
+        list of StoredFile
+            Empty when there are none.
+        """
+        bucket, folder = split_location(location)
+        found = []
+        for item in self.objects_below(bucket, f"{folder}/"):
+            path = item["Key"].removeprefix(f"{folder}/")
+            if path and not path.endswith("/"):  # consoles create empty objects to show a folder
+                found.append(StoredFile(path, item["Size"], etag_of(item)))
+        return sorted(found, key=lambda file: file.path)
+
+    def get_bytes(self, location: str, path: str) -> bytes | None:
+        """Return the content of one file.
+
+        Parameters
+        ----------
+        location : str
+            The attempt's folder.
+        path : str
+            Name below it.
+
+        Returns
+        -------
+        bytes or None
+            None when there is no such file.
+        """
+        bucket, key = key_of(location, path)
+        with self._errors(f"read {path} of {location}"):
+            try:
+                return self.s3.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            except ClientError as error:
+                if is_missing(error):
+                    return None
+                raise
+
+    def sha256_of(self, location: str, path: str) -> str | None:
+        """Return the sha256 of one file's content, read in pieces; None when there is no such file."""
+        bucket, key = key_of(location, path)
+        digest = hashlib.sha256()
+        with self._errors(f"read {path} of {location}"):
+            try:
+                body = self.s3.client.get_object(Bucket=bucket, Key=key)["Body"]
+            except ClientError as error:
+                if is_missing(error):
+                    return None
+                raise
+            for piece in body.iter_chunks(_PIECE_BYTES):
+                digest.update(piece)
+        return digest.hexdigest()
+
+    def complete_attempts(self, result_id: str) -> list[str]:
+        """Return the attempts of a result that wrote their last file, the earliest first.
+
+        Parameters
+        ----------
+        result_id : str
+            64 hexadecimal digits.
+        """
+        check_result(result_id)
+        bucket, prefix = split_s3_url(f"s3://{self.root}/{result_id}/")
+        pages = self.s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
+        with self._errors(f"list the attempts of {result_id}"):
+            folders = [folder["Prefix"] for page in pages for folder in page.get("CommonPrefixes", [])]
+        names = [folder.removeprefix(prefix).rstrip("/") for folder in folders]
+        completed = [(self._completed(bucket, prefix, name), name) for name in names if is_attempt(name)]
+        return [name for _, name in sorted((when, name) for when, name in completed if when is not None)]
+
+    def discard(self, location: str) -> None:
+        """Delete one attempt, its last-written file first, so that what is left never looks complete.
+
+        Parameters
+        ----------
+        location : str
+            The attempt's folder; nothing happens when it is empty.
+
+        Raises
+        ------
+        OutputError
+            If it is not below this store's root, or S3 keeps a file.
+        """
+        bucket, metadata = self._key_to_write(location, METADATA)
+        folder = metadata.removesuffix(METADATA)
+        with self._errors(f"delete {location}"):
+            self.s3.client.delete_object(Bucket=bucket, Key=metadata)
+        keys = [item["Key"] for item in self.objects_below(bucket, folder)]
+        for start in range(0, len(keys), _DELETE_AT_ONCE):
+            objects: Any = [{"Key": key} for key in keys[start : start + _DELETE_AT_ONCE]]
+            with self._errors(f"delete {location}"):
+                answer = self.s3.client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+            if errors := answer.get("Errors"):
+                msg = f"S3 kept {len(errors)} files of {location}, the first because of {errors[0].get('Code')}."
+                raise OutputError(msg)
+
+    def download(self, location: str, path: str, destination: Path) -> None:
+        """Download one file, whole or not at all.
+
+        Parameters
+        ----------
+        location : str
+            The attempt's folder.
+        path : str
+            Name below it.
+        destination : Path
+            The file to write; its folder is made.
+
+        Raises
+        ------
+        OutputError
+            If there is no such file.
+        """
+        bucket, key = key_of(location, path)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with self._errors(f"download {path} of {location}"):
+            try:
+                self.s3.client.download_file(bucket, key, str(destination), Config=_TRANSFER)
+            except ClientError as error:
+                if not is_missing(error):
+                    raise
+                msg = f"There is no file {path!r} in {location}: list what is there, or audit the result."
+                raise OutputError(msg) from None
+
+    def browse_url(self, location: str, path: str = "") -> str:
+        """Return a link that a person can open.
+
+        Parameters
+        ----------
+        location : str
+            The attempt's folder.
+        path : str
+            A file below it; by default the folder itself.
+
+        Returns
+        -------
+        str
+            An address on the embedded web server, else below ``RESULTS_BROWSER_URL``, else on the S3 server that is
+            configured, else on the console of AWS.
+        """
+        bucket, folder = split_location(location)
+        return link_to(self.s3, bucket, f"{folder}/{path}", root=self.root, browser_url=self.browser_url)
+
+    def input_url(self, url: str) -> str | None:
+        """Return a link to an input that a person can open; None where there is none."""
+        return link_to_input(self.s3, url, endpoint_url=self.input_endpoint_url)
+
+    def ensure_bucket(self) -> None:
+        """Create the bucket on the embedded server; elsewhere it must exist."""
+        self.s3.ensure_bucket(self.root.partition("/")[0])
+
+    def _key_to_write(self, location: str, path: str) -> tuple[str, str]:
+        """Return bucket and key of a file below this store's root."""
+        bucket, key = key_of(location, path)
+        if location != self.location(*location.split("/")[-2:]):
+            msg = f"Refused to write {path!r} to {location}: it is not below s3://{self.root}."
+            raise OutputError(msg)
+        return bucket, key
+
+    def objects_below(self, bucket: str, prefix: str) -> Iterator[Any]:
+        """Yield every object below a prefix, as boto3 describes it."""
+        with self._errors(f"list s3://{bucket}/{prefix}"):
+            # boto3 asks for encoded keys and decodes them; KeyCount is not to be relied on.
+            for page in self.s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                yield from page.get("Contents", [])
+
+    def _completed(self, bucket: str, prefix: str, attempt: str) -> datetime | None:
+        """Return when an attempt wrote its last file; None when it did not."""
+        with self._errors(f"look at attempt {attempt}"):
+            try:
+                head = self.s3.client.head_object(Bucket=bucket, Key=f"{prefix}{attempt}/{METADATA}")
+            except ClientError as error:
+                if is_missing(error):
+                    return None
+                raise
+        return head["LastModified"]
+
+    def _errors(self, what: str) -> Any:
+        """Turn S3's errors into the platform's."""
+        return s3_errors(what, server=self.s3.server_name)
+
+
+def _content_type(path: str) -> str:
+    """Guess what a browser should make of a file."""
+    kind, encoding = mimetypes.guess_type(path)
+    return kind if kind and not encoding else "application/octet-stream"

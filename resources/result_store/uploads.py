@@ -1,0 +1,155 @@
+"""How the content of a result's files gets into S3: each file is read once, and hashed while it is read.
+
+Small files go as one request by the direct way (`resources.s3.direct`), large ones in parts by boto3's transfers. Both
+hold parts of files in memory, and both have a bound: `SINGLE_PUT_BYTES` for each thread that uploads small files, and
+for large ones ``PARTS_IN_MEMORY + LARGE_AT_ONCE`` parts in the whole process, however many files there are. A process
+grows by up to twice that, because freed parts are kept for the next ones, and by no more for 5 GB than for 500 MB.
+"""
+
+import hashlib
+import os
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from s3transfer.futures import TransferFuture
+from s3transfer.subscribers import BaseSubscriber
+
+from domain.errors import OutputError
+from resources.s3.connection import S3Connection
+from resources.s3.errors import etag_of
+from resources.s3.server import SINGLE_PUT_BYTES
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was sent, and what the server holds now.
+
+    Attributes
+    ----------
+    bytes : int
+        Size.
+    etag : str
+        The server's tag, without quotes.
+    sha256 : str
+        Of the content that was sent.
+    """
+
+    bytes: int
+    etag: str
+    sha256: str
+
+
+def send_bytes(s3: S3Connection, bucket: str, key: str, data: bytes, *, content_type: str) -> Sent:
+    """Put some bytes as one object.
+
+    Parameters
+    ----------
+    s3 : S3Connection
+        The server.
+    bucket, key : str
+        Where.
+    data : bytes
+        The content.
+    content_type : str
+        What a browser should make of it.
+
+    Returns
+    -------
+    Sent
+        What the server holds now.
+    """
+    sha256 = hashlib.sha256(data).hexdigest()
+    md5 = b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+    headers = {"Content-Type": content_type, "Content-MD5": md5}
+    etag = s3.puts.put(bucket, key, data, sha256=sha256, headers=headers)
+    if etag is None:
+        answer = s3.client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, ContentMD5=md5)
+        return Sent(len(data), etag_of(answer), sha256)
+    return Sent(len(data), etag_of({"ETag": etag}), sha256)
+
+
+def send_file(s3: S3Connection, bucket: str, key: str, file: Path, *, content_type: str) -> Sent:
+    """Put the content of a file, in parts if it is large.
+
+    Parameters
+    ----------
+    s3 : S3Connection
+        The server.
+    bucket, key : str
+        Where.
+    file : Path
+        What to upload.
+    content_type : str
+        What a browser should make of it.
+
+    Returns
+    -------
+    Sent
+        What the server holds now.
+
+    Raises
+    ------
+    OutputError
+        If the file changed meanwhile.
+    """
+    with file.open("rb") as content:
+        before = _state(content)
+        size = os.fstat(content.fileno()).st_size
+        if size <= SINGLE_PUT_BYTES:
+            sent = send_bytes(s3, bucket, key, content.read(size + 1), content_type=content_type)
+        else:
+            sent = _send_in_parts(s3, bucket, key, content, content_type=content_type)
+        if _state(content) != before or sent.bytes != size:
+            msg = (
+                f"The file {file.name} changed while it was uploaded ({size} bytes before, {sent.bytes} arrived). An "
+                "analysis must have closed its files and ended its own processes when it returns."
+            )
+            raise OutputError(msg)
+    return sent
+
+
+class _Hashed:
+    """A file that is read from its begin to its end, hashed on the way; it cannot seek, so nobody reads it twice."""
+
+    def __init__(self, content: BinaryIO) -> None:
+        self._content, self._digest = content, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """Read on."""
+        data = self._content.read(size)
+        self._digest.update(data)
+        return data
+
+    def sha256(self) -> str:
+        """Return the digest of everything that was read."""
+        return self._digest.hexdigest()
+
+
+class _Size(BaseSubscriber):
+    """Tells a transfer how large the file is: S3 allows 10,000 parts, so those of a very large file must be larger."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+
+    def on_queued(self, future: TransferFuture, **_: Any) -> None:
+        """Tell it before the transfer begins."""
+        future.meta.provide_transfer_size(self._size)
+
+
+def _send_in_parts(s3: S3Connection, bucket: str, key: str, content: BinaryIO, *, content_type: str) -> Sent:
+    """Upload a large file in parts, some of them at once; what was begun is undone when a part fails."""
+    hashed = _Hashed(content)
+    source: Any = hashed  # it reads, and that is all that is asked of it
+    size = _Size(os.fstat(content.fileno()).st_size)
+    s3.transfers.upload(source, bucket, key, extra_args={"ContentType": content_type}, subscribers=[size]).result()
+    answer = s3.client.head_object(Bucket=bucket, Key=key)  # what a listing will show; the parts' answer may differ
+    return Sent(answer["ContentLength"], etag_of(answer), hashed.sha256())
+
+
+def _state(content: BinaryIO) -> tuple[int, int]:
+    """Return what changes when somebody writes into a file."""
+    found = os.fstat(content.fileno())
+    return found.st_size, found.st_mtime_ns

@@ -1,0 +1,1 @@
+"""S3: connections, uploads, errors and links."""

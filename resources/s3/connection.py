@@ -1,0 +1,92 @@
+"""The connection to S3 as Dagster configures it: dagster-aws's resource over this platform's one way to build clients.
+
+Keys are never part of Dagster's configuration, which everybody can read; boto3 finds them in its usual places.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from dagster_aws.s3 import S3Resource
+from pydantic import Field
+from s3transfer.manager import TransferManager
+
+from domain.errors import SettingsError
+from resources.embedded.embedded import ServerAddresses
+from resources.s3.direct import DirectPuts
+from resources.s3.server import S3Server
+
+if TYPE_CHECKING:  # stubs are installed for development only
+    from mypy_boto3_s3 import S3Client
+
+
+class S3Connection(S3Resource):
+    """A lazy connection to one S3 server; `server` does the work.
+
+    See https://docs.dagster.io/integrations/libraries/aws for the resource that this one extends.
+    """
+
+    embedded_home: str | None = Field(
+        default=None, description="Folder of the embedded servers; set: their S3 is used, whatever else is configured."
+    )
+
+    read_timeout_s: float = Field(default=60.0, description="Seconds that an answer may take.")
+
+    @property
+    def server(self) -> S3Server:
+        """The server that is configured.
+
+        Raises
+        ------
+        SettingsError
+            If keys are part of the configuration, where everybody could read them.
+        """
+        if self.aws_access_key_id or self.aws_secret_access_key or self.aws_session_token:
+            msg = "S3 keys must not be part of Dagster's configuration: set AWS_ACCESS_KEY_ID and its like instead."
+            raise SettingsError(msg)
+        return S3Server(
+            endpoint_url=self.endpoint_url,
+            region_name=self.region_name,
+            profile_name=self.profile_name,
+            unsigned=self.use_unsigned_session,
+            verify=self.verify,
+            use_ssl=True if self.use_ssl is None else self.use_ssl,
+            max_attempts=self.max_attempts,
+            read_timeout_s=self.read_timeout_s,
+            embedded_home=self.embedded_home,
+        )
+
+    @property
+    def client(self) -> "S3Client":
+        """The process's only client for the server; see `S3Server.client`."""
+        return self.server.client
+
+    @property
+    def puts(self) -> DirectPuts:
+        """The short way for small objects; see `S3Server.puts`."""
+        return self.server.puts
+
+    @property
+    def transfers(self) -> TransferManager:
+        """The process's only transfers of large files; see `S3Server.transfers`."""
+        return self.server.transfers
+
+    @property
+    def embedded(self) -> ServerAddresses | None:
+        """Addresses of the embedded servers; see `S3Server.embedded`."""
+        return self.server.embedded
+
+    @property
+    def server_name(self) -> str:
+        """What to call the server in messages."""
+        return self.server.name
+
+    def get_client(self) -> Any:
+        """Return `client`, under the name that the parent class gives it."""
+        return self.client
+
+    def get_object_to_set_on_execution_context(self) -> Any:
+        """Return the resource itself: a client is built when something is asked of S3, not before."""
+        return self
+
+    def ensure_bucket(self, bucket: str) -> None:
+        """Create a bucket on the embedded server; see `S3Server.ensure_bucket`."""
+        self.server.ensure_bucket(bucket)

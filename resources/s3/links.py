@@ -1,0 +1,82 @@
+"""Links to result files that a person can open in a browser."""
+
+from urllib.parse import quote
+
+from domain.errors import PlatformError
+from resources.s3.connection import S3Connection
+from resources.s3.server import S3Server, split_s3_url
+
+_CONSOLE = "https://s3.console.aws.amazon.com/s3"
+_seen: set[tuple[S3Server, str]] = set()
+
+
+def link_to(s3: S3Connection, bucket: str, key: str, *, root: str, browser_url: str | None) -> str:
+    """Return a link to a file, or to a folder (its key ends with ``/``).
+
+    Parameters
+    ----------
+    s3 : S3Connection
+        The server that holds it.
+    bucket, key : str
+        Where it is.
+    root : str
+        Bucket and prefix that ``browser_url`` shows.
+    browser_url : str or None
+        Where a person can browse the root over http.
+
+    Returns
+    -------
+    str
+        An address on the embedded web server, else below ``browser_url``, else on the S3 server that is configured,
+        else on the console of AWS.
+    """
+    if (embedded := s3.embedded) is not None:
+        return f"{embedded.browse_url}/{bucket}/{quote(key)}"
+    below_root = f"{bucket}/{key}".removeprefix(f"{root}/")
+    if browser_url and below_root != f"{bucket}/{key}":
+        return f"{browser_url.rstrip('/')}/{quote(below_root)}"
+    if s3.endpoint_url:
+        return f"{s3.endpoint_url.rstrip('/')}/{bucket}/{quote(key)}"
+    kind = "buckets" if key.endswith("/") else "object"
+    return f"{_CONSOLE}/{kind}/{bucket}?prefix={quote(key)}"
+
+
+def link_to_input(s3: S3Connection, url: str, *, endpoint_url: str | None) -> str | None:
+    """Return a link to an input.
+
+    Parameters
+    ----------
+    s3 : S3Connection
+        The platform's own server.
+    url : str
+        The input's address.
+    endpoint_url : str or None
+        Where inputs in other buckets are (``INPUT_S3_ENDPOINT_URL``).
+
+    Returns
+    -------
+    str or None
+        An address that a browser can open: an input on the web is its own, one in S3 has what `link_to` makes of it.
+        None for a file on disk, which no browser may open from a page, and for what cannot be told.
+    """
+    scheme, _, place = url.partition("://")
+    if scheme.lower() in {"http", "https"}:
+        return quote(url, safe=":/?&=%#+,;~") if "@" not in place.partition("/")[0] else None
+    if scheme.lower() != "s3":
+        return None
+    try:
+        bucket, key = split_s3_url(url)
+        if s3.embedded is not None and _has_bucket(s3.server, bucket):
+            return f"{s3.embedded.browse_url}/{quote(bucket)}/{quote(key)}"
+    except PlatformError:  # a link is no reason to fail
+        return None
+    if server := endpoint_url or (None if s3.embedded_home else s3.endpoint_url):
+        return f"{server.rstrip('/')}/{quote(bucket)}/{quote(key)}"
+    return f"{_CONSOLE}/buckets/{quote(bucket)}?prefix={quote(key)}"
+
+
+def _has_bucket(server: S3Server, bucket: str) -> bool:
+    """Ask the server, until it has the bucket."""
+    if (server, bucket) not in _seen and server.has_bucket(bucket):
+        _seen.add((server, bucket))
+    return (server, bucket) in _seen

@@ -1,0 +1,193 @@
+"""Which results meet a query, and where each one is stored: light enough for hundreds of thousands at once."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from domain.errors import UnknownJobError
+from domain.json_values import shown
+from domain.result.provenance import GroupField
+from domain.result.rows import DONE, OUTDATED, SUPERSEDED, state_by_code
+from resources.mongo import Document
+from resources.records.search import match_of
+from resources.records.store import OWN, TIME, RecordStore
+from results.queries import ResultQuery, check_name, has_group, has_parts
+from results.summaries import ResultState
+
+WITHOUT_SEARCH: Mapping[str, int] = {f"{OWN}.search": 0}
+"""Fields that a result is read without."""
+
+_PROCESS = "processing.data_processes"
+FOR_ROWS: Mapping[str, int] = {
+    **WITHOUT_SEARCH,
+    **{f"{OWN}.{name}": 0 for name in ("inputs", "origins", "query", "asset_names", "record_ids")},
+    **{f"{_PROCESS}.{name}": 0 for name in ("resources", "code.input_data", "object_type", "notes", "stage")},
+    **dict.fromkeys(("describedBy", "object_type", "processing.dependency_graph", "processing.object_type"), 0),
+}
+"""The same for a row of a table: what no column tells either, so that many rows are read in less time."""
+
+_FIELDS = ("name", *(f"{OWN}.{name}" for name in ("analysis", "job_key", "code_version", "attempt", "search_time")))
+_KEY = re.compile(r"[0-9a-f]{6,64}(/[0-9a-f-]{32,36})?")
+_MANY = 5
+
+
+class Place(NamedTuple):
+    """Where a result is stored; places are sorted by the time that results ended at."""
+
+    ended: str
+    result_id: str
+    attempt: str
+    analysis: str
+    job_key: str
+    code_version: str
+    state: ResultState
+
+    def judged_by(self, current: str | None) -> "Place":
+        """Return the place with the state that its result has when this is the current code."""
+        if self.state == SUPERSEDED:
+            return self
+        return self._replace(
+            state=state_by_code(self.code_version, current=self.code_version if current is None else current)
+        )
+
+
+def places_of(records: RecordStore, query: ResultQuery, *, current: str | None) -> list[Place]:
+    """Return the places of the results that meet a query, newest first.
+
+    Parameters
+    ----------
+    records : RecordStore
+        Where they are.
+    query : ResultQuery
+        What is wanted; of failed jobs nothing is found here.
+    current : str, optional
+        The analysis's current code; without it, no result is outdated.
+    """
+    found: list[Place] = []
+    if query.states & {DONE, OUTDATED}:
+        found += _read(records, query, current, superseded=False)
+    if SUPERSEDED in query.states:
+        found += _read(records, query, current, superseded=True)
+    found = sorted((place for place in found if place.state in query.states), reverse=True)
+    return list(newest_of_each_job(found)) if query.newest else found
+
+
+def newest_of_each_job(places: Iterable[Place]) -> Iterator[Place]:
+    """Yield of each job, that is of the same inputs and parameters, the first place."""
+    seen = set()
+    for place in places:
+        if (job := (place.analysis, place.job_key)) not in seen:
+            seen.add(job)
+            yield place
+
+
+def records_at(
+    records: RecordStore, places: Iterable[Place], fields: Mapping[str, int] = WITHOUT_SEARCH
+) -> Iterator[tuple[Place, Document]]:
+    """Yield records with their places, in one or two queries and in the order of the places.
+
+    A result that was replaced or invalidated since is read from the superseded records; one that is gone is left out.
+    """
+    wanted = list(places)
+    standing = [place.result_id for place in wanted if place.state != SUPERSEDED]
+    found = {_key(d): d for d in records.found({"_id": {"$in": standing}}, fields)} if standing else {}
+    if moved := [key for place in wanted if (key := f"{place.result_id}/{place.attempt}") not in found]:
+        found |= {_key(d): d for d in records.found({"_id": {"$in": moved}}, fields, superseded=True)}
+    for place in wanted:
+        if (record := found.get(f"{place.result_id}/{place.attempt}")) is not None:
+            yield place, {**record, "_id": place.result_id}
+
+
+def place_called(records: RecordStore, key: str, *, analysis: str | None) -> Place:
+    """Return the place that a person means by an id.
+
+    Parameters
+    ----------
+    records : RecordStore
+        Where results are.
+    key : str
+        A result id or a job key, or the first six digits or more of one; ``<result id>/<attempt>`` is a superseded
+        result. Of a job, the newest result is meant.
+    analysis : str, optional
+        Only results of this analysis.
+
+    Raises
+    ------
+    UnknownJobError
+        If there is no such result, or several are meant.
+    """
+    if analysis is not None:
+        check_name(analysis)
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        msg = f"{shown(repr(key))} is no id of a result: expected a result id or a job key, or six or more of its first digits."
+        raise UnknownJobError(msg)
+    mine = {} if analysis is None else {f"{OWN}.analysis": analysis}
+    for field in ("_id", f"{OWN}.job_key"):
+        match = {field: {"$gte": key, "$lt": f"{key}g"}, **mine}
+        found = list(_places(records.found(match, _FIELDS, superseded="/" in key), superseded="/" in key))
+        jobs = list(newest_of_each_job(sorted(found, reverse=True)))
+        several = found if field == "_id" else jobs
+        if len(several) > 1:
+            raise _ambiguous(key, several)
+        if jobs:
+            return jobs[0]
+    of = "" if analysis is None else f" of `{shown(analysis)}`"
+    msg = f"No result{of} has an id or job key that begins with {key}. `Results.find` lists what there is."
+    raise UnknownJobError(msg)
+
+
+def _ambiguous(key: str, places: list[Place]) -> UnknownJobError:
+    """Say which results an id may mean."""
+    some = ", ".join(f"{place.result_id} ({place.analysis})" for place in places[:_MANY])
+    more = f" and {len(places) - _MANY} more" if len(places) > _MANY else ""
+    return UnknownJobError(f"{key} may mean several results: {some}{more}. Give more digits, or analysis=.")
+
+
+def _read(records: RecordStore, query: ResultQuery, current: str | None, *, superseded: bool) -> Iterator[Place]:
+    """Yield the places in one collection."""
+    match = match_of(records, query.analysis, query.indexed)
+    match[TIME] |= {} if query.since is None else {"$gte": query.since}
+    match[TIME] |= {} if query.until is None else {"$lt": query.until}
+    parts, group = query.unindexed, query.group
+    more = [*([f"{_PROCESS}.code.parameters"] if parts else ()), *([f"{OWN}.group"] if group else ())]
+    documents = records.found(match, [*_FIELDS, *more], superseded=superseded)
+    fitting = (d for d in documents if _has_parts(d, parts) and _has_group(d, group))
+    yield from (place.judged_by(current) for place in _places(fitting, superseded=superseded))
+
+
+def _places(documents: Iterable[Document], *, superseded: bool) -> Iterator[Place]:
+    """Yield the places of records; damaged ones have none."""
+    state: ResultState = SUPERSEDED if superseded else DONE
+    for document in documents:
+        try:
+            own, ended = document[OWN], document[OWN].get("search_time") or ""
+            identity = (own["attempt"], own["analysis"], own["job_key"], own["code_version"])
+            yield Place(ended, document["name"], *identity, state)
+        except (LookupError, TypeError):
+            continue
+
+
+def _has_parts(document: Document, wanted: Mapping[str, Any]) -> bool:
+    """Tell whether a record's parameters hold what is wanted."""
+    if not wanted:
+        return True
+    try:
+        return has_parts(document["processing"]["data_processes"][0]["code"]["parameters"], wanted)
+    except (LookupError, TypeError):
+        return False
+
+
+def _has_group(document: Document, wanted: Mapping[str, Any]) -> bool:
+    """Tell whether a record's group holds what is wanted."""
+    if not wanted:
+        return True
+    try:
+        return has_group([GroupField.model_validate(pair) for pair in document[OWN]["group"]], wanted)
+    except (LookupError, TypeError, ValueError):
+        return False
+
+
+def _key(document: Document) -> str:
+    """Return result and attempt of a record."""
+    own = document.get(OWN)
+    return f"{document.get('name')}/{own.get('attempt') if isinstance(own, dict) else None}"

@@ -1,0 +1,224 @@
+"""What is wanted of results, checked: the conditions of `Results.find`.
+
+What was given is data. Single values are looked up in the database's index by `resources.records.search`; values with
+parts (objects, lists, long texts) and groups are compared here after reading. Nothing becomes an operator.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Literal, get_args
+
+from domain.errors import ParametersError, PermanentError
+from domain.job.state import LedgerEntry
+from domain.json_values import canonical_json, check_value, shown
+from domain.result.filter import Condition
+from domain.result.search_entries import CODE, LONGEST_TEXT, PARAMETERS, SESSION, SUBJECT, is_searchable, search_time
+
+State = Literal["done", "outdated", "failed", "superseded"]
+When = str | date | datetime
+
+STATES: tuple[State, ...] = get_args(State)
+TAG = "analysis_tag"
+
+
+@dataclass(frozen=True)
+class ResultQuery:
+    """Conditions on results; all of them must hold.
+
+    Attributes
+    ----------
+    analysis : str
+        Name of the analysis.
+    states : frozenset of str
+        States that are wanted.
+    indexed : tuple of Condition
+        What the database's index answers.
+    parameters : dict
+        Parts of the parameters; the tag is one of them.
+    group : dict
+        Fields that a grouped job was grouped by.
+    code_version : str or None
+        Whole, or the declared part before its ``+``.
+    since, until : str or None
+        Earliest time of the end, and the time that it must be before, as `search_time` writes them.
+    newest : bool
+        Of each job only what ended last.
+    """
+
+    analysis: str
+    states: frozenset[State]
+    indexed: tuple[Condition, ...]
+    parameters: dict[str, Any]
+    group: dict[str, Any]
+    code_version: str | None
+    since: str | None
+    until: str | None
+    newest: bool
+
+    @property
+    def unindexed(self) -> dict[str, Any]:
+        """Parameters that are compared after reading."""
+        return {name: value for name, value in self.parameters.items() if not is_searchable(value)}
+
+    def fits_job(self, job: LedgerEntry) -> bool:
+        """Tell whether a job that failed meets the conditions.
+
+        Its time is the end of its last attempt; one that has none meets no condition on time.
+        """
+        ended = job.attempts[-1].ended if job.attempts else None
+        told = search_time(ended) if ended else ""
+        return (
+            (self.since is None or told >= self.since)
+            and (self.until is None or "" < told < self.until)
+            and self.code_version in {None, job.code_version, (job.code_version or "").partition("+")[0]}
+            and has_parts(job.parameters, self.parameters)
+            and (not self.group or any(has_group(source.group, self.group) for source in job.sources))
+        )
+
+
+def read_query(  # noqa: PLR0913  one for each condition
+    analysis: str,
+    *,
+    subject: str | None,
+    session: str | None,
+    group: Mapping[str, Any] | None,
+    tag: str | None,
+    parameters: Mapping[str, Any] | None,
+    code_version: str | None,
+    since: When | None,
+    until: When | None,
+    state: State | Iterable[State],
+    newest: bool,
+) -> ResultQuery:
+    """Read and check the conditions of `Results.find`, where each is described.
+
+    Raises
+    ------
+    ParametersError
+        If a condition cannot be used; says which one, what was found and what is expected.
+    """
+    states = _states(state)
+    check_name(analysis)
+    if "failed" in states and (subject or session):
+        msg = (
+            "A job that failed has no result, so its subject and session are not known: leave `failed` out of state=, "
+            "or ask by parameters=, tag=, group=, since= and until=."
+        )
+        raise ParametersError(msg)
+    wanted = wanted_parameters(parameters, tag)
+    check_value(dict(group or {}), path="group", plain_keys=False, error=ParametersError)
+    texts = [(SUBJECT, subject), (SESSION, session), (CODE, code_version)]
+    return ResultQuery(
+        analysis=analysis,
+        states=states,
+        indexed=(
+            *(Condition(name, "=", _text(name, text)) for name, text in texts if text is not None),
+            *(Condition(f"{PARAMETERS}.{name}", "=", v) for name, v in wanted.items() if is_searchable(v)),
+        ),
+        parameters=wanted,
+        group=dict(group or {}),
+        code_version=code_version,
+        since=None if since is None else search_time(moment(since, name="since")),
+        until=None if until is None else search_time(moment(until, name="until", whole_day=True)),
+        newest=newest,
+    )
+
+
+def wanted_parameters(parameters: Mapping[str, Any] | None, tag: str | None) -> dict[str, Any]:
+    """Return the parameters that are wanted, the tag among them.
+
+    Raises
+    ------
+    ParametersError
+        If they hold what no parameter can be.
+    """
+    wanted = dict(parameters or {}) | ({} if tag is None else {TAG: tag})
+    check_value(wanted, path="parameters", plain_keys=False, error=ParametersError)
+    return wanted
+
+
+def check_name(analysis: object) -> None:
+    """Refuse what cannot be the name of an analysis."""
+    if not isinstance(analysis, str):
+        msg = f"analysis={shown(repr(analysis))}: expected the name of an analysis, such as 'unit_quality'."
+        raise ParametersError(msg)
+    check_value(analysis, path="analysis", plain_keys=False, error=ParametersError)
+
+
+def moment(given: When, *, name: str, whole_day: bool = False) -> datetime:
+    """Return the moment that somebody means.
+
+    Parameters
+    ----------
+    given : str, date or datetime
+        A text in ISO format; without a time zone it is UTC, as all times of the platform are shown.
+    name : str
+        Whose value it is, for messages.
+    whole_day : bool
+        What to make of a day without a time: True: its end; False: its begin.
+
+    Raises
+    ------
+    ParametersError
+        If it is no time.
+    """
+    try:
+        found = _parsed(given)
+        if not isinstance(found, datetime):
+            found = datetime.combine(found, time()) + timedelta(days=1 if whole_day else 0)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, TypeError):
+        msg = f"{name}={shown(repr(given))} is no time. Expected a date, a datetime, or a text such as 2026-01-31 or 2026-01-31T14:00+01:00."
+        raise ParametersError(msg) from None
+
+
+def has_parts(found: Any, wanted: Any) -> bool:
+    """Tell whether a value holds what is wanted: of objects a part is enough, anything else must be equal."""
+    if isinstance(wanted, Mapping):
+        return isinstance(found, Mapping) and all(k in found and has_parts(found[k], v) for k, v in wanted.items())
+    try:
+        return canonical_json(found) == canonical_json(wanted)  # 1 and 1.0 are equal, 1 and True are not
+    except PermanentError:  # a damaged record
+        return False
+
+
+def has_group(fields: Iterable[Any], wanted: Mapping[str, Any]) -> bool:
+    """Tell whether the recorded fields of a group hold all that are wanted; larger values are recorded as JSON texts."""
+    found = {field.field: field.value for field in fields}
+    return all(name in found and _same_value(found[name], value) for name, value in wanted.items())
+
+
+def _same_value(found: Any, wanted: Any) -> bool:
+    """Compare a recorded value of a group with a wanted one."""
+    large = isinstance(wanted, Mapping | list | tuple)
+    return has_parts(found, canonical_json(wanted).decode() if large else wanted)
+
+
+def _states(state: State | Iterable[State]) -> frozenset[State]:
+    """Return the states that are wanted."""
+    asked = [state] if isinstance(state, str) else list(state)
+    unknown = [one for one in asked if one not in STATES]
+    if unknown or not asked:
+        msg = f"state={shown(repr(state))}: expected one or several of {', '.join(STATES)}."
+        raise ParametersError(msg)
+    return frozenset(asked)
+
+
+def _text(name: str, text: object) -> str:
+    """Return a text that can be searched for."""
+    if not isinstance(text, str) or not is_searchable(text):
+        name = {CODE: "code_version"}.get(name, name)
+        msg = f"{name}={shown(repr(text))} cannot be searched: expected a text of at most {LONGEST_TEXT} characters."
+        raise ParametersError(msg)
+    return text
+
+
+def _parsed(given: When) -> date | datetime:
+    """Read a time; a text of ten characters is a day."""
+    if isinstance(given, str):
+        text = given.strip()
+        return date.fromisoformat(text) if len(text) == len("2026-01-31") else datetime.fromisoformat(text)
+    if isinstance(given, date):
+        return given
+    raise TypeError

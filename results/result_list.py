@@ -1,0 +1,162 @@
+"""The results that meet a query: a sequence that reads them when they are looked at, and turns them into data frames."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from html import escape
+from itertools import islice
+from typing import Any, overload
+
+import pandas as pd
+import polars as pl
+
+from domain.errors import UnknownJobError
+from domain.result.rows import failure_row, result_row
+from domain.result.search_entries import search_time
+from results.frames import pandas_frame, polars_frame
+from results.html import html_table
+from results.places import FOR_ROWS, Place, records_at
+from results.result import FailedJob, Result, ResultSource
+from results.summaries import readable_or_told
+
+_SHOWN = 10
+
+Item = Place | FailedJob
+
+
+class ResultList(Sequence[Result | FailedJob]):
+    """Results, and jobs that failed where they were asked for, newest first.
+
+    Which ones they are was fixed when they were found; what is in them is read when it is looked at.
+
+    Parameters
+    ----------
+    source : ResultSource
+        Where they are read from.
+    items : sequence of Place or FailedJob
+        What was found.
+    at_once, page : int
+        How many records are read in one query: when all are looked at, and when one is.
+    """
+
+    def __init__(self, source: ResultSource, items: Sequence[Item], *, at_once: int = 1000, page: int = 50) -> None:
+        self._source, self._items = source, items
+        self._at_once, self._page_size = at_once, page
+        self._page: dict[int, Result] = {}
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """What was found: the places of results, and jobs that failed. Nothing is read for them."""
+        return self._items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> Result | FailedJob: ...
+    @overload
+    def __getitem__(self, index: slice) -> "ResultList": ...
+    def __getitem__(self, index: int | slice) -> "Result | FailedJob | ResultList":
+        if isinstance(index, slice):
+            return ResultList(self._source, self._items[index], at_once=self._at_once, page=self._page_size)
+        number = range(len(self))[index]
+        item = self._items[number]
+        if isinstance(item, FailedJob):
+            return item
+        if number not in self._page:
+            self._page = self._read(number // self._page_size * self._page_size)
+        if number not in self._page:
+            msg = f"The record of result {item.result_id} cannot be read, or is gone since it was found: ask again."
+            raise UnknownJobError(msg)
+        return self._page[number]
+
+    def __iter__(self) -> Iterator[Result | FailedJob]:
+        """Yield everything that can be read, many records at a time."""
+        for items in _batches(self._items, self._at_once):
+            yield from (item for item in _opened(self._source, items) if item is not None)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return one row for each result or failed job.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns of `domain.result.rows`: facts such as ``subject``, ``session`` and ``state``, then
+            ``parameters.<name>`` and ``outputs.<name>``. Times are in UTC.
+        """
+        return pandas_frame(self.rows())
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return one row for each result or failed job; columns as in `to_pandas`.
+
+        Returns
+        -------
+        polars.DataFrame
+            A column whose values are of several types is one of JSON texts.
+        """
+        return polars_frame(self.rows())
+
+    def __repr__(self) -> str:
+        some = "".join(f"\n  {item!r}" for item in self[:_SHOWN])
+        return f"<ResultList of {len(self)}{some}{self._more()}>"
+
+    def _repr_html_(self) -> str:
+        """Show the first ones as a table in Jupyter; every text is escaped."""
+        count = f"{len(self)} result{'' if len(self) == 1 else 's'}"
+        rows = [item.row() for item in self[:_SHOWN]]
+        return f"<p>{count}</p>{html_table(rows)}<p>{escape(self._more())}</p>"
+
+    def _more(self) -> str:
+        """Say how many are not shown."""
+        return f"\n  and {len(self) - _SHOWN} more" if len(self) > _SHOWN else ""
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield everything that can be read as the rows of `to_pandas`, many records at a time."""
+        for items in _batches(self._items, self._at_once):
+            places = [item for item in items if isinstance(item, Place)]
+            found = dict(records_at(self._source.records, places, FOR_ROWS))
+            for item in items:
+                if isinstance(item, FailedJob):
+                    yield failure_row(item.entry)
+                elif item in found and (provenance := readable_or_told(found[item])) is not None:
+                    yield result_row(provenance, state=item.state)
+
+    def _read(self, begin: int) -> dict[int, Result]:
+        """Read one page of results, by their places in the list."""
+        opened = _opened(self._source, self._items[begin : begin + self._page_size])
+        return {number: item for number, item in enumerate(opened, start=begin) if isinstance(item, Result)}
+
+
+def sorted_items(places: Sequence[Place], failed: Sequence[FailedJob]) -> list[Item]:
+    """Return results and failed jobs in one order, newest first."""
+    if not failed:
+        return list(places)
+    return sorted([*places, *failed], key=ended_of, reverse=True)
+
+
+def ended_of(item: Item) -> str:
+    """Return when a result ended, or the last attempt of a job that failed, as `search_time` writes it."""
+    if isinstance(item, Place):
+        return item.ended
+    ended = item.row()["ended"]
+    return search_time(ended) if isinstance(ended, datetime) else ""
+
+
+def _opened(source: ResultSource, items: Sequence[Item]) -> list[Result | FailedJob | None]:
+    """Return what the items stand for, in their order; None for a record that is gone or cannot be read."""
+    found = dict(records_at(source.records, (item for item in items if isinstance(item, Place))))
+    return [item if isinstance(item, FailedJob) else opened(source, item, found.get(item)) for item in items]
+
+
+def opened(source: ResultSource, place: Place, record: dict[str, Any] | None) -> Result | None:
+    """Return the result at a place, made of its record."""
+    provenance = None if record is None else readable_or_told(record)
+    if record is None or provenance is None:
+        return None
+    return Result.of(provenance, state=place.state, source=source, superseded=record.get("superseded"))
+
+
+def _batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
+    """Yield items in batches."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch

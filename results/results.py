@@ -1,0 +1,297 @@
+"""Reading results back in Python and notebooks: `Results` finds them, and opens their files and figures.
+
+``docs/python.md`` is the guide.
+"""
+
+import warnings
+import weakref
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from domain.errors import UnknownJobError
+from domain.job.state import JobState
+from domain.json_values import shown
+from domain.result.rows import FAILED, OUTDATED
+from resources.connections import Connections, connect
+from resources.embedded.embedded import serving
+from resources.records.search import left_out
+from resources.records.store import OWN
+from resources.result_store.catalog_tables import catalog_facts, read_catalog
+from resources.settings import Settings, load_settings
+from results.places import Place, place_called, places_of, records_at
+from results.queries import ResultQuery, State, When, read_query, wanted_parameters
+from results.result import FailedJob, Result, ResultSource
+from results.result_list import ResultList, ended_of, opened, sorted_items
+from results.wrapper_records import wrapper_records
+
+
+class Results:
+    """All results that the platform has stored; nothing is ever written.
+
+    Use it as it is (``results = Results()``) or as a context (``with Results() as results:``), which closes it at the
+    end. Where no server is configured, the embedded servers of ``ANALYSIS_HOME`` are used: those that run, else they
+    are started and run until it is closed or Python ends.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Which servers; by default those of the environment and of ``.env``.
+
+    Raises
+    ------
+    SettingsError
+        If a setting cannot be used.
+    ServerUnavailableError
+        If a server does not start or answer.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        chosen = settings or load_settings()
+        with ExitStack() as stack:
+            if chosen.embedded_mongo or chosen.embedded_s3:
+                stack.enter_context(serving(chosen.analysis_home))
+            self._connections = connect(chosen)
+            if chosen.embedded_s3:
+                self._connections.results_store.ensure_bucket()
+            self._source = source_of(self._connections, chosen)
+            # The servers stay as long as anything that was found can still be read, at the latest until Python ends.
+            self._close = weakref.finalize(self._source, stack.pop_all().close)
+        self._current: dict[str, tuple[str, str | None]] = {}
+        self._warned: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the embedded servers; those that were started for this object stop. May be called again."""
+        self._close()
+
+    def analyses(self) -> list[str]:
+        """Return the names of the analyses that have results."""
+        return self._source.records.analyses()
+
+    def find(  # noqa: PLR0913  one for each condition
+        self,
+        analysis: str,
+        *,
+        subject: str | None = None,
+        session: str | None = None,
+        group: Mapping[str, Any] | None = None,
+        tag: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        code_version: str | None = None,
+        since: When | None = None,
+        until: When | None = None,
+        state: State | Iterable[State] = ("done", "outdated"),
+        newest: bool = False,
+        current_code_version: str | None = None,
+    ) -> ResultList:
+        """Return the results that meet all conditions, newest first.
+
+        Parameters
+        ----------
+        analysis : str
+            Name of the analysis.
+        subject, session : str, optional
+            Of the inputs, whole.
+        group : mapping, optional
+            Fields that grouped jobs were grouped by, such as ``{"subject.subject_id": "700001"}``.
+        tag : str, optional
+            The parameter ``analysis_tag``.
+        parameters : mapping, optional
+            Part of the parameters, such as ``{"method": "hill"}``. ``1`` and ``1.0`` are equal, ``1`` and ``"1"`` are
+            not. Of a nested object, too, a part is enough; lists must be equal.
+        code_version : str, optional
+            A whole code version, or the declared part before its ``+``.
+        since, until : str, date or datetime, optional
+            When the result ended: at ``since`` or later, and before ``until``. A day without a time is its begin in
+            ``since`` and its end in ``until``. Without a time zone it is UTC.
+        state : str or iterable of str
+            ``done``: of the current code. ``outdated``: of other code. ``superseded``: replaced or invalidated.
+            ``failed``: jobs that failed last, as `FailedJob`.
+        newest : bool
+            Of each job, that is of the same inputs and parameters, only what ended last among what meets the other
+            conditions.
+        current_code_version : str, optional
+            The analysis's current code, whole; by default as the analysis's catalog tells it. Without either, a
+            warning is given and every result counts as ``done``.
+
+        Returns
+        -------
+        ResultList
+            A sequence of `Result`; `ResultList.to_pandas` and `ResultList.to_polars` give a data frame.
+
+        Raises
+        ------
+        ParametersError
+            If a condition cannot be used.
+        UnknownJobError
+            If nothing is known of an analysis of this name.
+        """
+        query = read_query(
+            analysis,
+            subject=subject,
+            session=session,
+            group=group,
+            tag=tag,
+            parameters=parameters,
+            code_version=code_version,
+            since=since,
+            until=until,
+            state=state,
+            newest=newest,
+        )
+        self._check_known(analysis)
+        places = places_of(self._source.records, query, current=self._current_code(query, current_code_version))
+        if not places:
+            self._warn_of_unknown_parameters(query)
+        failed = self._failed(query) if FAILED in query.states else []
+        if newest:
+            failed, places = _newest(failed, places)
+        return ResultList(self._source, sorted_items(places, failed))
+
+    def count(self, analysis: str, **conditions: Any) -> int:
+        """Return how many results meet all conditions; they are those of `find`."""
+        return len(self.find(analysis, **conditions))
+
+    def get(self, key: str, *, analysis: str | None = None) -> Result:
+        """Return one result.
+
+        Parameters
+        ----------
+        key : str
+            A result id or a job key, or its first six digits or more. Of a job, the newest result is meant. A
+            superseded result is called ``<result id>/<attempt>``.
+        analysis : str, optional
+            Only results of this analysis: jobs of several analyses may have the same key.
+
+        Raises
+        ------
+        UnknownJobError
+            If there is no such result, it cannot be read, or several are meant.
+        """
+        place = place_called(self._source.records, key, analysis=analysis)
+        place = place.judged_by(self._catalogued_code(place.analysis))
+        result = opened(self._source, place, dict(records_at(self._source.records, [place])).get(place))
+        if result is None:
+            msg = (
+                f"The record of result {place.result_id} cannot be read: `analysis audit` tells what is wrong with it."
+            )
+            raise UnknownJobError(msg)
+        return result
+
+    def wrapper_records(
+        self, *, tag: str | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the records that the earlier wrapper wrote into the same collection, the latest first.
+
+        Parameters
+        ----------
+        tag : str, optional
+            The parameter ``analysis_tag``.
+        parameters : mapping, optional
+            Part of the parameters, as in `find`.
+
+        Returns
+        -------
+        list of dict
+            Whole records, as they are stored; ``location`` is where the files are. They are no results of this
+            platform, and nothing else shows them.
+
+        Raises
+        ------
+        ParametersError
+            If a condition cannot be used.
+        """
+        return wrapper_records(self._source.records, wanted_parameters(parameters, tag))
+
+    def _failed(self, query: ResultQuery) -> list[FailedJob]:
+        """Return the jobs that failed and meet a query."""
+        ledger, name = self._source.ledger, query.analysis
+        jobs = ledger.get_many(name, ledger.keys_in(name, JobState.FAILED)).values()
+        return [FailedJob(job) for job in jobs if job.state is JobState.FAILED and query.fits_job(job)]
+
+    def _current_code(self, query: ResultQuery, given: str | None) -> str | None:
+        """Return the current code of an analysis; warn when it matters and is not known."""
+        current = given or self._catalogued_code(query.analysis)
+        if current is None and query.states & {"done", OUTDATED}:
+            self._warn_once(
+                f"The current code of `{shown(query.analysis)}` is not known, because it has no catalog yet: every result "
+                "counts as done, none as outdated. Materialize the catalog, or give current_code_version=."
+            )
+        return current
+
+    def _catalogued_code(self, analysis: str) -> str | None:
+        """Return the current code as the analysis's catalog tells it, read again when the catalog has changed."""
+        files = self._connections.catalog_files
+        etag = files.etag(analysis)
+        if etag is None:
+            return None
+        if self._current.get(analysis, ("", None))[0] != etag:
+            stored = read_catalog(files, analysis)
+            code = catalog_facts(stored.table).get("code_version") if stored else None
+            self._current[analysis] = (etag, code if isinstance(code, str) else None)
+        return self._current[analysis][1]
+
+    def _check_known(self, analysis: str) -> None:
+        """Refuse the name of an analysis of which nothing is known, and tell of results that cannot be searched."""
+        records = self._source.records
+        if records.count_up_to({f"{OWN}.analysis": analysis}, 1) == 0:
+            known = self.analyses()
+            if analysis not in known and not any(self._source.ledger.counts(analysis).values()):
+                msg = f"Nothing is known of an analysis `{shown(str(analysis))}`. There are: {', '.join(known) or 'none'}."
+                raise UnknownJobError(msg)
+        if note := left_out(records, analysis):
+            self._warn_once(note)
+
+    def _warn_of_unknown_parameters(self, query: ResultQuery) -> None:
+        """Say that a parameter has another name, if the newest result has none of that name."""
+        newest = self._source.records.newest(query.analysis, 1, fields=["processing.data_processes.code.parameters"])
+        try:
+            there = newest[0]["processing"]["data_processes"][0]["code"]["parameters"] or {}
+        except (LookupError, TypeError):
+            return
+        if unknown := [name for name in query.parameters if name not in there]:
+            asked = ", ".join(f"`{shown(name)}`" for name in unknown)
+            msg = f"The newest result of `{query.analysis}` has no parameter {asked}. There are: {', '.join(there)}."
+            warnings.warn(msg, stacklevel=3)
+
+    def _warn_once(self, message: str) -> None:
+        """Warn whoever called `find`, of the same thing once."""
+        if message not in self._warned:
+            self._warned.add(message)
+            warnings.warn(message, stacklevel=4)
+
+
+def _newest(failed: Iterable[FailedJob], places: Iterable[Place]) -> tuple[list[FailedJob], list[Place]]:
+    """Keep of each job what ended last: a result, or the failure."""
+    newest = {place.job_key: place.ended for place in places}
+    lasting = [one for one in failed if one.job_key not in newest or ended_of(one) > newest[one.job_key]]
+    lost = {one.job_key for one in lasting}
+    return lasting, [place for place in places if place.job_key not in lost]
+
+
+def source_of(connections: Connections, settings: Settings) -> ResultSource:
+    """Return where results are read from.
+
+    Parameters
+    ----------
+    connections : Connections
+        The servers.
+    settings : Settings
+        Where downloaded files are kept, and where Dagster's pages are.
+    """
+    return ResultSource(
+        records=connections.record_store,
+        store=connections.results_store,
+        ledger=connections.ledger,
+        cache=settings.analysis_home / "cache" / "results",
+        ui_url=settings.dagster_ui_url,
+    )

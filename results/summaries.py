@@ -1,0 +1,124 @@
+"""Results in short: what was computed, from what, by which code, and where it is. What `analysis results` lists.
+
+Scripts and notebooks use `results.results.Results`, whose results can also be opened.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Literal
+
+from domain.json_values import shown
+from domain.result.provenance import Provenance
+from domain.result.records import readable
+from domain.result.rows import state_by_code
+from resources.records.store import RecordStore
+
+ResultState = Literal["done", "outdated", "superseded"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ResultSummary:
+    """One result in short.
+
+    Attributes
+    ----------
+    result_id, job_key, code_version : str
+        Identity.
+    state : str
+        ``done``; ``outdated`` when the analysis's code has changed since; ``superseded`` when it was replaced by a newer
+        result of the same code, or invalidated.
+    location : str
+        Folder of its files.
+    inputs : list of str
+        Data assets and files.
+    subject_ids, session_names : list of str
+        Whom the inputs were recorded from, and when.
+    parameters, outputs : dict
+        What went in and what came out.
+    started, ended : datetime
+        Times of user code.
+    figure_location : str or None
+        The figure's address.
+    """
+
+    result_id: str
+    job_key: str
+    state: ResultState
+    location: str
+    inputs: list[str]
+    subject_ids: list[str]
+    session_names: list[str]
+    parameters: dict[str, Any]
+    outputs: dict[str, Any]
+    code_version: str
+    started: datetime
+    ended: datetime
+    figure_location: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON values."""
+        told = {field.name: getattr(self, field.name) for field in fields(ResultSummary)}
+        told["figure"] = told.pop("figure_location")
+        return told | {"started": self.started.isoformat(), "ended": self.ended.isoformat()}
+
+
+def results_of(records: RecordStore, analysis: str, *, code_version: str) -> list[ResultSummary]:
+    """Return the results of an analysis, newest first.
+
+    Parameters
+    ----------
+    records : RecordStore
+        Where they are.
+    analysis : str
+        Name of the analysis.
+    code_version : str
+        Its current code; results of other code are outdated.
+
+    Returns
+    -------
+    list of ResultSummary
+        Records that cannot be read are left out, with a warning that names them.
+    """
+    return results_among(records.of_analysis(analysis), code_version=code_version)
+
+
+def results_among(records: Iterable[dict[str, Any]], *, code_version: str) -> list[ResultSummary]:
+    """Return the results that records describe, in their order; what it takes and leaves out: as `results_of`."""
+    found = []
+    for record in records:
+        provenance = readable_or_told(record)
+        if provenance is not None:
+            state = state_by_code(provenance.code_version, current=code_version)
+            found.append(ResultSummary(**summary_fields(provenance, state)))
+    return found
+
+
+def readable_or_told(record: dict[str, Any]) -> Provenance | None:
+    """Read a record; one that cannot be read is named in a warning, and None is returned."""
+    provenance = readable(record)
+    if provenance is None:
+        _log.warning("The record %s cannot be read and is left out.", shown(str(record.get("_id"))))
+    return provenance
+
+
+def summary_fields(found: Provenance, state: ResultState) -> dict[str, Any]:
+    """Return the fields of a `ResultSummary`."""
+    return {
+        "result_id": found.result_id,
+        "job_key": found.job_key,
+        "state": state,
+        "location": found.location,
+        "inputs": [*found.locations, *found.files],
+        "subject_ids": list(found.subject_ids),
+        "session_names": list(found.session_names),
+        "parameters": found.parameters,
+        "outputs": found.outputs,
+        "code_version": found.code_version,
+        "started": found.started,
+        "ended": found.ended,
+        "figure_location": f"{found.location}/{found.figure}" if found.figure else None,
+    }

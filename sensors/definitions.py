@@ -1,0 +1,66 @@
+"""What Dagster loads to keep jobs going: inboxes with their sensors and checks, retries, alerts."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from engine.assets.materialization import inbox_key_of
+from engine.discovery.analyses import AnalysisEntry
+from resources.settings import Settings
+from sensors.alerts import build_alert_sensors
+from sensors.inbox_queue import build_inbox_watch
+from sensors.job_files.rejected import build_inbox_check
+from sensors.job_files.sensor import build_sensor
+from sensors.retry_failed import build_retry_job
+
+
+def sensor_definitions(
+    entries: Sequence[AnalysisEntry],
+    settings: Settings,
+    *,
+    assets: Sequence[dg.AssetsDefinition],
+    upstream: Sequence[dg.AssetKey],
+) -> dg.Definitions:
+    """Make the inboxes of analyses, what watches them, and what asks for failed jobs again.
+
+    Parameters
+    ----------
+    entries : sequence of AnalysisEntry
+        The analyses.
+    settings : Settings
+        Where the inboxes are, and who is alerted.
+    assets : sequence of dagster.AssetsDefinition
+        The assets of the analyses, in the same order.
+    upstream : sequence of dagster.AssetKey
+        Where the job files of each analysis come from, in the same order.
+    """
+    dry_run = settings.dry_run
+    sensors = [
+        build_sensor(entry, asset, dry_run=dry_run, listing_s=settings.listing_s)
+        for entry, asset in zip(entries, assets, strict=True)
+    ]
+    if settings.job_inbox_queue_url:
+        sensors.append(build_inbox_watch(entries, dry_run=dry_run))
+    if settings.alerts_somebody:
+        sensors += build_alert_sensors(entries, ui_url=settings.dagster_ui_url)
+    return dg.Definitions(
+        assets=[_inbox(entry, settings, key) for entry, key in zip(entries, upstream, strict=True)],
+        asset_checks=[build_inbox_check(entry) for entry in entries],
+        jobs=[build_retry_job(entry) for entry in entries],
+        sensors=sensors,
+    )
+
+
+def _inbox(entry: AnalysisEntry, settings: Settings, upstream: dg.AssetKey) -> dg.AssetSpec:
+    """Describe the inbox of an analysis: job files that a dispatcher or a person writes."""
+    name = entry.analysis.name
+    return dg.AssetSpec(
+        key=inbox_key_of(name),
+        deps=[upstream],
+        group_name=name,
+        owners=list(entry.analysis.owners),
+        kinds={"json"},
+        description=f"The folder for job files of `{name}`: each file that is put there asks for one job, and the sensor "
+        f"`{name}_job_files` takes it in. The check fails while any of them is refused, and says why.",
+        metadata={"folder": dg.MetadataValue.path(f"{settings.job_inbox}/{name}")},
+    )

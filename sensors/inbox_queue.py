@@ -1,0 +1,154 @@
+"""The sensor of the inbox's queue: new files are taken in as soon as S3 tells of them, without any listing.
+
+One queue tells of the files of all analyses. Jobs go to the ledger; the sensor of each analysis asks for their runs, as
+for every job that is new there. A message is deleted when the files that it names are taken in, not before: whatever
+happens, it comes back. Messages that come twice, late or out of order change nothing, because the file itself is looked at.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from domain.errors import JobFileError
+from domain.json_values import shown
+from engine.discovery.analyses import AnalysisEntry
+from resources.inbox.events import changed_objects
+from resources.inbox.job_inbox import InboxFile, JobInbox
+from resources.inbox.notes import InboxNotes
+from resources.inbox.queue import InboxQueue, QueueMessage
+from resources.ledger.ledger import Ledger
+from sensors.job_files.intake import Intake
+from sensors.job_files.listing import worth_reading
+from sensors.job_files.sensor import MIN_INTERVAL_S, add_partitions
+from sensors.limits import LIMITS, TickLimits
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The outside systems that this sensor needs."""
+
+    queue: InboxQueue
+    inbox: JobInbox
+    notes: InboxNotes
+    ledger: Ledger
+
+
+def build_inbox_watch(
+    entries: Sequence[AnalysisEntry], *, dry_run: bool = False, limits: TickLimits = LIMITS
+) -> dg.SensorDefinition:
+    """Make the sensor of the inbox's queue.
+
+    Parameters
+    ----------
+    entries : sequence of AnalysisEntry
+        The analyses.
+    dry_run : bool
+        Leave the queue alone (the setting ``DRY_RUN``): what is received is hidden from others.
+    limits : TickLimits
+        How much a tick does.
+    """
+    analyses = {entry.analysis.name: entry for entry in entries}
+
+    @dg.sensor(
+        name="inbox_queue",
+        minimum_interval_seconds=MIN_INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Takes in the job files that S3 tells of through the queue JOB_INBOX_QUEUE_URL.",
+    )
+    def watch(
+        context: dg.SensorEvaluationContext,
+        inbox_queue: InboxQueue,
+        job_inbox: JobInbox,
+        inbox_notes: InboxNotes,
+        ledger: Ledger,
+    ) -> dg.SkipReason:
+        if dry_run:
+            return dg.SkipReason("DRY_RUN is set: no message was received.")
+        watched = Watched(inbox_queue, job_inbox, inbox_notes, ledger)
+        return dg.SkipReason(take_in_told(context.instance, analyses, watched, limits=limits))
+
+    return watch
+
+
+def take_in_told(
+    instance: dg.DagsterInstance,
+    analyses: Mapping[str, AnalysisEntry],
+    watched: Watched,
+    *,
+    limits: TickLimits = LIMITS,
+) -> str:
+    """Take in the files that the queue tells of; returns what was done, in words.
+
+    Parameters
+    ----------
+    instance : dagster.DagsterInstance
+        Where partitions are.
+    analyses : mapping of str to AnalysisEntry
+        The analyses by name.
+    watched : Watched
+        The outside systems.
+    limits : TickLimits
+        How much is done.
+    """
+    count, read, problems = 0, 0, list[str]()
+    for messages in watched.queue.receive(limit=limits.messages, seconds=limits.receiving_s):
+        count += len(messages)
+        files, bad = _files_of(messages, watched.inbox, analyses)
+        unread = set[int]()
+        for name, tellers in files.items():
+            number, left = _take_in(instance, analyses[name], watched, list(tellers), limits)
+            read += number
+            unread |= {teller for file in left for teller in tellers[file]}
+        watched.queue.delete([m for number, m in enumerate(messages) if number not in unread])
+        for problem in bad:
+            _log.warning("A message was removed from %s: %s", watched.queue.url, problem)
+        problems += bad
+    removed = f" {len(problems)} messages that made no sense were removed: {shown(problems[-1])}" if problems else ""
+    return f"{count} messages, {read} files read.{removed}"
+
+
+def _files_of(
+    messages: Sequence[QueueMessage], inbox: JobInbox, analyses: Mapping[str, AnalysisEntry]
+) -> tuple[dict[str, dict[str, set[int]]], list[str]]:
+    """Return the job files of each analysis, each with the messages that tell of it; and what is wrong with some.
+
+    What is elsewhere than in the inbox of an analysis asks for nothing.
+    """
+    files: dict[str, dict[str, set[int]]] = {}
+    problems = []
+    for number, message in enumerate(messages):
+        try:
+            places = [inbox.place_of(bucket, key) for bucket, key in changed_objects(message.body)]
+        except JobFileError as error:  # it would come back for ever
+            problems.append(str(error))
+            continue
+        for name, file in (place for place in places if place is not None and place[0] in analyses):
+            files.setdefault(name, {}).setdefault(file, set()).add(number)
+    return files, problems
+
+
+def _take_in(
+    instance: dg.DagsterInstance, entry: AnalysisEntry, watched: Watched, names: Sequence[str], limits: TickLimits
+) -> tuple[int, set[str]]:
+    """Take in some files of one analysis; returns how many were read, and those for which there was no time."""
+    name = entry.analysis.name
+    intake = Intake(entry, watched.inbox, reading_s=limits.messages_reading_s, chunk=limits.chunk)
+    judged_with, noted = intake.judged_with(), watched.notes.some(entry.analysis.name, names)
+    found = {file: _look_at(watched.inbox, name, file) for file in names}
+    files = [f for n, f in found.items() if f is not None and worth_reading(f, noted.get(n), judged_with)]
+    taken = intake.take_in(files, watched.ledger, watched.notes, judged_with=judged_with)
+    watched.notes.forget(name, [n for n, file in found.items() if file is None and n in noted])
+    add_partitions(instance, name, taken.keys, watched.ledger)
+    return taken.read, {file.name for file in files[taken.reached :]}
+
+
+def _look_at(inbox: JobInbox, analysis: str, name: str) -> InboxFile | None:
+    """Return one file, or what is wrong with its name."""
+    try:
+        return inbox.look_at(analysis, name)
+    except JobFileError:
+        return InboxFile(name, "", "has a name that could not be a path: rename it")

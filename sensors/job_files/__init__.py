@@ -1,0 +1,1 @@
+"""The sensor of job files: reads the inbox, stores jobs, requests runs, repairs."""

@@ -1,0 +1,44 @@
+"""What a circuit breaker means for a sensor: which new jobs are asked for while it is open, and when it closes."""
+
+from collections.abc import Sequence
+
+from domain.analysis.breaker import trip
+from engine.discovery.analyses import AnalysisEntry
+from resources.ledger.ledger import Ledger
+
+PROBED_JOBS = 3
+
+
+def let_through(entry: AnalysisEntry, ledger: Ledger, new: Sequence[str]) -> list[str]:
+    """Return those of the new jobs that may be asked for now.
+
+    Parameters
+    ----------
+    entry : AnalysisEntry
+        The analysis.
+    ledger : Ledger
+        Where jobs and breakers are.
+    new : sequence of str
+        Keys of new jobs, oldest first.
+
+    Returns
+    -------
+    list of str
+        All, while the breaker is closed. None while it is open, but for a few when a probe is due: then those few
+        decide. It closes when any job succeeds after it opened, or when the code has changed.
+    """
+    rule, name, version = entry.analysis.breaker, entry.analysis.name, entry.code_version
+    if rule is None:
+        return list(new)
+    opened = ledger.breaker(name, code_version=version)
+    ended = ledger.latest_ended(name, code_version=version)
+    if opened is None:
+        found = trip(ended, rule)
+        if found is None:
+            return list(new)
+        ledger.open_breaker(name, code_version=version, found=found)
+        return []
+    if any(error is None for error in ended):
+        ledger.close_breaker(name, who="the platform", reason="a job succeeded")
+        return list(new)
+    return list(new[:PROBED_JOBS]) if ledger.begin_probe(name) else []

@@ -1,0 +1,310 @@
+"""One sensor per analysis: new job files become jobs, partitions and batched runs.
+
+See https://docs.dagster.io/guides/automate/sensors. The ledger is the truth: a tick takes files in, repairs states,
+and asks for runs of whatever is new and not yet covered by a run. Nothing depends on what an earlier tick remembered,
+so a tick may die anywhere. The cursor holds a digest of the bad files that were last reported, and how far S3 is listed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dagster as dg
+
+from domain.errors import PermanentError
+from domain.job.batches import covered, ranges, run_key
+from domain.job.identity import keys_digest, result_id
+from domain.job.run_tags import found_in_job, tags_of
+from domain.job.state import JobState
+from domain.json_values import shown
+from domain.result.provenance import Provenance
+from domain.result.records import readable
+from engine.assets.builtin_checks import after_listing
+from engine.assets.checks import judge_adopted
+from engine.assets.factory import KEYS_TAG
+from engine.assets.materialization import materialization
+from engine.assets.runs import RANGE_END, RANGE_START, has_ended, job_name_of, unfinished_spans
+from engine.discovery.analyses import AnalysisEntry
+from engine.execution.publish import differences, stored_figure
+from resources.inbox.job_inbox import JobInbox
+from resources.inbox.notes import InboxNotes
+from resources.ledger.ledger import Ledger
+from resources.records.store import RecordStore
+from resources.result_store.store import ResultsStore
+from sensors.job_files.breakers import let_through
+from sensors.job_files.cursor import Memory
+from sensors.job_files.intake import Intake, Taken
+from sensors.job_files.listing import Plan, list_some, refused_to_read
+from sensors.job_files.lost_runs import end_lost_runs
+from sensors.job_files.rejected import bad_file_events
+from sensors.job_files.terminated_runs import cancel_terminated
+from sensors.limits import LIMITS, TickLimits
+
+MIN_INTERVAL_S = 5
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The outside systems that a sensor needs; see ``resources/``."""
+
+    inbox: JobInbox
+    notes: InboxNotes
+    ledger: Ledger
+    records: RecordStore
+    results: ResultsStore
+
+
+def build_sensor(
+    entry: AnalysisEntry,
+    asset: dg.AssetsDefinition,
+    *,
+    dry_run: bool = False,
+    listing_s: float = 0.0,
+    limits: TickLimits = LIMITS,
+) -> dg.SensorDefinition:
+    """Make the sensor of one analysis.
+
+    Parameters
+    ----------
+    entry : AnalysisEntry
+        The analysis.
+    asset : dagster.AssetsDefinition
+        Its asset.
+    dry_run : bool
+        Only report what would be done (the setting ``DRY_RUN``).
+    listing_s : float
+        How long to wait after a whole listing of the inbox (s), because a queue tells of new files meanwhile.
+    limits : TickLimits
+        How much a tick does.
+    """
+    name = entry.analysis.name
+
+    @dg.sensor(
+        name=f"{name}_job_files",
+        job=dg.define_asset_job(job_name_of(name), selection=dg.AssetSelection.assets(asset).without_checks()),
+        minimum_interval_seconds=MIN_INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Takes in the job files of {name} and asks for runs of what is new. While it is off, jobs wait.",
+    )
+    def job_files(
+        context: dg.SensorEvaluationContext,
+        job_inbox: JobInbox,
+        inbox_notes: InboxNotes,
+        ledger: Ledger,
+        record_store: RecordStore,
+        results_store: ResultsStore,
+    ) -> dg.SensorResult | dg.SkipReason:
+        stores = Stores(job_inbox, inbox_notes, ledger, record_store, results_store)
+        if dry_run:
+            return dg.SkipReason(preview(entry, stores, limits=limits))
+        return tick(context.instance, context.cursor, entry, stores, listing_s=listing_s, limits=limits)
+
+    return job_files
+
+
+def tick(
+    instance: dg.DagsterInstance,
+    cursor: str | None,
+    entry: AnalysisEntry,
+    stores: Stores,
+    *,
+    listing_s: float = 0.0,
+    limits: TickLimits = LIMITS,
+) -> dg.SensorResult | dg.SkipReason:
+    """Take in what is new, repair what was cut off, and ask for runs.
+
+    Parameters
+    ----------
+    instance : dagster.DagsterInstance
+        Where partitions and runs are.
+    cursor : str or None
+        What the last tick remembered, as `Memory` writes it.
+    entry : AnalysisEntry
+        The analysis.
+    stores : Stores
+        The outside systems.
+    listing_s : float
+        How long to wait after a whole listing of the inbox (s).
+    limits : TickLimits
+        How much is done.
+    """
+    name, memory = entry.analysis.name, Memory.read(cursor)
+    todo, taken, now = _take_in(instance, entry, stores, memory, listing_s, limits)
+    repair(instance, entry, stores, limits=limits)
+    bad = stores.notes.bad(name)
+    events, digest = bad_file_events(name, bad, memory.bad, limits=limits)
+    requests = request_runs(
+        instance, entry, stores, limits=limits
+    )  # last: what it counts must not be lost by a later fault
+    if requests or events:
+        return dg.SensorResult(run_requests=requests, asset_events=events, cursor=replace(now, bad=digest).written())
+    told = _told(entry, stores, taken.read, len(bad), todo.left + len(todo.to_read) - taken.read, now.after)
+    if now == memory:
+        return dg.SkipReason(told)
+    return dg.SensorResult(skip_reason=told, cursor=now.written())
+
+
+def _take_in(
+    instance: dg.DagsterInstance,
+    entry: AnalysisEntry,
+    stores: Stores,
+    memory: Memory,
+    listing_s: float,
+    limits: TickLimits,
+) -> tuple[Plan, Taken, Memory]:
+    """Take in what is new; returns what was to be read, what was read, and how far the inbox is listed now."""
+    name = entry.analysis.name
+    intake = Intake(entry, stores.inbox, reading_s=limits.reading_s, chunk=limits.chunk)
+    judged_with = intake.judged_with()
+    is_due = memory.is_due(stores.ledger.now().timestamp(), listing_s) if listing_s else True
+    todo = (
+        list_some(stores.inbox, stores.notes, name, after=memory.after, judged_with=judged_with, limits=limits)
+        if is_due
+        else refused_to_read(stores.notes.bad(name), judged_with=judged_with, limit=limits.files)
+    )
+    taken = intake.take_in(todo.to_read, stores.ledger, stores.notes, judged_with=judged_with)
+    stores.notes.forget(name, todo.gone)
+    add_partitions(instance, name, taken.keys, stores.ledger)
+    if not is_due or not stores.inbox.in_parts:
+        return todo, taken, memory
+    after = todo.ended_at(taken.reached, before=memory.after)
+    ended = not after and listing_s
+    return todo, taken, replace(memory, after=after, listed=stores.ledger.now().timestamp() if ended else memory.listed)
+
+
+def add_partitions(instance: dg.DagsterInstance, name: str, keys: Sequence[str], ledger: Ledger) -> None:
+    """Show new jobs in Dagster as soon as they are stored, however many wait before them."""
+    states = ledger.summaries(name, keys) if keys else {}
+    new = [key for key in keys if key in states and states[key][0] is JobState.NEW]
+    if new:
+        instance.add_dynamic_partitions(name, new)
+
+
+def _told(entry: AnalysisEntry, stores: Stores, read: int, bad: int, left: int, after: str) -> str:
+    """Say what a tick did that asks for no run."""
+    name = entry.analysis.name
+    more = f"; {left} files wait for the next tick" if left else ""
+    more += f"; the listing goes on after {shown(after)}" if after else ""
+    opened = stores.ledger.breaker(name, code_version=entry.code_version)
+    stopped = f" Stopped: {opened.why}. Go on with `analysis resume {name}`." if opened else ""
+    return f"No new job. {read} files read, {bad} bad files{more}.{stopped}"
+
+
+def repair(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS) -> None:
+    """Bring jobs whose worker vanished back to a state from which they go on."""
+    name = entry.analysis.name
+    dead = [run_id for run_id in stores.ledger.runs_at_work(name) if has_ended(instance, run_id)]
+    stores.ledger.release_lost(name, dead_runs=dead)
+    cancel_terminated(instance, name, stores.ledger, code_version=entry.code_version)
+    stores.ledger.retry_due(name)
+    end_lost_runs(instance, entry, stores.ledger, grace_s=limits.grace_s)
+    adopt(instance, entry, stores, limits=limits)
+
+
+def adopt(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS) -> int:
+    """Make new jobs done whose result exists already; returns how many.
+
+    A result that cannot be reused as it is is left to a run, which reports why and computes again. Dagster is told
+    first: cut off in between, the job is adopted again by the next tick.
+    """
+    name, version = entry.analysis.name, entry.code_version
+    keys = stores.ledger.keys_in(name, JobState.NEW, match={"force": None}, limit=limits.jobs)
+    by_result = {result_id(name, version, key): key for key in keys}
+    found = sorted(stores.records.existing(by_result))[: limits.reused] if by_result else []
+    entries = stores.ledger.get_many(name, [by_result[r] for r in found]) if found else {}
+    adopted = 0
+    for result, record in stores.records.get_many(found).items() if found else ():
+        key = by_result[result]
+        reusable = _reusable(record, key, stores.results) if key in entries else None
+        if reusable is None:
+            continue
+        provenance, figure = reusable
+        instance.add_dynamic_partitions(name, [provenance.job_key])
+        instance.report_runless_asset_event(
+            materialization(provenance, analysis=entry.analysis, results=stores.results, figure=figure, reused=True)
+        )
+        judge_adopted(instance, entry, provenance, after_listing(record, provenance))
+        stores.ledger.settle(entries[key], state=JobState.DONE, code_version=version, result_id=result, error=None)
+        adopted += 1
+    return adopted
+
+
+def _reusable(record: dict[str, Any], key: str, results: ResultsStore) -> tuple[Provenance, bytes | None] | None:
+    """Return a stored result and its figure; None if its record or files are not what was published.
+
+    A record that cannot be read, is another job's, or names a bucket which is gone must not hold up every other job.
+    """
+    provenance = readable(record)
+    if provenance is None or provenance.job_key != key:
+        return None
+    try:
+        changed = differences(results, provenance)
+        return None if changed else (provenance, stored_figure(results, provenance))
+    except PermanentError:
+        return None
+
+
+def request_runs(
+    instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS
+) -> list[dg.RunRequest]:
+    """Add the partitions of new jobs, and ask for runs of those that no unfinished run covers."""
+    name, ledger = entry.analysis.name, stores.ledger
+    waiting = ledger.keys_in(name, JobState.NEW, limit=limits.jobs)
+    if not waiting:
+        return []
+    instance.add_dynamic_partitions(name, waiting)
+    new = let_through(entry, ledger, waiting)
+    if not new:
+        return []
+    order = instance.get_dynamic_partitions(name)
+    wanted = set(new) - covered(order, unfinished_spans(instance, name))
+    if ledger.fail_hopeless(name, list(wanted), code_version=entry.code_version):
+        wanted &= set(ledger.keys_in(name, JobState.NEW, limit=limits.jobs))
+    batches = _batches(order, wanted, entry, ledger)
+    known = ledger.summaries(name, wanted)
+    jobs = ledger.get_many(name, wanted)
+    requests = []
+    for batch in batches:
+        asked = {key: known[key][2] for key in batch if key in wanted}
+        ledger.count_request(name, list(asked))
+        found = set().union(*(found_in_job(jobs[key]) for key in asked if key in jobs))
+        requests.append(_run_request(batch, asked, tags_of(found, known={})))
+    return requests
+
+
+def preview(entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS) -> str:
+    """Say what a tick would do, and do nothing."""
+    name = entry.analysis.name
+    intake = Intake(entry, stores.inbox, reading_s=limits.reading_s)
+    judged_with = intake.judged_with()
+    todo = list_some(stores.inbox, stores.notes, name, after="", judged_with=judged_with, limits=limits)
+    judged = list(intake.judge(todo.to_read))
+    keys = {j.request[0].job_key for j in judged if j.request is not None}
+    states = stores.ledger.summaries(name, keys)
+    fresh = sorted(key for key in keys if key not in states)
+    bad = [f"{j.file.name}: {j.problem}" for j in judged if j.problem is not None]
+    lines = [f"DRY_RUN is set: nothing was done. {len(judged)} files to take in, {len(fresh)} new jobs."]
+    return "\n".join([*lines, *[f"new job {key}" for key in fresh[:20]], *[f"bad file {b}" for b in bad[:20]]])
+
+
+def _batches(order: Sequence[str], wanted: set[str], entry: AnalysisEntry, ledger: Ledger) -> list[tuple[str, ...]]:
+    """Cover wanted keys with ranges that pass over nothing but results of the current code."""
+    name, size = entry.analysis.name, entry.analysis.batch_size
+    widest = ranges(order, wanted, passable=lambda _: True, size=size)
+    between = {key for batch in widest for key in batch if key not in wanted}
+    states = ledger.summaries(name, between) if between else {}
+
+    def is_current(key: str) -> bool:
+        """Tell whether a job is done by the current code."""
+        state, version, _ = states.get(key, (None, None, 0))
+        return state is JobState.DONE and version == entry.code_version
+
+    return ranges(order, wanted, passable=is_current, size=size)
+
+
+def _run_request(batch: Sequence[str], asked: dict[str, int], tags: dict[str, str]) -> dg.RunRequest:
+    """Ask for one run over a range of partitions, with tags by which people find it."""
+    return dg.RunRequest(
+        run_key=run_key(asked),
+        tags={**tags, RANGE_START: batch[0], RANGE_END: batch[-1], KEYS_TAG: keys_digest(batch)},
+    )

@@ -1,0 +1,112 @@
+"""A run's jobs side by side, and what a run leaves when it ends early."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+
+from domain.errors import ServerUnavailableError
+from domain.job.state import JobState
+from engine.execution.batch import remove_leftovers
+from resources.ledger.ledger import Ledger
+from tests.waiting import PATIENCE_S, wait_for
+
+
+def test_a_cancelled_run_gives_every_job_back_at_once_and_leaves_no_process(misbehave, marks):
+    slow = [{"mode": "sleep", "seconds": 2.0, "number": n, "note": marks[0]} for n in range(15)]
+    keys = misbehave.take_in({"note": marks[0]}, *slow)
+    with misbehave.batch() as batch:
+        next(batch.outcomes(keys))
+        workers = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+    assert workers
+    assert psutil.wait_procs(workers, timeout=PATIENCE_S)[1] == []
+    assert {misbehave.job(key).state for key in keys} == {JobState.NEW}
+    assert all(misbehave.job(key).lease is None for key in keys)
+    begun_jobs = marks[1]()
+    time.sleep(1)
+    assert marks[1]() == begun_jobs < len(keys), "nothing is begun once the run has ended"
+    assert list(misbehave.services.work_folder.iterdir()) == []
+
+
+def test_a_run_that_ends_while_a_job_waits_for_its_next_attempt_begins_no_other(make_platform, misbehave, marks):
+    patient = misbehave.entry.analysis.retry.model_copy(update={"delay_s": 3000.0})
+    analysis = misbehave.entry.analysis.model_copy(update={"retry": patient})
+    platform = make_platform(type(misbehave.entry)(**{**misbehave.entry.__dict__, "analysis": analysis}))
+    short, key = platform.take_in({"number": 1}, {"mode": "transient_once", "note": marks[0]})
+    with platform.batch() as batch:
+        assert [outcome.job_key for outcome in next(batch.outcomes([short, key]))] == [short]
+        wait_for(
+            lambda: platform.job(key).attempts and platform.job(key).state is JobState.NEW,
+            "the job does not wait for its next attempt",
+        )
+    assert marks[1]() == 1
+    assert platform.job(key).state is JobState.NEW
+
+
+def test_leases_are_extended_as_long_as_the_run_lasts(misbehave):
+    run = misbehave.having(ledger=misbehave.ledger_with_leases_of(1.5))
+    (key,) = misbehave.take_in({"mode": "sleep", "seconds": 2.5})
+    seen = set()
+    with run.batch() as batch:
+        thread = threading.Thread(target=lambda: [batch.settled(ended) for ended in batch.outcomes([key])])
+        thread.start()
+        while thread.is_alive():
+            job = misbehave.job(key)
+            if job.lease:
+                seen.add(job.lease.until)
+                misbehave.services.ledger.release_lost("misbehave", dead_runs=[])  # and what other tests left running
+                assert misbehave.job(key).state is not JobState.NEW
+            time.sleep(0.1)
+    assert len(seen) > 3
+    assert [a.outcome for a in misbehave.job(key).attempts] == ["done"]
+
+
+def test_a_ledger_that_is_away_does_not_end_the_heartbeat_nor_the_way_out(misbehave):
+    (key,) = misbehave.take_in({"number": 1})
+    away, asked = threading.Event(), threading.Event()
+
+    class GoesAway(Ledger):
+        """A ledger whose server does not answer from some moment on."""
+
+        def extend_leases(self, owner):
+            """Extend leases, as long as the server answers."""
+            return super().extend_leases(owner) if not away.is_set() else self.fails()
+
+        def release(self, entry, **words):
+            """Give a job back, as long as the server answers."""
+            return super().release(entry, **words) if not away.is_set() else self.fails()
+
+        def fails(self):
+            """Say that the server does not answer."""
+            asked.set()
+            message = "MongoDB did not answer"
+            raise ServerUnavailableError(message)
+
+    run = misbehave.having(ledger=misbehave.ledger_with_leases_of(0.1, GoesAway))
+    with run.batch() as batch:
+        list(batch.outcomes([key]))
+        away.set()
+        assert asked.wait(5)
+    assert misbehave.job(key).state is JobState.RUNNING, "the lease expires by itself"
+    assert misbehave.record(key) is not None
+
+
+def test_folders_of_dead_runs_are_removed_and_others_are_kept(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    mine = tmp_path / f"{psutil.Process().pid}-ab"
+    for folder in (tmp_path / f"{gone.pid}-ab", mine, tmp_path / "some-thing"):
+        (folder / "deep").mkdir(parents=True)
+    remove_leftovers(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([mine.name, "some-thing"])
+    remove_leftovers(tmp_path / "none")
+
+
+def test_an_outcome_of_an_unknown_job_settles_nothing(double):
+    with double.batch() as batch:
+        ((outcome,),) = batch.outcomes(["0" * 64])
+        batch.settled([outcome])
+    assert outcome.error.kind == "unknown_job"
+    assert double.job("0" * 64) is None

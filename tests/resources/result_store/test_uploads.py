@@ -1,0 +1,86 @@
+"""Files are read once, in bounded memory, and must hold still meanwhile."""
+
+import hashlib
+
+import pytest
+
+from domain.errors import OutputError, ServerUnavailableError
+from resources.result_store.store import ResultsStore
+from resources.result_store.uploads import send_file
+from resources.s3.connection import S3Connection
+from resources.s3.errors import s3_errors
+from resources.s3.server import SINGLE_PUT_BYTES
+from tests.conftest import BUCKET
+
+LARGE = SINGLE_PUT_BYTES * 2 + 17
+
+
+@pytest.fixture
+def parts(s3):
+    """Give the list of the operations by which large files are uploaded, as boto3 is asked for them."""
+    asked = []
+
+    def note(model, **_):
+        asked.append(model.name)
+
+    s3.client.meta.events.register("before-call.s3", note)
+    yield asked
+    s3.client.meta.events.unregister("before-call.s3", note)
+
+
+@pytest.mark.parametrize("size", [0, 1, SINGLE_PUT_BYTES, SINGLE_PUT_BYTES + 1, LARGE])
+def test_the_digest_is_that_of_the_content_whatever_the_size(s3, parts, tmp_path, size):
+    file = tmp_path / "file.bin"
+    file.write_bytes((bytes(range(256)) * (size // 256 + 1))[:size])
+    sent = send_file(s3, BUCKET, f"uploads/{size}", file, content_type="a/b")
+    assert sent.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    head = s3.client.head_object(Bucket=BUCKET, Key=f"uploads/{size}")
+    assert (head["ContentLength"], head["ETag"].strip('"')) == (size, sent.etag)
+    assert ("CreateMultipartUpload" in parts) == (size > SINGLE_PUT_BYTES)
+    assert parts.count("UploadPart") == {SINGLE_PUT_BYTES + 1: 2, LARGE: 3}.get(size, 0)
+
+
+@pytest.mark.parametrize("size", [10, LARGE])
+@pytest.mark.parametrize("change", ["more", "other"])
+def test_a_file_that_changes_meanwhile_is_refused(serve_http, failing_s3, tmp_path, size, change):
+    file = tmp_path / "file.bin"
+    file.write_bytes(bytes(size))
+
+    def meddle(path):
+        """Answer as S3 does, after an analysis's forgotten process has written into the file."""
+        with file.open("r+b") as open_file:
+            open_file.seek(0, 2 if change == "more" else 0)
+            open_file.write(b"y")
+        begun = b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+        done = b"<CompleteMultipartUploadResult><ETag>tag</ETag></CompleteMultipartUploadResult>"
+        body = begun if path.endswith("?uploads") else done if "uploadId" in path else b""
+        return 200, {"ETag": '"tag"', **({} if body else {"Content-Length": str(size if size > 10 else 0)})}, body
+
+    with failing_s3(200, "x"), serve_http(meddle) as (address, _):
+        connection = S3Connection(endpoint_url=address)
+        with pytest.raises(OutputError, match=r"file\.bin changed while it was uploaded.*must have closed its files"):
+            send_file(connection, "lab", "k", file, content_type="a/b")
+
+
+def test_a_large_upload_that_fails_is_undone(serve_http, failing_s3, tmp_path):
+    file = tmp_path / "file.bin"
+    file.write_bytes(bytes(LARGE))
+    begun = b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+    broken = b"<Error><Code>InternalError</Code></Error>"
+
+    def answer(path):
+        return (500, {}, broken) if "partNumber" in path else (200, {}, begun if path.endswith("?uploads") else b"")
+
+    with failing_s3(200, "x"), serve_http(answer) as (address, asked):
+        connection = S3Connection(endpoint_url=address)
+        with pytest.raises(ServerUnavailableError, match="InternalError"), s3_errors("upload", server="s"):
+            send_file(connection, "lab", "k", file, content_type="a/b")
+    assert asked[-1] == "/lab/k?uploadId=u"
+    assert not any("partNumber" not in path and "uploadId" in path for path in asked[:-1])
+
+
+def test_many_large_files_at_once_hold_few_parts_in_memory(s3):
+    config = s3.transfers.config
+    parts = config.max_in_memory_upload_chunks + config.max_submission_concurrency
+    assert parts * config.multipart_chunksize <= 100 * 1024 * 1024
+    assert s3.transfers is ResultsStore(s3=s3, root=BUCKET).s3.transfers

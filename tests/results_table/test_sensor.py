@@ -1,0 +1,150 @@
+"""When catalogs are asked for, and what a run of them stores."""
+
+import json
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import create_run_for_test
+
+from domain.job.state import JobState
+from engine.assets.runs import is_run_of
+from results_table import sensor
+from results_table.names import JOB_NAME, TAG, catalog_key_of, report_key_of
+from results_table.sensor import BUSY_S, QUIET_S, failures_in_a_row, is_at_work, tick
+
+RUN = dg.DagsterRunStatus
+
+
+@pytest.fixture
+def instance():
+    """Give a Dagster of its own."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+class Clockwork:
+    """The sensor, tick by tick, with a clock that the test moves."""
+
+    def __init__(self, world, instance):
+        self.world, self.instance, self.cursor = world, instance, None
+
+    def tick(self, *, after=0.0):
+        """Evaluate the sensor once; gives the analyses that it asks for."""
+        self.world.wait(after)
+        found = tick(self.instance, self.cursor, [self.world.entry], self.world.ledger)
+        assert isinstance(found, dg.SensorResult)
+        self.cursor = found.cursor
+        self.told = found.skip_reason.skip_message if found.skip_reason else ""
+        return [request.tags[TAG] for request in found.run_requests or ()]
+
+    def run(self, status, **more):
+        """Let there be a run of the catalog, as the sensor asks for it."""
+        tags = {TAG: self.world.name}
+        return create_run_for_test(self.instance, job_name=JOB_NAME, tags=tags, status=status, **more)
+
+
+@pytest.fixture
+def clockwork(world, instance):
+    """Give the sensor of one analysis."""
+    return Clockwork(world, instance)
+
+
+def asked_for(clockwork):
+    """Bring the sensor to where it has asked for a catalog."""
+    clockwork.world.fail(1)
+    assert clockwork.tick() == []
+    assert clockwork.tick(after=QUIET_S) == ["rich"]
+
+
+def test_without_jobs_nothing_is_asked_for(clockwork):
+    assert clockwork.tick() == clockwork.tick(after=BUSY_S) == []
+
+
+def test_a_change_is_asked_for_once_when_nothing_waits_or_runs(clockwork):
+    asked_for(clockwork)
+    assert clockwork.tick(after=10 * BUSY_S) == []
+    clockwork.world.fail(2)
+    assert clockwork.tick() == []
+    clockwork.world.wait(QUIET_S / 2)
+    clockwork.world.recover(2)
+    assert clockwork.tick(after=QUIET_S - 1) == []
+    assert clockwork.tick(after=1) == ["rich"]
+
+
+def test_while_jobs_wait_it_is_asked_for_every_ten_minutes(clockwork):
+    asked_for(clockwork)
+    world = clockwork.world
+    key = world.fail(2)
+    world.ledger.ask_again(world.name, [key], who="test")
+    assert clockwork.tick(after=BUSY_S - 1) == []
+    assert "due in" in clockwork.told
+    assert clockwork.tick(after=1) == ["rich"]
+
+
+def test_other_code_makes_results_outdated_and_is_asked_for(clockwork):
+    asked_for(clockwork)
+    object.__setattr__(clockwork.world.entry, "code_version", "2+bbbbbbbbbbbb")
+    assert clockwork.tick(after=QUIET_S) == ["rich"]
+
+
+def test_never_two_at_once(clockwork):
+    asked_for(clockwork)
+    clockwork.run(RUN.STARTED)
+    clockwork.world.fail(2)
+    assert clockwork.tick(after=BUSY_S) == []
+    assert "being made" in clockwork.told
+
+
+def test_a_run_by_hand_counts_as_one_and_others_do_not(clockwork, instance):
+    for selection, name, is_it in (
+        (frozenset([catalog_key_of("rich")]), "__ASSET_JOB", True),
+        (frozenset([catalog_key_of("other")]), "__ASSET_JOB", False),
+        (frozenset([dg.AssetKey(["analysis", "rich"])]), "__ASSET_JOB", False),
+        (None, JOB_NAME, True),
+        (None, "rich_batch", False),
+    ):
+        run = create_run_for_test(instance, job_name=name, asset_selection=selection, status=RUN.STARTED)
+        assert is_at_work(instance, "rich") == is_it
+        assert not (is_it and is_run_of(run, "rich")), "it computes no job of the analysis"
+        instance.delete_run(run.run_id)
+
+
+def test_a_catalog_that_cannot_be_made_is_tried_less_and_less_often(clockwork):
+    asked_for(clockwork)
+    asked, step = [], 30
+    clockwork.run(RUN.FAILURE)
+    for number in range(3 * 3600 // step):
+        if clockwork.tick(after=step):
+            asked.append(number * step)
+            clockwork.run(RUN.FAILURE)
+    assert asked[0] <= 2 * 60
+    assert 4 <= len(asked) <= 8
+    clockwork.run(RUN.SUCCESS)
+    assert failures_in_a_row(clockwork.instance, "rich") == 0
+    assert clockwork.tick(after=7200) == []
+
+
+def test_a_run_that_a_person_ended_is_not_asked_for_again(clockwork):
+    asked_for(clockwork)
+    clockwork.run(RUN.CANCELED)
+    assert clockwork.tick(after=7200) == []
+
+
+@pytest.mark.parametrize("cursor", [None, "", "no json", "[]", '{"rich": 1}', '{"rich": {"x": "y"}}'])
+def test_a_cursor_that_cannot_be_read_is_forgotten(clockwork, cursor):
+    clockwork.cursor = cursor
+    asked_for(clockwork)
+
+
+def test_a_request_is_for_one_analysis_and_passes_batches(clockwork):
+    clockwork.world.fail(1)
+    clockwork.tick()
+    clockwork.world.wait(QUIET_S)
+    (request,) = tick(
+        clockwork.instance, clockwork.cursor, [clockwork.world.entry], clockwork.world.ledger
+    ).run_requests
+    assert request.asset_selection == [catalog_key_of("rich"), report_key_of("rich")]
+    assert int(request.tags["dagster/priority"]) > 0
+    assert json.loads(clockwork.cursor)["rich"]["seen"] == ""
+    assert sensor.LOOK_EVERY_S <= QUIET_S
+    assert clockwork.world.ledger.counts("rich")[JobState.FAILED] == 1

@@ -1,0 +1,178 @@
+"""A tick that is cut off after any of its steps, and a normal one after it: nothing lost, nothing twice."""
+
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from domain.job.state import JobState
+from engine.assets.materialization import asset_key_of
+from sensors.job_files.sensor import Stores
+from tests.raw import database_of
+from tests.sensors.world import END, START, job_file
+
+VERBS = {
+    "inbox": {"pages", "read", "read_fixed_parameters", "fixed_fingerprint"},
+    "notes": {"remembered", "bad", "save", "forget"},
+    "ledger": {
+        "store",
+        "runs_at_work",
+        "release_lost",
+        "keys_in",
+        "get_many",
+        "settle",
+        "fail_hopeless",
+        "summaries",
+        "count_request",
+    },
+    "records": {"existing", "get_many"},
+    "results": {"list_files", "get_bytes"},
+    "instance": {"add_dynamic_partitions", "get_dynamic_partitions", "get_runs", "report_runless_asset_event"},
+}
+
+
+class CutOffError(BaseException):
+    """What a killed process looks like from inside: nothing catches it."""
+
+
+class Cut:
+    """Counts the verbs that a tick uses, and ends it after one of them."""
+
+    def __init__(self, after):
+        self.after, self.count, self.last = after, 0, None
+
+    def wrap(self, target, kind):
+        """Return the real object, whose verbs are counted."""
+        cut = self
+
+        class Wrapped:
+            def __getattr__(self, name):
+                found = getattr(target, name)
+                return cut.counted(f"{kind}.{name}", found) if name in VERBS[kind] else found
+
+        return Wrapped()
+
+    def counted(self, name, verb):
+        """Return a verb that is the last one when its turn has come."""
+
+        def call(*args, **kwargs):
+            answer = verb(*args, **kwargs)
+            self.count, self.last = self.count + 1, name
+            if self.count == self.after:
+                raise CutOffError(name)
+            return answer
+
+        return call
+
+
+def prepare(world):
+    """Make an inbox and a ledger in which a tick has everything to do."""
+    for name, number in (("gone", 1), ("lost", 2), ("computed", 3), ("done", 4)):
+        world.write(f"{name}.json", job_file(number))
+    world.write("mended.json", b"{")
+    runs = world.launch(world.tick())
+    keys = {job["parameters"]["number"]: key for key, job in world.jobs().items()}
+    world.end(runs)
+    ledger, version = world.stores.ledger, world.entry.code_version
+    for number in (2, 4):
+        claimed = ledger.claim(
+            ledger.get("double", keys[number]),
+            attempt=f"a{number}",
+            owner="w",
+            run_id=runs[0].run_id if number == 4 else "elsewhere",
+            code_version=version,
+            states=[JobState.NEW],
+        )
+    ledger.finish(claimed, attempt="a4", code_version=version, result_id=world.add_record(keys[4])["_id"])
+    world.change(keys[2], **{"lease.until": ledger.mongo.now() - timedelta(seconds=1)})
+    world.add_record(keys[3])
+    Path(world.stores.inbox.root, "double", "gone.json").unlink()
+    world.write("mended.json", job_file(5))
+    world.write("new/a.json", job_file(6))
+    world.write("new/b.json", job_file(6))
+    world.write("bad.json", b"[")
+    world.write("new/c.json", job_file(7))
+
+
+def cut_tick(world, after):
+    """Cut a tick off after so many verbs; return where, or None if it had ended before."""
+    cut = Cut(after)
+    stores = Stores(**{f.name: cut.wrap(getattr(world.stores, f.name), f.name) for f in fields(Stores)})
+    try:
+        world.tick(stores=stores, instance=cut.wrap(world.instance, "instance"))
+    except CutOffError as where:
+        return str(where)
+    return None
+
+
+def check_end(world):
+    """Two more ticks, with the runs that they ask for, and everything is as if nothing had happened."""
+    found = world.tick()
+    world.launch(found)
+    asked = world.asked(found)
+    numbers = {key: job["parameters"]["number"] for key, job in world.jobs().items()}
+    assert sorted(numbers.values()) == [1, 2, 3, 4, 5, 6, 7]
+    assert len(asked) == len(set(asked))
+    states = {numbers[key]: job["state"] for key, job in world.jobs().items()}
+    assert states == {1: "new", 2: "new", 3: "done", 4: "done", 5: "new", 6: "new", 7: "new"}
+    assert {numbers[key] for key in asked} - {3, 4} == {1, 2, 5, 6, 7}
+    assert set(asked) <= set(world.partitions())
+    assert set(numbers) == set(world.partitions())
+    assert world.instance.get_materialized_partitions(asset_key_of("double")) == {
+        key for key, number in numbers.items() if number == 3
+    }
+    assert list(world.bad()) == ["bad.json"]
+    assert [event.metadata["bad files"].records[0].data["file"] for event in found.asset_events] == ["bad.json"] * 2
+    assert "gone.json" not in world.stores.notes.known("double")
+    sources = [len(job["sources"]) for key, job in world.jobs().items() if numbers[key] == 6]
+    assert sources == [2]
+    assert isinstance(world.tick(), dg.SkipReason)
+
+
+@pytest.mark.parametrize("offset", range(4))
+def test_a_tick_cut_off_after_any_step_is_made_good_by_the_next(make_world, folder_inbox, database, offset):
+    after, places = offset + 1, []
+    while True:
+        with dg.DagsterInstance.ephemeral() as instance:
+            inbox = folder_inbox.model_copy(update={"root": f"{folder_inbox.root}-{after}"})
+            inbox.ensure()
+            world = make_world(inbox, f"{database}_{after}", dagster=instance)
+            prepare(world)
+            where = cut_tick(world, after)
+            if where is None:
+                break
+            places.append(where)
+            check_end(world)
+            mongo = world.stores.ledger.mongo
+            database_of(mongo).client.drop_database(mongo.database)
+        after += 4
+    assert len(places) > 5
+
+
+def test_every_kind_of_step_is_among_those_cut(world):
+    prepare(world)
+    seen = set()
+    cut = Cut(after=-1)
+    counted = cut.counted
+
+    def noted(name, verb):
+        seen.add(name)
+        return counted(name, verb)
+
+    cut.counted = noted
+    stores = Stores(**{f.name: cut.wrap(getattr(world.stores, f.name), f.name) for f in fields(Stores)})
+    world.tick(stores=stores, instance=cut.wrap(world.instance, "instance"))
+    assert {"ledger.store", "notes.save", "notes.forget", "ledger.release_lost", "ledger.settle"} <= seen
+    assert {"instance.add_dynamic_partitions", "instance.report_runless_asset_event"} <= seen
+    assert {"ledger.count_request", "ledger.summaries"} <= seen
+
+
+def test_run_requests_that_dagster_did_not_store_are_made_again_under_other_keys(world):
+    world.write("a.json", job_file(1))
+    lost = world.tick()
+    found = world.tick()
+    assert world.asked(found) == world.asked(lost)
+    assert found.run_requests[0].run_key != lost.run_requests[0].run_key
+    assert (found.run_requests[0].tags[START], found.run_requests[0].tags[END]) == (world.partitions()[0],) * 2
