@@ -57,16 +57,16 @@ KINDS: dict[str, Kind] = {
         "error",
         "`metadata.nd.json` is not the record (`--deep`).",
         "person",
-        "Compare the two; somebody changed one of them.",
+        "Compare the two: one of them was changed by hand.",
     ),
     "record_unreadable": Kind(
         "error", "A record that cannot be read, or does not fit the schema.", "person", "Look at it in MongoDB."
     ),
     "identity_differs": Kind(
         "error",
-        "A record whose id is not that of its own inputs, parameters and code.",
+        "A record whose id does not match its inputs, parameters and code.",
         "person",
-        "Somebody changed the record: invalidate it, or restore it from `metadata.nd.json`.",
+        "The record was changed by hand: invalidate it, or restore it from `metadata.nd.json`.",
     ),
     "duplicate_result": Kind(
         "error",
@@ -82,18 +82,21 @@ KINDS: dict[str, Kind] = {
     ),
     "materialization_without_record": Kind(
         "error",
-        "Dagster shows a result that has no record, and the job says nothing of it.",
+        "Dagster shows a result that has neither a record nor a finished job.",
         "repair",
         "A job that is done becomes new. A partition without a job can be deleted in the UI.",
     ),
     "record_without_job": Kind(
-        "warning", "A record whose job is not in the ledger.", "person", "Submit its job file again: it is adopted."
+        "warning",
+        "A record whose job is not in the ledger.",
+        "person",
+        "Submit its job file again: the existing result is reused.",
     ),
     "record_of_failed_job": Kind(
         "warning",
         "A record of the current code, whose job is failed.",
         "repair",
-        "The job becomes new, and is adopted.",
+        "The job becomes new, and the existing result is reused.",
     ),
     "not_materialized": Kind(
         "warning", "A record that Dagster does not show.", "repair", "Its materialization is reported."
@@ -112,7 +115,7 @@ KINDS: dict[str, Kind] = {
     "dead_run": Kind("warning", "A running job whose run has ended.", "repair", "The job becomes new."),
     "stuck_run": Kind(
         "warning",
-        "A run that is at work for more than an hour and holds no live lease.",
+        "A run that has been running for more than an hour and holds no live lease.",
         "person",
         "Look at its log; terminate it in the UI.",
     ),

@@ -103,4 +103,6 @@ class JobAudit:
         for record in instance.get_run_records(started) if instance is not None else ():
             run, began = record.dagster_run, record.start_time or self._now.timestamp()
             if is_run_of(run, self._name) and run.run_id not in self._live and began < begun_before:
-                self._find("stuck_run", f"run {run.run_id} is at work for more than an hour and holds no live lease")
+                self._find(
+                    "stuck_run", f"run {run.run_id} has been running for more than an hour and holds no live lease"
+                )

@@ -8,18 +8,18 @@ from cli.terminal import AnalysisName, out, plain
 
 Keys = Annotated[
     list[str] | None,
-    typer.Option("--key", help="A job key, from `results`, `explain` or the page of a run; may be given again."),
+    typer.Option("--key", help="Job key, from `results`, `explain` or the page of a run; may be repeated."),
 ]
 
 
 def cancel(
     analysis: AnalysisName,
     key: Keys = None,
-    dispatch: Annotated[str | None, typer.Option(help="Every job that the dispatch with this id asked for.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every job of the analysis.")] = False,  # noqa: FBT002
-    reason: Annotated[str, typer.Option(help="Why; kept with the jobs.")] = "no reason given",
+    dispatch: Annotated[str | None, typer.Option(help="All jobs of the dispatch with this id.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every job of the analysis.")] = False,
+    reason: Annotated[str, typer.Option(help="Reason; kept with the jobs.")] = "no reason given",
 ) -> None:
-    """End jobs that wait or run; they stay ended until somebody asks again."""
+    """Cancel waiting and running jobs; they stay cancelled until they are requested again."""
     from operations.lifecycle import cancel as run_cancel
     from operations.platform import open_platform
 
@@ -35,11 +35,11 @@ def cancel(
 def invalidate(
     analysis: AnalysisName,
     key: Annotated[
-        list[str], typer.Option(help="A job key, from `results`, `explain` or the page of a run; may be given again.")
+        list[str], typer.Option(help="Job key, from `results`, `explain` or the page of a run; may be repeated.")
     ],
-    reason: Annotated[str, typer.Option(help="Why the result is wrong; kept with it.")],
+    reason: Annotated[str, typer.Option(help="Why the result is wrong; kept with the result.")],
 ) -> None:
-    """Declare results wrong: they leave every query and stay in the history."""
+    """Declare results wrong: queries no longer return them; the history keeps them."""
     from operations.lifecycle import invalidate as run_invalidate
     from operations.platform import open_platform
 
@@ -49,22 +49,22 @@ def invalidate(
         found = run_invalidate(platform, analysis, key, reason=reason)
     for result in found:
         out.print(f"invalidated  {plain(result)}", highlight=False, soft_wrap=True)
-    out.print("To compute anew:  analysis rerun " + plain(analysis) + " --key KEY", highlight=False, soft_wrap=True)
+    out.print("To compute again:  analysis rerun " + plain(analysis) + " --key KEY", highlight=False, soft_wrap=True)
 
 
 def resume(analysis: AnalysisName) -> None:
-    """Go on with an analysis that was stopped because most of its jobs failed (its circuit breaker is open)."""
+    """Resume an analysis whose circuit breaker opened because most of its jobs failed."""
     from operations.breakers import resume as run_resume
     from operations.platform import open_platform
 
     with open_platform() as platform:
         was_open = run_resume(platform, analysis)
-    what = "closed; the sensor asks for its jobs again" if was_open else "not open"
+    what = "closed; the sensor requests runs for its jobs again" if was_open else "not open"
     out.print(f"The circuit breaker of {plain(analysis)} is {what}.", highlight=False)
 
 
 def alerts() -> None:
-    """Send a test alert to the webhook and the mail addresses of the settings; exit code 1 if one did not take it."""
+    """Send a test alert to the configured webhook and mail addresses; exit code 1 if any of them failed."""
     from operations.breakers import send_test_alert
     from operations.platform import open_platform
 

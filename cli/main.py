@@ -22,9 +22,9 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Run an analysis on many recordings, and know later what every result was made from. To begin: demo, then dev. To look: "
-    "results, explain. To try again: rerun. Words such as job key are explained in docs/words.md. Exit codes: 0 fine, 2 what you "
-    "gave is wrong, 1 the platform failed.",
+    help="Run an analysis on many recording sessions and trace every result to its inputs, parameters and code. To start: demo, "
+    "then dev. To inspect: results, explain. To retry: rerun. Terms such as job key are explained in docs/glossary.md. Exit "
+    "codes: 0 success, 1 the platform failed, 2 invalid input.",
 )
 Targets = Annotated[list[str], typer.Argument(metavar="FILE…", help="Job files, or NWB files as paths or URLs.")]
 
@@ -34,10 +34,12 @@ Targets = Annotated[list[str], typer.Argument(metavar="FILE…", help="Job files
 def demo(
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder with your own NWB files, instead of made-up sessions.", exists=True, file_okay=False),
+        typer.Option(
+            help="Folder with your own NWB files, instead of synthetic sessions.", exists=True, file_okay=False
+        ),
     ] = None,
 ) -> None:
-    """Show everything once, on this machine: made-up sessions, two analyses, results; asked for twice, computed once."""
+    """Run a demonstration on this machine: synthetic sessions, two analyses, results; requested twice, computed once."""
     from cli.demo.run import demo as run_demo
 
     if not run_demo(data=data, console=out):
@@ -47,7 +49,7 @@ def demo(
 @app.command()
 @told
 def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI on 127.0.0.1.")] = 3000) -> None:
-    """Run everything until Ctrl-C: Dagster with its UI, and MongoDB and S3 on this machine where none is configured."""
+    """Run the platform until Ctrl-C: Dagster with its UI, and embedded MongoDB and S3 where none is configured."""
     from cli.dev import dev as run_dev
 
     raise typer.Exit(run_dev(port=port, say=out.print))
@@ -61,7 +63,7 @@ app.command()(told(dispatch))
 def new(
     context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new analysis.")]
 ) -> None:
-    """Write the file of a new analysis, its test, and its section in the documentation."""
+    """Create a new analysis: its file, its test and its section in the documentation."""
     from cli.new import Places, new_analysis
 
     for path in new_analysis(name, places=context.find_object(Places)):
@@ -80,9 +82,9 @@ def try_(
         Path | None,
         typer.Option(help="File of parameters that all jobs share, in the form of analysis_parameters.json."),
     ] = None,
-    pdb: Annotated[bool, typer.Option("--pdb", help="Open the debugger where the analysis raises.")] = False,  # noqa: FBT002
+    pdb: Annotated[bool, typer.Option("--pdb", help="Open the debugger where the analysis raises.")] = False,
 ) -> None:
-    """Run one job here and now, to see whether the analysis works: no server is needed, nothing is stored."""
+    """Run one job in the foreground to test an analysis: no server is needed, nothing is stored."""
     from cli.new import Places
     from cli.show_trial import show_trial
     from cli.try_job import prepare
@@ -97,8 +99,8 @@ def try_(
 
 @app.command()
 @told
-def describe(analysis: AnalysisName, as_json: AsJson = False) -> None:  # noqa: FBT002  Typer reads options from keywords
-    """Say what an analysis takes and gives: parameters, outputs, tables, units, checks."""
+def describe(analysis: AnalysisName, as_json: AsJson = False) -> None:
+    """Describe an analysis: parameters, outputs, tables, units, checks."""
     from cli.describe import describe as run_describe
 
     found = run_describe(analysis)
@@ -128,7 +130,7 @@ def submit(
     files: Targets,
     values: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter.")] = None,
 ) -> None:
-    """Ask for jobs by hand; they are computed while `analysis dev`, or the daemon, runs."""
+    """Request jobs by hand; they run while `analysis dev` or the daemon runs."""
     from domain.analysis.given_values import parse_settings
     from operations.platform import open_platform
     from operations.requests import submit as run_submit
@@ -143,9 +145,9 @@ def submit(
 @told
 def validate(
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Job files.")],
-    analysis: Annotated[str | None, typer.Option(help="Check the parameters against this analysis too.")] = None,
+    analysis: Annotated[str | None, typer.Option(help="Also validate the parameters against this analysis.")] = None,
 ) -> None:
-    """Say whether job files would be taken in, and why not."""
+    """Check whether job files would be ingested, and if not, why."""
     from operations.platform import open_platform
     from operations.requests import validate as run_validate
 
@@ -173,20 +175,24 @@ app.command()(told(archive))
 @told
 def rerun(  # noqa: PLR0913, PLR0917  one for each option
     analysis: AnalysisName,
-    failed: Annotated[bool, typer.Option("--failed", help="Every job that failed, if no person ended it.")] = False,  # noqa: FBT002
+    failed: Annotated[
+        bool, typer.Option("--failed", help="All failed jobs, except cancelled and invalidated ones.")
+    ] = False,
     kind: Annotated[
         str | None,
-        typer.Option(help="Every job that failed in this way, such as `server`; docs/errors.md lists the kinds."),
+        typer.Option(help="All jobs with this kind of failure, such as `server`; docs/errors.md lists the kinds."),
     ] = None,
-    outdated: Annotated[bool, typer.Option("--outdated", help="Every result of other code than the current.")] = False,  # noqa: FBT002
+    outdated: Annotated[bool, typer.Option("--outdated", help="Results from an older code version.")] = False,
     key: Annotated[
         list[str] | None,
-        typer.Option(help="A job key, from `results`, `explain` or the page of a run; may be given again."),
+        typer.Option(help="Job key, from `results`, `explain` or the page of a run; may be repeated."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Compute even what has a result; needs --reason.")] = False,  # noqa: FBT002
-    reason: Annotated[str | None, typer.Option(help="Why; kept with the result that is replaced.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compute again even if a result exists; requires --reason.")
+    ] = False,
+    reason: Annotated[str | None, typer.Option(help="Reason; kept with the replaced result.")] = None,
 ) -> None:
-    """Ask again for jobs that failed, are outdated, or are named."""
+    """Request jobs again: failed, outdated or named ones."""
     from operations.platform import open_platform
     from operations.requests import ANY_FAULT
     from operations.requests import rerun as run_rerun
@@ -206,7 +212,7 @@ def rerun(  # noqa: PLR0913, PLR0917  one for each option
         )
     running = len(set(key or []) - set(chosen))
     left = f" {running} are running and left to their run." if running else ""
-    out.print(f"Asked for again: {len(chosen)}.{left}", highlight=False)
+    out.print(f"Requested again: {len(chosen)}.{left}", highlight=False)
 
 
 app.command()(told(cancel))
@@ -220,7 +226,7 @@ app.command()(told(clean))
 @app.command()
 @told
 def rekey(analysis: AnalysisName) -> None:
-    """Add jobs under new keys after the Parameters model of an analysis has changed."""
+    """Add jobs under new keys after the Parameters model of an analysis changed."""
     from operations.platform import open_platform
     from operations.rekey import rekey as run_rekey
 

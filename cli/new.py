@@ -74,7 +74,7 @@ def _refuse_name(name: str, taken: list[Path]) -> None:
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         msg = (
             f"`{name}` cannot be the name of an analysis: it is a file, an asset and a folder. Use lower-case letters, "
-            "digits and `_`, beginning with a letter, at most 63 characters, and no word of Python's own."
+            "digits and `_`, beginning with a letter, at most 63 characters, and not a reserved word of Python."
         )
         raise AnalysisFileError(msg)
     for path in taken:

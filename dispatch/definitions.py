@@ -57,6 +57,6 @@ def _dispatches(entry: AnalysisEntry) -> dg.AssetSpec:
         group_name=name,
         owners=list(entry.analysis.owners),
         kinds={"json"},
-        description=f"Dispatches write job files for `{name}` from a search in `data_assets`. Each event says who asked for "
-        "which data, and what was written. To make one: *Jobs*, `dispatch`, *Launchpad*.",
+        description=f"Dispatches write job files for `{name}` from a search in `data_assets`. Each event shows who "
+        "requested which data, and what was written. To start one: *Jobs*, `dispatch`, *Launchpad*.",
     )

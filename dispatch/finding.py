@@ -69,7 +69,7 @@ def find_records(options: DispatchOptions, assets: AssetRecords) -> Found:
         found = _by_asset_id(options, assets)
     found.warnings += _unknown_fields(options.record_fields(), options, assets)
     if not found.records and not assets.has_field("_id", time_limit_s=_FIELD_CHECK_S):
-        found.warnings.append(f"There are no records at all in {assets.told}. Check the settings ASSETS_….")
+        found.warnings.append(f"No records found in {assets.told}. Check the settings ASSETS_….")
     return found
 
 

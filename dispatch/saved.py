@@ -169,7 +169,7 @@ def _schedule(path: Path, job: dg.JobDefinition, analyses: Collection[str], *, d
         return _defined(path, job, tick, cron=saved.cron, timezone=saved.timezone, told=told)
     except DispatchError as error:
         reason = str(error)
-    _log.error("%s It is not dispatched until it is mended and the code location is reloaded.", reason)
+    _log.error("%s It is not dispatched until it is fixed and the code location is reloaded.", reason)
     return _defined(path, job, _failing(reason), cron=_BROKEN_CRON, timezone="UTC", told=f"BROKEN. {reason}")
 
 

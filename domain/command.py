@@ -31,7 +31,7 @@ class Command(BaseModel):
 
     words: tuple[str, ...] = Field(
         min_length=1,
-        description="Program and arguments; no shell. A word that is a declared file becomes the path of its copy; "
+        description="Program and arguments; no shell. An argument that names a declared file becomes the path of its copy; "
         "`{code}`, `{folder}` and `{results}` become the folders of the copies, of the job and of its results.",
     )
     files: tuple[str, ...] = Field(

@@ -32,12 +32,12 @@ class DispatchModel(BaseModel):
     s3_location: list[str] = Field(description="URLs of the data assets, in the order of the job's identity.")
     file_location: list[str] | None = Field(default=None, description="Local paths of the opened inputs.")
     distributed_parameters: dict[str, Any] | None = Field(default=None, description="The job's parameters.")
-    asset_id: list[str] | None = Field(default=None, description="No part of the job's key: always None.")
-    asset_name: list[str] | None = Field(default=None, description="No part of the job's key: always None.")
-    docdb_record_id: list[str] | None = Field(default=None, description="No part of the job's key: always None.")
-    group_metadata: dict[str, Any] | None = Field(default=None, description="No part of the job's key: always None.")
-    query: str | None = Field(default=None, description="No part of the job's key: always None.")
-    analysis_code: dict[str, Any] | None = Field(default=None, description="No part of the job's key: always None.")
+    asset_id: list[str] | None = Field(default=None, description="Not part of the job key: always None.")
+    asset_name: list[str] | None = Field(default=None, description="Not part of the job key: always None.")
+    docdb_record_id: list[str] | None = Field(default=None, description="Not part of the job key: always None.")
+    group_metadata: dict[str, Any] | None = Field(default=None, description="Not part of the job key: always None.")
+    query: str | None = Field(default=None, description="Not part of the job key: always None.")
+    analysis_code: dict[str, Any] | None = Field(default=None, description="Not part of the job key: always None.")
 
 
 def from_wrapper(

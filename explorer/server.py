@@ -85,8 +85,8 @@ def make_server(world: World, *, login: Login | None, loopback: bool = True) -> 
     """
     if login is None and not loopback:
         msg = (
-            "The explorer can be reached from other machines only with a log-in: set EXPLORER_USER and EXPLORER_PASSWORD, "
-            "or leave --host away to listen on this machine alone."
+            "The explorer can be reached from other machines only with a login: set EXPLORER_USER and EXPLORER_PASSWORD, "
+            "or omit --host to listen on this machine only."
         )
         raise SettingsError(msg)
     server = Flask("explorer", static_folder=None)
@@ -170,7 +170,7 @@ def _file(response: Response, size: int, *, keep: bool = False) -> Response:
 
 def _told(error: Exception) -> tuple[str, int, dict[str, str]]:
     """Say what went wrong in words; nothing in them is read as a page."""
-    _log.info("Refused: %s", redacted(str(error)))
+    _log.info("Rejected: %s", redacted(str(error)))
     status = 404 if isinstance(error, PermanentError) else 503 if isinstance(error, TransientError) else 500
     return redacted(str(error)), status, {"Content-Type": "text/plain; charset=utf-8"}
 

@@ -103,7 +103,7 @@ def from_search(search: str) -> tuple[View, list[str]]:
         return View(), ["The address is too long and was not read."]
     found = parse_qs(search.removeprefix("?"), keep_blank_values=False, errors="replace", max_num_fields=None)
     known = {*_TEXTS, *_LISTS, "sort", "log", "filters", "selection"}
-    notes = [f"The address says `{shown(name)}`, which means nothing here." for name in found if name not in known]
+    notes = [f"The address contains `{shown(name)}`, which means nothing here." for name in found if name not in known]
     texts = {name: _short(found.get(name, [""])[-1]) for name in _TEXTS}
     lists = {name: tuple(dict.fromkeys(map(_short, found.get(word, [])))) for word, name in _LISTS.items()}
     filters, selection = (_json(found.get(name, ["{}"])[-1], name, notes) for name in ("filters", "selection"))

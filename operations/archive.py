@@ -103,7 +103,7 @@ def plan(platform: Platform, name: str, choice: Choice, *, restore: bool = False
         chosen = sorted(set(chosen) & set(choice.keys))
     kept = chosen if restore else _with_record(platform, name, chosen)
     left = {f"they are not {state.value}, or the other conditions do not hold": len(set(choice.keys) - set(chosen))}
-    left["their records are missing (`analysis audit` tells more)"] = len(chosen) - len(kept)
+    left["their records are missing (see `analysis audit`)"] = len(chosen) - len(kept)
     with open_dagster(platform.settings) as instance:
         unfinished = 0 if restore or instance is None else len(_retired(platform, name, instance))
     told = {why: number for why, number in left.items() if number}

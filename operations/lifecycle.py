@@ -148,7 +148,7 @@ def _result_of(platform: Platform, name: str, job_key: str) -> dict[str, Any]:
     job = platform.connections.ledger.get(name, job_key)
     current = result_id(name, platform.entry(name).code_version, job_key)
     if job is None:
-        msg = f"The ledger's document of job {job_key} of `{name}` is damaged: mend that document in MongoDB first."
+        msg = f"The ledger's document of job {job_key} of `{name}` is damaged: fix that document in MongoDB first."
         raise UnknownJobError(msg)
     if job.state is JobState.RUNNING:
         raise UnknownJobError(_is_running(name, job_key))
@@ -156,7 +156,7 @@ def _result_of(platform: Platform, name: str, job_key: str) -> dict[str, Any]:
         record = platform.connections.record_store.get(candidate) if candidate else None
         if record is not None:
             return record
-    msg = f"Job {job_key} of `{name}` has no result to invalidate: it is {job.state.value}. `analysis explain {name} KEY` says why."
+    msg = f"Job {job_key} of `{name}` has no result to invalidate: it is {job.state.value}. See `analysis explain {name} KEY`."
     raise UnknownJobError(msg)
 
 

@@ -52,7 +52,7 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
 
     uri: str | None = Field(default=None, description="DOCDB_URI; unset: the embedded server.")
     database: str = Field(description="DOCDB_DATABASE.")
-    embedded_home: str | None = Field(default=None, description="Folder of the embedded server, when there is no uri.")
+    embedded_home: str | None = Field(default=None, description="Folder of the embedded server, if no uri is given.")
     setting: str = Field(default="DOCDB_URI", description="Name of the setting that holds the address, for messages.")
     attempts: int = Field(default=4, ge=1, description="Tries of one request until the server counts as unavailable.")
 
@@ -161,7 +161,7 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         why = f"user, password or authSource in {self.setting} is wrong."
         if error.code == _UNAUTHORIZED:
             why = f"the user in {self.setting} may not {_command(error)}. Its role is in deploy/mongodb-roles.json."
-        return SettingsError(f"MongoDB at {self._address()} refused access to `{self.database}`: {why}")
+        return SettingsError(f"MongoDB at {self._address()} denied access to `{self.database}`: {why}")
 
     def _is_lasting(self, error: BaseException) -> bool:
         """Tell whether the server's certificate is refused, so that asking again is no use."""
@@ -186,7 +186,7 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         try:
             return _opened(self._uri())
         except (PyMongoError, ValueError):  # a malformed address, which the driver's message would repeat in full
-            msg = f"{self.setting} is no MongoDB address. Expected mongodb://host:port/ or mongodb+srv://host/."
+            msg = f"{self.setting} is not a MongoDB address. Expected mongodb://host:port/ or mongodb+srv://host/."
             raise SettingsError(msg) from None
         except OSError as error:
             msg = f"A file that {self.setting} names (tlsCAFile, tlsCertificateKeyFile) cannot be used: {error}."

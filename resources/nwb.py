@@ -192,9 +192,7 @@ def _backend_of(path: Path) -> Literal["hdf5", "zarr"]:
 
     if h5py.is_hdf5(path):
         return "hdf5"
-    msg = (
-        f"`{path}` is no NWB file: it holds {path.stat().st_size} bytes and does not start like HDF5. Name an NWB file."
-    )
+    msg = f"`{path}` is not an NWB file: it holds {path.stat().st_size} bytes and does not start like HDF5. Name an NWB file."
     raise InputError(msg)
 
 

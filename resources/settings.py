@@ -76,10 +76,10 @@ class Settings(BaseSettings):
         description="Where job files arrive: a folder, or s3://bucket/prefix.",
     )
     job_inbox_queue_url: str | None = Field(
-        default=None, description="Queue (Amazon SQS) that S3 tells of new files in the inbox."
+        default=None, description="Queue (Amazon SQS) that receives S3's notifications of new files in the inbox."
     )
     job_inbox_listing_s: float = Field(
-        default=3600.0, description="With a queue: how long after a whole listing the inbox is listed again (s)."
+        default=3600.0, description="With a queue: interval between full listings of the inbox (s)."
     )
     analysis_bucket: str = Field(
         default="analysis-results", description="Where results are stored: `bucket` or `bucket/prefix`."
@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         default=None, description="Address of the MongoDB with the metadata records of data assets."
     )
     assets_api_url: str | None = Field(
-        default=None, description="Address of the REST API of a metadata database, where there is no direct access."
+        default=None, description="Address of the REST API of a metadata database without direct access."
     )
     assets_database: str = Field(
         default_factory=_assets_database, description="Database of the assets' metadata records."
@@ -107,8 +107,8 @@ class Settings(BaseSettings):
     smtp_url: SecretStr | None = Field(default=None, description="Mail server, with user and password.")
     dagster_ui_url: str = Field(default="http://127.0.0.1:3000", description="Where Dagster's UI is, for links.")
     explorer_url: str | None = Field(default=None, description="Where people open the explorer, for links.")
-    explorer_user: str | None = Field(default=None, description="Name that the explorer asks for.")
-    explorer_password: SecretStr | None = Field(default=None, description="Password that the explorer asks for.")
+    explorer_user: str | None = Field(default=None, description="User name for the explorer.")
+    explorer_password: SecretStr | None = Field(default=None, description="Password for the explorer.")
     dry_run: bool = Field(default=False, description="Sensors only report what they would do.")
     input_s3_endpoint_url: str | None = Field(default=None, description="S3 server of the inputs, when not AWS.")
     input_s3_unsigned: bool = Field(default=False, description="Read inputs without credentials (public buckets).")

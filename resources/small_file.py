@@ -27,5 +27,5 @@ def read_small_file(path: Path, *, limit: int) -> bytes:
     """
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(0, "it is no ordinary file")
+            raise OSError(0, "it is not an ordinary file")
         return file.read(limit + 1)

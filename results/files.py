@@ -117,6 +117,6 @@ class ResultFiles:
 def _told(names: list[str]) -> str:
     """Say which files there are."""
     if not names:
-        return "It has no files at all: `analysis audit` tells what is missing."
+        return "It has no files: `analysis audit` lists what is missing."
     more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
     return f"There are: {', '.join(map(repr, names[:_TOLD]))}{more}."

@@ -119,7 +119,7 @@ def place_called(records: RecordStore, key: str, *, analysis: str | None) -> Pla
     if analysis is not None:
         check_name(analysis)
     if not isinstance(key, str) or not _KEY.fullmatch(key):
-        msg = f"{shown(repr(key))} is no id of a result: expected a result id or a job key, or six or more of its first digits."
+        msg = f"{shown(repr(key))} is not a result id: expected a result id or a job key, or six or more of its first digits."
         raise UnknownJobError(msg)
     mine = {} if analysis is None else {f"{OWN}.analysis": analysis}
     for field in ("_id", f"{OWN}.job_key"):

@@ -169,7 +169,7 @@ def moment(given: When, *, name: str, whole_day: bool = False) -> datetime:
             found = datetime.combine(found, time()) + timedelta(days=1 if whole_day else 0)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, TypeError):
-        msg = f"{name}={shown(repr(given))} is no time. Expected a date, a datetime, or a text such as 2026-01-31 or 2026-01-31T14:00+01:00."
+        msg = f"{name}={shown(repr(given))} is not a time. Expected a date, a datetime, or a text such as 2026-01-31 or 2026-01-31T14:00+01:00."
         raise ParametersError(msg) from None
 
 

@@ -168,7 +168,7 @@ class Result(ResultSummary):
             kept = self.source.records.found({"_id": f"{key}/{attempt}"}, superseded=True)
             found = next(kept, None)
         if found is None:
-            msg = f"The record of result {key}, attempt {attempt}, is gone since it was found: ask again."
+            msg = f"The record of result {key}, attempt {attempt}, is gone since it was found: search again."
             raise UnknownJobError(msg)
         return without_search(found)
 

@@ -65,7 +65,7 @@ class ResultList(Sequence[Result | FailedJob]):
         if number not in self._page:
             self._page = self._read(number // self._page_size * self._page_size)
         if number not in self._page:
-            msg = f"The record of result {item.result_id} cannot be read, or is gone since it was found: ask again."
+            msg = f"The record of result {item.result_id} cannot be read, or is gone since it was found: search again."
             raise UnknownJobError(msg)
         return self._page[number]
 

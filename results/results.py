@@ -181,9 +181,7 @@ class Results:
         place = place.judged_by(self._catalogued_code(place.analysis))
         result = opened(self._source, place, dict(records_at(self._source.records, [place])).get(place))
         if result is None:
-            msg = (
-                f"The record of result {place.result_id} cannot be read: `analysis audit` tells what is wrong with it."
-            )
+            msg = f"The record of result {place.result_id} cannot be read: see `analysis audit`."
             raise UnknownJobError(msg)
         return result
 

@@ -59,8 +59,8 @@ def _catalog(entry: AnalysisEntry, *, dry_run: bool) -> dg.AssetsDefinition:
         group_name=name,
         owners=list(entry.analysis.owners),
         kinds={"parquet", "s3"},
-        description=f"All results of `{name}` and its failed jobs as one table, a row for each. docs/catalog.md tells how to "
-        "read it. It is brought up to date after runs; *Materialize* does so at once.",
+        description=f"All results of `{name}` and its failed jobs as one table, one row each; see docs/results-table.md. "
+        "Updated after runs; *Materialize* updates it at once.",
         metadata={"dagster/column_schema": column_schema(columns_of(entry.analysis))},
         output_required=False,
     )
@@ -80,7 +80,7 @@ def _catalog(entry: AnalysisEntry, *, dry_run: bool) -> dg.AssetsDefinition:
         update = update_catalog(entry, table, records=record_store, ledger=ledger, results=results_store)
         context.log.info("%d rows; %d records read, %d results gone.", update.table.num_rows, update.read, update.gone)
         for one in update.unreadable:
-            context.log.warning("The %s cannot be read and is left out; `analysis audit %s` tells more.", one, name)
+            context.log.warning("The %s cannot be read and is left out; see `analysis audit %s`.", one, name)
         if dry_run:
             context.log.info("DRY_RUN is set: nothing was written.")
             return

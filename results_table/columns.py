@@ -37,7 +37,7 @@ _MEANINGS = {
     "inputs": "Addresses of the inputs.",
     "tag": "The parameter `analysis_tag`, where there is one.",
     "group": "What the inputs were grouped by.",
-    "dispatch_id": "Dispatch that asked for the job.",
+    "dispatch_id": "Dispatch that requested the job.",
     "code_version": "Code that ran.",
     "started": "When it began.",
     "ended": "When it ended.",

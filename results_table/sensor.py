@@ -59,7 +59,7 @@ def build_catalog_sensor(
     job = dg.define_asset_job(
         JOB_NAME,
         selection=dg.AssetSelection.assets(*assets),
-        description="Brings the catalogs and reports of all analyses up to date; the sensor `catalogs` asks for it after runs.",
+        description="Updates the tables and reports of all analyses; the sensor `catalogs` requests it after runs.",
         tags={"dagster/priority": PRIORITY},
     )
 
@@ -72,7 +72,7 @@ def build_catalog_sensor(
     )
     def catalogs(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult | dg.SkipReason:
         if dry_run:
-            return dg.SkipReason("DRY_RUN is set: no catalog is asked for.")
+            return dg.SkipReason("DRY_RUN is set: no run is requested.")
         return tick(context.instance, context.cursor, entries, ledger)
 
     return catalogs

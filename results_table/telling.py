@@ -44,7 +44,7 @@ def catalog_metadata(update: CatalogUpdate, *, address: str, link: str) -> Mappi
         ),
         "records read": dg.MetadataValue.int(update.read),
         "rows removed (their result is gone)": dg.MetadataValue.int(update.gone),
-        "how": dg.MetadataValue.text("built anew" if update.was_rebuilt else "brought up to date"),
+        "how": dg.MetadataValue.text("rebuilt" if update.was_rebuilt else "brought up to date"),
         "current code": dg.MetadataValue.text(facts["code_version"]),
     }
 

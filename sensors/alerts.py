@@ -38,7 +38,7 @@ def build_alert_sensors(entries: Sequence[AnalysisEntry], *, ui_url: str) -> lis
         name="alert_on_failed_runs",
         minimum_interval_seconds=LOOK_EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells people of every run that failed or died.",
+        description="Sends an alert for every run that failed or died.",
     )
     def alert_on_failed_runs(context: dg.RunFailureSensorContext, alerts: Alerts) -> None:
         alerts.send(failed_run(context.dagster_run, context.failure_event, ui_url=ui_url))
@@ -47,7 +47,7 @@ def build_alert_sensors(entries: Sequence[AnalysisEntry], *, ui_url: str) -> lis
         name="alert_on_what_stands_still",
         minimum_interval_seconds=LOOK_EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells people of circuit breakers, refused job files and audits that found something.",
+        description="Sends alerts for open circuit breakers, rejected job files and audits with findings.",
     )
     def alert_on_what_stands_still(
         context: dg.SensorEvaluationContext, alerts: Alerts, ledger: Ledger, inbox_notes: InboxNotes
@@ -55,7 +55,7 @@ def build_alert_sensors(entries: Sequence[AnalysisEntry], *, ui_url: str) -> lis
         told = dict(json.loads(context.cursor or "{}"))
         sent = list(breaker_alerts(ledger, alerts, ui_url=ui_url))
         for name in names:
-            sent += changed(told, f"bad files of {name}", refused_files(inbox_notes, name), alerts)
+            sent += changed(told, f"rejected files of {name}", refused_files(inbox_notes, name), alerts)
             sent += changed(told, f"audit of {name}", audit_findings(context.instance, name, ui_url=ui_url), alerts)
         message = f"{len(sent)} alerts." if sent else "Nothing new."
         return dg.SensorResult(skip_reason=message, cursor=json.dumps(told))
@@ -82,9 +82,9 @@ def breaker_alerts(ledger: Ledger, alerts: Alerts, *, ui_url: str) -> Iterator[s
     """Tell of every breaker that opened or closed since people were last told; yields their analyses."""
     for found in ledger.untold_breakers():
         name, is_open = found["analysis"], found["state"] == "open"
-        advice = f"Nothing more is asked for until the cause is gone: mend it, then `analysis resume {name}`."
+        advice = f"No more runs are requested until the cause is fixed; then run `analysis resume {name}`."
         if found.get("probe_at"):
-            advice += " A few jobs are tried from time to time; it closes by itself when one succeeds."
+            advice += " A few jobs are tried from time to time; it closes automatically when one succeeds."
         closed = f"Closed by {found.get('closed_by')}: {found.get('closed_because')}."
         alerts.send(
             Alert(
@@ -105,9 +105,9 @@ def refused_files(notes: InboxNotes, name: str) -> tuple[str, Alert] | None:
     if not bad:
         return None
     shown = "\n".join(f"{note.name}: {note.problem}" for note in bad[:_SHOWN])
-    advice = "\nMend each file, or remove it; `analysis validate FILE` judges it at once."
+    advice = "\nFix each file, or remove it; `analysis validate FILE` checks it at once."
     alert = Alert(
-        title=f"{len(bad)} job files of {name} are refused",
+        title=f"{len(bad)} job files of {name} are rejected",
         text=shown[:2000] + advice,
         severity="warning",
         analysis=name,
@@ -126,7 +126,7 @@ def audit_findings(instance: dg.DagsterInstance, name: str, *, ui_url: str) -> t
     found = evaluation.description or "see its check"
     link = f"{ui_url}/assets/{'/'.join(asset_key_of(name).path)}?view=checks"
     title = f"The audit of {name} found differences"
-    text = f"{found}. `analysis audit {name}` names each one, and what mends it."
+    text = f"{found}. `analysis audit {name}` lists each one, and how to fix it."
     return keys_digest([found]), Alert(title=title, text=text, severity="warning", analysis=name, link=link)
 
 

@@ -60,7 +60,7 @@ def _inbox(entry: AnalysisEntry, settings: Settings, upstream: dg.AssetKey) -> d
         group_name=name,
         owners=list(entry.analysis.owners),
         kinds={"json"},
-        description=f"The folder for job files of `{name}`: each file that is put there asks for one job, and the sensor "
-        f"`{name}_job_files` takes it in. The check fails while any of them is refused, and says why.",
+        description=f"The folder for job files of `{name}`: each file that is put there requests one job, and the sensor "
+        f"`{name}_job_files` ingests it. The check fails while any file is rejected, and lists the reasons.",
         metadata={"folder": dg.MetadataValue.path(f"{settings.job_inbox}/{name}")},
     )

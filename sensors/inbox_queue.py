@@ -57,7 +57,7 @@ def build_inbox_watch(
         name="inbox_queue",
         minimum_interval_seconds=MIN_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Takes in the job files that S3 tells of through the queue JOB_INBOX_QUEUE_URL.",
+        description="Ingests the job files that S3 reports through the queue JOB_INBOX_QUEUE_URL.",
     )
     def watch(
         context: dg.SensorEvaluationContext,

@@ -34,11 +34,11 @@ def build_retry_job(entry: AnalysisEntry) -> dg.JobDefinition:
         condition = {"$in": config.kinds} if config.kinds else {"$nin": list(ENDED_BY_PEOPLE)}
         keys = ledger.keys_in(name, JobState.FAILED, match={"error.kind": condition})
         asked = ledger.ask_again(name, keys, who=f"{person()}, from the launchpad")
-        context.log.info("%d failed jobs of %s were asked for again; the sensor launches them.", asked, name)
+        context.log.info("Requested %d failed jobs of %s again; the sensor launches them.", asked, name)
 
     @dg.job(
         name=f"{name}_retry_failed",
-        description=f"Asks again for every failed job of `{name}`. Jobs that a person cancelled, or whose result was declared "
+        description=f"Requests every failed job of `{name}`. Jobs that a person cancelled, or whose result was declared "
         "wrong, stay as they are unless their kind is named.",
     )
     def retry_failed() -> None:

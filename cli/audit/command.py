@@ -10,20 +10,20 @@ from cli.terminal import AsJson, out, plain, print_json
 if TYPE_CHECKING:
     from audit.findings import Report
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[ANALYSIS…]", help="Analyses; none: all.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="[ANALYSIS…]", help="Analyses (default: all).")]
+Yes = Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")]
 _SHOWN = 50
 
 
 def audit(
     names: Names = None,
-    deep: Annotated[bool, typer.Option("--deep", help="Read every file and compare its sha256.")] = False,  # noqa: FBT002
-    inputs: Annotated[bool, typer.Option("--inputs", help="Ask whether inputs changed since.")] = False,  # noqa: FBT002
-    repair: Annotated[bool, typer.Option("--repair", help="Mend what is safe, after showing it.")] = False,  # noqa: FBT002
-    yes: Yes = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002
+    deep: Annotated[bool, typer.Option("--deep", help="Read every file and compare its sha256.")] = False,
+    inputs: Annotated[bool, typer.Option("--inputs", help="Check whether inputs have changed since.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Apply safe repairs after confirmation.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Compare Dagster, MongoDB and S3, and name every difference; exit code 1 if any is more than a note."""
+    """Compare Dagster, MongoDB and S3 and list every difference; exit code 1 for errors and warnings."""
     from audit.sources import Depth
     from cli.audit.run import audit as run_audit
     from cli.audit.run import repair as run_repair
@@ -36,7 +36,7 @@ def audit(
             print_json(report.as_dict())
         else:
             _show(report)
-        if repair and report.counts and (yes or typer.confirm("Mend what is marked `repair`?")):
+        if repair and report.counts and (yes or typer.confirm("Apply the repairs marked `repair`?")):
             _, repairer = run_repair(platform, names or [], depth=depth)
             mended = ", ".join(f"{n} {kind}" for kind, n in sorted(repairer.mended.items())) or "nothing"
             left = ", ".join(f"{n} {kind}" for kind, n in sorted(repairer.left.items())) or "nothing"
@@ -48,9 +48,9 @@ def audit(
 
 def clean(
     older_than: Annotated[str, typer.Option(help="Age of the latest file: 12h, 30d, 8w.")] = "30d",
-    yes: Yes = False,  # noqa: FBT002
+    yes: Yes = False,
 ) -> None:
-    """Remove attempts that were cut off, and files of superseded results, after showing the list."""
+    """Delete interrupted attempts and files of superseded results, after confirmation."""
     from cli.audit.run import clean as run_clean
     from cli.audit.run import found_to_clean, parse_age
     from operations.platform import open_platform
@@ -74,7 +74,7 @@ def _show(report: "Report") -> None:
     """Show what was found, and how much was compared."""
     from audit.findings import KINDS
 
-    table = Table("severity", "kind", "analysis", "found", "mended by")
+    table = Table("severity", "kind", "analysis", "found", "fixed by")
     for finding in report.first[:_SHOWN]:
         known = KINDS[finding.kind]
         table.add_row(known.severity, finding.kind, plain(finding.analysis), plain(finding.found), known.remedy)

@@ -142,7 +142,7 @@ def _second_pass(
     names = {(file.analysis, f"demo-again/{file.name}") for file in files}
     analyses = {file.analysis for file in files}
     with console.status("Asking for the same jobs again"):
-        for _ in polls(platform, daemon, "job files were not taken in"):
+        for _ in polls(platform, daemon, "job files were not ingested"):
             if names <= {(name, known) for name in analyses for known in platform.connections.inbox_notes.known(name)}:
                 break
         if daemon is not None:

@@ -80,9 +80,9 @@ def show_report(platform: Platform, analysis: str, console: Console) -> None:
     console : Console
         Where to print.
     """
-    from resources.result_store.catalog_tables import read_catalog, write_catalog  # noqa: PLC0415
-    from results_table.report import make_report  # noqa: PLC0415  figures and tables take a second to import
-    from results_table.update import update_catalog  # noqa: PLC0415
+    from resources.result_store.catalog_tables import read_catalog, write_catalog
+    from results_table.report import make_report
+    from results_table.update import update_catalog
 
     entry, c = platform.entry(analysis), platform.connections
     stored = read_catalog(c.catalog_files, analysis)

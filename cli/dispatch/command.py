@@ -43,9 +43,9 @@ _TEXT_OR_FILE = ("query", "parameters", "sweep")
 
 
 def dispatch(analysis: str, *, plan: bool, save: str | None, cron: str | None, as_json: bool, **words: Any) -> None:
-    """Find data assets, and write a job file for each that is not done or asked for.
+    """Find data assets and write a job file for each that is neither done nor requested.
 
-    Begin with --plan: it shows what would be written and why the rest would not, and writes nothing.
+    Start with --plan: it shows what would be written, what would not, and why, and writes nothing.
     """
     from cli.dispatch.run import run_dispatch, save_dispatch
     from operations.platform import open_platform
@@ -129,7 +129,7 @@ def _signature() -> list[inspect.Parameter]:
     """Make the command's parameters: those of its own, and one for each option of a dispatch."""
     keyword = inspect.Parameter.KEYWORD_ONLY
     own = {
-        "plan": (bool, False, typer.Option("--plan", help="Show what would be written, and write nothing.")),
+        "plan": (bool, False, typer.Option("--plan", help="Show what would be written and write nothing.")),
         "save": (
             str | None,
             None,

@@ -17,11 +17,11 @@ def explain(
     analysis: AnalysisName,
     target: Annotated[str, typer.Argument(metavar="FILE|KEY", help="A job file, an NWB file or a job key.")],
     fixed: Annotated[
-        Path | None, typer.Option(help="File to use instead of the inbox's analysis_parameters.json.")
+        Path | None, typer.Option(help="Fixed parameters to use instead of the inbox's analysis_parameters.json.")
     ] = None,
-    as_json: AsJson = False,  # noqa: FBT002
+    as_json: AsJson = False,
 ) -> None:
-    """Say what a job is, in which state, why, and what to do next."""
+    """Show what a job is, its state, why, and what to do next."""
     from cli.explain.run import explain as run_explain
     from operations.platform import open_platform
     from operations.queue import is_queued_in
@@ -49,12 +49,12 @@ def _show_history(history: "History") -> None:
     """Show what happened to a job."""
     out.print(f"why           {plain(history.why)}", highlight=False, soft_wrap=True)
     for name in history.asked_by:
-        out.print(f"asked by      {plain(name)}", highlight=False, soft_wrap=True)
+        out.print(f"requested by  {plain(name)}", highlight=False, soft_wrap=True)
     if history.attempts:
         table = Table("started", "outcome", "error", "code", "run")
         for attempt in history.attempts:
             error = (attempt["error"] or {}).get("message", "")
-            cells = (attempt["started"][:19], attempt["outcome"] or "at work, or never ended", error)
+            cells = (attempt["started"][:19], attempt["outcome"] or "running, or never ended", error)
             table.add_row(*map(plain, (*cells, attempt["code_version"] or "", attempt["run_id"])))
         out.print(table)
     for note in history.notes:

@@ -99,6 +99,6 @@ def _fixed_otherwise(platform: Platform, stored: StoredJob) -> list[str]:
         return [f"The inbox's fixed parameters cannot be read now: {error}"]
     changed = [n for n in fixed if n not in now or canonical_json(now[n]) != canonical_json(stored.parameters[n])]
     return [
-        f"`{name}` was fixed when the job was taken in; analysis_parameters.json has changed since, for later files only."
+        f"`{name}` was fixed when the job was ingested; analysis_parameters.json has changed since, which affects later files only."
         for name in changed
     ]

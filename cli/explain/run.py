@@ -125,9 +125,9 @@ def judge(job: LedgerEntry | None, code_version: str, *, has_record: bool, queue
         Whether an unfinished run covers the job.
     """
     if job is None and has_record:
-        return "done", "A result for these inputs, parameters and code exists; no job of this ledger asked for it."
+        return "done", "A result for these inputs, parameters and code exists; no job in this ledger requested it."
     if job is None:
-        return "unknown", "Nobody has asked for this job: put its file into the inbox, or submit it."
+        return "unknown", "This job has not been requested: put its file into the inbox, or submit it."
     if job.state is JobState.RUNNING:
         return _judge_running(job)
     if job.state is JobState.NEW:
@@ -149,7 +149,7 @@ def _judge_archived(job: LedgerEntry, code_version: str) -> str:
 def _judge_running(job: LedgerEntry) -> tuple[ShownState, str]:
     """Explain a job that is at work."""
     if job.lease is None:
-        return "running", "It is at work without a lease: the sensor's next tick takes it back."
+        return "running", "Running without a lease; the next sensor tick releases it."
     lease = f"its lease holds until {job.lease.until:%Y-%m-%d %H:%M:%S} UTC and is extended while the run lives"
     return "running", f"Run {job.lease.run_id} works on it, attempt number {job.attempt_number}; {lease}."
 
@@ -172,7 +172,7 @@ def _judge_failed(job: LedgerEntry) -> tuple[ShownState, str]:
         return "cancelled", f"{message}. It is computed when it is rerun."
     kind = "permanent: change something, then rerun it" if error and error.permanent else "transient: rerun it"
     if job.retry_at is not None:
-        kind = f"transient: it is tried again by itself after {job.retry_at:%Y-%m-%d %H:%M:%S} UTC"
+        kind = f"transient: retried automatically after {job.retry_at:%Y-%m-%d %H:%M:%S} UTC"
     return "failed", f"It failed after {job.attempt_number} attempts ({kind}): {message}"
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cli.results.run import Page
 
 _OF_FAILED = "A failed job has no result: the page of its run and the explorer show it. To try all again: `analysis rerun ANALYSIS --failed`."
-_WHERE = "NAME=VALUE, or with !=, <, <=, >, >=: a parameter or output; may be given again."
+_WHERE = "NAME=VALUE, or with !=, <, <=, >, >=: a parameter or output; may be repeated."
 
 
 def results(  # noqa: PLR0913, PLR0917  one for each option
@@ -20,13 +20,13 @@ def results(  # noqa: PLR0913, PLR0917  one for each option
     where: Annotated[list[str] | None, typer.Option(help=_WHERE, metavar="CONDITION")] = None,
     subject: Annotated[str, typer.Option(help="Only results of this subject.")] = "",
     session: Annotated[str, typer.Option(help="Only results of this session.")] = "",
-    code: Annotated[str, typer.Option(help="Only results of this code version, or of this declared version.")] = "",
-    limit: Annotated[int, typer.Option(help="At most so many; 0: all.", min=0)] = 0,
-    after: Annotated[str | None, typer.Option(help="The last result id of the page before.")] = None,
-    superseded: Annotated[bool, typer.Option("--superseded", help="Those that were replaced or invalidated.")] = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002  Typer reads options from keywords
+    code: Annotated[str, typer.Option(help="Only results of this code version or declared version.")] = "",
+    limit: Annotated[int, typer.Option(help="Maximum number of results (0 = all).", min=0)] = 0,
+    after: Annotated[str | None, typer.Option(help="Last result id of the previous page.")] = None,
+    superseded: Annotated[bool, typer.Option("--superseded", help="Replaced and invalidated results.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """List the results of an analysis, or those that meet conditions."""
+    """List the results of an analysis, optionally filtered."""
     from cli.results.run import Wanted, list_results
     from operations.platform import open_platform
 
@@ -85,17 +85,19 @@ def _superseded_results(analysis: str, *, as_json: bool) -> None:
 def archive(
     analysis: AnalysisName,
     before: Annotated[
-        str | None, typer.Option(help="Jobs that were last finished or reused before this day, such as 2026-01-31.")
+        str | None, typer.Option(help="Jobs last finished or reused before this date, such as 2026-01-31.")
     ] = None,
-    outdated: Annotated[bool, typer.Option("--outdated", help="Jobs whose result is of other code.")] = False,  # noqa: FBT002
+    outdated: Annotated[
+        bool, typer.Option("--outdated", help="Jobs whose result is from an older code version.")
+    ] = False,
     key: Annotated[
         list[str] | None,
-        typer.Option(help="A job key, from `results`, `explain` or the page of a run; may be given again."),
+        typer.Option(help="Job key, from `results`, `explain` or the page of a run; may be repeated."),
     ] = None,
-    restore: Annotated[bool, typer.Option("--restore", help="Bring archived jobs back instead.")] = False,  # noqa: FBT002
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,  # noqa: FBT002
+    restore: Annotated[bool, typer.Option("--restore", help="Restore archived jobs instead.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
 ) -> None:
-    """Retire partitions of finished jobs; their results stay and can be queried."""
+    """Remove the partitions of finished jobs; their results remain and can be queried."""
     from functools import partial
 
     from rich.progress import track

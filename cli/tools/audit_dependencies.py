@@ -80,8 +80,8 @@ def _no_answer(said: str) -> str:
     """Say why there is no report."""
     last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "nothing")
     if _NETWORK.search(last):
-        return f"NOT AUDITED: the database of vulnerabilities cannot be reached. pip-audit said: {last}"
-    return f"NOT AUDITED: pip-audit failed. It said: {last}"
+        return f"NOT AUDITED: the database of vulnerabilities cannot be reached. pip-audit reported: {last}"
+    return f"NOT AUDITED: pip-audit failed. It reported: {last}"
 
 
 def main() -> int:

@@ -81,7 +81,7 @@ def main(page: Path = PAGE) -> None:
     before = page.read_text(encoding="utf-8")
     after = refreshed(before, find_analyses().values())
     page.write_text(after, encoding="utf-8")
-    sys.stdout.write(f"{page.name}: {'as it was' if after == before else 'made anew'}\n")
+    sys.stdout.write(f"{page.name}: {'unchanged' if after == before else 'updated'}\n")
 
 
 if __name__ == "__main__":

@@ -92,14 +92,18 @@ class DispatchOptions(BaseModel):
     sweep_mode: SweepMode = Field(
         default=SweepMode.product, description="How the values of the sweep are combined: each with each, or in pairs."
     )
-    max_jobs: int = Field(default=1000, ge=1, le=100_000, description="Jobs to write, at most.")
-    files_per_folder: int = Field(default=1000, ge=1, description="Job files in one folder of the inbox, at most.")
+    max_jobs: int = Field(default=1000, ge=1, le=100_000, description="Maximum number of jobs to write.")
+    files_per_folder: int = Field(
+        default=1000, ge=1, description="Maximum number of job files in one folder of the inbox."
+    )
     check_inputs: InputCheck = Field(
         default=InputCheck.file,
         description="Before a job is written: `file`, the file that it means is there; `exists`, its address is; `none`.",
     )
-    max_records: int = Field(default=20_000, ge=1, le=200_000, description="A query that finds more is refused.")
-    time_limit_s: float = Field(default=30.0, gt=0, le=55, description="A query that takes longer is ended (seconds).")
+    max_records: int = Field(
+        default=20_000, ge=1, le=200_000, description="Maximum number of records a query may find."
+    )
+    time_limit_s: float = Field(default=30.0, gt=0, le=55, description="Time limit of the query (seconds).")
 
     def all_asset_ids(self) -> list[str]:
         """Return the ids of the list and of the CSV, each once.

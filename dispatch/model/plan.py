@@ -128,7 +128,7 @@ class Planner:
         Raises
         ------
         DispatchError
-            If there are more jobs than can be planned, or the analysis refuses the parameters of every one.
+            If there are more jobs than can be planned, or the analysis rejects the parameters of every one.
         """
         found: dict[str, PlannedJob] = {}
         refused = None
@@ -141,14 +141,14 @@ class Planner:
                 else:
                     found[job.job_key] = job
             if len(found) > self._limits.jobs:
-                msg = f"More than {self._limits.jobs} jobs would have to be planned at once: ask for fewer records or sets."
+                msg = f"More than {self._limits.jobs} jobs would have to be planned at once: request fewer records or parameter sets."
                 raise DispatchError(msg)
         if refused is not None and not found:
             raise DispatchError(refused)
         return list(found.values())
 
     def _jobs_of(self, candidate: Candidate, skips: list[Skip]) -> Iterator[PlannedJob | str]:
-        """Yield a candidate's jobs, or why the analysis refuses the parameters of one."""
+        """Yield a candidate's jobs, or why the analysis rejects the parameters of one."""
         try:
             inputs = JobInputs.of(Job(s3_location=candidate.locations, file_location=candidate.files))
         except InputError as error:  # locations were looked at before; a file may still have a name that is no address

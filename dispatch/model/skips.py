@@ -11,9 +11,9 @@ class Reason(StrEnum):
 
     DONE = "already done by the current code"
     ARCHIVED = "done and archived"
-    ASKED = "asked for before, and not ended"
+    ASKED = "requested before, and not finished"
     FAILED = "failed before"
-    IN_INBOX = "asked for by a file in the inbox that is not taken in yet"
+    IN_INBOX = "requested by a file in the inbox that is not ingested yet"
     DUPLICATE = "the same job twice in this dispatch"
     NO_FILE = "no file of this kind"
     SEVERAL_FILES = "several files where one is meant"
@@ -21,9 +21,9 @@ class Reason(StrEnum):
     NOT_LATEST = "not the newest record of its group"
     NULL_GROUP = "no value to group or filter by"
     NO_LOCATION = "the record names no location"
-    LOCATION_REFUSED = "the record's location is refused"
+    LOCATION_REFUSED = "the record's location is rejected"
     NOT_FOUND = "no record was found"
-    PARAMETERS = "the analysis refuses the parameters"
+    PARAMETERS = "the analysis rejects the parameters"
     TOO_LARGE = "its job file would be larger than 1 MiB: narrow the group"
     BEYOND_MAX_JOBS = "beyond `max_jobs`"
 

@@ -87,7 +87,7 @@ def combined_sets(listed: Sequence[dict[str, Any]], swept: Sequence[dict[str, An
     both = sorted({key for entry in listed for key in entry} & {key for entry in swept for key in entry})
     if both:
         names = ", ".join(f"`{shown(name)}`" for name in both)
-        msg = f"{names} stands in the distributed parameters and in the sweep: give it in one of them."
+        msg = f"{names} is given in the distributed parameters and in the sweep: give it in one of them."
         raise DispatchError(msg)
     return [{**one, **other} for one in listed or [{}] for other in swept or [{}]]
 

@@ -7,12 +7,12 @@ from domain.analysis.checks import Verdict
 FILES_MATCH_MANIFEST, RECORD_IS_VALID = "files_match_manifest", "record_is_valid"
 BUILT_IN = {
     FILES_MATCH_MANIFEST: (
-        "The files in S3 are those of the result's manifest. A run asks the server: by its answer to each upload, or, for "
-        "a result that was there, by a listing (paths, sizes, ETags). Executed by hand, it lists the files again."
+        "The files in S3 match the result's manifest. A run compares the server's answer to each upload, or, for "
+        "an existing result, a listing (paths, sizes, ETags). Executed by hand, it lists the files again."
     ),
     RECORD_IS_VALID: (
-        "The record in MongoDB fits aind-data-schema, and reads back as what was written. Executed by hand, the record is "
-        "fetched again and judged as a whole."
+        "The record in MongoDB is valid against aind-data-schema and equals what was written. Executed by hand, it "
+        "fetches and validates the record again."
     ),
 }
 """Name and description of each."""

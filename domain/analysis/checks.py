@@ -41,7 +41,7 @@ def description_of(check: Check) -> str:
 def faults_of(checks: Sequence[Check]) -> list[str]:
     """Say what is wrong with declared checks: each is a plain function of one argument, described, named once."""
     faults = [
-        f"`{getattr(check, '__name__', check)}` is no plain function written with `def`"
+        f"`{getattr(check, '__name__', check)}` is not a plain function written with `def`"
         for check in checks
         if not inspect.isfunction(check) or check.__name__ == "<lambda>"
     ]
@@ -49,7 +49,7 @@ def faults_of(checks: Sequence[Check]) -> list[str]:
         return faults
     names = [check.__name__ for check in checks]
     faults += [
-        f"`{name}` stands there {names.count(name)} times" for name in dict.fromkeys(names) if names.count(name) > 1
+        f"`{name}` is listed {names.count(name)} times" for name in dict.fromkeys(names) if names.count(name) > 1
     ]
     faults += [f"`{check.__name__}` has no docstring" for check in checks if not description_of(check)]
     faults += [

@@ -93,19 +93,19 @@ class Analysis(BaseModel):
     )
     time_limit_s: float = Field(default=3600.0, gt=0, description="A job is killed after this many seconds.")
     workers: int | None = Field(default=None, ge=1, le=256, description="Jobs at once in a run; default: one per core.")
-    batch_size: int = Field(default=100, ge=1, le=1000, description="Partitions in one run, at most.")
+    batch_size: int = Field(default=100, ge=1, le=1000, description="Maximum number of partitions in one run.")
     figure: str | None = Field(default=None, description="Result file (png) shown with each materialization.")
     tables: dict[str, type[BaseModel]] = Field(
         default={}, description="Tables among the result files (parquet, csv): path, and the model of a row."
     )
     packages: tuple[str, ...] = Field(default=(), description="Helper packages whose source is part of the code.")
     code_identity: Literal["source", "version"] = Field(
-        default="source", description="`version`: only the declared version tells results apart, not the source."
+        default="source", description="`version`: only the declared version distinguishes results, not the source."
     )
     tags: dict[str, str] = Field(default_factory=dict, description="Dagster tags of the asset.")
     checks: tuple[Check, ...] = Field(default=(), description="Functions that say whether outputs are plausible.")
     working_folder: Literal["scratch", "results"] = Field(
-        default="scratch", description="Where `run` works: `scratch`, which is thrown away, or `results`."
+        default="scratch", description="Working folder of `run`: `scratch`, which is deleted afterwards, or `results`."
     )
     example: dict[str, Any] = Field(
         default={}, description="Parameters without a default, for the tests that every analysis gets."

@@ -67,7 +67,7 @@ def _read(document: Any, faults: list[str]) -> tuple[dict[str, Any], list[dict[s
 def _read_sections(document: dict[str, Any], faults: list[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Read the present form."""
     faults += [
-        f"`{shown(key)}` stands beside {' and '.join(f'`{s}`' for s in sorted(_SECTIONS))}: move it into one of them"
+        f"`{shown(key)}` is given beside {' and '.join(f'`{s}`' for s in sorted(_SECTIONS))}: move it into one of them"
         for key in document
         if key not in _SECTIONS
     ]

@@ -31,7 +31,7 @@ def faults_of_tables(tables: Mapping[str, type[BaseModel]]) -> list[str]:
     for file, model in tables.items():
         path = PurePosixPath(file)
         if path.is_absolute() or ".." in path.parts or str(path) != file:
-            faults.append(f"`{file}` is no plain path below the results")
+            faults.append(f"`{file}` is not a plain path below the results")
         elif path.suffix not in {PARQUET, CSV}:
             faults.append(f"`{file}` must end with {PARQUET} or {CSV}")
         faults += [

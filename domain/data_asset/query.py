@@ -64,7 +64,7 @@ def check_query(query: dict[str, Any]) -> None:
     DispatchError
         Naming the operators and where they stand.
     """
-    faults = [f"`{shown(name)}` at {where} is refused: {REFUSED[name]}" for name, where in _refused(query, "")]
+    faults = [f"`{shown(name)}` at {where} is not allowed: {REFUSED[name]}" for name, where in _refused(query, "")]
     faults += value_faults(query, path="", plain_keys=False)
     if faults:
         msg = f"The query cannot be used: {joined(faults)}."

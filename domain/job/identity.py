@@ -27,7 +27,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BUCKET = re.compile(r"[A-Za-z0-9._\-]+")
 _METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data", "fd00:ec2::254"})
-_LINK_LOCAL = "is reached from one machine alone, and gives credentials of machines in the cloud away"
+_LINK_LOCAL = "is reached from one machine alone, and exposes credentials of cloud machines"
 _HOST = re.compile(r"([A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")
 _SIGNING_KEY = re.compile(
     r"^x-(?:amz|goog|ms)-[a-z0-9\-]{1,40}|signature|token|secret|passw(?:or)?d|credentials?"
@@ -76,7 +76,7 @@ class JobInputs(BaseModel):
         if not job.s3_location and not job.file_location:
             faults.append("no input is named: give `s3_location` or `file_location`")
         if faults:
-            msg = f"The inputs of the job are refused: {joined(faults)}."
+            msg = f"The inputs of the job are rejected: {joined(faults)}."
             raise InputError(msg)
         return cls(
             locations=tuple(locations),
@@ -116,7 +116,7 @@ def normalize_url(url: str) -> str:
     parts = _URL.fullmatch(url)
     fault = _text_fault(url) or (_url_fault(*parts.groups()) if parts else _path_fault(url))
     if fault or parts is None:
-        msg = f"Input '{shown(url)}' is refused: {fault}."
+        msg = f"Input '{shown(url)}' is rejected: {fault}."
         raise InputError(msg)
     scheme, host, rest = parts[1].lower(), parts[2].lower(), parts[3]
     if not (scheme.startswith("http") and ("?" in rest or "#" in rest)):
@@ -201,7 +201,7 @@ def _text_fault(text: str) -> str | None:
         return "it holds NUL"
     if _CONTROL.search(text):
         return "it holds a control character"
-    return "it holds a lone surrogate, which is no character" if _SURROGATE.search(text) else None
+    return "it holds a lone surrogate, which is not a character" if _SURROGATE.search(text) else None
 
 
 def _path_fault(text: str) -> str:
@@ -230,7 +230,7 @@ def _host_fault(kind: str, host: str) -> str | None:
     if not host.partition(":")[0]:
         return f"its {word} is empty; write {kind}://{word}/path"
     if not form.fullmatch(host) or host in {".", ".."}:
-        return f"its {word} is no plain {word} name"
+        return f"its {word} is not a plain {word} name"
     return None if kind == "s3" else unreachable(host)
 
 
@@ -255,7 +255,7 @@ def unreachable(host: str) -> str | None:
         if name in _METADATA_HOSTS:
             return f"its host {_LINK_LOCAL}"
         odd = re.fullmatch(r"0x[0-9a-f]*|[0-9]+", name.rpartition(".")[2])
-        return "its host is a number that is no plain address; write it as four numbers" if odd else None
+        return "its host is a number but not a plain address; write it as four numbers" if odd else None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return f"its host {_LINK_LOCAL}" if (mapped or address).is_link_local or name in _METADATA_HOSTS else None
 

@@ -47,7 +47,7 @@ class Job(BaseModel):
     distributed_parameters: dict[str, Any] = Field(default={}, description="The job's own parameters; they win.")
     group_metadata: dict[str, Any] | None = Field(default=None, description="Fields shared by grouped assets.")
     query: str | None = Field(default=None, description="The query that found the assets, as JSON text.")
-    analysis_code: AnalysisCode | None = Field(default=None, description="The code that the file asks for.")
+    analysis_code: AnalysisCode | None = Field(default=None, description="The code that the file requests.")
     dispatch_id: str | None = Field(default=None, description="The dispatch that wrote the file.")
     unknown_keys: tuple[str, ...] = Field(default=(), description="Keys that were not understood, sorted.")
 
@@ -143,7 +143,7 @@ class _Reader:
         for key in _LOCATION_LISTS:
             for index, entry in enumerate(lists[key]):
                 if entry and not _HAS_SCHEME.match(entry):
-                    self._fault(f"`{key}[{index}]` is no URL: '{shown(entry)}' (expected {_URL_FORMS})")
+                    self._fault(f"`{key}[{index}]` is not a URL: '{shown(entry)}' (expected {_URL_FORMS})")
 
     def _check_parallel(self, lists: dict[str, tuple[str, ...]]) -> None:
         """Refuse lists whose entries cannot describe each other one by one.

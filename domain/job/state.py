@@ -57,7 +57,7 @@ class Force(_Frozen):
     """A person's wish to compute a result again."""
 
     reason: str = Field(description="Why.")
-    who: str = Field(description="Who asked.")
+    who: str = Field(description="Who requested the job.")
     when: datetime | None = Field(default=None, description="When.")
 
 
@@ -69,16 +69,16 @@ class LedgerEntry(_Frozen):
     inputs: JobInputs = Field(description="Inputs in identity's order, with their original spelling.")
     parameters: dict[str, Any] = Field(description="Validated parameters.")
     origins: dict[str, str] = Field(default_factory=dict, description="Where each value came from.")
-    sources: tuple[Source, ...] = Field(default=(), description="Every file or person that asked for the job.")
-    state: JobState = Field(description="Where the job stands.")
+    sources: tuple[Source, ...] = Field(default=(), description="Every file or person that requested the job.")
+    state: JobState = Field(description="State of the job.")
     attempt_number: int = Field(default=0, description="Claims so far.")
-    requests: int = Field(default=0, description="Runs asked for so far.")
-    fruitless: int = Field(default=0, description="Runs asked for since the job last ended.")
-    rounds: int = Field(default=0, description="Later rounds of its retry policy since a person last asked.")
-    retry_at: datetime | None = Field(default=None, description="When a failed job is tried again by itself.")
+    requests: int = Field(default=0, description="Number of runs requested so far.")
+    fruitless: int = Field(default=0, description="Number of runs requested since the job last ended.")
+    rounds: int = Field(default=0, description="Delayed retries since the job was last requested by a person.")
+    retry_at: datetime | None = Field(default=None, description="When a failed job is retried automatically.")
     lease: Lease | None = Field(default=None, description="Who works on it.")
     error: JobError | None = Field(default=None, description="Why it failed last.")
-    force: Force | None = Field(default=None, description="A wish to compute it again.")
+    force: Force | None = Field(default=None, description="A request to compute it again.")
     attempts: tuple[Attempt, ...] = Field(default=(), description="The latest executions, oldest first.")
     code_version: str | None = Field(default=None, description="Code of the latest result or failure.")
     result_id: str | None = Field(default=None, description="The latest result.")

@@ -29,8 +29,8 @@ class Source(BaseModel):
     asset_names: tuple[str, ...] = Field(default=(), description="Data asset names, parallel to the file's locations.")
     record_ids: tuple[str, ...] = Field(default=(), description="Metadata record ids, likewise.")
     dispatch_id: str | None = Field(default=None, description="Dispatch that wrote the file.")
-    requested_code_url: str | None = Field(default=None, description="Code that the file asked for.")
-    requested_code_version: str | None = Field(default=None, description="Version that the file asked for.")
+    requested_code_url: str | None = Field(default=None, description="Code that the file requested.")
+    requested_code_version: str | None = Field(default=None, description="Version that the file requested.")
     stripped: dict[str, str] = Field(default_factory=dict, description="Control labels left out, and where they stood.")
     unknown_keys: tuple[str, ...] = Field(default=(), description="Keys of the file that no generation knows.")
 

@@ -25,8 +25,8 @@ class CodeFacts(_Frozen):
     language: str = Field(default="Python", description="Programming language.")
     language_version: str = Field(description="Version of the language.")
     lock_sha256: str | None = Field(default=None, description="Digest of the file that locks the dependencies.")
-    requested_url: str | None = Field(default=None, description="Code that the job file asked for, if it named one.")
-    requested_version: str | None = Field(default=None, description="Version that the job file asked for.")
+    requested_url: str | None = Field(default=None, description="Code that the job file requested, if it named one.")
+    requested_version: str | None = Field(default=None, description="Version that the job file requested.")
 
 
 class ResourceFacts(_Frozen):
@@ -90,7 +90,7 @@ class Provenance(_Frozen):
     run_id: str | None = Field(default=None, description="Dagster run that executed the job.")
     reason: str | None = Field(default=None, description="Why it was computed again, when it was forced.")
     why: str | None = Field(
-        default=None, description="Why it is a new result: what tells it from the nearest earlier one."
+        default=None, description="Why it is a new result: what differs from the nearest earlier one."
     )
     figure: str | None = Field(default=None, description="Result file shown as a thumbnail.")
     tables: tuple[TableRows, ...] = Field(default=(), description="Rows of the declared tables, the first one first.")

@@ -176,7 +176,7 @@ def _expected_keys(context: dg.AssetExecutionContext) -> list[str]:
     if expected is not None and expected != keys_digest(keys):
         msg = (
             f"This run was launched for other partitions than the {len(keys)} that its range means now, because "
-            "partitions were added or deleted meanwhile. Nothing was executed; the sensor asks again for what is new."
+            "partitions were added or deleted meanwhile. Nothing was executed; the sensor requests runs for new jobs again."
         )
         raise dg.Failure(description=msg, allow_retries=False)
     return keys
@@ -258,7 +258,7 @@ def _failure(name: str, failures: list[Outcome], total: int, stopped: Trip | Non
         description=f"{len(errors)} of {total} jobs failed; {others}. First: {next(iter(errors.values())).message}",
         metadata={
             "what to do": dg.MetadataValue.md(
-                f"Why one job failed: `analysis explain {name} KEY`. When the cause is mended: `analysis rerun {name} "
+                f"Why one job failed: `analysis explain {name} KEY`. When the cause is fixed: `analysis rerun {name} "
                 "--failed`. Do not re-execute this run."
             ),
             "failed": dg.MetadataValue.md("\n".join(lines + ([f"- and {more} more"] if more else []))),

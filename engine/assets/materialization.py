@@ -221,7 +221,7 @@ def attempts_table(attempts: Sequence[Attempt], *, done: str = "") -> dg.TableMe
         dg.TableRecord(
             {
                 "started": f"{a.started:%Y-%m-%d %H:%M:%S}",
-                "outcome": a.outcome or ("done" if a.attempt == done else "at work, or never ended"),
+                "outcome": a.outcome or ("done" if a.attempt == done else "running, or never ended"),
                 "error": a.error.message if a.error else "",
                 "code": a.code_version or "",
                 "run": a.run_id,

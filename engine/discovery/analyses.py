@@ -103,7 +103,7 @@ def load_analysis(path: Path) -> AnalysisEntry:
         found = "nothing" if analysis is None else f"a {type(analysis).__name__}"
         msg = (
             f"{path}{_form_line(path)}: expected `ANALYSIS = Analysis(...)` at module level, found {found}. Write it at "
-            "the end of the file, or give the file a name with a leading underscore if it is no analysis."
+            "the end of the file, or give the file a name with a leading underscore if it is not an analysis."
         )
         raise AnalysisFileError(msg)
     if analysis.name != path.stem:
@@ -134,7 +134,7 @@ def _check_run(analysis: Analysis, path: Path) -> None:
     if isinstance(run, Command):
         return
     if not inspect.isfunction(run) or run.__name__ == "<lambda>":
-        msg = f"{path}{_line_of(run)}: `run` must be a plain function written with `def`: other code is no part of the code version."
+        msg = f"{path}{_line_of(run)}: `run` must be a plain function written with `def`: other code is not part of the code version."
         raise AnalysisFileError(msg)
     arguments = inspect.signature(run).parameters
     positional = [a for a in arguments.values() if a.kind in {a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD}]
@@ -183,7 +183,7 @@ def _import_from(path: Path, name: str) -> ModuleType:
     """Import a file that is in no package on the path: analyses of tests and benchmarks."""
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        msg = "is no Python file"
+        msg = "is not a Python file"
         raise AnalysisFileError(msg)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module

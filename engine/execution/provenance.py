@@ -99,7 +99,7 @@ def other_code(code: CodeFacts) -> list[str]:
     asked = [value for value in (code.requested_url, code.requested_version) if value]
     if not asked or set(asked) <= {code.url, code.commit}:
         return []
-    return [f"The job file asks for the code {' at '.join(asked)}; what ran is {code.url} at {code.commit}."]
+    return [f"The job file requests the code {' at '.join(asked)}; what ran is {code.url} at {code.commit}."]
 
 
 def _asked_by(job: LedgerEntry) -> dict[str, Any]:

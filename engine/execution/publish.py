@@ -46,7 +46,7 @@ def result_files(folder: Path) -> list[str]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            msg = f"The analysis wrote `{name}`, which is no ordinary file; write or copy the file itself."
+            msg = f"The analysis wrote `{name}`, which is not an ordinary file; write or copy the file itself."
             raise OutputError(msg)
         if name in {*_RESERVED, LOG_NAME}:
             msg = f"The analysis wrote `{name}`, a name that the platform keeps for itself; choose another."

@@ -252,9 +252,9 @@ def failure_of(program: str, code: int, messages: list[dict[str, Any]]) -> Comma
     if code < 0:
         return CommandFailedError(f"`{program}` crashed with {signal.Signals(-code).name}", kind="crash")
     if code == TRY_AGAIN:
-        msg = f"`{program}` ended with exit code {TRY_AGAIN}, which asks to try again"
+        msg = f"`{program}` ended with exit code {TRY_AGAIN}, which requests a retry"
         return CommandFailedError(msg, transient=True)
-    return CommandFailedError(f"`{program}` ended with exit code {code}; its last words are in the log")
+    return CommandFailedError(f"`{program}` ended with exit code {code}; the end of its output is in the log")
 
 
 def outputs_of(job: CommandJob, messages: list[dict[str, Any]]) -> dict[str, Any]:
@@ -283,5 +283,5 @@ def _read_outputs(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        msg = f"{path.name} is no JSON: {error}."
+        msg = f"{path.name} is not JSON: {error}."
         raise OutputError(msg) from None

@@ -34,8 +34,8 @@ def checked_tables(analysis: Analysis, results: Path) -> tuple[TableRows, ...]:
         path = results / file
         if not path.is_file():
             msg = (
-                f"`{analysis.name}` declares the table `{file}`, and wrote no such file. Write it in any case, without "
-                "rows when there is nothing to tell; or take it out of `tables=`."
+                f"`{analysis.name}` declares the table `{file}`, but did not write it. Write it in any case, without "
+                "rows if there are none, or remove it from `tables=`."
             )
             raise OutputError(msg)
         columns, rows = _parquet(path, file) if path.suffix == PARQUET else _csv(path, file)

@@ -41,7 +41,7 @@ _FACTS = {
     "location": ("location", "Folder of the result's files."),
     "figure": ("figure", "File that is shown as the figure."),
     "failure_kind": ("failure", "How the job failed."),
-    "failure": ("failure message", "What the failed job said."),
+    "failure": ("failure message", "Error message of the failed job."),
 }
 
 

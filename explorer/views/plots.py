@@ -186,7 +186,10 @@ def _groups(rows: pl.DataFrame, by: str) -> tuple[list[tuple[str, str, npt.NDArr
     if len(first) == len(common):
         return groups, ""
     groups.append((_OTHERS, _GREY, (~texts.is_in(first)).to_numpy()))
-    return groups, f" {len(common):,} different colours: the {len(first)} commonest are told apart."
+    return (
+        groups,
+        f" {len(common):,} different colours: the {len(first)} most frequent values have a color of their own.",
+    )
 
 
 def packed(values: npt.NDArray[Any]) -> dict[str, str]:

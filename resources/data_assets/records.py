@@ -111,15 +111,15 @@ class MongoAssetRecords(dg.ConfigurableResource["MongoAssetRecords"]):
             if isinstance(error, ExecutionTimeout) or error.code in _TIME_IS_UP:
                 raise too_slow(self.told, time_limit_s) from None
             reason = shown(str((error.details or {}).get("errmsg") or error))
-            msg = f"The query cannot be used: {self.told} refuses it: {reason}."
+            msg = f"The query cannot be used: {self.told} rejected it: {reason}."
             raise DispatchError(msg) from None
 
 
 def too_slow(told: str, time_limit_s: float) -> DispatchError:
     """Say that a query took too long."""
     return DispatchError(
-        f"The query took longer than {time_limit_s:g} s on {told} and was ended. Narrow it, ask for fields that have "
-        "an index, or raise `time_limit_s`."
+        f"The query took longer than {time_limit_s:g} s on {told} and was cancelled. Narrow it, query indexed "
+        "fields, or raise `time_limit_s`."
     )
 
 

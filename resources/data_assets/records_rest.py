@@ -44,9 +44,7 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
     database: str = Field(description="ASSETS_DATABASE.")
     name: str = Field(description="ASSETS_COLLECTION.")
     page: int = Field(default=500, description="Number of records in one request.")
-    pause_s: float = Field(
-        default=0.25, description="How long to wait before a busy API is asked again (s); doubled each time."
-    )
+    pause_s: float = Field(default=0.25, description="Wait before a busy API is queried again (s); doubled each time.")
 
     @property
     def told(self) -> str:
@@ -90,7 +88,7 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
                 found = self._aggregate(stages, time_limit_s=time_limit_s)
             except _TooLargeError:
                 if page == 1:
-                    msg = f"A record of {self.told} is too large for the API to send. Ask for fewer fields."
+                    msg = f"A record of {self.told} is too large for the API to send. Request fewer fields."
                     raise DispatchError(msg) from None
                 page //= 2
                 continue
@@ -148,13 +146,13 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
         if status == _TOO_SLOW:
             return too_slow(self.told, time_limit_s)
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
-            msg = f"The metadata API {self.told} refused access (HTTP status {status}). Check ASSETS_API_URL."
+            msg = f"The metadata API {self.told} denied access (HTTP status {status}). Check ASSETS_API_URL."
             return SettingsError(msg)
         if status in _BUSY:
-            msg = f"The metadata API {self.told} is in trouble (HTTP status {status}). Try again later."
+            msg = f"The metadata API {self.told} is unavailable (HTTP status {status}). Try again later."
             return ServerUnavailableError(msg)
         reason = shown(" ".join(answer.text.split()))
-        return DispatchError(f"The query cannot be used: {self.told} refuses it: {reason} (HTTP status {status}).")
+        return DispatchError(f"The query cannot be used: {self.told} rejected it: {reason} (HTTP status {status}).")
 
 
 class _TooLargeError(DispatchError):

@@ -277,7 +277,7 @@ def start_error(home: Path, answer: str, errors: str) -> PlatformError:
         return SettingsError(message)
     if kind == ServerUnavailableError.__name__:
         return ServerUnavailableError(message)
-    last = " ".join((errors or answer).split())[-500:] or "it said nothing"
+    last = " ".join((errors or answer).split())[-500:] or "it reported nothing"
     return ServerUnavailableError(f"The supervisor of {home} ended: {last}. See {home / 'logs'}.")
 
 

@@ -138,7 +138,7 @@ def start_advice(name: str, log: str) -> str:
     if lacks_libcurl(log):
         return "Install the Debian package libcurl4 (`apt-get install libcurl4`), or the Python package pycurl"
     if name == "mongo":
-        return "Set DOCDB_URI to a MongoDB server that runs, or move the folder `mongo` away to start with no records"
+        return "Set DOCDB_URI to a MongoDB server that runs, or move the folder `mongo` to start without records"
     return "Set ANALYSIS_BUCKET (and AWS_ENDPOINT_URL) to use another S3 server"
 
 

@@ -106,7 +106,7 @@ class Server:
         lines = self._last_words()
         msg = (
             f"The embedded server `{self.program.name}` of {self._home} did not start on port {self.port}. "
-            f"{start_advice(self.program.name, lines)}. It said: {lines or 'nothing'} (more in {self._log})"
+            f"{start_advice(self.program.name, lines)}. It reported: {lines or 'nothing'} (more in {self._log})"
         )
         raise ServerUnavailableError(msg)
 

@@ -37,7 +37,7 @@ def changed_objects(body: str) -> list[tuple[str, str]]:
     try:
         return list(_objects(_unwrapped(body)))
     except (KeyError, TypeError, AttributeError, UnicodeError):
-        msg = f"{_WHAT} is no event of S3, as S3, SNS or EventBridge send them."
+        msg = f"{_WHAT} is not an S3 event as S3, SNS or EventBridge send them."
         raise JobFileError(msg) from None
 
 
@@ -46,7 +46,7 @@ def _unwrapped(body: str) -> dict[str, Any]:
     for _ in range(_WRAPPINGS):
         message = parse_json(body, what=_WHAT)
         if not isinstance(message, dict):
-            msg = f"{_WHAT} is no event of S3: found {json_type(message)}, expected one JSON object."
+            msg = f"{_WHAT} is not an S3 event: found {json_type(message)}, expected one JSON object."
             raise JobFileError(msg)
         if message.get("Type") != "Notification" or not isinstance(message.get("Message"), str):
             return message

@@ -239,7 +239,7 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
             If the name leads out of the inbox, the content is too large, or the file cannot be written.
         """
         if (problem := too_large(len(data))) is not None:
-            msg = f"Refused to write {name!r} to the inbox: it {problem}."
+            msg = f"Not allowed to write {name!r} to the inbox: it {problem}."
             raise JobFileError(msg)
         self.place.write(check_analysis(analysis), raw_name(name), data)
 

@@ -1,6 +1,6 @@
 """What is known of each file in the inbox: taken in, or refused with a reason. One document per file.
 
-The ledger is the truth about jobs; these notes only save reading the same file again, and keep the list of bad files.
+The ledger is the truth about jobs; these notes only save reading the same file again, and keep the list of rejected files.
 Losing them costs one reading of every file.
 """
 

@@ -133,7 +133,7 @@ class InboxQueue(dg.ConfigurableResource["InboxQueue"]):
             if status >= _SERVER_ERROR or _BUSY.search(code):
                 msg = f"{tried}: SQS did not answer ({code}). If this lasts, check it and AWS_ENDPOINT_URL_SQS."
                 raise ServerUnavailableError(msg) from None
-            msg = f"{tried}: SQS refused ({code}). Check JOB_INBOX_QUEUE_URL, the AWS_* credentials and deploy/sqs-platform.json."
+            msg = f"{tried}: SQS denied access ({code}). Check JOB_INBOX_QUEUE_URL, the AWS_* credentials and deploy/sqs-platform.json."
             raise SettingsError(msg) from None
         except BotoCoreError as error:
             if isinstance(error, exceptions.ConnectionError | HTTPClientError):

@@ -76,7 +76,7 @@ class _PublicAdapter(HTTPAdapter):
         host = urlsplit(request.url or "").hostname or ""
         for name in (host, *_addresses(host)):
             if (fault := unreachable(name)) is not None:
-                msg = f"The input leads to {shown_url(request.url or '')}, which is refused: {fault}."
+                msg = f"The input leads to {shown_url(request.url or '')}, which is rejected: {fault}."
                 raise InputError(msg)
         return super().send(request, *args, **kwargs)
 

@@ -95,7 +95,7 @@ def check_local(fetched: InputFile) -> None:
         was, found = ((f.bytes, f.files, f.modified and f.modified.isoformat()) for f in (fetched, now))
         msg = (
             f"The input {shown_url(fetched.url)} changed while the job ran: (bytes, files, last change) were {was}, "
-            f"and are {found}. The job can be run again once nobody writes to it."
+            f"and are {found}. Run the job again when no program writes to it."
         )
         raise InputChangedError(msg)
 

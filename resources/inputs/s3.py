@@ -215,7 +215,7 @@ def _objects_below(s3: S3Server, bucket: str, prefix: str, *, url: str) -> list[
         raise InputError(msg)
     for item in objects:
         if {"", ".", ".."} & set(item.path.split("/")) or re.search(r"[\x00-\x1f\x7f]", item.path):
-            msg = f"The input {shown_url(url)} holds the key {item.key!r}, which is no path below it: nothing was read."
+            msg = f"The input {shown_url(url)} holds the key {item.key!r}, which is not a path below it: nothing was read."
             raise InputError(msg)
     return sorted(objects, key=lambda item: item.path)
 
@@ -251,9 +251,7 @@ def _download(s3: S3Server, bucket: str, item: _Object, file: Path, large_bytes:
                 raise
             answer = {}
     if etag_of(answer) != item.etag:
-        msg = (
-            f"The input s3://{bucket}/{item.key} changed while it was read: run the job again once nobody writes to it."
-        )
+        msg = f"The input s3://{bucket}/{item.key} changed while it was read: run the job again when no program writes to it."
         raise InputChangedError(msg)
 
 

@@ -54,7 +54,7 @@ def local_path(url: str) -> Path:
     rest = url.partition("://")[2]
     path = os.fsdecode(unquote_to_bytes(rest[rest.find("/") :] if "/" in rest else ""))
     if parts.netloc not in {"", "localhost"} or not path.startswith("/"):
-        msg = f"The input {shown_url(url)} is no local file. Expected file:///absolute/path."
+        msg = f"The input {shown_url(url)} is not a local file. Expected file:///absolute/path."
         raise InputError(msg)
     if re.search(r"[\x00-\x1f\x7f]", path):
         msg = f"The input {shown_url(url)} holds control characters: rename the file."

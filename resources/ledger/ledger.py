@@ -45,7 +45,7 @@ class Ledger(LedgerBreakers):
 
     lease_s: float = Field(
         default=LEASE_S,
-        description="Seconds until a claim expires that nobody extends. A run extends its own four times as often.",
+        description="Seconds until a claim expires unless it is extended. A run extends its claims four times in that time.",
     )
 
     # -- work ----------------------------------------------------------------------------------------------------

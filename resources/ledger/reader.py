@@ -79,7 +79,7 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
         match : dict, optional
             Further fields that must be equal, or a condition on them.
         limit : int
-            At most so many; 0: all.
+            Maximum number of results (0 = all).
         """
         jobs = self._jobs()
         query = {"analysis": analysis, "state": state.value, **(match or {})}
@@ -187,7 +187,7 @@ def readable_entry(document: Document) -> LedgerEntry | None:
     if damage is None:
         return entry
     _log.warning(
-        "The ledger's document %s cannot be read (%s): mend it, or delete it and ask for the job again.",
+        "The ledger's document %s cannot be read (%s): fix it, or delete it and request the job again.",
         shown(str(document["_id"])),
         shown(damage),
     )

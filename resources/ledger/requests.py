@@ -73,7 +73,7 @@ class LedgerWishes(LedgerReader):
         now = self.now()
         change: Document = {"state": JobState.NEW.value, "updated": now, **_AFRESH}
         if force:
-            change["force"] = {"reason": reason or f"asked for by {who}", "who": who, "when": now}
+            change["force"] = {"reason": reason or f"requested by {who}", "who": who, "when": now}
         idle = [s for s in JobState if s is not JobState.RUNNING]
         return self._change_all(analysis, job_keys, idle, {"$set": change})
 

@@ -44,7 +44,7 @@ def find_records(
     wanted : sequence of Condition
         All of which must hold.
     limit : int
-        At most so many; 0: all.
+        Maximum number of results (0 = all).
     after : str, optional
         The result that the last page ended with.
     at_once : int

@@ -312,7 +312,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         """Return bucket and key of a file below this store's root."""
         bucket, key = key_of(location, path)
         if location != self.location(*location.split("/")[-2:]):
-            msg = f"Refused to write {path!r} to {location}: it is not below s3://{self.root}."
+            msg = f"Not allowed to write {path!r} to {location}: it is not below s3://{self.root}."
             raise OutputError(msg)
         return bucket, key
 

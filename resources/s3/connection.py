@@ -25,7 +25,7 @@ class S3Connection(S3Resource):
     """
 
     embedded_home: str | None = Field(
-        default=None, description="Folder of the embedded servers; set: their S3 is used, whatever else is configured."
+        default=None, description="Folder of the embedded servers; if set, their S3 is used and no other."
     )
 
     read_timeout_s: float = Field(default=60.0, description="Seconds that an answer may take.")

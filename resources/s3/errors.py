@@ -112,10 +112,10 @@ def _meaning(
         return denied(f"Cannot {what}: {server} has no such bucket. {hint}")
     if status in _DENIED or code in _OUTDATED_KEYS:
         hint = hint or "Check the AWS_* credentials, their permissions and AWS_ENDPOINT_URL."
-        return denied(f"Cannot {what}: {server} refused access ({code}). {hint}")
+        return denied(f"Cannot {what}: {server} denied access ({code}). {hint}")
     if is_missing(error):
         return None
-    return PermanentError(f"Cannot {what}: {server} refused ({code}, HTTP status {status}).")
+    return PermanentError(f"Cannot {what}: {server} rejected the request ({code}, HTTP status {status}).")
 
 
 def _clock_ahead_s(error: ClientError) -> float:

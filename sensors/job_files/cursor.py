@@ -12,7 +12,7 @@ class Memory:
     Attributes
     ----------
     bad : str or None
-        Digest of the bad files that were last reported.
+        Digest of the rejected files that were last reported.
     after : str
         Path up to which the inbox is listed; empty: the next listing begins anew.
     listed : float or None

@@ -56,5 +56,7 @@ def end_lost_runs(
     order, new = instance.get_dynamic_partitions(name), set(ledger.keys_in(name, JobState.NEW, match=old))
     lost = [run for run in silent if covered(order, [span_of(run)]) & new]
     for run in lost:
-        instance.report_run_failed(run, "Its process is gone: it holds no lease, and leaves new jobs of its own alone.")
+        instance.report_run_failed(
+            run, "The run's process has ended: it holds no lease, and its new jobs are not processed."
+        )
     return [run.run_id for run in lost]

@@ -27,11 +27,11 @@ def build_inbox_check(entry: AnalysisEntry, *, limits: TickLimits = LIMITS) -> d
     @dg.asset_check(
         asset=inbox_key_of(entry.analysis.name),
         name=CHECK_NAME,
-        description="Fails while any job file is refused; lists each with the reason, until it is mended or removed.",
+        description="Fails while any job file is rejected; lists each with the reason, until it is fixed or removed.",
     )
     def job_files_readable(inbox_notes: InboxNotes) -> dg.AssetCheckResult:
         bad = inbox_notes.bad(entry.analysis.name)
-        return dg.AssetCheckResult(passed=not bad, metadata={"bad files": _bad_files(bad, limits.shown_files)})
+        return dg.AssetCheckResult(passed=not bad, metadata={"rejected files": _bad_files(bad, limits.shown_files)})
 
     return job_files_readable
 
@@ -39,21 +39,21 @@ def build_inbox_check(entry: AnalysisEntry, *, limits: TickLimits = LIMITS) -> d
 def bad_file_events(
     name: str, bad: Sequence[FileNote], cursor: str | None, *, limits: TickLimits = LIMITS
 ) -> tuple[list[dg.AssetObservation | dg.AssetMaterialization | dg.AssetCheckEvaluation], str]:
-    """Report the bad files when their list has changed."""
+    """Report the rejected files when their list has changed."""
     digest = keys_digest(f"{note.name}: {note.problem}" for note in bad)
     if digest == cursor or (not bad and cursor is None):
         return [], digest
     table = _bad_files(bad, limits.shown_files)
     return [
-        dg.AssetObservation(asset_key=inbox_key_of(name), metadata={"bad files": table, "count": len(bad)}),
+        dg.AssetObservation(asset_key=inbox_key_of(name), metadata={"rejected files": table, "count": len(bad)}),
         dg.AssetCheckEvaluation(
-            asset_key=inbox_key_of(name), check_name=CHECK_NAME, passed=not bad, metadata={"bad files": table}
+            asset_key=inbox_key_of(name), check_name=CHECK_NAME, passed=not bad, metadata={"rejected files": table}
         ),
     ], digest
 
 
 def _bad_files(bad: Iterable[FileNote], shown: int) -> dg.TableMetadataValue:
-    """Show the first bad files with their reasons."""
+    """Show the first rejected files with their reasons."""
     rows = [dg.TableRecord({"file": note.name, "reason": note.problem or ""}) for note in bad]
     columns = [dg.TableColumn("file", "string"), dg.TableColumn("reason", "string")]
     return dg.MetadataValue.table(rows[:shown], schema=dg.TableSchema(columns=columns))

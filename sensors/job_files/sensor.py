@@ -2,7 +2,7 @@
 
 See https://docs.dagster.io/guides/automate/sensors. The ledger is the truth: a tick takes files in, repairs states,
 and asks for runs of whatever is new and not yet covered by a run. Nothing depends on what an earlier tick remembered,
-so a tick may die anywhere. The cursor holds a digest of the bad files that were last reported, and how far S3 is listed.
+so a tick may die anywhere. The cursor holds a digest of the rejected files that were last reported, and how far S3 is listed.
 """
 
 from collections.abc import Sequence
@@ -84,7 +84,7 @@ def build_sensor(
         job=dg.define_asset_job(job_name_of(name), selection=dg.AssetSelection.assets(asset).without_checks()),
         minimum_interval_seconds=MIN_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Takes in the job files of {name} and asks for runs of what is new. While it is off, jobs wait.",
+        description=f"Ingests job files for {name} and requests runs for new jobs. While it is off, jobs wait.",
     )
     def job_files(
         context: dg.SensorEvaluationContext,
@@ -187,7 +187,7 @@ def _told(entry: AnalysisEntry, stores: Stores, read: int, bad: int, left: int, 
     more += f"; the listing goes on after {shown(after)}" if after else ""
     opened = stores.ledger.breaker(name, code_version=entry.code_version)
     stopped = f" Stopped: {opened.why}. Go on with `analysis resume {name}`." if opened else ""
-    return f"No new job. {read} files read, {bad} bad files{more}.{stopped}"
+    return f"No new job. {read} files read, {bad} rejected files{more}.{stopped}"
 
 
 def repair(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS) -> None:
@@ -283,8 +283,8 @@ def preview(entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS
     states = stores.ledger.summaries(name, keys)
     fresh = sorted(key for key in keys if key not in states)
     bad = [f"{j.file.name}: {j.problem}" for j in judged if j.problem is not None]
-    lines = [f"DRY_RUN is set: nothing was done. {len(judged)} files to take in, {len(fresh)} new jobs."]
-    return "\n".join([*lines, *[f"new job {key}" for key in fresh[:20]], *[f"bad file {b}" for b in bad[:20]]])
+    lines = [f"DRY_RUN is set: nothing was done. {len(judged)} files to ingest, {len(fresh)} new jobs."]
+    return "\n".join([*lines, *[f"new job {key}" for key in fresh[:20]], *[f"rejected file {b}" for b in bad[:20]]])
 
 
 def _batches(order: Sequence[str], wanted: set[str], entry: AnalysisEntry, ledger: Ledger) -> list[tuple[str, ...]]:

@@ -109,7 +109,7 @@ def test_a_dispatch_is_written_and_recorded_in_dagster(invoke, platform, setting
     assert event.metadata["dispatch id"].value in file.name
     assert "already" not in found.stdout
     again = invoke("--query", '{"name": "one"}', "--set", "method=llobet")
-    assert "1  asked for by a file in the inbox that is not taken in yet" in again.stdout
+    assert "1  requested by a file in the inbox that is not ingested yet" in again.stdout
     assert "0 job files were written" in again.stdout
 
 

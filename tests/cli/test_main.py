@@ -208,7 +208,7 @@ def test_explain_says_what_a_job_is_and_why(invoke, platform):
         assert shown in text
     assert "ignored label `dry_run` in distributed_parameters" in text
     assert "why           It would be the first result of this analysis." in text
-    assert "asked by      file://" in text
+    assert "requested by  file://" in text
     claimed = claim(platform, found["job_key"])
     assert explained(invoke, "job.json")["state"] == "running"
     error = JobError(kind="exception", message="[bold]no[/bold] [/x]", permanent=True)
@@ -261,11 +261,11 @@ def test_rerun_asks_again_and_says_for_how_many(invoke, platform):
     error = JobError(kind="exception", message="no", permanent=True)
     platform.connections.ledger.fail(claim(platform, one), attempt="a", code_version=version, error=error)
     claim(platform, other)
-    assert invoke("rerun", NAME, "--failed").stdout == "Asked for again: 1.\n"
+    assert invoke("rerun", NAME, "--failed").stdout == "Requested again: 1.\n"
     assert explained(invoke, one)["state"] == "new"
-    assert invoke("rerun", NAME, "--outdated").stdout == "Asked for again: 0.\n"
+    assert invoke("rerun", NAME, "--outdated").stdout == "Requested again: 0.\n"
     found = invoke("rerun", NAME, "--key", one, "--key", other, "--force", "--reason", "new drift")
-    assert found.stdout == "Asked for again: 1. 1 are running and left to their run.\n"
+    assert found.stdout == "Requested again: 1. 1 are running and left to their run.\n"
     assert "computed again: new drift" in explained(invoke, one)["reason"]
 
 

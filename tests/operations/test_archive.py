@@ -74,7 +74,7 @@ def test_a_job_without_its_record_is_left_alone(platform, keys):
     records_of(platform.connections.record_store).delete_many({"analysis_assets.job_key": keys[0]})
     found = plan(platform, NAME, Choice(before=SOON))
     assert found.keys == [keys[1]]
-    assert found.left == {"their records are missing (`analysis audit` tells more)": 1}
+    assert found.left == {"their records are missing (see `analysis audit`)": 1}
 
 
 def test_only_what_was_chosen_is_planned(platform, keys):

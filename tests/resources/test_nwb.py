@@ -125,7 +125,7 @@ def test_a_path_that_does_not_exist_is_refused(read, tmp_path):
 @reading
 def test_a_text_file_is_refused(read, tmp_path):
     (tmp_path / "text.nwb").write_text("hello")
-    with pytest.raises(InputError, match=r"text\.nwb` is no NWB file: it holds 5 bytes"):
+    with pytest.raises(InputError, match=r"text\.nwb` is not an NWB file: it holds 5 bytes"):
         read(tmp_path / "text.nwb")
 
 

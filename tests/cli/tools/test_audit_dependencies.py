@@ -83,7 +83,9 @@ def test_a_database_that_cannot_be_reached_is_told_apart_from_a_vulnerability(re
         check=False,
     )
     assert done.returncode == UNKNOWN
-    assert done.stdout.startswith("NOT AUDITED: the database of vulnerabilities cannot be reached. pip-audit said: ")
+    assert done.stdout.startswith(
+        "NOT AUDITED: the database of vulnerabilities cannot be reached. pip-audit reported: "
+    )
 
 
 def test_a_file_that_cannot_be_read_is_no_matter_of_the_network(tmp_path):

@@ -181,7 +181,7 @@ def test_one_asset_may_have_several_files_as_an_unsplit_dispatch_writes_them():
         ({"s3_location": [], "file_location": None}, "no input is named"),
         (
             {"s3_location": ["s3://b/1", "data/x.nwb"]},
-            "`s3_location[1]` is no URL: 'data/x.nwb' (expected s3://bucket/key",
+            "`s3_location[1]` is not a URL: 'data/x.nwb' (expected s3://bucket/key",
         ),
         ({"s3_location": [""]}, "`s3_location[0]` is an empty string"),
         ({"s3_location": 7}, "`s3_location` is a number, expected a list of strings"),

@@ -147,7 +147,7 @@ def test_every_broken_file_is_named_at_once(write):
 
 def test_a_file_that_is_no_python_is_refused(tmp_path):
     (tmp_path / "adds.txt").write_text("", encoding="utf-8")
-    with pytest.raises(AnalysisFileError, match="is no Python file"):
+    with pytest.raises(AnalysisFileError, match="is not a Python file"):
         load_analysis(tmp_path / "adds.txt")
 
 

@@ -88,7 +88,7 @@ def test_a_shell_script_is_published_with_provenance_like_a_function(shell, take
     [
         ("fail", "exception", True, "`sh` ended with exit code 3"),
         ("kill", "killed", False, "`sh` was killed (SIGKILL)"),
-        ("again", "exception", False, "`sh` ended with exit code 75, which asks to try again"),
+        ("again", "exception", False, "`sh` ended with exit code 75, which requests a retry"),
         ("crash", "crash", True, "`sh` crashed with SIGSEGV"),
         ("silent", "output", True, "gave no outputs: write one JSON object to the file that ANALYSIS_OUTPUTS names"),
         ("list", "output", True, "gave no outputs: write one JSON object"),
@@ -115,7 +115,7 @@ def test_a_command_that_fails_fails_alone(shell, take):
 def test_what_a_command_says_last_is_in_the_log(shell, take):
     key = take(mode="fail")
     assert shell.work(key)[key].error.log.endswith(
-        "no such method\n`sh` ended with exit code 3; its last words are in the log\n"
+        "no such method\n`sh` ended with exit code 3; the end of its output is in the log\n"
     )
 
 

@@ -291,7 +291,7 @@ def test_a_start_that_takes_too_long_is_given_up(tmp_path):
         ("SettingsError: no mongod", "", SettingsError, "^no mongod"),
         ("ServerUnavailableError: not now", "", ServerUnavailableError, "^not now"),
         ("", "Traceback: boom", ServerUnavailableError, "boom"),
-        ("", "", ServerUnavailableError, "it said nothing"),
+        ("", "", ServerUnavailableError, "it reported nothing"),
     ],
 )
 def test_what_the_supervisor_says_becomes_the_matching_error(answer, errors, kind, text):

@@ -192,7 +192,7 @@ def test_a_wish_to_compute_again_is_kept_with_who_why_and_when(ledger):
 def test_a_wish_without_reason_stays_readable(ledger):
     entry = done(ledger)
     ledger.ask_again("demo", [entry.job_key], who="me", force=True)
-    assert now(ledger, entry).force.reason == "asked for by me"
+    assert now(ledger, entry).force.reason == "requested by me"
 
 
 def test_a_new_job_can_be_forced_and_a_running_or_unknown_one_not(ledger):

@@ -124,7 +124,9 @@ def check_end(world):
         key for key, number in numbers.items() if number == 3
     }
     assert list(world.bad()) == ["bad.json"]
-    assert [event.metadata["bad files"].records[0].data["file"] for event in found.asset_events] == ["bad.json"] * 2
+    assert [event.metadata["rejected files"].records[0].data["file"] for event in found.asset_events] == [
+        "bad.json"
+    ] * 2
     assert "gone.json" not in world.stores.notes.known("double")
     sources = [len(job["sources"]) for key, job in world.jobs().items() if numbers[key] == 6]
     assert sources == [2]

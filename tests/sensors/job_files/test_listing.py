@@ -45,7 +45,10 @@ def test_a_tick_that_asks_for_nothing_says_where_it_goes_on(in_s3):
         in_s3.launch(in_s3.tick())
     found = in_s3.tick()
     assert isinstance(found, dg.SensorResult)
-    assert found.skip_reason.skip_message == "No new job. 0 files read, 0 bad files; the listing goes on after 1.json."
+    assert (
+        found.skip_reason.skip_message
+        == "No new job. 0 files read, 0 rejected files; the listing goes on after 1.json."
+    )
 
 
 def test_only_what_is_gone_from_the_part_that_was_listed_is_forgotten(in_s3):

@@ -93,7 +93,7 @@ def test_a_run_is_asked_for_with_tags_by_which_its_jobs_are_found(world):
 
 
 def test_an_empty_inbox_asks_for_nothing(world):
-    assert world.tick().skip_message == "No new job. 0 files read, 0 bad files."
+    assert world.tick().skip_message == "No new job. 0 files read, 0 rejected files."
     assert world.instance.get_runs() == []
 
 
@@ -347,11 +347,11 @@ def test_jobs_of_another_analysis_are_left_alone(world, make_world, folder_inbox
     assert key not in world.partitions()
 
 
-# -- bad files -----------------------------------------------------------------------------------------------------
+# -- rejected files -----------------------------------------------------------------------------------------------------
 
 
 def table(metadata):
-    return [record.data for record in metadata["bad files"].records]
+    return [record.data for record in metadata["rejected files"].records]
 
 
 def test_bad_files_are_reported_when_their_list_changes_and_until_they_are_mended(world):
@@ -362,7 +362,7 @@ def test_bad_files_are_reported_when_their_list_changes_and_until_they_are_mende
     assert (check.check_name, check.passed) == (CHECK_NAME, False)
     assert observation.metadata["count"].value == 1
     assert table(observation.metadata) == table(check.metadata) == [{"file": "a.json", "reason": reason}]
-    assert world.tick().skip_message == "No new job. 0 files read, 1 bad files."
+    assert world.tick().skip_message == "No new job. 0 files read, 1 rejected files."
     world.write("b.json", b"[")
     observation, _ = world.tick().asset_events
     assert [row["file"] for row in table(observation.metadata)] == ["a.json", "b.json"]
@@ -442,8 +442,8 @@ def test_with_dry_run_the_sensor_only_reports(world):
     world.write("bad.json", b"{")
     found = evaluate(world, dry_run=True)
     assert found.run_requests == []
-    assert found.skip_message.startswith("DRY_RUN is set: nothing was done. 3 files to take in, 2 new jobs.")
-    assert "bad file bad.json: Job file bad.json is not JSON" in found.skip_message
+    assert found.skip_message.startswith("DRY_RUN is set: nothing was done. 3 files to ingest, 2 new jobs.")
+    assert "rejected file bad.json: Job file bad.json is not JSON" in found.skip_message
     assert (world.jobs(), world.bad(), world.partitions()) == ({}, {}, [])
     assert found.skip_message == preview(world.entry, world.stores)
 
@@ -454,7 +454,7 @@ def test_a_preview_counts_only_jobs_that_are_unknown(world):
     world.write("again.json", job_file(0))
     world.write("new.json", job_file(1))
     assert preview(world.entry, world.stores).startswith(
-        "DRY_RUN is set: nothing was done. 2 files to take in, 1 new jobs.\nnew job "
+        "DRY_RUN is set: nothing was done. 2 files to ingest, 1 new jobs.\nnew job "
     )
 
 
