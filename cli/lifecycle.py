@@ -71,6 +71,6 @@ def alerts() -> None:
     with open_platform() as platform:
         answers = send_test_alert(platform)
     for hook, problem in answers.items():
-        out.print(f"{hook}: {'took it' if problem is None else plain(problem)}", highlight=False, soft_wrap=True)
+        out.print(f"{hook}: {'delivered' if problem is None else plain(problem)}", highlight=False, soft_wrap=True)
     if any(answers.values()):
         raise typer.Exit(1)

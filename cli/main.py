@@ -17,6 +17,7 @@ from cli.explore.command import explore
 from cli.lifecycle import alerts, cancel, invalidate, resume
 from cli.results.command import archive, results
 from cli.terminal import AnalysisName, AsJson, out, plain, print_json, told
+from domain.counted import counted
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -155,7 +156,7 @@ def validate(
         verdicts = run_validate(platform, files, analysis=analysis)
     for verdict in verdicts:
         key = f"  job {verdict.job_key}" if verdict.job_key else ""
-        told = "good" + key if verdict.problem is None else f"bad: {plain(verdict.problem)}"
+        told = "valid" + key if verdict.problem is None else f"rejected: {plain(verdict.problem)}"
         out.print(f"{plain(verdict.file)}: {told}", highlight=False, soft_wrap=True)
         for warning in verdict.warnings:
             out.print(f"  warning: {plain(warning)}", highlight=False, soft_wrap=True)
@@ -235,7 +236,7 @@ def rekey(analysis: AnalysisName) -> None:
     for job in found:
         told = job.new_key if job.problem is None else f"cannot be taken over: {plain(job.problem)}"
         out.print(f"{job.old_key} -> {told}", highlight=False, soft_wrap=True)
-    out.print(f"{len(found)} jobs no longer had their key.", highlight=False)
+    out.print(f"{counted(len(found), 'job')} no longer had their key.", highlight=False)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from domain.counted import counted
 from domain.errors import RunsActiveError, SettingsError
 from domain.job.state import JobState
 from domain.json_values import shown
@@ -196,8 +197,8 @@ def _quiet_dagster(platform: Platform, name: str) -> Iterator[dg.DagsterInstance
         active = unfinished_spans(instance, name) if instance is not None else []
         if active:
             msg = (
-                f"{len(active)} runs of `{name}` have not ended, and partitions must not change under them. Nothing was "
-                f"done: wait for their end, or switch the sensor {name}_job_files off and terminate them, and repeat the command."
+                f"Partitions of `{name}` cannot change while runs use them: {counted(len(active), 'run')} unfinished. Nothing was "
+                f"changed. Wait until they end, or stop the sensor {name}_job_files and terminate them, then repeat the command."
             )
             raise RunsActiveError(msg)
         yield instance

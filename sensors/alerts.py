@@ -10,6 +10,7 @@ import dagster as dg
 
 from audit.checks import CHECK_NAME
 from domain.alert import Alert
+from domain.counted import counted
 from domain.job.identity import keys_digest
 from engine.assets.materialization import asset_key_of
 from engine.discovery.analyses import AnalysisEntry
@@ -107,7 +108,7 @@ def refused_files(notes: InboxNotes, name: str) -> tuple[str, Alert] | None:
     shown = "\n".join(f"{note.name}: {note.problem}" for note in bad[:_SHOWN])
     advice = "\nFix each file, or remove it; `analysis validate FILE` checks it at once."
     alert = Alert(
-        title=f"{len(bad)} job files of {name} are rejected",
+        title=f"{counted(len(bad), 'rejected job file')} for {name}",
         text=shown[:2000] + advice,
         severity="warning",
         analysis=name,

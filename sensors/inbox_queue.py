@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from domain.counted import counted
 from domain.errors import JobFileError
 from domain.json_values import shown
 from engine.discovery.analyses import AnalysisEntry
@@ -107,8 +108,8 @@ def take_in_told(
         for problem in bad:
             _log.warning("A message was removed from %s: %s", watched.queue.url, problem)
         problems += bad
-    removed = f" {len(problems)} messages that made no sense were removed: {shown(problems[-1])}" if problems else ""
-    return f"{count} messages, {read} files read.{removed}"
+    removed = f" {counted(len(problems), 'invalid message')} removed: {shown(problems[-1])}" if problems else ""
+    return f"{counted(count, 'message')}, {counted(read, 'file')} read.{removed}"
 
 
 def _files_of(

@@ -6,6 +6,7 @@ import typer
 from rich.table import Table
 
 from cli.terminal import AsJson, out, plain, print_json
+from domain.counted import counted
 
 if TYPE_CHECKING:
     from audit.findings import Report
@@ -40,7 +41,7 @@ def audit(
             _, repairer = run_repair(platform, names or [], depth=depth)
             mended = ", ".join(f"{n} {kind}" for kind, n in sorted(repairer.mended.items())) or "nothing"
             left = ", ".join(f"{n} {kind}" for kind, n in sorted(repairer.left.items())) or "nothing"
-            out.print(f"Mended: {mended}. Left: {left}.", highlight=False, soft_wrap=True)
+            out.print(f"Repaired: {mended}. Remaining: {left}.", highlight=False, soft_wrap=True)
             return
     if report.serious():
         raise typer.Exit(1)
@@ -65,9 +66,9 @@ def clean(
                 one.why, plain(one.analysis), f"{one.files}", f"{one.bytes}", f"{one.newest:%Y-%m-%d %H:%M}", where
             )
         out.print(table)
-        out.print(f"{len(found)} attempts, {sum(one.bytes for one in found)} bytes.", highlight=False)
-        if found and (yes or typer.confirm("Remove them?")):
-            out.print(f"Removed: {run_clean(platform, found)}.", highlight=False)
+        out.print(f"{counted(len(found), 'attempt')}, {sum(one.bytes for one in found)} bytes.", highlight=False)
+        if found and (yes or typer.confirm("Delete them?")):
+            out.print(f"Deleted: {run_clean(platform, found)}.", highlight=False)
 
 
 def _show(report: "Report") -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from cli.explain.history import History, history_of
 from domain.analysis.parameter_files import read_fixed_parameters
+from domain.counted import counted
 from domain.errors import UnknownJobError
 from domain.job.identity import result_id
 from domain.job.state import JobState, LedgerEntry
@@ -173,7 +174,7 @@ def _judge_failed(job: LedgerEntry) -> tuple[ShownState, str]:
     kind = "permanent: change something, then rerun it" if error and error.permanent else "transient: rerun it"
     if job.retry_at is not None:
         kind = f"transient: retried automatically after {job.retry_at:%Y-%m-%d %H:%M:%S} UTC"
-    return "failed", f"It failed after {job.attempt_number} attempts ({kind}): {message}"
+    return "failed", f"It failed after {counted(job.attempt_number, 'attempt')} ({kind}): {message}"
 
 
 def _judge_done(job: LedgerEntry, code_version: str, *, has_record: bool) -> tuple[ShownState, str]:

@@ -6,6 +6,7 @@ import typer
 from rich.table import Column, Table
 
 from cli.terminal import AnalysisName, AsJson, err, out, plain, print_json
+from domain.counted import counted
 from domain.job.state import JobState
 
 if TYPE_CHECKING:
@@ -110,16 +111,16 @@ def archive(
 
     choice = Choice(before=parse_day(before) if before else None, outdated=outdated, keys=tuple(key or ()))
     if choice.is_empty():
-        raise typer.BadParameter("say which jobs: --before, --outdated or --key")  # noqa: TRY003, EM101
+        raise typer.BadParameter("select jobs with --before, --outdated or --key")  # noqa: TRY003, EM101
     with open_platform() as platform:
         found = plan_archive(platform, analysis, choice, restore=restore)
         what = "to restore" if restore else "to archive"
-        out.print(f"{len(found.keys)} of {found.of} jobs {what}.", highlight=False)
+        out.print(f"{len(found.keys)} of {counted(found.of, 'job')} {what}.", highlight=False)
         for reason, number in found.left.items():
-            out.print(f"{number} are left: {reason}.", highlight=False, soft_wrap=True)
+            out.print(f"{number} not included: {reason}.", highlight=False, soft_wrap=True)
         if found.unfinished:
-            out.print(f"{found.unfinished} partitions of archived jobs are still there and go too.", highlight=False)
-        if not (found.keys or found.unfinished) or not (yes or typer.confirm("Do it?")):
+            out.print(f"{counted(found.unfinished, 'partition')} of archived jobs left to remove.", highlight=False)
+        if not (found.keys or found.unfinished) or not (yes or typer.confirm("Continue?")):
             return
         if restore:
             done = run_restore(platform, analysis, found.keys)
@@ -129,5 +130,6 @@ def archive(
             )
     told = "restored" if restore else "archived"
     out.print(
-        f"{done.jobs} jobs {told}, {done.partitions} partitions {'added' if restore else 'removed'}.", highlight=False
+        f"{counted(done.jobs, 'job')} {told}, {counted(done.partitions, 'partition')} {'added' if restore else 'removed'}.",
+        highlight=False,
     )

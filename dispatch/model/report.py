@@ -7,6 +7,7 @@ from typing import Any
 from dispatch.model.options import DispatchOptions
 from dispatch.model.plan import PlannedJob
 from dispatch.model.skips import Skip, counts_of
+from domain.counted import counted
 
 SHOWN = 20
 """So many jobs, and so many skips of each reason, are shown; JSON has all."""
@@ -56,8 +57,8 @@ class DispatchPlan:
     @property
     def summary(self) -> str:
         """One line: records found, jobs to write, things left out."""
-        again = f" ({len(self.outdated)} of them made by other code before)" if self.outdated else ""
-        return f"{self.records} records found; {len(self.jobs)} jobs to write{again}; {len(self.skips)} left out."
+        again = f" ({len(self.outdated)} of them have a result from an older code version)" if self.outdated else ""
+        return f"{counted(self.records, 'record')} found; {counted(len(self.jobs), 'job')} to write{again}; {len(self.skips)} left out."
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Return what a table shows: what happens, to what, and more about it; not more than `SHOWN` of a kind."""

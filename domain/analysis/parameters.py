@@ -238,7 +238,7 @@ def _unknown(key: str, model: type[BaseModel] | None, origin: str, *, path: tupl
     known = list(model.model_fields) if model else []
     near = get_close_matches(key, known, n=1)
     told = f"unknown key `{shown(_path(path) if path else key)}` (from {origin})"
-    told += f", did you mean `{near[0]}`?" if near else ""
+    told += f" (did you mean `{near[0]}`?)" if near else ""
     return f"{told} (known there: {_ticked(known)})" if len(path) > 1 and known else told
 
 

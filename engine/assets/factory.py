@@ -14,6 +14,7 @@ from pydantic import Field
 
 from domain.analysis.breaker import Trip
 from domain.command import Command
+from domain.counted import counted
 from domain.job.identity import keys_digest
 from engine.assets.checks import evaluations
 from engine.assets.definition_metadata import asset_metadata
@@ -252,10 +253,12 @@ def _failure(name: str, failures: list[Outcome], total: int, stopped: Trip | Non
     more = len(errors) - len(lines)
     shown = sorted(errors.values(), key=lambda error: error.kind != "exception")[:3]  # first what authors raised
     others = (
-        "the others are done" if stopped is None else f"the circuit breaker opened, the rest waits: {stopped.words()}"
+        "the others succeeded"
+        if stopped is None
+        else f"the circuit breaker opened and the remaining jobs wait: {stopped.words()}"
     )
     return dg.Failure(
-        description=f"{len(errors)} of {total} jobs failed; {others}. First: {next(iter(errors.values())).message}",
+        description=f"{len(errors)} of {counted(total, 'job')} failed; {others}. First: {next(iter(errors.values())).message}",
         metadata={
             "what to do": dg.MetadataValue.md(
                 f"Why one job failed: `analysis explain {name} KEY`. When the cause is fixed: `analysis rerun {name} "

@@ -93,7 +93,7 @@ def left_out(records: RecordStore, analysis: str) -> str | None:
     if not left:
         return None
     many = f"{left} or more" if left == _COUNTED else str(left)
-    return f"Left out: {many} results of an earlier version of the platform. `analysis audit {analysis} --repair` adds them."
+    return f"Not searched: {many} results of an earlier version of the platform. `analysis audit {analysis} --repair` includes them."
 
 
 def query_of(analysis: str, entries: Sequence[Document], *, last: tuple[str, str] | None = None) -> Document:

@@ -17,6 +17,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 from pydantic import Field
 
+from domain.counted import counted
 from domain.errors import OutputError
 from resources.result_store.names import METADATA, check_result, is_attempt, key_of, split_location
 from resources.result_store.uploads import send_bytes, send_file
@@ -250,7 +251,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
             with self._errors(f"delete {location}"):
                 answer = self.s3.client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
             if errors := answer.get("Errors"):
-                msg = f"S3 kept {len(errors)} files of {location}, the first because of {errors[0].get('Code')}."
+                msg = f"Could not delete {counted(len(errors), 'object')} under {location} (first error: {errors[0].get('Code')})."
                 raise OutputError(msg)
 
     def download(self, location: str, path: str, destination: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from domain.counted import counted
 from domain.errors import PermanentError
 from domain.job.batches import covered, ranges, run_key
 from domain.job.identity import keys_digest, result_id
@@ -183,11 +184,11 @@ def add_partitions(instance: dg.DagsterInstance, name: str, keys: Sequence[str],
 def _told(entry: AnalysisEntry, stores: Stores, read: int, bad: int, left: int, after: str) -> str:
     """Say what a tick did that asks for no run."""
     name = entry.analysis.name
-    more = f"; {left} files wait for the next tick" if left else ""
-    more += f"; the listing goes on after {shown(after)}" if after else ""
+    more = f"; {counted(left, 'file')} left for the next tick" if left else ""
+    more += f"; the listing continues after {shown(after)}" if after else ""
     opened = stores.ledger.breaker(name, code_version=entry.code_version)
-    stopped = f" Stopped: {opened.why}. Go on with `analysis resume {name}`." if opened else ""
-    return f"No new job. {read} files read, {bad} rejected files{more}.{stopped}"
+    stopped = f" Stopped: {opened.why}. To resume: `analysis resume {name}`." if opened else ""
+    return f"No new jobs. {counted(read, 'file')} read, {bad} rejected{more}.{stopped}"
 
 
 def repair(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS) -> None:
@@ -283,7 +284,9 @@ def preview(entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS
     states = stores.ledger.summaries(name, keys)
     fresh = sorted(key for key in keys if key not in states)
     bad = [f"{j.file.name}: {j.problem}" for j in judged if j.problem is not None]
-    lines = [f"DRY_RUN is set: nothing was done. {len(judged)} files to ingest, {len(fresh)} new jobs."]
+    lines = [
+        f"DRY_RUN is set: nothing was done. {counted(len(judged), 'file')} to ingest, {counted(len(fresh), 'new job')}."
+    ]
     return "\n".join([*lines, *[f"new job {key}" for key in fresh[:20]], *[f"rejected file {b}" for b in bad[:20]]])
 
 

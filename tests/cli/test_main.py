@@ -154,14 +154,14 @@ def test_validate_says_of_each_file_whether_it_is_good(invoke):
     Path("bad.json").write_bytes(b"{")
     found = invoke("validate", write_job(), "bad.json", "--analysis", NAME, code=2)
     good, bad = found.stdout.splitlines()
-    assert good.startswith("job.json: good  job ")
-    assert bad.startswith("bad.json: bad: Job file bad.json is not JSON")
+    assert good.startswith("job.json: valid  job ")
+    assert bad.startswith("bad.json: rejected: Job file bad.json is not JSON")
     assert good.split()[-1] == explained(invoke, "job.json")["job_key"]
 
 
 def test_validate_without_an_analysis_judges_the_file_and_warns(invoke):
     found = invoke("validate", write_job(dry_run=True, nonsense=1))
-    assert found.stdout == "job.json: good\n"
+    assert found.stdout == "job.json: valid\n"
     found = invoke("validate", write_job(dry_run=True), "--analysis", NAME)
     assert "  warning: label `dry_run` in distributed_parameters is ignored" in found.stdout
 
@@ -435,7 +435,7 @@ def test_an_audit_shows_what_differs_and_mends_it_when_told(invoke, platform):
     assert "1 done_without_record: A job that is done, without its record." in shown
     told = json.loads(invoke("audit", NAME, "--json", code=1).stdout)
     assert [f["job_key"] for f in told["findings"] if f["kind"] == "done_without_record"] == [key]
-    assert "Mended: 1 done_without_record." in invoke("audit", NAME, "--repair", "--yes").stdout
+    assert "Repaired: 1 done_without_record." in invoke("audit", NAME, "--repair", "--yes").stdout
     assert ledger.get(NAME, key).state is JobState.NEW
 
 
@@ -460,7 +460,7 @@ def test_a_test_alert_says_how_each_hook_answered(invoke, monkeypatch):
     assert "No hook for alerts is configured" in " ".join(invoke("alerts", code=2).stderr.split())
     with webhook() as (url, posted):
         monkeypatch.setenv("ALERT_WEBHOOK_URL", url)
-        assert invoke("alerts").stdout == "ALERT_WEBHOOK_URL: took it\n"
+        assert invoke("alerts").stdout == "ALERT_WEBHOOK_URL: delivered\n"
     assert posted[0][1]["title"] == "Test of the alerts"
     with webhook(500) as (url, _):
         monkeypatch.setenv("ALERT_WEBHOOK_URL", url)

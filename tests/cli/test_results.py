@@ -87,7 +87,7 @@ def test_records_that_cannot_be_searched_are_told_of(platform, ids):
     page = list_results(platform, NAME, Wanted(limit=10))
     assert numbers(page) == [3, 2, 1]
     assert page.notes == [
-        "Left out: 1 results of an earlier version of the platform. `analysis audit double --repair` adds them."
+        "Not searched: 1 results of an earlier version of the platform. `analysis audit double --repair` includes them."
     ]
     assert numbers(list_results(platform, NAME, Wanted())) == [3, 2, 1, 0], "everything is everything"
 

@@ -319,7 +319,7 @@ def test_a_person_who_only_reads_finds_and_opens_results_from_python(walked, rea
         (result, *_) = results.find(NAME, current_code_version="1")
         assert result.path("double.txt").read_bytes().endswith(b"\n")
         assert result.record()["_id"] == results.get(result.result_id).result_id
-    with pytest.raises(SettingsError, match="refused access"):
+    with pytest.raises(SettingsError, match="denied access"):
         connect(settings).results_store.put_bytes(result.location, "x.txt", b"x")
 
 
@@ -332,5 +332,5 @@ def test_a_refusal_of_s3_names_what_was_tried(walked, monkeypatch):
         s3=S3Connection(endpoint_url=walked.s3.url, region_name="eu-west-1"), root=f"{RESULTS}/analysis"
     )
     place = store.location("0" * 64, "7f3c1b1e-8f5e-4c1e-9a6e-2d3f4a5b6c7d")
-    with pytest.raises(SettingsError, match=rf"Cannot upload x.txt to {place}: .* refused access \(AccessDenied\)"):
+    with pytest.raises(SettingsError, match=rf"Cannot upload x.txt to {place}: .* denied access \(AccessDenied\)"):
         store.put_bytes(place, "x.txt", b"x")

@@ -93,5 +93,5 @@ def test_without_the_policy_the_message_names_it(as_user):
         lambda: list(queue.receive(limit=1, seconds=1)),
         lambda: queue.delete([QueueMessage("", "receipt")]),
     ):
-        with pytest.raises(SettingsError, match=r"refused \((AccessDenied|403).*deploy/sqs-platform.json"):
+        with pytest.raises(SettingsError, match=r"denied access \((AccessDenied|403).*deploy/sqs-platform.json"):
             act()

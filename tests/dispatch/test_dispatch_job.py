@@ -56,7 +56,7 @@ def test_the_first_launch_shows_the_plan_and_writes_nothing(launch, place, insta
     result = launch(query="{}")
     assert result.success
     text = logged(instance, result)
-    assert "2 records found; 1 jobs to write; 1 left out." in text
+    assert "2 records found; 1 job to write; 1 left out." in text
     assert "skip: the input does not exist" in text
     assert "Nothing was written, because plan_only is true." in text
     assert place.files() == []
@@ -108,7 +108,7 @@ def test_a_dispatch_is_recorded_with_who_when_what_and_where(launch, place, inst
     assert told["folder"].endswith(f"/double/dispatch/{told['dispatch id']}")
     assert told["when"] > 1_700_000_000
     assert found.metadata["results"].asset_key == dg.AssetKey(["analysis", "double"])
-    assert found.description == "2 records found; 1 jobs to write; 1 left out."
+    assert found.description == "2 records found; 1 job to write; 1 left out."
 
 
 def test_a_schedule_is_named_as_who_dispatched(launch, place, instance):

@@ -208,7 +208,7 @@ def test_wrong_credentials_are_refused_without_showing_them(login, bare, docdb_u
         connection.now()
     connection.close()
     told = str(caught.value)
-    assert f"MongoDB at {urlsplit(docdb_uri).netloc} refused access to `records`" in told
+    assert f"MongoDB at {urlsplit(docdb_uri).netloc} denied access to `records`" in told
     assert "DOCDB_URI" in told
     assert SECRET not in told
 

@@ -137,10 +137,10 @@ def test_a_wrong_log_in_is_told_from_a_missing_permission(connection, mongo_host
     options = f"tls=true&tlsCAFile={authority.file}" + ("&authSource=records" if wrong == "authSource" else "")
     login = f"analysis:{PASSWORD}{'x' if wrong == 'password' else ''}@"
     told = refusal(connection(mongo_host, options, login=login), SettingsError)
-    assert "refused access to `records`: user, password or authSource in DOCDB_URI is wrong." in told
+    assert "denied access to `records`: user, password or authSource in DOCDB_URI is wrong." in told
     elsewhere = connection(mongo_host, f"tls=true&tlsCAFile={authority.file}").model_copy(update={"database": "theirs"})
     told = refusal(elsewhere, SettingsError)
-    assert "refused access to `theirs`: the user in DOCDB_URI may not `find` the collection `things`" in told
+    assert "denied access to `theirs`: the user in DOCDB_URI may not `find` the collection `things`" in told
 
 
 # -- S3 ----------------------------------------------------------------------------------------------------------
@@ -247,13 +247,13 @@ def test_wrong_keys_of_s3_are_told(s3_host, authority, aws, name, code):
     aws.setenv("AWS_CA_BUNDLE", str(authority.file))
     aws.setenv(name, "WRONGWRONGWRONGWRONG")
     told = s3_refusal(f"https://{s3_host}", SettingsError)
-    assert f"refused access ({code}). Check the AWS_* credentials" in told
+    assert f"denied access ({code}). Check the AWS_* credentials" in told
     assert "WRONG" not in told
 
 
 def test_keys_that_have_expired_are_told(failing_s3, aws):
     with failing_s3(400, "ExpiredToken") as address:
-        assert "refused access (ExpiredToken). Check the AWS_* credentials" in s3_refusal(address, SettingsError)
+        assert "denied access (ExpiredToken). Check the AWS_* credentials" in s3_refusal(address, SettingsError)
 
 
 # -- http --------------------------------------------------------------------------------------------------------

@@ -266,7 +266,7 @@ def test_results_that_cannot_be_searched_are_told_of(settings):
     records = connect(own).record_store
     with Results(own) as results:
         records.insert_once(record)
-        with pytest.warns(UserWarning, match="Left out: 1 results of an earlier version"):
+        with pytest.warns(UserWarning, match="Not searched: 1 results of an earlier version"):
             assert len(results.find("earlier", current_code_version=OLD)) == 0
         assert results.get(record["_id"]).job_key == key_of(1)
 

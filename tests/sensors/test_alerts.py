@@ -49,11 +49,11 @@ def test_refused_files_are_told_once_and_again_when_others_are_refused(world, ho
     world.tick()
     for _ in range(3):
         changed(told, "files", refused_files(notes, world.name), alerts)
-    assert titles() == [f"1 job files of {world.name} are refused"]
+    assert titles() == [f"1 rejected job file for {world.name}"]
     world.write("worse.json", b"[]")
     world.tick()
     changed(told, "files", refused_files(notes, world.name), alerts)
-    assert titles()[1:] == [f"2 job files of {world.name} are refused"]
+    assert titles()[1:] == [f"2 rejected job files for {world.name}"]
     assert isinstance(notes, InboxNotes)
 
 
@@ -83,4 +83,4 @@ def test_a_tick_of_the_sensor_tells_what_stands_still_and_remembers_it(world, ho
     for _ in range(2):
         with dg.build_sensor_context(world.instance, cursor=cursor, resources=resources) as context:
             cursor = sensor.evaluate_tick(context).cursor
-    assert titles().count(f"1 job files of {world.name} are refused") == 1
+    assert titles().count(f"1 rejected job file for {world.name}") == 1

@@ -104,7 +104,7 @@ def test_a_file_of_which_the_queue_tells_becomes_a_job_and_a_run_without_a_listi
 def test_messages_that_come_twice_change_nothing(world, told, watch, unlisted):
     world.write("a.json", job_file(1))
     (message,) = told.sqs.receive_message(QueueUrl=told.queue_url, VisibilityTimeout=0)["Messages"]
-    assert watch() == "1 messages, 1 files read."
+    assert watch() == "1 message, 1 file read."
     for _ in range(2):
         told.send(message["Body"])
     assert watch() == "2 messages, 0 files read."
@@ -126,7 +126,7 @@ def test_a_message_stays_until_its_file_is_in_the_ledger(world, told, watch, unl
 def test_files_for_which_there_was_no_time_are_told_of_again(world, told, watch, unlisted):
     for number in range(3):
         world.write(f"{number}.json", job_file(number))
-    assert watch(limits=TickLimits(messages_reading_s=-1)) == "3 messages, 1 files read."
+    assert watch(limits=TickLimits(messages_reading_s=-1)) == "3 messages, 1 file read."
     assert told.waiting() == (0, 2)
     assert len(world.jobs()) == 1
 
@@ -137,7 +137,7 @@ def test_messages_that_make_no_sense_are_reported_and_removed(world, told, watch
     world.write("a.json", job_file(1))
     with caplog.at_level(logging.WARNING):
         said = watch()
-    assert said.startswith("3 messages, 1 files read. 2 messages that made no sense were removed: A message of")
+    assert said.startswith("3 messages, 1 file read. 2 invalid messages removed: A message of")
     assert caplog.text.count("A message was removed from http") == 2
     assert (numbers(world), told.waiting()) == ([1.0], (0, 0))
 
@@ -153,12 +153,12 @@ def test_a_file_that_is_gone_is_forgotten_and_asks_for_nothing(world, told, watc
     world.write("bad.json", b"{")
     world.write("early.json", job_file(1))
     told.s3.delete_object(Bucket=told.bucket, Key="in/double/early.json")
-    assert watch() == "2 messages, 1 files read."
+    assert watch() == "2 messages, 1 file read."
     event = {"detail": {"bucket": {"name": told.bucket}, "object": {"key": "in/double/bad.json"}}}
     told.s3.delete_object(Bucket=told.bucket, Key="in/double/bad.json")
     told.send(event)
     told.send({**event, "detail": {**event["detail"], "object": {"key": "in/double/../x.json"}}})
-    assert watch() == "2 messages, 1 files read."
+    assert watch() == "2 messages, 1 file read."
     assert world.jobs() == {}
     assert world.bad() == {"../x.json": "has a name that could not be a path: rename it"}
 
@@ -205,5 +205,5 @@ def test_dagster_evaluates_it_unless_this_is_a_dry_run(world, told, dry_run):
     }
     with dg.build_sensor_context(world.instance, resources=resources) as context:
         said = sensor.evaluate_tick(context).skip_message
-    assert said == ("DRY_RUN is set: no message was received." if dry_run else "1 messages, 1 files read.")
+    assert said == ("DRY_RUN is set: no message was received." if dry_run else "1 message, 1 file read.")
     assert told.waiting() == ((1, 0) if dry_run else (0, 0))

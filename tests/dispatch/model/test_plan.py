@@ -205,7 +205,10 @@ def test_a_plan_is_told_with_every_count_and_a_limited_number_of_lines():
         outdated=frozenset([found[0].job_key]),
     )
     assert plan.counts == {Reason.DONE.value: SHOWN + 1, Reason.NO_FILE.value: 1}
-    assert plan.summary == "50 records found; 25 jobs to write (1 of them made by other code before); 22 left out."
+    assert (
+        plan.summary
+        == "50 records found; 25 jobs to write (1 of them have a result from an older code version); 22 left out."
+    )
     rows = plan.rows()
     assert rows[0] == ("write", 's3://b/000 {"number":7}', "made by other code before")
     assert rows[SHOWN] == ("write", "… and 5 more", "")

@@ -147,7 +147,7 @@ def test_every_bad_key_is_named_at_once_with_its_layer():
         **{"method": "slow", "labels": "good", "nul\0": 1, "window": {"stop": 3}, "home": "\ud800", "bin_s": 2**53},
     )
     for part in (
-        "unknown key `bin_w` (from fixed_parameters), did you mean `bin_s`?",
+        "unknown key `bin_w` (from fixed_parameters) (did you mean `bin_s`?)",
         "`n_shuffles` (from fixed_parameters): found -1, expected: Input should be greater than or equal to 0",
         "the key `$where` holds `$`: rename it (from analysis_code)",
         "the key `a.b` holds `.`: rename it (from analysis_code)",
@@ -155,7 +155,7 @@ def test_every_bad_key_is_named_at_once_with_its_layer():
         "`method` (from distributed_parameters): found 'slow', expected: Input should be 'fast' or 'exact'",
         "`labels` (from distributed_parameters): found 'good', expected: Input should be a valid array",
         "the key `nul\\x00` holds NUL (from distributed_parameters)",
-        "unknown key `window.stop` (from distributed_parameters), did you mean `stop_s`?",
+        "unknown key `window.stop` (from distributed_parameters) (did you mean `stop_s`?)",
         "(known there: `start_s`, `stop_s`)",
         "`home` holds a lone surrogate, which is no character (from distributed_parameters)",
         "`bin_s` is an integer beyond ±(2^53-1): use a string (from distributed_parameters)",

@@ -28,7 +28,9 @@ def test_few_are_executed_the_rest_stays_new_and_the_run_says_why(careful, marks
     assert states.count(JobState.NEW) == len(keys) - marks[1]()
     (failed,) = [e for e in result.all_events if e.is_step_failure]
     told = failed.step_failure_data.user_failure_data.description
-    assert "the circuit breaker opened, the rest waits: 3 of the latest 3 jobs failed in the same way" in told
+    assert (
+        "the circuit breaker opened and the remaining jobs wait: 3 of the latest 3 jobs failed in the same way" in told
+    )
     opened = careful.services.ledger.breaker(careful.name, code_version=careful.entry.code_version)
     assert "ValueError: the scientist's own error" in opened.why
 

@@ -222,7 +222,7 @@ def test_a_file_that_s3_keeps_is_reported(serve_http, failing_s3):
     kept = b"<DeleteResult><Error><Key>x</Key><Code>Locked</Code></Error></DeleteResult>"
     with serve_http(lambda path: (200, {}, kept if "?delete" in path else listing)) as (address, _):
         store = ResultsStore(s3=S3Connection(endpoint_url=address), root="lab")
-        with pytest.raises(OutputError, match=r"S3 kept 1 files.*Locked"):
+        with pytest.raises(OutputError, match=r"Could not delete 1 object.*Locked"):
             store.discard(store.location(RESULT, ATTEMPTS[0]))
 
 

@@ -120,7 +120,7 @@ def test_an_address_is_split():
         (400, "RequestTimeout", ServerUnavailableError, "RequestTimeout"),
         (400, "BadDigest", ServerUnavailableError, "BadDigest"),
         (429, "TooMany", ServerUnavailableError, "TooMany"),
-        (403, "AccessDenied", SettingsError, "refused access .AccessDenied.*AWS_. credentials"),
+        (403, "AccessDenied", SettingsError, "denied access .AccessDenied.*AWS_. credentials"),
         (404, "NoSuchBucket", SettingsError, "no such bucket.*ANALYSIS_BUCKET"),
         (400, "InvalidArgument", PermanentError, "InvalidArgument, HTTP status 400"),
     ],
@@ -160,7 +160,7 @@ def test_no_credentials_is_a_fault_of_the_settings(monkeypatch):
 def test_a_refusal_can_be_the_fault_of_an_input(failing_s3):
     with (
         failing_s3(403, "AccessDenied") as address,
-        pytest.raises(InputError, match=r"refused access.*Do this\."),
+        pytest.raises(InputError, match=r"denied access.*Do this\."),
         s3_errors("x", server=address, denied=InputError, hint="Do this."),
     ):
         S3Connection(endpoint_url=address).client.list_objects_v2(Bucket="bucket")

@@ -91,7 +91,7 @@ def test_after_a_refusal_only_boto3_asks(serve_http, keys):
         for rest_s, count in ((30.0, 3), (0.0, 4)):  # without a rest it is later at once
             server = S3Server(endpoint_url=address, rest_s=rest_s)
             for _ in range(2):
-                with pytest.raises(SettingsError, match=r"refused access \(AccessDenied"):
+                with pytest.raises(SettingsError, match=r"denied access \(AccessDenied"):
                     put(server, "a")
             assert len(asked) == count
             asked.clear()

@@ -296,10 +296,10 @@ def test_a_tick_reads_a_limited_number_of_files_and_says_how_many_wait(world):
     for number in range(5, 10):
         world.write(f"{number}.json", job_file(number))
     cover_all(world)
-    assert world.tick().skip_message == "No new job. 2 files read, 5 rejected files; 3 files wait for the next tick."
+    assert world.tick().skip_message == "No new jobs. 2 files read, 5 rejected; 3 files left for the next tick."
     assert len(world.jobs()) == 2
-    assert world.tick().skip_message == "No new job. 2 files read, 5 rejected files; 1 files wait for the next tick."
-    assert world.tick().skip_message == "No new job. 1 files read, 5 rejected files."
+    assert world.tick().skip_message == "No new jobs. 2 files read, 5 rejected; 1 file left for the next tick."
+    assert world.tick().skip_message == "No new jobs. 1 file read, 5 rejected."
     assert len(world.jobs()) == 5
 
 

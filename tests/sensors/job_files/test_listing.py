@@ -46,8 +46,7 @@ def test_a_tick_that_asks_for_nothing_says_where_it_goes_on(in_s3):
     found = in_s3.tick()
     assert isinstance(found, dg.SensorResult)
     assert (
-        found.skip_reason.skip_message
-        == "No new job. 0 files read, 0 rejected files; the listing goes on after 1.json."
+        found.skip_reason.skip_message == "No new jobs. 0 files read, 0 rejected; the listing continues after 1.json."
     )
 
 

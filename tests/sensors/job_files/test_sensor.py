@@ -93,7 +93,7 @@ def test_a_run_is_asked_for_with_tags_by_which_its_jobs_are_found(world):
 
 
 def test_an_empty_inbox_asks_for_nothing(world):
-    assert world.tick().skip_message == "No new job. 0 files read, 0 rejected files."
+    assert world.tick().skip_message == "No new jobs. 0 files read, 0 rejected."
     assert world.instance.get_runs() == []
 
 
@@ -347,7 +347,7 @@ def test_jobs_of_another_analysis_are_left_alone(world, make_world, folder_inbox
     assert key not in world.partitions()
 
 
-# -- rejected files -----------------------------------------------------------------------------------------------------
+# -- rejected -----------------------------------------------------------------------------------------------------
 
 
 def table(metadata):
@@ -362,7 +362,7 @@ def test_bad_files_are_reported_when_their_list_changes_and_until_they_are_mende
     assert (check.check_name, check.passed) == (CHECK_NAME, False)
     assert observation.metadata["count"].value == 1
     assert table(observation.metadata) == table(check.metadata) == [{"file": "a.json", "reason": reason}]
-    assert world.tick().skip_message == "No new job. 0 files read, 1 rejected files."
+    assert world.tick().skip_message == "No new jobs. 0 files read, 1 rejected."
     world.write("b.json", b"[")
     observation, _ = world.tick().asset_events
     assert [row["file"] for row in table(observation.metadata)] == ["a.json", "b.json"]
@@ -454,7 +454,7 @@ def test_a_preview_counts_only_jobs_that_are_unknown(world):
     world.write("again.json", job_file(0))
     world.write("new.json", job_file(1))
     assert preview(world.entry, world.stores).startswith(
-        "DRY_RUN is set: nothing was done. 2 files to ingest, 1 new jobs.\nnew job "
+        "DRY_RUN is set: nothing was done. 2 files to ingest, 1 new job.\nnew job "
     )
 
 
