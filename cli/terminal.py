@@ -21,7 +21,7 @@ out = Console()
 err = Console(stderr=True)
 
 
-def told(function: Callable[P, None]) -> Callable[P, None]:
+def handle_errors(function: Callable[P, None]) -> Callable[P, None]:
     """Turn the platform's errors into a sentence and an exit code."""
 
     @wraps(function)

@@ -65,7 +65,7 @@ def dispatch(analysis: str, *, plan: bool, save: str | None, cron: str | None, a
         print_json(done.as_dict())
         return
     _show(done.plan)
-    out.print(plain(done.told), highlight=False, soft_wrap=True)
+    out.print(plain(done.message), highlight=False, soft_wrap=True)
 
 
 def _options(words: dict[str, Any]) -> DispatchOptions:

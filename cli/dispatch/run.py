@@ -31,13 +31,13 @@ class Dispatched:
         What was planned.
     written : Written or None
         What was written; None: only the plan was wanted.
-    told : str
+    message : str
         One line about that.
     """
 
     plan: DispatchPlan
     written: Written | None
-    told: str
+    message: str
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything, as JSON values."""

@@ -128,8 +128,8 @@ def archive(
             done = run_archive(
                 platform, analysis, found.keys, each=partial(track, description="Partitions", console=err)
             )
-    told = "restored" if restore else "archived"
+    change = "restored" if restore else "archived"
     out.print(
-        f"{counted(done.jobs, 'job')} {told}, {counted(done.partitions, 'partition')} {'added' if restore else 'removed'}.",
+        f"{counted(done.jobs, 'job')} {change}, {counted(done.partitions, 'partition')} {'added' if restore else 'removed'}.",
         highlight=False,
     )

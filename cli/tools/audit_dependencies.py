@@ -54,7 +54,7 @@ def verdict(found: Sequence[dict[str, Any]]) -> tuple[int, str]:
         As `audit` gives them.
     """
     unknown = [package["name"] for package in found if "skip_reason" in package]
-    bad = [f"  {_told(package, fault)}" for package in found for fault in package.get("vulns", [])]
+    bad = [f"  {_line(package, fault)}" for package in found for fault in package.get("vulns", [])]
     silent = ""
     if unknown:
         shown = ", ".join(unknown[:_SHOWN]) + (", ..." if len(unknown) > _SHOWN else "")
@@ -70,7 +70,7 @@ def verdict(found: Sequence[dict[str, Any]]) -> tuple[int, str]:
     return SAFE, f"None of {len(found)} packages has a known vulnerability."
 
 
-def _told(package: dict[str, Any], fault: dict[str, Any]) -> str:
+def _line(package: dict[str, Any], fault: dict[str, Any]) -> str:
     """Describe one vulnerability in one line."""
     fixed = ", ".join(fault.get("fix_versions") or []) or "no version yet"
     return f"{package['name']} {package['version']}: {fault['id']}, fixed in {fixed}"
@@ -86,8 +86,8 @@ def _no_answer(said: str) -> str:
 
 def main() -> int:
     """Audit, tell, and return the exit code."""
-    code, told = audit(sys.argv[1:])
-    sys.stdout.write(f"{told}\n")
+    code, text = audit(sys.argv[1:])
+    sys.stdout.write(f"{text}\n")
     return code
 
 

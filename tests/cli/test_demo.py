@@ -10,7 +10,7 @@ from cli.dagster_processes import only_one_daemon
 from cli.demo.jobs import PARAMETER_SETS, job_files, own_sessions, write_job_files
 from cli.demo.run import Patience, demo, jobs_of, polls, running_daemon, total_attempts
 from cli.demo.tables import show_results
-from cli.dev import dev
+from cli.dev.run import dev
 from domain.errors import InputError, ServerUnavailableError, SettingsError
 from domain.failures import JobError
 from domain.job.state import JobState

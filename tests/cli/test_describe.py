@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.describe import describe
+from cli.describe.run import describe
 from domain.errors import AnalysisFileError, UnknownJobError
 
 TESTS = Path(__file__).parents[1]

@@ -194,7 +194,7 @@ def test_with_dry_run_nothing_is_written(platform, assets):
     dry = type(platform)(platform.settings.model_copy(update={"dry_run": True}), platform.folder, platform.connections)
     options = read_options({"query": "{}", "check_inputs": "none"})
     done = run_dispatch(dry, "double", options, plan_only=False, progress=ignore)
-    assert (done.written, done.told) == (None, "Nothing was written, because DRY_RUN is set.")
+    assert (done.written, done.message) == (None, "Nothing was written, because DRY_RUN is set.")
     assert not files(platform, "double")
     with pytest.raises(DispatchError, match="Nothing was saved, because DRY_RUN is set"):
         save_dispatch(dry, "double", options, name="nightly", cron="30 2 * * *")

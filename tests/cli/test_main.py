@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from cli.dagster_processes import free_port, only_one_daemon
 from cli.demo.jobs import PARAMETER_SETS, job_files, own_sessions
 from cli.main import app
-from cli.new import Places
+from cli.new.run import Places
 from cli.terminal import plain
 from domain.analysis.breaker import Breaker, trip
 from domain.failures import JobError

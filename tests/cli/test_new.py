@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.new import Places, new_analysis
+from cli.new.run import Places, new_analysis
 from cli.tools.reference import PAGE, main, refreshed
 from domain.errors import AnalysisFileError
 from engine.discovery.analyses import load_analysis

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.show_trial import show_trial
-from cli.try_job import prepare
+from cli.try_job.run import prepare
+from cli.try_job.show import show_trial
 from domain.errors import InputError, ParametersError, UnknownJobError
 from resources.settings import PROJECT_ROOT, Settings
 
@@ -123,8 +123,8 @@ def test_inputs_are_refused_with_the_platforms_words(trial, tmp_path):
 
 def test_no_server_is_started_and_dagster_is_not_imported(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from cli.try_job import prepare;"
-        "from cli.show_trial import show_trial; from resources.settings import Settings;"
+        "import sys; from pathlib import Path; from cli.try_job.run import prepare;"
+        "from cli.try_job.show import show_trial; from resources.settings import Settings;"
         f"trial = prepare('double', {str(tmp_path / 'a.nwb')!r}, settings=Settings(), by_hand={{}}, folder=Path({str(LAB)!r}));"
         "ok = show_trial(trial, debug=False);"
         "sys.exit(0 if ok and not {'dagster', 'pymongo'} & set(sys.modules) else 1)"

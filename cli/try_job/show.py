@@ -8,7 +8,7 @@ import traceback
 from rich.table import Table
 
 from cli.terminal import err, out, plain
-from cli.try_job import Trial
+from cli.try_job.run import Trial
 from domain.errors import PlatformError
 from engine.worker.command import CommandFailedError
 from engine.worker.process import user_frames
@@ -66,8 +66,8 @@ def _show_work(trial: Trial, work: Work, *, seconds: float) -> None:
         table.add_row(plain(name), plain(value) + not_finite)
     out.print(table)
     for verdict in trial.verdicts(work):
-        told = "passes" if verdict.passed else f"does not pass: {verdict.reason}"
-        out.print(f"check {plain(verdict.name)} {plain(told)}", highlight=False, soft_wrap=True)
+        text = "passes" if verdict.passed else f"does not pass: {verdict.reason}"
+        out.print(f"check {plain(verdict.name)} {plain(text)}", highlight=False, soft_wrap=True)
     out.print(f"job key  {trial.job.job_key}", highlight=False, soft_wrap=True)
     out.print(f"code     {trial.entry.code_version}", highlight=False, soft_wrap=True)
     out.print(f"files    {plain(trial.task.results)}", highlight=False, soft_wrap=True)
