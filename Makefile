@@ -1,9 +1,9 @@
-# Every target sets up what it needs: on a machine with Python 3.11, git and make, start with `make demo`.
+# Every target installs what it needs. On a machine with Python 3.11, git and make, start with `make demo`.
 .DEFAULT_GOAL := help
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 UV := $(BIN)/uv
-# Compiled at set-up: every run starts fresh interpreters, also where PYTHONDONTWRITEBYTECODE or a read-only folder forbids it later.
+# Compiled at setup: every run starts new interpreters, and PYTHONDONTWRITEBYTECODE or a read-only folder may prevent compilation later.
 CODE := analysis_assets audit benchmarks cli dispatch domain engine examples explorer operations resources results results_table sensors tests definitions.py
 PYTEST := $(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml
@@ -13,7 +13,7 @@ LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-
 help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/.installed ## Install everything into .venv, from the hashed requirement files.
+setup: .venv/.installed ## Install everything into .venv from the hashed requirement files.
 
 .venv/.installed: requirements/dev.txt requirements/uv.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
@@ -24,22 +24,22 @@ setup: .venv/.installed ## Install everything into .venv, from the hashed requir
 	$(BIN)/python -m compileall -q $(CODE)
 	@touch $@
 
-demo: setup ## Show everything once, on this machine: sessions are made, analysed and tabulated. DATA=folder uses your own NWB files.
+demo: setup ## Run a demonstration on this machine: synthetic sessions, two analyses, results. DATA=folder uses your own NWB files.
 	$(BIN)/analysis demo $(if $(DATA),--data "$(DATA)")
 
-dev: setup ## Run everything: Dagster with its UI, and MongoDB and S3 on this machine where none is configured.
+dev: setup ## Run the platform: Dagster with its UI, and embedded MongoDB and S3 where none is configured.
 	$(BIN)/analysis dev
 
 explore: setup ## Browse results: tables, plots, figures side by side, on port 3001.
 	$(BIN)/analysis explore
 
-test: setup ## Run the tests, except slow ones of whole platforms. ARGS="tests/domain -x" runs a part.
+test: setup ## Run the fast tests. ARGS="tests/domain -x" runs a part.
 	$(PYTEST) -m "not slow" $(ARGS)
 
-test-all: setup ## Run all tests, with branch coverage. ARGS=tests/browser runs a part, without coverage.
+test-all: setup ## Run all tests with branch coverage. ARGS=tests/browser runs a part, without coverage.
 	$(PYTEST) $(if $(ARGS),$(ARGS),--cov --cov-report=term)
 
-test-faults: setup ## Inject every fault and write the table of docs/reliability.md. SCHEDULES=number, or SEED=seed for one.
+test-faults: setup ## Inject every fault and update the table in docs/reliability.md. SCHEDULES=number, or SEED=seed for one.
 	FAULTS=full $(if $(SEED),SEED=$(SEED),FAULTS_TABLE=docs/reliability.md) $(if $(SCHEDULES),SCHEDULES=$(SCHEDULES)) \
 		$(BIN)/python -m pytest $(if $(SEED),tests/faults/test_schedules.py,tests/faults) $(ARGS)
 
@@ -52,22 +52,22 @@ check: site ## Check format, style, types, layers, docstrings, spelling, documen
 	$(BIN)/codespell
 	$(BIN)/dagster definitions validate --workspace workspace.yaml
 
-docs: setup ## Write the tables of docs/analyses.md and the picture of packages in CONTRIBUTING.md from the code.
+docs: setup ## Update the tables in docs/analyses.md and the package diagram in CONTRIBUTING.md from the code.
 	$(BIN)/python -m cli.tools.reference
 	$(BIN)/python docs/import_graph.py
 
-screenshots: setup ## Make the pictures of docs/images anew, in a real browser: about three minutes; needs Chromium.
+screenshots: setup ## Regenerate the images in docs/images in a real browser: about three minutes; needs Chromium.
 	$(BIN)/python -m tests.browser.screenshots
 	NOTEBOOK_IMAGES=docs/images $(BIN)/python -m pytest -q -p no:cacheprovider tests/test_notebook.py
 
 site: setup ## Build the documentation as a website into site/; every warning is an error.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-format: setup ## Format the code and mend what can be mended.
+format: setup ## Format the code and apply automatic fixes.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: setup ## Make the requirement files anew from pyproject.toml; UPGRADE=1 takes the newest versions.
+lock: setup ## Regenerate the requirement files from pyproject.toml; UPGRADE=1 upgrades to the newest versions.
 	$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements/base.txt
 	$(LOCK) $(if $(UPGRADE),--upgrade) --group dev --constraint requirements/base.txt --output-file requirements/dev.txt
 	echo uv | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
@@ -75,10 +75,10 @@ lock: setup ## Make the requirement files anew from pyproject.toml; UPGRADE=1 ta
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 \
 		$(if $(UPGRADE),--upgrade) requirements/peers.in --output-file requirements/peers.txt
 
-audit-dependencies: setup ## Ask for known vulnerabilities of the locked packages; says so when it cannot tell.
+audit-dependencies: setup ## Check the locked packages for known vulnerabilities; reports when the check could not run.
 	$(BIN)/python -m cli.tools.audit_dependencies -r requirements/base.txt -r requirements/dev.txt $(ARGS)
 
-bench: setup .venv-peers/.installed ## Measure speed and scale and write benchmarks/RESULTS.md. ONLY=a,b takes some sections; ARGS="--scale 0.1".
+bench: setup .venv-peers/.installed ## Measure speed and scale and write benchmarks/RESULTS.md. ONLY=a,b runs some sections; ARGS="--scale 0.1".
 	$(BIN)/python -W ignore -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 .venv-peers/.installed: requirements/peers.txt | setup
@@ -86,5 +86,5 @@ bench: setup .venv-peers/.installed ## Measure speed and scale and write benchma
 	$(UV) pip sync --quiet --python .venv-peers/bin/python --require-hashes requirements/peers.txt
 	@touch $@
 
-clean: ## Remove everything that make made; results and records of the embedded servers under .analysis/ stay.
+clean: ## Remove generated files; keep results and records of the embedded servers under .analysis/.
 	rm -rf .venv .venv-peers site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage *.egg-info
