@@ -98,4 +98,4 @@ def rekey(analysis: AnalysisName) -> None:
     for job in found:
         text = job.new_key if job.problem is None else f"cannot be taken over: {plain(job.problem)}"
         out.print(f"{job.old_key} -> {text}", highlight=False, soft_wrap=True)
-    out.print(f"{counted(len(found), 'job')} no longer had their key.", highlight=False)
+    out.print(f"Jobs whose key changed: {len(found)}.", highlight=False)

@@ -221,8 +221,8 @@ class Results:
         current = given or self._catalogued_code(query.analysis)
         if current is None and query.states & {"done", OUTDATED}:
             self._warn_once(
-                f"The current code of `{shown(query.analysis)}` is not known, because it has no catalog yet: every result "
-                "counts as done, none as outdated. Materialize the catalog, or give current_code_version=."
+                f"The current code of `{shown(query.analysis)}` is unknown, because it has no results table yet: every result "
+                "counts as done, none as outdated. Materialize the asset `catalog` of the analysis, or pass current_code_version=."
             )
         return current
 

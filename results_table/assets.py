@@ -102,7 +102,7 @@ def _report(entry: AnalysisEntry, *, ui_url: str, dry_run: bool) -> dg.AssetsDef
         owners=list(entry.analysis.owners),
         kinds={"html", "s3"},
         description=f"The results of `{name}` at a glance: outcomes, distributions, parameter sets compared on the same "
-        "inputs, failures, and results over time. One page, made from the catalog.",
+        "inputs, failures, and results over time. One page, made from the results table.",
         output_required=False,
     )
     def report(context: dg.AssetExecutionContext, catalog_files: CatalogFiles) -> Iterator[dg.MaterializeResult[None]]:
@@ -112,7 +112,7 @@ def _report(entry: AnalysisEntry, *, ui_url: str, dry_run: bool) -> dg.AssetsDef
 
         stored = read_catalog(catalog_files, name)
         if stored is None:
-            msg = f"There is no catalog of {name} yet at {catalog_files.address(name)}: materialize it first (the asset `{name} / catalog`)."
+            msg = f"No results table of {name} yet at {catalog_files.address(name)}: materialize it first (the asset `{name} / catalog`)."
             raise dg.Failure(description=msg, allow_retries=False)
         made = make_report(entry, stored.table, ui_url=ui_url)
         if dry_run:

@@ -68,7 +68,7 @@ def build_catalog_sensor(
         job=job,
         minimum_interval_seconds=LOOK_EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Brings the catalog and the report of each analysis up to date after its jobs have changed.",
+        description="Updates the results table and the report of each analysis after its jobs have changed.",
     )
     def catalogs(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult | dg.SkipReason:
         if dry_run:
@@ -144,7 +144,7 @@ def _why_not(instance: dg.DagsterInstance, name: str, seen: _Seen, asked: Asked,
     left = due - now
     if left > timedelta(0):
         return f"due in {left.total_seconds():.0f} s"
-    return "its catalog is being made" if is_at_work(instance, name) else ""
+    return "its results table is being updated" if is_at_work(instance, name) else ""
 
 
 def failures_in_a_row(instance: dg.DagsterInstance, name: str) -> int:

@@ -42,7 +42,7 @@ def refreshed(page: str, entries: Iterable[AnalysisEntry]) -> str:
 def _tables(entry: AnalysisEntry) -> dict[str, str]:
     """Return what is made from the models, by its kind."""
     analysis = entry.analysis
-    checks = ["| check | what it looks at |", "|---|---|"]
+    checks = ["| check | description |", "|---|---|"]
     checks += [f"| `{check.__name__}` | {description_of(check)} |" for check in analysis.checks]
     return {
         "parameters": markdown_table(describe_fields(analysis.parameters), with_defaults=True),

@@ -129,8 +129,8 @@ class Tables:
                 return self._from_records(old.analysis, entry)
             return replace(_table(old.analysis, from_arrow(found.table, old.analysis), entry), etag=found.etag)
         except (PlatformError, pa.ArrowException, pl.exceptions.PolarsError) as error:
-            _log.warning("The catalog of %s cannot be read: %s", old.analysis, error)
-            problem = f"The catalog of `{old.analysis}` cannot be read now: {error}"
+            _log.warning("The results table of %s cannot be read: %s", old.analysis, error)
+            problem = f"The results table of `{old.analysis}` cannot be read now: {error}"
             return self._instead(old, entry, problem)
 
     def _instead(self, old: Table, entry: AnalysisEntry | None, problem: str) -> Table:
@@ -150,7 +150,7 @@ class Tables:
         rows = [result_row(one, state=state_by_code(one.code_version, current=code)) for one in found]
         told = f"the newest {len(rows):,} results" if len(rows) == MOST_RECORDS else "the results that MongoDB has"
         note = (
-            f"`{analysis}` has no catalog yet: these are {told}, without failed jobs. "
+            f"`{analysis}` has no results table yet: these are {told}, without failed jobs. "
             f"For a complete and faster table open Catalog in Dagster, then {analysis} / catalog, and choose Materialize."
         )
         return _table(analysis, from_rows(rows, analysis), entry, note)

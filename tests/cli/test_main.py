@@ -277,14 +277,14 @@ def test_rekey_names_the_jobs_whose_key_no_longer_fits(invoke, platform):
         write_job("b.json", method="llobet"),
         write_job("c.json", min_firing_rate_hz=1),
     )
-    assert invoke("rekey", NAME).stdout == "0 jobs no longer had their key.\n"
+    assert invoke("rekey", NAME).stdout == "Jobs whose key changed: 0.\n"
     keys = [explained(invoke, name)["job_key"] for name in ("a.json", "b.json")]
     jobs = platform.connections.ledger.mongo.collection("results_jobs")
     changed = {"parameters.min_firing_rate_hz": 0.5, "origins.min_firing_rate_hz": "distributed_parameters"}
     jobs.update_one({"job_key": keys[0]}, {"$set": changed})
     jobs.update_one({"job_key": keys[1]}, {"$set": {"parameters.method": "[red]", "parameters.x": 1}})
     lines = sorted(invoke("rekey", NAME).stdout.splitlines())
-    assert lines[0] == "2 jobs no longer had their key."
+    assert lines[0] == "Jobs whose key changed: 2."
     told = dict(line.split(" -> ") for line in lines[1:])
     assert explained(invoke, told[keys[0]])["state"] == "new"
     assert told[keys[1]].startswith("cannot be taken over: Parameters do not fit")

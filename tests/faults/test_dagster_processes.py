@@ -20,9 +20,9 @@ from tests.faults.test_killed_processes import SENSOR
 from tests.lab_workspace import write_workspace
 from tests.waiting import wait_for
 
-DAEMON = (1, "Dagster's daemon killed while jobs are at work")
+DAEMON = (1, "Dagster's daemon killed while jobs are running")
 MACHINE = (6, "daemon, code server and run worker killed together")
-CODE_SERVER = (2, "Dagster's code server killed while jobs are at work")
+CODE_SERVER = (2, "Dagster's code server killed while jobs are running")
 RUN_WORKER = (3, "Dagster's run worker killed in user code")
 IN_TICK = (4, "daemon or code server killed at a step of the sensor")
 TWO_DAEMONS = (5, "two Dagster daemons on one inbox")

@@ -33,7 +33,7 @@ SENSOR = {
 }
 MOMENTS = ("before", "after")
 RUN = (10, "run worker killed at a step of publishing")
-UNNOTICED = (13, "run worker and whoever watches it killed together")
+UNNOTICED = (13, "run worker and its supervisor killed together")
 JOB_PROCESS = (11, "job process killed in user code")
 TICK = (12, "sensor killed at a step of its tick")
 MONGOD = (20, "mongod killed at a step of publishing")

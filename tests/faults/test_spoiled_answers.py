@@ -22,7 +22,7 @@ SPOILED = {
     "drop": (35, "S3 closes the connection"),
 }
 DROPPED = (36, "MongoDB's connection breaks")
-OUTAGE = (37, "S3 is away for longer than one call is repeated")
+OUTAGE = (37, "S3 is unavailable for longer than one call is retried")
 
 WRITES = [PUBLISHING[step] for step in ("file", "manifest", "metadata")]
 READS = [SENSOR[step] for step in ("list of files", "file")]

@@ -58,7 +58,7 @@ def test_without_a_catalog_results_are_read_from_mongodb_and_the_note_says_how_t
 def test_without_anything_the_table_is_empty_and_says_so(empty):
     table = empty.tables.table(NAME)
     assert table.frame.height == 0
-    assert "no catalog yet" in table.note
+    assert "no results table yet" in table.note
     assert empty.tables.table("").frame.height == 0
 
 
