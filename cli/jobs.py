@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from cli.terminal import AnalysisName, out, plain
-from domain.counted import counted
 
 Targets = Annotated[list[str], typer.Argument(metavar="FILE…", help="Job files, or NWB files as paths or URLs.")]
 
