@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT = tomllib.loads(TEXT)
 LINT = PROJECT["tool"]["ruff"]["lint"]
-PRODUCT = [*PROJECT["tool"]["setuptools"]["packages"], *PROJECT["tool"]["setuptools"]["py-modules"]]
+PACKAGES = [pattern.removesuffix("*") for pattern in PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]]
+PRODUCT = [*PACKAGES, *PROJECT["tool"]["setuptools"]["py-modules"]]
 SECURITY = re.compile(r"\bS\d*\b")
 PLANTED = {
     "S102": "exec(x)",
@@ -35,6 +36,11 @@ def sources():
     """Return the Python files that are tracked."""
     listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [ROOT / name for name in listed.splitlines()]
+
+
+@pytest.mark.parametrize("part", PACKAGES)
+def test_the_parts_that_are_checked_are_packages(part):
+    assert (ROOT / part / "__init__.py").is_file()
 
 
 @pytest.mark.parametrize("part", PRODUCT)
