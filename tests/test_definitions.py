@@ -10,7 +10,7 @@ from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import serialize_value
 from pydantic import SecretStr
 
-from definitions import build_defs, defs  # noqa: TID251  this file tests it
+from definitions import build_defs, defs
 from dispatch.definitions import DATA_ASSETS
 from domain.errors import AnalysisFileError
 from engine.assets.factory import LaunchConfig

@@ -6,7 +6,7 @@ import uuid
 import dagster as dg
 import pytest
 
-from definitions import build_defs  # noqa: TID251  this file tests the whole
+from definitions import build_defs
 from domain.job.state import JobState
 from domain.result.records import from_record
 from engine.assets.materialization import asset_key_of

@@ -16,7 +16,7 @@ import pytest
 from nbclient import NotebookClient
 
 from cli.demo.jobs import generated_sessions, job_files, write_job_files
-from definitions import build_defs  # noqa: TID251  the whole makes the results
+from definitions import build_defs
 from domain.result.records import from_record
 from operations.platform import open_platform
 from resources.settings import PROJECT_ROOT, load_settings

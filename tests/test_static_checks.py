@@ -1,12 +1,14 @@
 """The security rules of ruff (S, those of bandit) hold for product code, and tests use what the product uses."""
 
 import ast
+import pkgutil
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import dagster
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -38,15 +40,8 @@ def sources():
     return [ROOT / name for name in listed.splitlines()]
 
 
-@pytest.mark.parametrize("part", PACKAGES)
-def test_the_parts_that_are_checked_are_packages(part):
-    assert (ROOT / part / "__init__.py").is_file()
-
-
-@pytest.mark.parametrize("part", PRODUCT)
-def test_security_rules_are_on_in_every_part_of_the_product(part):
-    name = f"{part}.py" if part in PROJECT["tool"]["setuptools"]["py-modules"] else f"{part}/planted.py"
-    code = "def f(x):\n" + "".join(f"    {line}\n" for planted in PLANTED.values() for line in planted.splitlines())
+def complaints(code, name):
+    """Return what ruff says of code that is a file of the project."""
     ruff = Path(sys.executable).with_name("ruff")
     done = subprocess.run(
         [ruff, "check", "--quiet", "--no-cache", "--output-format", "concise", "--stdin-filename", name, "-"],
@@ -56,7 +51,57 @@ def test_security_rules_are_on_in_every_part_of_the_product(part):
         text=True,
         check=False,
     )
-    assert set(PLANTED) <= set(re.findall(r": (S\d+) ", done.stdout)), done.stdout
+    return done.stdout
+
+
+def planted_in(part):
+    """Return the name of a file in a part of the product."""
+    return f"{part}.py" if part in PROJECT["tool"]["setuptools"]["py-modules"] else f"{part}/planted.py"
+
+
+@pytest.mark.parametrize("part", PACKAGES)
+def test_the_parts_that_are_checked_are_packages(part):
+    assert (ROOT / part / "__init__.py").is_file()
+
+
+@pytest.mark.parametrize("part", PRODUCT)
+def test_security_rules_are_on_in_every_part_of_the_product(part):
+    code = "def f(x):\n" + "".join(f"    {line}\n" for planted in PLANTED.values() for line in planted.splitlines())
+    found = complaints(code, planted_in(part))
+    assert set(PLANTED) <= set(re.findall(r": (S\d+) ", found)), found
+
+
+PRIVATE_DAGSTER = [
+    "from dagster._core.events import DagsterEventType",
+    "import dagster._core.storage.tags",
+    "from dagster import _check",
+    "import dagster as dg\n\nx = dg._core.events",
+]
+
+
+@pytest.mark.parametrize("code", PRIVATE_DAGSTER)
+@pytest.mark.parametrize("part", PRODUCT)
+def test_the_private_api_of_dagster_is_banned_in_every_part_of_the_product(part, code):
+    assert "TID251" in complaints(code, planted_in(part))
+
+
+@pytest.mark.parametrize("code", PRIVATE_DAGSTER)
+def test_one_package_may_import_the_private_api_of_dagster(code):
+    assert "TID251" not in complaints(code, "resources/dagster_storage/planted.py")
+    assert "TID251" in complaints(code, "resources/planted.py")
+    allowed = {name for name, rules in LINT["per-file-ignores"].items() if "TID251" in rules}
+    assert allowed == {"tests/**", "resources/dagster_storage/**"}
+
+
+def test_every_private_module_of_dagster_is_banned():
+    banned = {name for name in LINT["flake8-tidy-imports"]["banned-api"] if name.startswith("dagster.")}
+    private = {f"dagster.{found.name}" for found in pkgutil.iter_modules(dagster.__path__) if found.name[0] == "_"}
+    assert banned == private - {"dagster.__main__"}
+
+
+def test_no_line_of_the_product_is_excepted_from_the_ban():
+    product = [path for path in sources() if path.relative_to(ROOT).parts[0] != "tests" and path != Path(__file__)]
+    assert not [path for path in product if re.search(r"# noqa:.*TID251", path.read_text(encoding="utf-8"))]
 
 
 def test_no_security_rule_is_switched_off_for_a_file_of_the_product():

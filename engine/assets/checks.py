@@ -18,10 +18,10 @@ from domain.job.identity import result_id
 from domain.result.provenance import Provenance
 from domain.result.records import readable
 from engine.assets.builtin_checks import by_looking
-from engine.assets.events import report
 from engine.assets.materialization import asset_key_of
-from engine.assets.targets import Target, latest_targets
 from engine.discovery.analyses import AnalysisEntry
+from resources.dagster_storage.batch_events import report
+from resources.dagster_storage.check_targets import Target, latest_targets
 from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore
 
@@ -103,7 +103,7 @@ def judge_adopted(
     built_in : sequence of Verdict
         Verdicts of the built-in checks.
     """
-    target = latest_targets(instance, provenance.analysis, [provenance.job_key]).get(provenance.job_key)
+    target = latest_targets(instance, asset_key_of(provenance.analysis), [provenance.job_key]).get(provenance.job_key)
     found = evaluations(entry, provenance, built_in, target=target)
     keys = [evaluation.asset_check_key for evaluation in found]
     known = instance.event_log_storage.get_asset_check_partition_info(keys, partition_keys=[provenance.job_key])
@@ -152,7 +152,7 @@ def _operation(entry: AnalysisEntry, specs: list[dg.AssetCheckSpec]) -> dg.Asset
         results = {result_id(name, entry.code_version, key): key for key in keys}
         records = record_store.get_many(results)
         look = results_store if chosen & set(BUILT_IN) else None
-        targets = latest_targets(op_context.instance, name, keys)
+        targets = latest_targets(op_context.instance, asset_key_of(name), keys)
         judged = []
         for result, record in records.items():
             judged += _judged(entry, results[result], record, look, targets.get(results[result]))

@@ -18,7 +18,6 @@ from domain.counted import counted
 from domain.job.identity import keys_digest
 from engine.assets.checks import evaluations
 from engine.assets.definition_metadata import asset_metadata
-from engine.assets.events import Report, Reporter, report
 from engine.assets.markdown import code_block, escaped
 from engine.assets.materialization import (
     asset_key_of,
@@ -28,11 +27,12 @@ from engine.assets.materialization import (
     metadata,
 )
 from engine.assets.run_tags import RunTags
-from engine.assets.targets import targets_of_run
 from engine.discovery.analyses import AnalysisEntry
 from engine.execution.batch import BatchRun
 from engine.execution.outcome import Outcome, RunFacts, Services
 from engine.worker.pool import WorkerPool
+from resources.dagster_storage.batch_events import Report, Reporter, report
+from resources.dagster_storage.check_targets import targets_of_run
 from resources.inputs.resource import Inputs
 from resources.ledger.ledger import Ledger
 from resources.records.store import RecordStore
@@ -211,7 +211,7 @@ def _report_verdicts(
     if not done:
         return
     name, run_id = entry.analysis.name, context.run.run_id
-    targets = targets_of_run(context.instance, name, [found.job_key for found, _ in done], run_id=run_id)
+    targets = targets_of_run(context.instance, asset_key_of(name), [found.job_key for found, _ in done], run_id=run_id)
     said = [evaluations(entry, found, verdicts, target=targets.get(found.job_key)) for found, verdicts in done]
     reporter(context, [evaluation for of_one in said for evaluation in of_one])
 

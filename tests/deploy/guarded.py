@@ -17,7 +17,7 @@ from cli.audit.run import audit
 from cli.dispatch.run import run_dispatch
 from cli.explain.run import explain
 from cli.results.run import Wanted, list_results
-from definitions import build_defs  # noqa: TID251  the whole is what is walked over
+from definitions import build_defs
 from dispatch.model.options import DispatchOptions
 from domain.analysis.breaker import Breaker, trip
 from domain.failures import JobError

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from definitions import build_defs  # noqa: TID251  dispatches are tested as Dagster loads them
+from definitions import build_defs
 from dispatch.model.options import read_options
 from dispatch.planning import Planning
 from dispatch.services import DispatchServices

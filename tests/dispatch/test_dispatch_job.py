@@ -5,7 +5,7 @@ import json
 import dagster as dg
 import pytest
 
-from definitions import build_defs  # noqa: TID251  as Dagster loads it
+from definitions import build_defs
 from dispatch.dispatch_job import DispatchConfig, run_config
 from dispatch.model.options import DispatchOptions, read_options
 from domain.job.state import JobState

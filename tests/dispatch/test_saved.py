@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from definitions import build_defs  # noqa: TID251  schedules are tested as Dagster loads them
+from definitions import build_defs
 from dispatch.dispatch_job import SAVED_TAG
 from dispatch.saved import build_schedules, read_saved, saved_path
 from domain.errors import DispatchError

@@ -13,12 +13,12 @@ import pytest
 from domain.job.identity import result_id
 from domain.job.job_file import Job
 from domain.job.stored import Source, take_in
-from engine.assets.events import report
 from engine.assets.factory import build_asset
 from engine.assets.materialization import asset_key_of
 from engine.discovery.analyses import AnalysisEntry, load_analysis
 from engine.execution.batch import BatchRun, Pace
 from engine.execution.outcome import Outcome, RunFacts, Services
+from resources.dagster_storage.batch_events import report
 from resources.inputs.resource import Inputs
 from resources.ledger.ledger import Ledger
 from resources.ledger.reader import job_id

@@ -16,7 +16,7 @@ import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
-from definitions import build_defs  # noqa: TID251  children are the whole platform
+from definitions import build_defs
 from engine.assets.runs import job_name_of
 from engine.discovery.analyses import find_analyses
 from engine.execution.batch import BatchRun

@@ -16,7 +16,7 @@ from pathlib import Path
 import dagster as dg
 
 from cli.dagster_processes import prepare_dagster_home
-from definitions import build_defs  # noqa: TID251  the whole platform is what is tested
+from definitions import build_defs
 from domain.errors import ServerUnavailableError
 from domain.job.state import JobState
 from engine.assets.runs import UNFINISHED, job_name_of

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from cli.dagster_processes import free_port, prepare_dagster_home
 from cli.dispatch.run import run_dispatch
 from cli.main import app
-from definitions import build_defs  # noqa: TID251  the platform is searched as Dagster loads it
+from definitions import build_defs
 from dispatch.model.options import read_options
 from domain.errors import PlatformError, ServerUnavailableError, SettingsError
 from engine.discovery.analyses import load_analysis

@@ -10,7 +10,7 @@ import pytest
 import requests
 from pydantic import SecretStr
 
-from definitions import build_defs  # noqa: TID251  this file tests the whole
+from definitions import build_defs
 from resources.connections import connect
 from resources.mongo import close_client
 from resources.result_store.catalog_files import REPORT

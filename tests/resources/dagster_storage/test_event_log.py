@@ -13,7 +13,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster_postgres import PostgresEventLogStorage
 
 from benchmarks.postgres import new_database
-from engine.assets.events import report
+from resources.dagster_storage.batch_events import report
 from resources.dagster_storage.event_log import SqliteEventLog
 from resources.dagster_storage.event_log_postgres import PostgresEventLog
 from tests.event_logs import ASSET, OTHER, made, planned, told, verdict

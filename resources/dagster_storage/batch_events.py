@@ -1,8 +1,8 @@
-"""Telling Dagster many things at once.
+"""Logging many events of a run at once.
 
-``context.log_event`` stores each event by itself, in several transactions; see
+``context.log_event`` stores each event alone, in several transactions; see
 https://github.com/dagster-io/dagster/blob/master/python_modules/dagster/dagster/_core/instance/utils.py for how Dagster
-batches its own (``DAGSTER_EVENT_BATCH_SIZE``). This is the one place that reaches for what lies below ``log_event``.
+batches its own events (``DAGSTER_EVENT_BATCH_SIZE``). Dagster has no public function that logs a batch.
 """
 
 import uuid
@@ -17,14 +17,14 @@ Reporter = Callable[[dg.AssetExecutionContext, Sequence[Report]], None]
 
 
 def report(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, reports: Sequence[Report]) -> None:
-    """Log events as ``context.log_event`` does, stored together where Dagster is told to store batches.
+    """Log events as ``context.log_event`` does, stored together if ``DAGSTER_EVENT_BATCH_SIZE`` is set.
 
     Parameters
     ----------
     context : dagster.AssetExecutionContext or dagster.AssetCheckExecutionContext
         The run's context.
     reports : sequence of AssetMaterialization, AssetObservation or AssetCheckEvaluation
-        What to log, in order.
+        The events, in the order in which Dagster stores them.
     """
     step = context.op_execution_context.get_step_execution_context()
     batch, last = str(uuid.uuid4()), len(reports) - 1
@@ -42,7 +42,7 @@ def report(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, re
 def _verdict(
     step: StepExecutionContext, said: dg.AssetCheckEvaluation, together: DagsterEventBatchMetadata
 ) -> DagsterEvent:
-    """Make the event of a check's verdict, which Dagster itself makes for single ones alone."""
+    """Make the event of a check's verdict; Dagster's own constructor takes no batch."""
     return DagsterEvent.from_step(
         event_type=DagsterEventType.ASSET_CHECK_EVALUATION,
         step_context=step,
