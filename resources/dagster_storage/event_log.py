@@ -59,7 +59,8 @@ class BatchedEventLog(SqlEventLogStorage):
             self._store_asset_event_tags(connection, events, ids)  # verdicts have none
             # An asset remembers its last event of each type alone.
             last = {(event.dagster_event_type, _asset(event)): (event, i) for event, i in stored if _asset(event)}
-            for event, event_id in last.values():
+            # In the order of the events, because each one sets the asset's latest timestamp.
+            for event, event_id in sorted(last.values(), key=lambda found: found[1]):
                 self._store_asset_event(connection, event, event_id)
             told_before = self._store_verdicts(connection, stored)
         for event, event_id in told_before:

@@ -1,7 +1,17 @@
-"""Dagster's event log in batches: what it tells is what Dagster's own class would tell."""
+"""Dagster's event log in batches stores what Dagster's own class stores.
 
+Our event log and the stock one store the same events, and every row of every table is compared. pyproject.toml supports
+one minor version of Dagster, the one that is installed here. To support another one: widen the range in pyproject.toml, add its
+minor version to `COMPARED`, and run this file in an environment of each version (a second file in requirements/, and a
+second job in .github/workflows/ci.yml), because two versions cannot be installed side by side.
+"""
+
+import re
 import threading
+import tomllib
 from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -11,15 +21,32 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster_postgres import PostgresEventLogStorage
+from packaging.specifiers import SpecifierSet
 
 from benchmarks.postgres import new_database
 from resources.dagster_storage.batch_events import report
+from resources.dagster_storage.check_targets import targets_of_run
 from resources.dagster_storage.event_log import SqliteEventLog
 from resources.dagster_storage.event_log_postgres import PostgresEventLog
-from tests.event_logs import ASSET, OTHER, made, planned, told, verdict
+from tests.event_logs import ASSET, OTHER, differences, made, observed, planned, rows, told, verdict, verdict_planned
 from tests.postgres import postgres_server  # noqa: F401  a fixture
 
+ROOT = Path(__file__).parents[3]
 SETTING = "DAGSTER_EVENT_BATCH_SIZE"
+PREVIEW = pytest.mark.filterwarnings("ignore::dagster.PreviewWarning", "ignore::dagster.BetaWarning")
+AFTER_PLANNED_CHECKS = ("asset_keys", "asset_check_executions")
+COMPARED = {"1.13"}
+STORED_BY_RUNS = {
+    DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+    DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
+    DagsterEventType.ASSET_MATERIALIZATION,
+    DagsterEventType.ASSET_OBSERVATION,
+    DagsterEventType.ASSET_CHECK_EVALUATION,
+    DagsterEventType.STEP_FAILURE,
+    DagsterEventType.RUN_FAILURE,
+    DagsterEventType.RUN_START,
+    None,  # a message
+}
 
 
 def opened(cls, folder):
@@ -44,6 +71,20 @@ BATCHES = [
     [made(n, asset=OTHER if n % 3 == 2 else ASSET) for n in range(10)],
     [made(n, run="next") for n in (3, 20)],
     [planned(n, run="last") for n in (3, 21)],
+    [verdict_planned(n, name=f"check{n % 2}", run="last") for n in (3, 4)],
+    [
+        made(3, run="last"),
+        observed(21, run="last"),
+        made(4, run="last", asset=OTHER),
+        observed(22, run="last", asset=OTHER),
+    ],
+    [made(31, run="last"), observed(32, run="last"), made(33, run="last"), planned(34, run="last")],
+    [verdict(n, name=f"check{n % 2}", run="last") for n in (3, 4)],
+    [
+        made(41, run="last"),
+        observed(42, run="last"),
+        made(43, run="last"),
+    ],  # the asset's latest time is that of the last
 ]
 
 
@@ -61,6 +102,84 @@ def test_a_batch_tells_what_single_events_in_dagsters_own_class_tell(tmp_path, i
     with opened(SqliteEventLogStorage, tmp_path / "own") as own:
         store(instance.event_log_storage, own.event_log_storage)
         assert told(instance, "run", "next", "last") == told(own, "run", "next", "last")
+    compared(tmp_path, tmp_path / "own")
+
+
+def compared(ours, own, **options):
+    """Assert that two event logs on SQLite have the same databases; returns the tables of the index."""
+    ours, own = ours / "history" / "runs", own / "history" / "runs"
+    names = {file.name for file in ours.glob("*.db")}
+    assert names == {file.name for file in own.glob("*.db")}
+    for name in names:
+        assert (
+            differences(rows(f"sqlite:///{ours / name}", **options), rows(f"sqlite:///{own / name}", **options)) == {}
+        )
+    return rows(f"sqlite:///{ours / 'index.db'}")
+
+
+def executed(instance):
+    """Execute a run that stores every kind of event that a run of ours stores, and fails; returns its id."""
+    keys = [f"key{n}" for n in range(6)]
+    instance.add_dynamic_partitions("counted", keys)
+    partitions = dg.DynamicPartitionsDefinition(name="counted")
+
+    @dg.asset(
+        key=ASSET,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.multi_run(100),
+        output_required=False,
+        check_specs=[dg.AssetCheckSpec("check0", asset=ASSET, partitions_def=partitions)],
+    )
+    def compute(context: dg.AssetExecutionContext):
+        context.log.info("a message")
+        done = [dg.AssetMaterialization(ASSET, partition=key, tags={"dagster/data_version": key}) for key in keys]
+        report(context, [done[0], dg.AssetObservation(ASSET, partition="key5"), *done[1:5]])
+        targets = targets_of_run(context.instance, ASSET, keys, run_id=context.run.run_id)
+        report(
+            context,
+            [
+                dg.AssetCheckEvaluation(
+                    asset_key=ASSET,
+                    check_name="check0",
+                    passed=key != "key1",
+                    partition=key,
+                    target_materialization_data=target,
+                )
+                for key, target in targets.items()
+            ],
+        )
+        raise dg.Failure(description="one job failed")
+        yield
+
+    span = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
+    return dg.materialize([compute], instance=instance, tags=span, raise_on_error=False).run_id
+
+
+def replayed(run_id, ours, own):
+    """Store the events of a run of ours, one by one and in their order, in the stock event log."""
+    own.add_dynamic_partitions("counted", ours.get_dynamic_partitions("counted"))
+    stored = [record.event_log_entry for record in ours.event_log_storage.get_records_for_run(run_id).records]
+    for entry in stored:
+        own.event_log_storage.store_event(entry)
+    return {entry.dagster_event_type for entry in stored}
+
+
+@PREVIEW
+def test_a_run_stores_what_dagsters_own_class_stores(tmp_path, instance, monkeypatch):
+    monkeypatch.setenv(SETTING, "500")
+    run_id = executed(instance)
+    with opened(SqliteEventLogStorage, tmp_path / "own") as own:
+        assert replayed(run_id, instance, own) >= STORED_BY_RUNS
+    index = compared(tmp_path, tmp_path / "own", without_ids=AFTER_PLANNED_CHECKS)
+    assert {"event_logs", "asset_keys", "asset_event_tags", "asset_check_executions"} <= {t for t in index if index[t]}
+
+
+def test_every_supported_minor_version_of_dagster_is_compared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (supported,) = [line for line in project["dependencies"] if re.match(r"dagster[<>=]", line)]
+    minors = {f"1.{minor}" for minor in range(100) if f"1.{minor}.0" in SpecifierSet(supported.removeprefix("dagster"))}
+    assert minors == COMPARED
+    assert ".".join(version("dagster").split(".")[:2]) in COMPARED
 
 
 def in_postgres(cls, folder, server):
@@ -77,6 +196,25 @@ def test_on_postgresql_too(tmp_path, postgres_server):  # noqa: F811
     ):
         store(ours.event_log_storage, own.event_log_storage)
         assert told(ours, "run", "next", "last") == told(own, "run", "next", "last")
+        assert differences(rows(address_of(ours)), rows(address_of(own))) == {}
+
+
+def address_of(instance):
+    """Return the address of the database of an event log on PostgreSQL."""
+    return instance.event_log_storage.postgres_url
+
+
+@PREVIEW
+def test_a_run_on_postgresql_stores_what_dagsters_own_class_stores(tmp_path, postgres_server, monkeypatch):  # noqa: F811
+    monkeypatch.setenv(SETTING, "500")
+    with (
+        in_postgres(PostgresEventLog, tmp_path / "ours", postgres_server) as ours,
+        in_postgres(PostgresEventLogStorage, tmp_path / "own", postgres_server) as own,
+    ):
+        run_id = executed(ours)
+        assert replayed(run_id, ours, own) >= STORED_BY_RUNS
+        stored = [rows(address_of(log), without_ids=AFTER_PLANNED_CHECKS) for log in (ours, own)]
+        assert differences(*stored) == {}
 
 
 def test_events_of_several_runs_or_of_no_asset_are_stored_one_by_one(instance):
