@@ -12,5 +12,5 @@ def audit_definitions(entries: Sequence[AnalysisEntry]) -> dg.Definitions:
     """Make the checks that compare Dagster, MongoDB and S3; nothing where there is no analysis."""
     if not entries:
         return dg.Definitions()
-    checks, sensor = build_audit(entries)
-    return dg.Definitions(asset_checks=[checks], sensors=[sensor])
+    checks, schedule = build_audit(entries)
+    return dg.Definitions(asset_checks=[checks], schedules=[schedule])

@@ -97,7 +97,6 @@ def test_every_definition_is_what_it_was(lab):
     assert {s.name: (s.job_name, s.minimum_interval_seconds) for s in repository.sensor_defs} == {
         "double_job_files": ("double_batch", 5),
         "misbehave_job_files": ("misbehave_batch", 5),
-        "hourly_audit": ("audit", 60),
         "catalogs": ("catalog", 10),
     }
     assert {s.default_status for s in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
@@ -111,7 +110,10 @@ def test_every_definition_is_what_it_was(lab):
         "misbehave_retry_failed",
     }
     assert jobs <= set(repository.job_names)
-    assert repository.schedule_defs == []
+    assert {s.name: (s.job_name, s.cron_schedule, s.execution_timezone) for s in repository.schedule_defs} == {
+        "audit_schedule": ("audit", "0 * * * *", "UTC"),
+    }
+    assert {s.default_status for s in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert sorted(key.to_user_string() for key in repository.asset_graph.asset_check_keys) == [
         "analysis/double:dagster_mongodb_and_s3_agree",
         "analysis/double:files_match_manifest",

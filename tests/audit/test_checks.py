@@ -1,10 +1,16 @@
-"""The audit in Dagster: a check for each analysis, and the hourly sensor."""
+"""The audit in Dagster: a check for each analysis, and the schedule that runs them every hour."""
+
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.test_utils import create_run_for_test
+from dagster._utils.schedules import schedule_execution_time_iterator
 
-from audit.checks import CHECK_NAME, EVERY_S, JOB_NAME, build_audit, next_audit
+from audit.checks import CHECK_NAME, JOB_NAME, SCHEDULE_NAME, build_audit
 from engine.assets.materialization import asset_key_of
+from engine.assets.runs import UNFINISHED
 from tests.audit.test_audit import add_attempt, discard
 
 
@@ -49,25 +55,65 @@ def test_what_only_stands_still_is_a_warning_and_what_only_takes_space_does_not_
     assert (judged().passed, judged().severity) == (False, dg.AssetCheckSeverity.WARN)
 
 
-def test_the_first_audit_comes_after_an_hour_and_one_every_hour_then():
-    first = next_audit(None, lambda: 1000.0, is_at_work=lambda: False)
-    assert (first.run_requests or [], first.cursor) == ([], "1000.0")
-    assert "in 59 minutes" in next_audit("1000.0", lambda: 1060.0, is_at_work=lambda: False).skip_message
-    later = next_audit("1000.0", lambda: 1000.0 + EVERY_S, is_at_work=lambda: False)
-    assert ([r.run_key for r in later.run_requests], later.cursor) == (["audit-4600"], "4600.0")
+@pytest.fixture
+def instance(tmp_path):
+    """Give an instance on disk: a schedule opens it from its reference."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as found:
+        yield found
 
 
-def test_an_audit_that_has_not_ended_is_waited_for():
-    found = next_audit("0", lambda: 2 * EVERY_S, is_at_work=lambda: True)
-    assert found.skip_message == "The last audit has not ended yet."
+@pytest.fixture
+def tick(platform, instance):
+    """Give a function that evaluates a tick of the schedule."""
+    _, schedule = build_audit([platform.entry])
+
+    def tick(hour=3):
+        when = datetime(2026, 11, 25, hour, tzinfo=UTC)
+        with dg.build_schedule_context(instance, scheduled_execution_time=when) as context:
+            return schedule.evaluate_tick(context)
+
+    return tick
 
 
-def test_the_sensor_asks_for_the_job_that_holds_every_check(platform):
-    checks, sensor = build_audit([platform.entry])
-    defs = dg.Definitions(
-        assets=[platform.asset], asset_checks=[checks], sensors=[sensor], resources=platform.resources()
+def test_the_schedule_is_on_and_has_a_tick_every_hour(platform):
+    _, schedule = build_audit([platform.entry])
+    assert (schedule.name, schedule.default_status) == (SCHEDULE_NAME, dg.DefaultScheduleStatus.RUNNING)
+    ticks = next_times(schedule, datetime(2026, 11, 25, 2, 30, tzinfo=UTC), 3)
+    assert [when.strftime("%H:%M") for when in ticks] == ["03:00", "04:00", "05:00"]
+
+
+def next_times(schedule, after, number):
+    """Return the next times of a schedule, as Dagster's scheduler computes them."""
+    times = schedule_execution_time_iterator(
+        after.timestamp(), schedule.cron_schedule, schedule.execution_timezone, ascending=True
     )
-    assert defs.resolve_job_def(JOB_NAME)
-    with dg.build_sensor_context(platform.instance, cursor="0") as context:
-        found = sensor.evaluate_tick(context)
-    assert [request.run_key.startswith("audit-") for request in found.run_requests] == [True]
+    return [next(times) for _ in range(number)]
+
+
+def test_each_tick_requests_one_audit(tick):
+    (request,) = tick().run_requests
+    assert request.run_config == {}
+    assert request.tags == {"dagster/schedule_name": SCHEDULE_NAME}
+
+
+def test_no_audit_is_requested_while_one_is_unfinished(tick, instance):
+    origin = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "__repository__"), JOB_NAME)
+    for status in UNFINISHED:
+        run = create_run_for_test(instance, job_name=JOB_NAME, status=status, remote_job_origin=origin)
+        assert tick().skip_message == "The last audit has not ended yet."
+        instance.report_run_failed(run)
+        assert len(tick(hour=4).run_requests) == 1
+
+
+def test_a_run_of_another_job_does_not_hold_up_the_audit(tick, instance):
+    create_run_for_test(instance, job_name="double_batch", status=dg.DagsterRunStatus.STARTED)
+    assert len(tick().run_requests) == 1
+
+
+def test_the_job_of_the_schedule_holds_every_check(platform):
+    checks, schedule = build_audit([platform.entry])
+    defs = dg.Definitions(
+        assets=[platform.asset], asset_checks=[checks], schedules=[schedule], resources=platform.resources()
+    )
+    assert schedule.job_name == JOB_NAME
+    assert defs.resolve_job_def(JOB_NAME).asset_layer.asset_graph.asset_check_keys >= checks.check_keys

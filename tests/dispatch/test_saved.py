@@ -36,7 +36,7 @@ def schedules(settings):
 
     def schedules(**changes):
         definitions = build_defs(settings.model_copy(update=changes), folder=LAB)
-        return {s.name: s for s in definitions.get_repository_def().schedule_defs}
+        return {s.name: s for s in definitions.get_repository_def().schedule_defs if s.job_name == "dispatch"}
 
     return schedules
 
