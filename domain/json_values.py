@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import rfc8785
@@ -31,15 +32,19 @@ _TOLD = 50
 _JSON_TYPES = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
 _JSON_TYPES |= {int: "a number", float: "a number"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_TOKEN = re.compile(
-    r'"[^"\\]*+(?:\\.?[^"\\]*+)*+(?:"|\Z)'
-    r"|(?P<open>[\[{])|(?P<close>[\]}])"
-    r"|(?P<constant>NaN|-?Infinity)"
-    rf"|(?<![.\deE+\-])(?P<digits>-?\d{{{MAX_DIGITS + 1},}}+)(?![.eE])",
-    re.DOTALL,
-)
+_TOO_DEEP = f"lists and objects are nested deeper than {MAX_DEPTH} levels"
 _WORD = re.compile(r"[A-Za-z_]{1,12}")
 _PLAIN_AUTHORITY = re.compile(r"([A-Za-z0-9._\-]*|\[[0-9A-Fa-f:.]*\])(:[0-9]*)?")
+
+
+@dataclass(frozen=True)
+class _Unreadable:
+    """Stands for a number that is rejected: the parser's hooks do not know where it is in the document."""
+
+    reason: str
+
+
+_MAY_BE_REJECTED = (dict, list, _Unreadable)
 
 
 def parse_json(data: bytes | str, *, what: str) -> Any:
@@ -61,10 +66,9 @@ def parse_json(data: bytes | str, *, what: str) -> Any:
     ------
     JobFileError
         If it is not UTF-8, not JSON (with line and column), over 1 MiB, nested deeper than 32 levels, names a key
-        twice in one object, or holds ``NaN``, ``Infinity`` or an integer of more than 100 digits.
+        twice in one object, or holds ``NaN``, ``Infinity`` or an integer of more than 100 digits (with its path).
     """
     text = _decode(data, what=what)
-    _check_tokens(text, what=what)
     repeated: list[str] = []
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -75,10 +79,17 @@ def parse_json(data: bytes | str, *, what: str) -> Any:
         return found
 
     try:
-        value = json.loads(text, object_pairs_hook=unique)
+        value = json.loads(text, object_pairs_hook=unique, parse_int=_integer, parse_constant=_constant)
     except json.JSONDecodeError as error:
         msg = f"{what} is not JSON: {error.msg} at {_place(text, error.pos)}, found {_found(text, error.pos)}."
         raise JobFileError(msg) from None
+    except RecursionError:  # the parser gives up at Python's own limit, far beyond ours, and knows no path
+        msg = f"{what} is refused: {_TOO_DEEP}."
+        raise JobFileError(msg) from None
+    if (rejected := _rejected_part(value)) is not None:
+        reason, steps = rejected
+        msg = f"{what} is refused: {reason} at {_name(_path(steps))}."
+        raise JobFileError(msg)
     if repeated:
         names = ", ".join(f"`{shown(key)}`" for key in repeated)
         msg = f"{what} gives {names} twice in one object: keep one of them."
@@ -211,29 +222,37 @@ def _decode(data: bytes | str, *, what: str) -> str:
         raise JobFileError(msg) from None
 
 
-def _check_tokens(text: str, *, what: str) -> None:
-    """Refuse, before parsing, what a parser would choke on or silently accept."""
-    depth = 0
-    for token in _TOKEN.finditer(text):
-        if token["open"]:
-            depth += 1
-        elif token["close"]:
-            depth -= 1
-        reason = _token_fault(token, depth)
-        if reason:
-            msg = f"{what} is refused: {reason} at {_place(text, token.start())}."
-            raise JobFileError(msg)
+def _integer(literal: str) -> int | _Unreadable:
+    """Convert an integer, unless that would take long: Python itself refuses more than 4,300 digits."""
+    digits = len(literal) - literal.startswith("-")
+    return _Unreadable(f"an integer of {digits} digits (use a string)") if digits > MAX_DIGITS else int(literal)
 
 
-def _token_fault(token: re.Match[str], depth: int) -> str | None:
-    """Say what is wrong with one token, if anything."""
-    if depth > MAX_DEPTH:
-        return f"lists and objects are nested deeper than {MAX_DEPTH} levels"
-    if token["constant"]:
-        return f"`{token['constant']}` is no JSON number"
-    if token["digits"]:
-        return f"an integer of {len(token['digits'].lstrip('-'))} digits (use a string)"
+def _constant(literal: str) -> _Unreadable:
+    """Reject a number that Python's parser accepts and JSON does not have."""
+    return _Unreadable(f"`{literal}` is no JSON number")
+
+
+def _rejected_part(value: Any, depth: int = 0) -> tuple[str, tuple[str | int, ...]] | None:
+    """Return why a parsed value is rejected and the steps to that place; None if it is not.
+
+    The parser has no hook for lists, so that depth can only be checked afterwards.
+    """
+    if isinstance(value, _Unreadable):
+        return value.reason, ()
+    if not isinstance(value, dict | list):
+        return None
+    if depth >= MAX_DEPTH:
+        return _TOO_DEEP, ()
+    for step, item in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(item, _MAY_BE_REJECTED) and (found := _rejected_part(item, depth + 1)) is not None:
+            return found[0], (step, *found[1])
     return None
+
+
+def _path(steps: tuple[str | int, ...]) -> str:
+    """Write steps into a document as a path: ``a.b[2]``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{_key(step)}" for step in steps).removeprefix(".")
 
 
 def _place(text: str, position: int) -> str:

@@ -62,7 +62,8 @@ def test_operators_are_refused_in_any_spelling_and_all_at_once():
         ('"x"', "is a string; expected"),
         ('{"a": 1, "a": 2}', "gives `a` twice"),
         ('{"a": 1e999}', "not a finite number"),
-        ("{" * 50, "nested deeper"),
+        ("{" * 50, "is not JSON"),
+        ('{"a":' * 50 + "1" + "}" * 50, "nested deeper"),
     ],
 )
 def test_what_is_no_filter_is_refused_with_the_reason(text, reason):
