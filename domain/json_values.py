@@ -84,11 +84,11 @@ def parse_json(data: bytes | str, *, what: str) -> Any:
         msg = f"{what} is not JSON: {error.msg} at {_place(text, error.pos)}, found {_found(text, error.pos)}."
         raise JobFileError(msg) from None
     except RecursionError:  # the parser gives up at Python's own limit, far beyond ours, and knows no path
-        msg = f"{what} is refused: {_TOO_DEEP}."
+        msg = f"{what} is rejected: {_TOO_DEEP}."
         raise JobFileError(msg) from None
     if (rejected := _rejected_part(value)) is not None:
         reason, steps = rejected
-        msg = f"{what} is refused: {reason} at {_name(_path(steps))}."
+        msg = f"{what} is rejected: {reason} at {_name(_path(steps))}."
         raise JobFileError(msg)
     if repeated:
         names = ", ".join(f"`{shown(key)}`" for key in repeated)
@@ -198,7 +198,7 @@ def joined(faults: list[str]) -> str:
 
 
 def has_surrogate(text: str) -> bool:
-    """Tell whether a text holds a lone surrogate, which is no character and cannot be stored."""
+    """Tell whether a text holds a lone surrogate, which is not a character and cannot be stored."""
     return _SURROGATE.search(text) is not None
 
 
@@ -230,7 +230,7 @@ def _integer(literal: str) -> int | _Unreadable:
 
 def _constant(literal: str) -> _Unreadable:
     """Reject a number that Python's parser accepts and JSON does not have."""
-    return _Unreadable(f"`{literal}` is no JSON number")
+    return _Unreadable(f"`{literal}` is not a JSON number")
 
 
 def _rejected_part(value: Any, depth: int = 0) -> tuple[str, tuple[str | int, ...]] | None:
@@ -297,7 +297,7 @@ def _key_faults(key: Any, path: str, *, plain_keys: bool) -> Iterator[str]:
     if "\0" in key:
         yield f"the key {_name(path)} holds NUL"
     if _SURROGATE.search(key):
-        yield f"the key {_name(path)} holds a lone surrogate, which is no character"
+        yield f"the key {_name(path)} holds a lone surrogate, which is not a character"
     if plain_keys and (marks := [mark for mark in "$." if mark in key]):
         yield f"the key {_name(path)} holds {' and '.join(f'`{mark}`' for mark in marks)}: rename it"
 
@@ -307,12 +307,12 @@ def _scalar_fault(value: Any) -> str | None:
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
-        return "holds a lone surrogate, which is no character" if _SURROGATE.search(value) else None
+        return "holds a lone surrogate, which is not a character" if _SURROGATE.search(value) else None
     if isinstance(value, int):
         return "is an integer beyond ±(2^53-1): use a string" if abs(value) > MAX_INTEGER else None
     if isinstance(value, float):
         return None if math.isfinite(value) else f"is {value}, not a finite number"
-    return f"is {json_type(value)}, which is no JSON value"
+    return f"is {json_type(value)}, which is not a JSON value"
 
 
 def _key(key: Any) -> str:

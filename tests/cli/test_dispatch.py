@@ -162,7 +162,7 @@ def test_warnings_are_shown(invoke):
     ("words", "reason"),
     [
         ((), "choose assets in one way"),
-        (("--query", '{"$where": "1"}'), "`$where` at the top is refused: it runs code on the server"),
+        (("--query", '{"$where": "1"}'), "`$where` at the top is not allowed: it runs code on the server"),
         (("--query", "nothing.json"), "nothing.json: cannot be read"),
         (("--query", "{}", "--asset-csv", "nothing.csv"), "nothing.csv: cannot be read"),
         (("--query", "{}", "--sweep", '{"metho": ["hill"]}'), "did you mean `method`?"),

@@ -116,9 +116,9 @@ def test_brackets_inside_a_string_are_no_nesting():
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
 def test_numbers_that_json_does_not_have_are_refused_with_their_place(constant):
-    assert f"`{constant}` is no JSON number at `a`." in refusal(f'{{"a":\n {constant}}}')
-    assert f"`{constant}` is no JSON number at `b[1].c d`." in refusal(f'{{"b": [[1], {{"c d": {constant}}}]}}')
-    assert f"`{constant}` is no JSON number at the value." in refusal(constant)
+    assert f"`{constant}` is not a JSON number at `a`." in refusal(f'{{"a":\n {constant}}}')
+    assert f"`{constant}` is not a JSON number at `b[1].c d`." in refusal(f'{{"b": [[1], {{"c d": {constant}}}]}}')
+    assert f"`{constant}` is not a JSON number at the value." in refusal(constant)
     assert parse_json(f'"{constant}"', what="x") == constant
 
 
@@ -157,9 +157,9 @@ def test_every_fault_of_a_value_is_named_with_its_path():
         "`p.a[2].b` is -inf, not a finite number",
         "`p.big` is an integer beyond ±(2^53-1): use a string",
         "the key `p.c\\x00d` holds NUL",
-        "`p.text` holds a lone surrogate, which is no character",
-        "the key `p.\\udc00` holds a lone surrogate, which is no character",
-        "`p.t` is a Python datetime, which is no JSON value",
+        "`p.text` holds a lone surrogate, which is not a character",
+        "the key `p.\\udc00` holds a lone surrogate, which is not a character",
+        "`p.t` is a Python datetime, which is not a JSON value",
         "`p.n.1` has a key that is a number: keys must be strings",
     ]
 

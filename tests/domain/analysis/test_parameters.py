@@ -157,7 +157,7 @@ def test_every_bad_key_is_named_at_once_with_its_layer():
         "the key `nul\\x00` holds NUL (from distributed_parameters)",
         "unknown key `window.stop` (from distributed_parameters) (did you mean `stop_s`?)",
         "(known there: `start_s`, `stop_s`)",
-        "`home` holds a lone surrogate, which is no character (from distributed_parameters)",
+        "`home` holds a lone surrogate, which is not a character (from distributed_parameters)",
         "`bin_s` is an integer beyond ±(2^53-1): use a string (from distributed_parameters)",
         "Its parameters are: `bin_s`, `n_shuffles`, `method`, `labels`, `window`, `limit`, `home`.",
     ):
@@ -205,7 +205,7 @@ def test_a_rule_over_several_fields_is_told_without_a_field():
 
 def test_a_key_that_is_no_string_is_refused():
     assert "has a key that is a number: keys must be strings" in refusal(by_hand={1: 2})
-    assert "which is no JSON value" in refusal(by_hand={"home": object()})
+    assert "which is not a JSON value" in refusal(by_hand={"home": object()})
 
 
 @pytest.mark.parametrize("failure", [TypeError("no"), KeyError("k"), ZeroDivisionError("z")])

@@ -92,7 +92,7 @@ def test_a_shell_script_is_published_with_provenance_like_a_function(shell, take
         ("crash", "crash", True, "`sh` crashed with SIGSEGV"),
         ("silent", "output", True, "gave no outputs: write one JSON object to the file that ANALYSIS_OUTPUTS names"),
         ("list", "output", True, "gave no outputs: write one JSON object"),
-        ("broken", "output", True, "outputs.json is no JSON"),
+        ("broken", "output", True, "outputs.json is not JSON"),
         ("large", "output", True, "outputs.json holds 2000000 bytes, more than 1 MiB"),
     ],
 )
