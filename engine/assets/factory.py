@@ -60,6 +60,11 @@ def partitions_of(name: str) -> dg.DynamicPartitionsDefinition:
     return dg.DynamicPartitionsDefinition(name=name)
 
 
+def pool_of(name: str) -> str:
+    """Return the Dagster pool whose limit is the maximum number of concurrent runs of an analysis."""
+    return name
+
+
 def build_asset(
     entry: AnalysisEntry,
     *,
@@ -89,7 +94,7 @@ def build_asset(
     Returns
     -------
     dagster.AssetsDefinition
-        Key ``["analysis", name]``, partition set ``name``, one run for up to ``batch_size`` partitions.
+        Key ``["analysis", name]``, partition set and pool ``name``, one run for up to ``batch_size`` partitions.
     """
     with warnings.catch_warnings():  # batches stand on the backfill policy, which Dagster calls beta
         warnings.simplefilter("ignore", dg.BetaWarning)
@@ -123,6 +128,7 @@ def _asset(
         kinds={_kind(entry), "s3", "mongodb"},
         tags=analysis.tags,
         output_required=False,
+        pool=pool_of(analysis.name),
     )
     def compute(
         context: dg.AssetExecutionContext,
