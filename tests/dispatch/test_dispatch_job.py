@@ -130,7 +130,7 @@ def test_with_dry_run_nothing_is_written_whatever_is_asked_for(launch, place, in
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        ({"query": '{"$where": "1"}'}, "`$where` at the top is refused"),
+        ({"query": '{"$where": "1"}'}, "`$where` at the top is not allowed"),
         ({"query": "{}", "analysis": "nobody"}, "There is no analysis `nobody`. The analyses are: double, misbehave."),
         ({}, "choose assets in one way"),
         ({"query": "{}", "sweep": "{"}, "The sweep is not JSON"),

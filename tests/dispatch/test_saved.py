@@ -96,7 +96,7 @@ BROKEN = [
     ({**GOOD, "timezone": "Mars/Olympus"}, "its times cannot be used"),
     ({**GOOD, "analysis": "nobody"}, "there is no analysis `nobody`. The analyses are: double, misbehave"),
     ({**GOOD, "options": {"docdb_query": "{}"}}, "`docdb_query` is an option of the earlier dispatcher"),
-    ({**GOOD, "options": {"query": {"$where": "1"}}}, "`$where` at the top is refused"),
+    ({**GOOD, "options": {"query": {"$where": "1"}}}, "`$where` at the top is not allowed"),
     ({**GOOD, "when": "now"}, "`when`: Extra inputs"),
     ({"analysis": "double"}, "`cron`: Field required; `options`: Field required"),
 ]

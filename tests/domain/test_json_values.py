@@ -228,7 +228,7 @@ def test_canonical_json_does_not_depend_on_the_order_of_keys_and_can_be_read_aga
         ({"a": 10**5000}, "use a string"),
         ({"a\ud800": 1}, "lone surrogate"),
         ({1: 2}, "keys must be strings"),
-        ({"a": object()}, "no JSON value"),
+        ({"a": object()}, "not a JSON value"),
     ],
 )
 def test_a_value_without_canonical_form_is_refused_with_its_place(value, told):

@@ -87,5 +87,5 @@ def test_listed_and_swept_sets_are_combined_each_with_each():
     assert combined_sets([], []) == [{}]
     assert combined_sets([{"a": 1}], []) == [{"a": 1}]
     assert combined_sets([{"a": 1}, {"a": 2}], [{"b": 1}, {"b": 2}])[1] == {"a": 1, "b": 2}
-    with pytest.raises(DispatchError, match="`a` stands in the distributed parameters and in the sweep"):
+    with pytest.raises(DispatchError, match="`a` is given in the distributed parameters and in the sweep"):
         combined_sets([{"a": 1}], [{"a": 2}])

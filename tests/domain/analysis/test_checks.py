@@ -78,7 +78,7 @@ def test_what_cannot_be_asked_is_refused():
     assert faults_of([lambda outputs: True]) == ["`<lambda>` is not a plain function written with `def`"]
     assert faults_of([len]) == ["`len` is not a plain function written with `def`"]
     assert faults_of([is_half, is_half, undescribed, two]) == [
-        "`is_half` stands there 2 times",
+        "`is_half` is listed 2 times",
         "`undescribed` has no docstring",
         "`two` must take one argument, the outputs",
     ]

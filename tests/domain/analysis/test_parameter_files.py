@@ -84,7 +84,7 @@ def test_every_older_form_is_read(document, fixed, distributed):
         ([{"a": 1}, None], r"`the file\[1\]` is null, expected an object"),
         ({"fixed_parameters": []}, "`fixed_parameters` is a list, expected an object or null"),
         ({"fixed_parameters": [{"a": 1}]}, "`fixed_parameters` is a list, expected an object or null"),
-        ({"fixed_parameters": {}, "isi": 1}, "`isi` stands beside `distributed_parameters` and `fixed_parameters`"),
+        ({"fixed_parameters": {}, "isi": 1}, "`isi` is given beside `distributed_parameters` and `fixed_parameters`"),
         ({"distributed_parameters": ["x"]}, r"`distributed_parameters\[0\]` is a string, expected an object"),
         ({"analysis_parameter": "x"}, "`analysis_parameter` is a string"),
         ({"\ud800": 1}, "lone surrogate"),

@@ -76,8 +76,8 @@ def test_scheme_and_host_are_lowered_and_trailing_slashes_removed_and_nothing_el
         ("s3://?x", "its bucket is empty"),
         ("https:///x", "its host is empty"),
         ("https://:443/x", "its host is empty"),
-        ("s3://s3://bucket/x", "no plain bucket name"),
-        ("https://host:port/x", "no plain host name"),
+        ("s3://s3://bucket/x", "not a plain bucket name"),
+        ("https://host:port/x", "not a plain host name"),
         ("file://", "it has no path"),
         ("file:///", "it has no path"),
         ("file://data/x.nwb", "write file:///path with three slashes"),
@@ -103,7 +103,7 @@ def test_an_address_that_cannot_be_an_identity_is_refused_with_the_reason(url, t
     [
         (f"https://me:{HIDDEN}@host/x", "user info"),
         (f"s3://{HIDDEN}@bucket/x", "user info"),
-        (f"https://me:{HIDDEN}/more@host/x", "no plain host name"),
+        (f"https://me:{HIDDEN}/more@host/x", "not a plain host name"),
         (f"ftp://me:{HIDDEN}@host/x", "its scheme is `ftp`"),
         (f"me:{HIDDEN}@host/x", "relative path"),
         (f"/x?token={HIDDEN}", "write file:///x…"),
@@ -187,8 +187,8 @@ def test_the_smallest_spelling_of_an_input_is_kept():
 def test_all_refused_inputs_are_named_at_once():
     with pytest.raises(InputError) as caught:
         inputs("s3://b/a", "x", files=["gs://b/a"])
-    assert "`s3_location[1]`: Input 'x' is refused" in str(caught.value)
-    assert "`file_location[0]`: Input 'gs://b/a' is refused" in str(caught.value)
+    assert "`s3_location[1]`: Input 'x' is rejected" in str(caught.value)
+    assert "`file_location[0]`: Input 'gs://b/a' is rejected" in str(caught.value)
 
 
 def test_a_job_without_inputs_has_no_identity():
@@ -239,6 +239,6 @@ def test_the_example_in_the_documentation_has_the_key_and_id_that_it_tells():
     text = (Path(__file__).resolve().parents[3] / "docs" / "job-files.md").read_text("utf-8")
     job = read_job(text.split("```json\n")[1].split("```")[0].encode(), name="docs/job-files.md")
     key = job_key(JobInputs.of(job), {"bin_s": 0.05, **job.distributed_parameters})
-    assert f"gives the job key `{key}`" in text
-    assert f"gives the result id `{result_id('unit_quality', '1.2.0+3f786850e387', key)}`" in text
+    assert f"job key `{key}`" in text
+    assert f"result id `{result_id('unit_quality', '1.2.0+3f786850e387', key)}`" in text
     assert all(f"`{field}`" in text for field in Job.model_fields if field != "unknown_keys")
