@@ -18,7 +18,8 @@ from dispatch.planning import Planning
 from dispatch.recording import materialization, observation, text_table
 from dispatch.services import SERVICES, DispatchServices
 from dispatch.writing import write_plan
-from domain.errors import DispatchError, PlatformError, TransientError
+from domain.errors import DispatchError, PlatformError
+from domain.retry import is_transient
 from engine.discovery.analyses import AnalysisEntry
 from resources.process import person
 
@@ -60,7 +61,7 @@ def build_dispatch_job(entries: Mapping[str, AnalysisEntry], *, dry_run: bool = 
         try:
             _dispatch(context, config, _entry(entries, config.analysis), services, dry_run=dry_run)
         except PlatformError as error:
-            raise dg.Failure(description=str(error), allow_retries=isinstance(error, TransientError)) from error
+            raise dg.Failure(description=str(error), allow_retries=is_transient(error)) from error
 
     @dg.job(
         name=NAME,

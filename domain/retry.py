@@ -1,19 +1,93 @@
-"""How patiently a job that failed for a transient reason is tried again: inside its run, and later by the sensor."""
+"""The decision to try something again: which failures are transient, how long to wait, and when to give up.
+
+Runs, delayed retries, lost runs, circuit breakers and the clients of servers all decide by what is here. A `Backoff` is pure
+arithmetic; whoever uses one does the waiting.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.errors import TransientError, is_full_disk
+from domain.failures import FailureKind, JobError
+
 LONGEST_WAIT_S = 6 * 3600.0
-"""No wait between two rounds is longer, so that a server which is back is noticed the same day."""
+"""Nothing waits longer for its next attempt, so that a server which is back is noticed the same day."""
 
 ALWAYS_TRANSIENT = (ConnectionError, TimeoutError)
 """Exceptions of an analysis that are transient without being named."""
+
+TRANSIENT_KINDS: frozenset[FailureKind] = frozenset({"server", "killed"})
+"""Kinds of failure whose cause may go away although nobody changes the analysis."""
+
+TRANSIENT_STATUSES = frozenset({408, 425, 429, *range(500, 600)})
+"""HTTP statuses that mean that the same request may succeed later."""
+
+
+class Backoff(BaseModel):
+    """How long to wait between attempts, and how many attempts there are: an exponential backoff with two bounds.
+
+    Examples
+    --------
+    >>> backoff = Backoff(first_s=1, factor=2, longest_s=3, attempts=4)
+    >>> [backoff.wait_after(attempt) for attempt in (1, 2, 3, 4)]
+    [1.0, 2.0, 3.0, None]
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    first_s: float = Field(ge=0, description="Wait before the second attempt, in seconds.")
+    factor: float = Field(default=2.0, ge=1, description="Each further wait is this many times longer.")
+    longest_s: float = Field(
+        default=LONGEST_WAIT_S, ge=0, le=LONGEST_WAIT_S, description="No wait is longer, in seconds."
+    )
+    attempts: int | None = Field(
+        ge=1, description="Maximum number of attempts, the first one included; None: until it succeeds."
+    )
+
+    def wait_after(self, attempt: int) -> float | None:
+        """Return how long to wait after an attempt that failed.
+
+        Parameters
+        ----------
+        attempt : int
+            Its number; the first one is 1.
+
+        Returns
+        -------
+        float or None
+            Seconds, never more than ``longest_s``; None when there is no further attempt.
+        """
+        if self.attempts is not None and attempt >= self.attempts:
+            return None
+        if not self.first_s:
+            return 0.0
+        try:
+            return min(self.first_s * self.factor ** (max(attempt, 1) - 1), self.longest_s)
+        except OverflowError:
+            return self.longest_s
+
+    @property
+    def longest_wait_s(self) -> float:
+        """The longest wait that happens: the one before the last attempt (s)."""
+        if self.attempts is None:
+            return self.longest_s
+        return (self.wait_after(self.attempts - 1) if self.attempts > 1 else None) or 0.0
+
+
+UNFINISHED_RUNS = Backoff(first_s=0, attempts=5)
+"""Runs in a row that may end without finishing a job; after that the job is probably what ends them, and it fails as `lost`."""
+
+PROBES = Backoff(first_s=600, attempts=None)
+"""When an open circuit breaker lets a few jobs through. Never given up: a server may stay away for a week."""
 
 
 class Retry(BaseModel):
     """How a job that failed for a transient reason is tried again; a permanent failure never is.
 
     First at once, inside the run (``max_attempts``); then in later rounds, by the sensor (``later_rounds``), for servers that
-    are away for hours.
+    are away for hours. No wait is longer than 6 hours.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,43 +101,82 @@ class Retry(BaseModel):
         default=(), description="Names of exceptions that are transient too, such as `requests.ConnectTimeout`."
     )
 
+    @property
+    def in_run(self) -> Backoff:
+        """Executions inside one run."""
+        return Backoff(first_s=self.delay_s, factor=self.backoff, attempts=self.max_attempts)
 
-def wait_before_round(retry: Retry, rounds: int) -> float | None:
-    """Return how long a job waits for its next round.
+    @property
+    def later(self) -> Backoff:
+        """Runs: the one that somebody requested, and the delayed retries after it."""
+        return Backoff(first_s=self.later_delay_s, factor=self.backoff, attempts=self.later_rounds + 1)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What happens to a job that failed.
+
+    Attributes
+    ----------
+    action : str
+        ``repeat`` in the same run; ``requeue`` for another run without counting a failure; ``defer`` to a delayed retry;
+        ``give_up`` until an operator requeues it.
+    wait_s : float
+        Seconds before it is repeated, or before its delayed retry.
+    """
+
+    action: Literal["repeat", "requeue", "defer", "give_up"]
+    wait_s: float = 0.0
+
+    @property
+    def retry_in_s(self) -> float | None:
+        """Seconds until the delayed retry, for the ledger; None if there is none."""
+        return self.wait_s if self.action == "defer" else None
+
+
+def decide(retry: Retry, error: JobError, *, attempt: int | None, rounds: int) -> Decision:
+    """Decide what happens to a job that failed.
 
     Parameters
     ----------
     retry : Retry
         The analysis's policy.
+    error : JobError
+        Why it failed.
+    attempt : int or None
+        How many times this run has executed it; None if the run is done with it.
     rounds : int
-        Later rounds that the job has had since a person last asked for it.
-
-    Returns
-    -------
-    float or None
-        Seconds, never more than `LONGEST_WAIT_S`; None when it has had all of them.
+        Delayed retries that the job has had since an operator last requested it.
     """
-    if rounds >= retry.later_rounds:
-        return None
-    try:
-        return min(retry.later_delay_s * retry.backoff**rounds, LONGEST_WAIT_S)
-    except OverflowError:
-        return LONGEST_WAIT_S
+    if error.kind == "code_changed" and attempt is not None:  # this run would repeat the code that it began with
+        return Decision("requeue")
+    if error.permanent:
+        return Decision("give_up")
+    wait_s = None if attempt is None else retry.in_run.wait_after(attempt)
+    if wait_s is not None:
+        return Decision("repeat", wait_s)
+    wait_s = retry.later.wait_after(rounds + 1)
+    return Decision("give_up") if wait_s is None else Decision("defer", wait_s)
 
 
-def is_transient(error: BaseException, names: tuple[str, ...]) -> bool:
-    """Tell whether what an analysis raised may go away by itself.
+def is_transient(error: BaseException, declared: tuple[str, ...] | None = None) -> bool:
+    """Return whether the same work may succeed later.
 
     Parameters
     ----------
     error : BaseException
         What was raised.
-    names : tuple of str
-        Exceptions that the analysis declares transient: the name of a class, with or without its module; a subclass
-        counts as its base.
+    declared : tuple of str, optional
+        What an analysis raised: names of the exceptions that it declares transient, besides `ALWAYS_TRANSIENT`. The name of
+        a class, with or without its module; a subclass counts as its base. None: the platform raised it, and turns every
+        transient error of a client library into a `TransientError`.
     """
+    if isinstance(error, TransientError) or is_full_disk(error):
+        return True
+    if declared is None:
+        return False
     classes = type(error).__mro__
     known = {c.__qualname__ for c in classes} | {f"{c.__module__}.{c.__qualname__}" for c in classes}
     # a package shows `requests.ConnectTimeout` where Python says `requests.exceptions.ConnectTimeout`
     known |= {f"{c.__module__.partition('.')[0]}.{c.__qualname__}" for c in classes}
-    return isinstance(error, ALWAYS_TRANSIENT) or not known.isdisjoint(names)
+    return isinstance(error, ALWAYS_TRANSIENT) or not known.isdisjoint(declared)

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from domain.analysis.parameter_files import read_fixed_parameters
 from domain.errors import PermanentError, UnknownJobError
-from domain.failures import ENDED_BY_PEOPLE, FailureKind
+from domain.failures import FailureKind
 from domain.job.job_file import read_job
 from domain.job.state import JobState
 from domain.job.stored import Source, StoredJob, take_in
@@ -16,6 +16,7 @@ from engine.discovery.analyses import AnalysisEntry
 from operations.platform import Platform
 from operations.targets import read_file, read_target
 from resources.inbox.names import PARAMETERS_FILE
+from resources.ledger.requests import failed_by
 from resources.process import person
 from sensors.job_files.intake import refuse_secrets
 
@@ -160,7 +161,7 @@ def known_keys(platform: Platform, name: str, keys: Sequence[str]) -> None:
 def _kind_condition(kind: str) -> Any:
     """Return the condition for failures of a kind; refuses one that does not exist."""
     if kind == ANY_FAULT:
-        return {"$nin": list(ENDED_BY_PEOPLE)}
+        return failed_by(())
     kinds = get_args(FailureKind)
     if kind not in kinds:
         msg = f"There is no kind of failure {kind!r}. The kinds are: {', '.join(kinds)}."

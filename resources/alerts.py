@@ -16,8 +16,11 @@ import requests
 from pydantic import Field
 
 from domain.alert import Alert
+from domain.retry import Backoff
+from resources.retrying import retrying
 
 _SMTP_PORTS = {"smtp": 25, "smtps": 465}
+_HOOK_FAILURES = (OSError, smtplib.SMTPException, ValueError)  # requests' errors are OSErrors
 _log = logging.getLogger(__name__)
 
 
@@ -29,7 +32,7 @@ class Alerts(dg.ConfigurableResource["Alerts"]):
     email_from: str = Field(default="analysis-assets@localhost", description="ALERT_EMAIL_FROM.")
     smtp_url: str | None = Field(default=None, description="SMTP_URL: smtp(s)://user:password@host:port.")
     time_limit_s: float = Field(default=5.0, description="How long a hook may take to answer (s).")
-    attempts: int = Field(default=2, description="How often a hook is tried, the first time included.")
+    attempts: int = Field(default=2, ge=1, description="How often a hook is tried, the first time included.")
 
     def send(self, alert: Alert) -> dict[str, str | None]:
         """Send an alert to every hook.
@@ -89,13 +92,12 @@ class Alerts(dg.ConfigurableResource["Alerts"]):
 
 def _tried(hook: Callable[[Alert], None], alert: Alert, *, attempts: int) -> str | None:
     """Call a hook, again when it fails; returns why it failed, without what the error repeats of addresses."""
-    problem = None
-    for _ in range(attempts):
-        try:
-            hook(alert)
-        except (OSError, smtplib.SMTPException, ValueError) as error:  # requests' errors are OSErrors
-            plain = type(error) is OSError and error.errno is None
-            problem = str(error) if plain else type(error).__name__
-        else:
-            return None
-    return problem
+    calls = retrying(
+        Backoff(first_s=0, attempts=attempts), is_transient=lambda error: isinstance(error, _HOOK_FAILURES)
+    )
+    try:
+        calls(hook, alert)
+    except _HOOK_FAILURES as error:
+        plain = type(error) is OSError and error.errno is None
+        return str(error) if plain else type(error).__name__
+    return None

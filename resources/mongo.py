@@ -19,10 +19,11 @@ from pymongo import ASCENDING, DESCENDING, MongoClient, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect, ConfigurationError, InvalidURI, OperationFailure, PyMongoError
 from pymongo.uri_parser import split_options
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from domain.errors import PlatformError, ServerUnavailableError, SettingsError
+from domain.retry import Backoff
 from resources.embedded.embedded import addresses_of
+from resources.retrying import retrying
 from resources.tls import TlsProblem, tls_problem
 
 Document = dict[str, Any]
@@ -107,11 +108,9 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         SettingsError
             If the server refuses the credentials, its certificate is not trusted, or the user may not do this.
         """
-        attempts = Retrying(
-            retry=retry_if_exception(lambda error: isinstance(error, AutoReconnect) and not self._is_lasting(error)),
-            stop=stop_after_attempt(self.attempts),
-            wait=wait_exponential(multiplier=0.25, max=5),
-            reraise=True,
+        attempts = retrying(
+            Backoff(first_s=0.25, longest_s=5, attempts=self.attempts),
+            is_transient=lambda error: isinstance(error, AutoReconnect) and not self._is_lasting(error),
         )
         with self._errors():
             return attempts(function)

@@ -13,6 +13,7 @@ from itertools import takewhile
 import dagster as dg
 
 from domain.job.state import JobState
+from domain.retry import Backoff
 from engine.assets.runs import UNFINISHED
 from engine.discovery.analyses import AnalysisEntry
 from resources.ledger.ledger import Ledger
@@ -22,7 +23,7 @@ LOOK_EVERY_S = 10
 QUIET_S, BUSY_S = 15.0, 600.0
 """A catalog is made when no job waits or runs and nothing has changed for so long; while some do, it is made so often."""
 
-RETRY_S, LONGEST_RETRY_S = 60.0, 3600.0
+_AFTER_FAILURES = Backoff(first_s=120, longest_s=3600, attempts=None)
 _RUNS_LOOKED_AT = 10
 
 
@@ -140,7 +141,7 @@ def _why_not(instance: dg.DagsterInstance, name: str, seen: _Seen, asked: Asked,
     if not seen.busy:
         due = max(asked_at, seen.last or asked_at) + timedelta(seconds=QUIET_S)
     if failed:
-        due = max(due, asked_at + timedelta(seconds=min(RETRY_S * 2**failed, LONGEST_RETRY_S)))
+        due = max(due, asked_at + timedelta(seconds=_AFTER_FAILURES.wait_after(failed) or 0.0))
     left = due - now
     if left > timedelta(0):
         return f"due in {left.total_seconds():.0f} s"

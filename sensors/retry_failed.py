@@ -3,10 +3,10 @@
 import dagster as dg
 from pydantic import Field
 
-from domain.failures import ENDED_BY_PEOPLE
 from domain.job.state import JobState
 from engine.discovery.analyses import AnalysisEntry
 from resources.ledger.ledger import Ledger
+from resources.ledger.requests import failed_by
 from resources.process import person
 
 
@@ -31,8 +31,7 @@ def build_retry_job(entry: AnalysisEntry) -> dg.JobDefinition:
 
     @dg.op(name=f"{name}_ask_again")
     def ask_again(context: dg.OpExecutionContext, config: RetryConfig, ledger: Ledger) -> None:
-        condition = {"$in": config.kinds} if config.kinds else {"$nin": list(ENDED_BY_PEOPLE)}
-        keys = ledger.keys_in(name, JobState.FAILED, match={"error.kind": condition})
+        keys = ledger.keys_in(name, JobState.FAILED, match={"error.kind": failed_by(config.kinds)})
         asked = ledger.ask_again(name, keys, who=f"{person()}, from the launchpad")
         context.log.info("Requested %d failed jobs of %s again; the sensor launches them.", asked, name)
 

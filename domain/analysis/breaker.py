@@ -9,9 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.failures import ENDED_BY_PEOPLE, JobError
 
-HEALS_BY_ITSELF = frozenset({"server", "killed"})
-"""Kinds whose cause may go away without anybody changing the analysis: after a while a few jobs are tried."""
-
 NO_EVIDENCE = frozenset({*ENDED_BY_PEOPLE, "code_changed", "unknown_job"})
 """Kinds that say nothing about how the analysis does."""
 

@@ -20,7 +20,7 @@ from domain.job.state import JobState, LedgerEntry
 from domain.job.stored import verify
 from domain.result.provenance import CodeFacts, Provenance
 from domain.result.records import to_record
-from domain.retry import wait_before_round
+from domain.retry import Decision, decide
 from engine.assets.builtin_checks import after_listing, after_upload, without_looking
 from engine.discovery.analyses import AnalysisEntry
 from engine.discovery.source import code_facts
@@ -131,7 +131,7 @@ class JobRunner:
     def _compute(self, job: LedgerEntry, old: dict[str, Any] | None, notes: tuple[str, ...]) -> Outcome:
         """Claim a job and execute it, again after a transient fault, as often as its policy allows."""
         retry = self.entry.analysis.retry
-        number, delay = 1, retry.delay_s
+        number = 1
         while True:
             attempt = str(uuid.uuid4())
             claimed = None if self.stopping.is_set() or self.halted.is_set() else self._claim(job, attempt)
@@ -142,16 +142,17 @@ class JobRunner:
                 return self._after_loss(claimed, attempt)
             if outcome.error is None:
                 return outcome
-            if outcome.error.kind == "code_changed":  # this run would try the code that it began with again
+            decision = decide(retry, outcome.error, attempt=number, rounds=job.rounds)
+            if decision.action == "requeue":
                 self.claims.release(attempt)
                 return outcome
-            if outcome.error.permanent or number == retry.max_attempts or self.stopping.is_set():
-                self._give_up(claimed, attempt, outcome.error)
+            if decision.action != "repeat" or self.stopping.is_set():
+                self._give_up(attempt, outcome.error, decision)
                 return outcome
             self.claims.release(attempt)
             notes = (*notes, f"Attempt {number} failed and is repeated: {outcome.error.message}")
-            self.stopping.wait(delay)
-            number, delay = number + 1, delay * retry.backoff
+            self.stopping.wait(decision.wait_s)
+            number += 1
 
     def _claim(self, job: LedgerEntry, attempt: str) -> LedgerEntry | None:
         """Claim a job from any state in which nobody works on it."""
@@ -300,17 +301,14 @@ class JobRunner:
         """Record the failure of a job that was not claimed; a finished one stays what it is while a server is away."""
         if not self.run.dry_run and (error.permanent or job.state is not JobState.DONE):
             told = {"code_version": self.entry.code_version, "error": error.model_dump()}
-            self.services.ledger.settle(job, state=JobState.FAILED, retry_in_s=self._retry_in_s(job, error), **told)
+            decision = decide(self.entry.analysis.retry, error, attempt=None, rounds=job.rounds)
+            self.services.ledger.settle(job, state=JobState.FAILED, retry_in_s=decision.retry_in_s, **told)
         return Outcome(job.job_key, "failed", error=error)
 
-    def _give_up(self, job: LedgerEntry, attempt: str, error: JobError) -> None:
+    def _give_up(self, attempt: str, error: JobError, decision: Decision) -> None:
         """Record the failure of a claimed job; one that was stopped with its run is given back later instead."""
         if not self.stopping.is_set():
-            self.claims.fail(attempt, error, retry_in_s=self._retry_in_s(job, error))
-
-    def _retry_in_s(self, job: LedgerEntry, error: JobError) -> float | None:
-        """Return after how many seconds a failed job is tried again by itself, if ever."""
-        return None if error.permanent else wait_before_round(self.entry.analysis.retry, job.rounds)
+            self.claims.fail(attempt, error, retry_in_s=decision.retry_in_s)
 
     def _result_id(self, job: LedgerEntry) -> str:
         """Return the id of the result that the current code makes of a job."""

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 from domain.analysis.checks import Verdict
-from domain.errors import JobChangedError, PlatformError, TransientError, is_full_disk
+from domain.errors import JobChangedError, PlatformError
 from domain.failures import FailureKind, JobError
 from domain.job.state import Attempt
 from domain.redaction import redacted
 from domain.result.provenance import Provenance
+from domain.retry import is_transient
 from resources.inputs.resource import Inputs
 from resources.ledger.ledger import Ledger
 from resources.process import known_secrets
@@ -112,7 +113,7 @@ def error_of(error: Exception) -> JobError:
         Transient if the same work may succeed later; with a traceback if nobody raised it on purpose.
     """
     kind: FailureKind = "platform"
-    message, trace, transient = str(error), "", isinstance(error, TransientError) or is_full_disk(error)
+    message, trace, transient = str(error), "", is_transient(error)
     if isinstance(error, JobChangedError):
         kind = "job_changed"
     elif isinstance(error, PlatformError):

@@ -20,6 +20,7 @@ from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, DAGSTER_PIPES_MESSAGES_
 from domain.command import TRY_AGAIN, Command
 from domain.errors import CodeChangedError, OutputError
 from domain.failures import FailureKind
+from domain.retry import TRANSIENT_KINDS
 from resources.process import inherited
 
 JOB_FILE, OUTPUTS_FILE = "job.json", "outputs.json"
@@ -49,7 +50,8 @@ class CommandFailedError(Exception):
         self, message: str, *, kind: FailureKind = "exception", transient: bool = False, traceback: str = ""
     ) -> None:
         super().__init__(message)
-        self.kind, self.transient, self.traceback = kind, transient, traceback
+        self.kind, self.traceback = kind, traceback
+        self.transient = transient or kind in TRANSIENT_KINDS
 
 
 @dataclass(frozen=True)
@@ -248,7 +250,7 @@ def failure_of(program: str, code: int, messages: list[dict[str, Any]]) -> Comma
         return CommandFailedError(message, traceback="".join(map(str, stack)) + message + "\n")
     if code == -signal.SIGKILL:
         msg = f"`{program}` was killed (SIGKILL), most often for want of memory"
-        return CommandFailedError(msg, kind="killed", transient=True)
+        return CommandFailedError(msg, kind="killed")
     if code < 0:
         return CommandFailedError(f"`{program}` crashed with {signal.Signals(-code).name}", kind="crash")
     if code == TRY_AGAIN:

@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from domain.failures import JobError
+from domain.retry import TRANSIENT_KINDS
 from engine.worker.fresh_interpreter import FreshContext
 from engine.worker.output_redaction import cleaned, cleaned_error
 from engine.worker.process import execute, prepare_worker
@@ -120,6 +121,6 @@ class WorkerPool:
         with contextlib.suppress(OSError, ValueError):
             os.killpg(int(task.pid_file.read_text(encoding="ascii")), signal.SIGKILL)
         error = JobError.model_validate(
-            {"kind": kind, "message": f"The job failed: {what}.", "permanent": kind != "killed"}
+            {"kind": kind, "message": f"The job failed: {what}.", "permanent": kind not in TRANSIENT_KINDS}
         )
         return cleaned_error(error, task)

@@ -25,8 +25,6 @@ from domain.errors import (
     OutputError,
     PlatformError,
     ServerUnavailableError,
-    TransientError,
-    is_full_disk,
 )
 from domain.failures import FailureKind, JobError
 from domain.retry import is_transient
@@ -96,8 +94,7 @@ def job_error_of(error: BaseException, transient_names: tuple[str, ...]) -> JobE
     told = "".join(traceback.format_exception(type(error), error, user_frames(error), chain=chain))
     sys.stderr.write(told)
     kind = next((kind for kinds, kind in _KINDS if isinstance(error, kinds)), "exception")
-    transient = isinstance(error, TransientError) or is_full_disk(error)
-    transient = transient or (kind == "exception" and is_transient(error, transient_names))
+    transient = is_transient(error, transient_names if kind == "exception" else None)
     name = "" if isinstance(error, PlatformError) else f"{type(error).__name__}: "
     message, trace = _storable(f"{name}{error}"), _storable(told)
     return JobError(kind=kind, message=message, permanent=not transient, traceback=trace)

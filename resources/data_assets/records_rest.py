@@ -16,19 +16,19 @@ import requests
 from aind_data_access_api.document_db import MetadataDbClient
 from pydantic import Field
 from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
 
 from domain.data_asset.query import projection
 from domain.data_asset.record import BASE_FIELDS, AssetRecord, paths_of
 from domain.errors import DispatchError, PlatformError, ServerUnavailableError, SettingsError
 from domain.json_values import shown
+from domain.retry import TRANSIENT_STATUSES, Backoff
 from resources.data_assets.records import SAMPLE, plain, too_slow
+from resources.http_retry import HttpRetry
 from resources.mongo import Document
 from resources.tls import tls_problem
 
 CONNECT_S = 5
 _SAMPLE_S = 20.0
-_BUSY = (429, 500, 502, 503)
 _DEFAULT_VERSION = "v1"
 _TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 _TOO_SLOW = HTTPStatus.GATEWAY_TIMEOUT
@@ -148,7 +148,7 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
             msg = f"The metadata API {self.told} denied access (HTTP status {status}). Check ASSETS_API_URL."
             return SettingsError(msg)
-        if status in _BUSY:
+        if status in TRANSIENT_STATUSES:
             msg = f"The metadata API {self.told} is unavailable (HTTP status {status}). Try again later."
             return ServerUnavailableError(msg)
         reason = shown(" ".join(answer.text.split()))
@@ -166,8 +166,9 @@ class _Session(requests.Session):
         """Take the time limit, the first pause, and the host that is asked by http (a server on this machine)."""
         super().__init__()
         self._limit = (CONNECT_S, time_limit_s)
-        retries = Retry(
-            3, read=False, backoff_factor=pause_s, status_forcelist=_BUSY, allowed_methods=None, raise_on_status=False
+        backoff = Backoff(first_s=pause_s, longest_s=120, attempts=4)
+        retries = HttpRetry(
+            backoff=backoff, read=False, status_forcelist=TRANSIENT_STATUSES - {_TOO_SLOW}, allowed_methods=None
         )
         self.mount("https://", HTTPAdapter(max_retries=retries))
         if plain_host is not None:

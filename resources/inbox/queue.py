@@ -22,9 +22,9 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from pydantic import Field
 
 from domain.errors import ServerUnavailableError, SettingsError
+from domain.retry import TRANSIENT_STATUSES
 
 _AT_ONCE = 10
-_SERVER_ERROR = 500
 _BUSY = re.compile("Throttl|OverLimit|Unavailable|InternalError")
 _REGION = re.compile(r"https://(?:sqs\.([a-z0-9\-]+)|([a-z0-9\-]+)\.queue)\.amazonaws\.com(?:\.cn)?/")
 
@@ -130,7 +130,7 @@ class InboxQueue(dg.ConfigurableResource["InboxQueue"]):
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-            if status >= _SERVER_ERROR or _BUSY.search(code):
+            if status in TRANSIENT_STATUSES or _BUSY.search(code):
                 msg = f"{tried}: SQS did not answer ({code}). If this lasts, check it and AWS_ENDPOINT_URL_SQS."
                 raise ServerUnavailableError(msg) from None
             msg = f"{tried}: SQS denied access ({code}). Check JOB_INBOX_QUEUE_URL, the AWS_* credentials and deploy/sqs-platform.json."

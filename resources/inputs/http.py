@@ -9,20 +9,19 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
 
 from domain.errors import InputError, ServerUnavailableError
 from domain.job.identity import unreachable
 from domain.job.inputs import InputFile
+from domain.retry import TRANSIENT_STATUSES, Backoff
+from resources.http_retry import HttpRetry
 from resources.inputs.urls import shown_url
 from resources.tls import tls_problem
 
 CONNECT_S = 5
 READ_S = 60
 _CHUNK = 1024 * 1024
-_BUSY = frozenset({408, 425, 429})
 _REFUSED = 400
-_SERVER_ERROR = 500
 
 
 def fetch_http(url: str, place: Path, *, pause_s: float = 0.5) -> InputFile:
@@ -45,7 +44,8 @@ def fetch_http(url: str, place: Path, *, pause_s: float = 0.5) -> InputFile:
     ServerUnavailableError
         If the server does not answer, or ends the transfer early.
     """
-    retries = Retry(3, backoff_factor=pause_s, status_forcelist=[*_BUSY, 500, 502, 503, 504], raise_on_status=False)
+    backoff = Backoff(first_s=pause_s, longest_s=120, attempts=4)
+    retries = HttpRetry(backoff=backoff, status_forcelist=TRANSIENT_STATUSES)
     try:
         with requests.Session() as session:
             for scheme in ("http://", "https://"):
@@ -101,7 +101,7 @@ def _saved(url: str, answer: requests.Response, place: Path) -> InputFile:
 
 def _check_status(url: str, status: int) -> None:
     """Tell a server in trouble from one that refuses."""
-    if status >= _SERVER_ERROR or status in _BUSY:
+    if status in TRANSIENT_STATUSES:
         msg = f"The server of the input {shown_url(url)} is in trouble (HTTP status {status}). Try again later."
         raise ServerUnavailableError(msg)
     if status >= _REFUSED:

@@ -7,14 +7,13 @@ from datetime import datetime, timedelta
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
-from domain.analysis.breaker import HEALS_BY_ITSELF, Trip
+from domain.analysis.breaker import Trip
 from domain.failures import JobError
 from domain.job.state import JobState
+from domain.retry import PROBES, TRANSIENT_KINDS
 from resources.ledger.archive import LedgerArchive
 from resources.mongo import Document
 
-COOL_DOWN = timedelta(minutes=10)
-LONGEST_COOL_DOWN = timedelta(hours=6)
 LATEST = 20
 """So many of the jobs that ended last are looked at."""
 
@@ -56,7 +55,7 @@ class LedgerBreakers(LedgerArchive):
             "kind": found.kind,
             "changed": now,
             "probes": 0,
-            "probe_at": now + COOL_DOWN if found.kind in HEALS_BY_ITSELF else None,
+            "probe_at": _next_probe(now, 0) if found.kind in TRANSIENT_KINDS else None,
             "told": False,
         }
         breakers = self._breakers()
@@ -94,8 +93,7 @@ class LedgerBreakers(LedgerArchive):
         if found is None:
             return False
         probes = found["probes"] + 1
-        wait = min(COOL_DOWN * 2**probes, LONGEST_COOL_DOWN)
-        change = {"$set": {"probes": probes, "probe_at": now + wait}}
+        change = {"$set": {"probes": probes, "probe_at": _next_probe(now, probes)}}
         return self._call(lambda: breakers.update_one({**match, "probes": found["probes"]}, change)).modified_count == 1
 
     def latest_ended(self, analysis: str, *, code_version: str) -> list[JobError | None]:
@@ -122,3 +120,9 @@ class LedgerBreakers(LedgerArchive):
     def _breakers(self) -> Collection[Document]:
         """Return the collection of breakers."""
         return self._collection("breakers")
+
+
+def _next_probe(now: datetime, probes: int) -> datetime | None:
+    """Return when a breaker that has let jobs through so many times does so again."""
+    wait_s = PROBES.wait_after(probes + 1)
+    return None if wait_s is None else now + timedelta(seconds=wait_s)

@@ -14,13 +14,13 @@ from pymongo import ReturnDocument, UpdateOne
 
 from domain.failures import JobError
 from domain.job.state import JobState, LedgerEntry
+from domain.retry import UNFINISHED_RUNS
 from resources.ledger.breakers import LedgerBreakers
 from resources.ledger.reader import job_id, readable_entry
 from resources.mongo import Document
 
 LEASE_S = 60.0
 KEPT_ATTEMPTS = 20
-MAX_FRUITLESS = 5
 
 
 @dataclass(frozen=True)
@@ -216,12 +216,14 @@ class Ledger(LedgerBreakers):
         int
             How many failed.
         """
-        message = f"{MAX_FRUITLESS} runs in a row ended or vanished without finishing this job; see their logs."
+        message = (
+            f"{UNFINISHED_RUNS.attempts} runs in a row ended or vanished without finishing this job; see their logs."
+        )
         error = JobError(kind="lost", message=message, permanent=False)
         match = {
             "_id": {"$in": [job_id(analysis, key) for key in job_keys]},
             "state": JobState.NEW.value,
-            "fruitless": {"$gte": MAX_FRUITLESS},
+            "fruitless": {"$gte": UNFINISHED_RUNS.attempts},
         }
         told = {"error": error.model_dump(), "code_version": code_version}
         change = {"state": JobState.FAILED.value, "fruitless": 0, "updated": self.now(), **told}

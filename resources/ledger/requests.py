@@ -6,7 +6,7 @@ Every change is one atomic update whose filter says from which state it starts.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from domain.failures import JobError
+from domain.failures import ENDED_BY_PEOPLE, JobError
 from domain.job.state import JobState
 from domain.job.stored import Source, StoredJob
 from resources.ledger.reader import LedgerReader, id_chunks, job_id
@@ -131,6 +131,17 @@ class LedgerWishes(LedgerReader):
             match = {"_id": {"$in": ids}, "state": {"$in": among}}
             changed += self._call(lambda match=match: jobs.update_many(match, change)).matched_count  # type: ignore[misc]
         return changed
+
+
+def failed_by(kinds: Sequence[str]) -> Document:
+    """Return the condition on ``error.kind`` of failed jobs that an operator requeues.
+
+    Parameters
+    ----------
+    kinds : sequence of str
+        Kinds of failure; empty: all but those that a person ended, which only their name brings back.
+    """
+    return {"$in": list(kinds)} if kinds else {"$nin": list(ENDED_BY_PEOPLE)}
 
 
 def _ended_by(kind: Any, message: str, code_version: str) -> Document:

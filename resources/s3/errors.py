@@ -18,17 +18,16 @@ from botocore.exceptions import (
 from s3transfer.exceptions import RetriesExceededError
 
 from domain.errors import PermanentError, PlatformError, ServerUnavailableError, SettingsError
+from domain.retry import TRANSIENT_STATUSES
 from resources.tls import tls_problem
 
 _CONNECTION_FAILURES = (exceptions.ConnectionError, HTTPClientError, IncompleteReadError, RetriesExceededError)
 _BUSY = frozenset({"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "RequestLimitExceeded"})
 _DAMAGED = frozenset({"BadDigest", "XAmzContentSHA256Mismatch"})  # on its way: the next time it may arrive whole
 _MISSING_BUCKET = "NoSuchBucket"
-_SERVER_ERROR = 500
 _DENIED = frozenset({401, 403})
 _OUTDATED_KEYS = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})
 _NOT_FOUND = 404
-_TOO_MANY = 429
 _CLOCK_LIMIT_S = 14 * 60  # S3 refuses signatures that are more than 15 minutes off
 
 
@@ -100,7 +99,7 @@ def _meaning(
 ) -> PlatformError | None:
     """Return what an answer of S3 means to the platform; None when the caller should see it."""
     code, status = error_code(error), int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if code in _BUSY | _DAMAGED or status >= _SERVER_ERROR or status == _TOO_MANY:
+    if code in _BUSY | _DAMAGED or status in TRANSIENT_STATUSES:
         return _unavailable(what, server, error)
     ahead_s = _clock_ahead_s(error)
     if status != _NOT_FOUND and abs(ahead_s) > _CLOCK_LIMIT_S:  # this machine's fault, not the job's: transient

@@ -42,8 +42,8 @@ def end_lost_runs(
     list of str
         The runs that were ended.
     """
-    name, retry = entry.analysis.name, entry.analysis.retry
-    silent_s = grace_s + retry.delay_s * retry.backoff**retry.max_attempts
+    name = entry.analysis.name
+    silent_s = grace_s + entry.analysis.retry.in_run.longest_wait_s
     records = instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
     before = time.time() - silent_s
     started = [r.dagster_run for r in records if r.start_time is not None and r.start_time < before]

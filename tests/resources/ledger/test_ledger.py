@@ -12,8 +12,9 @@ from domain.job.identity import JobInputs, job_key
 from domain.job.job_file import Job
 from domain.job.state import JobState
 from domain.job.stored import Source, StoredJob
+from domain.retry import UNFINISHED_RUNS
 from resources.embedded.embedded import server_pids, serving
-from resources.ledger.ledger import KEPT_ATTEMPTS, MAX_FRUITLESS, Ledger
+from resources.ledger.ledger import KEPT_ATTEMPTS, Ledger
 from resources.ledger.reader import job_id
 from resources.mongo import MongoConnection
 from tests.raw import jobs_of
@@ -478,18 +479,18 @@ def ask_for_runs(ledger, entry, times):
 
 def test_a_job_that_run_after_run_leaves_unfinished_fails(ledger):
     entry, other = stored(ledger, 0), stored(ledger, 1)
-    assert ask_for_runs(ledger, entry, MAX_FRUITLESS - 1) == 0
+    assert ask_for_runs(ledger, entry, UNFINISHED_RUNS.attempts - 1) == 0
     assert now(ledger, entry).state is NEW
     assert ask_for_runs(ledger, entry, 1) == 1
     hopeless = now(ledger, entry)
     assert (hopeless.state, hopeless.error.kind, hopeless.error.permanent) == (FAILED, "lost", False)
-    assert f"{MAX_FRUITLESS} runs" in hopeless.error.message
+    assert f"{UNFINISHED_RUNS.attempts} runs" in hopeless.error.message
     assert now(ledger, other).state is NEW
 
 
 def test_only_new_jobs_that_are_named_are_given_up(ledger):
     running, unnamed = stored(ledger, 0), stored(ledger, 1)
-    for _ in range(MAX_FRUITLESS):
+    for _ in range(UNFINISHED_RUNS.attempts):
         ledger.count_request("demo", [running.job_key, unnamed.job_key])
     claim(ledger, running)
     assert (
@@ -503,7 +504,7 @@ def test_only_new_jobs_that_are_named_are_given_up(ledger):
 @pytest.mark.parametrize("how", ["a person", "new code", "a result", "a result elsewhere"])
 def test_a_job_that_was_given_up_gets_all_its_chances_again(ledger, how):
     entry = stored(ledger)
-    ask_for_runs(ledger, entry, MAX_FRUITLESS)
+    ask_for_runs(ledger, entry, UNFINISHED_RUNS.attempts)
     if how == "new code":
         stored(ledger, code_version=NEXT_CODE)
     elif how == "a result":
@@ -512,15 +513,15 @@ def test_a_job_that_was_given_up_gets_all_its_chances_again(ledger, how):
         ledger.settle(entry, state=DONE, result_id="r")
     ledger.ask_again("demo", [entry.job_key], who="me")
     assert now(ledger, entry).state is NEW
-    assert ask_for_runs(ledger, entry, MAX_FRUITLESS - 1) == 0
+    assert ask_for_runs(ledger, entry, UNFINISHED_RUNS.attempts - 1) == 0
 
 
 def test_runs_before_a_result_do_not_count(ledger):
     entry = stored(ledger)
-    ask_for_runs(ledger, entry, MAX_FRUITLESS - 1)
+    ask_for_runs(ledger, entry, UNFINISHED_RUNS.attempts - 1)
     finish(ledger, claim(ledger, entry))
     assert now(ledger, entry).fruitless == 0
-    assert now(ledger, entry).requests == MAX_FRUITLESS - 1
+    assert now(ledger, entry).requests == UNFINISHED_RUNS.attempts - 1
 
 
 # -- a server that dies --------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from domain.analysis.breaker import Trip
 from domain.failures import JobError
 from domain.job.state import JobState
 from resources.alerts import Alerts
@@ -106,3 +107,13 @@ def test_people_are_told_once_when_it_opens_and_once_when_it_closes(world, broke
     assert (told(), told()) == ([world.name], [])
     ledger.close_breaker(world.name, who="ann", reason="x")
     assert (told(), told()) == ([world.name], [])
+
+
+def test_a_server_that_is_away_for_weeks_is_still_probed(world):
+    ledger, trip = world.stores.ledger, Trip("server: away", "server", "away", 10, 10)
+    ledger.open_breaker(world.name, code_version=world.entry.code_version, found=trip)
+    due = {"probe_at": ledger.now() - timedelta(seconds=1), "probes": 5000}
+    breakers_of(ledger).update_one({"_id": world.name}, {"$set": due})
+    assert ledger.begin_probe(world.name)
+    wait = ledger.breaker(world.name, code_version=world.entry.code_version).probe_at - ledger.now()
+    assert timedelta(hours=5, minutes=59) < wait <= timedelta(hours=6)

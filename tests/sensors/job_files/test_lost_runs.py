@@ -74,3 +74,13 @@ def test_a_run_that_has_just_given_its_jobs_back_will_try_them_again(world, run)
 def test_a_run_that_has_just_started_may_take_its_time(world, run):
     start(world, run)
     assert ended(world) == []
+
+
+@pytest.mark.parametrize(("ago_s", "lost"), [(150, 0), (190, 1)])
+def test_a_run_may_be_silent_for_the_longest_wait_of_its_retries_and_the_grace(world, run, ago_s, lost):
+    retry = world.entry.analysis.retry.model_copy(update={"delay_s": 25.0, "backoff": 2.0, "max_attempts": 3})
+    analysis = world.entry.analysis.model_copy(update={"retry": retry})
+    world.entry = type(world.entry)(**{**world.entry.__dict__, "analysis": analysis})
+    for key in world.jobs():
+        world.change(key, updated=world.stores.ledger.mongo.now() - timedelta(seconds=ago_s))
+    assert len(ended(world)) == lost  # 120 s and 50 s

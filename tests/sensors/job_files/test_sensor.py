@@ -11,9 +11,9 @@ from domain.failures import JobError
 from domain.job.identity import keys_digest
 from domain.job.state import JobState
 from domain.job.stored import Source
+from domain.retry import UNFINISHED_RUNS
 from engine.assets.factory import KEYS_TAG
 from engine.assets.materialization import asset_key_of, inbox_key_of
-from resources.ledger.ledger import MAX_FRUITLESS
 from sensors.job_files.rejected import CHECK_NAME, build_inbox_check
 from sensors.job_files.sensor import adopt, build_sensor, preview
 from sensors.limits import TickLimits
@@ -156,22 +156,22 @@ def test_a_run_without_partitions_covers_nothing(world):
 
 def test_a_job_that_runs_after_run_leaves_unfinished_is_failed_in_the_end(world):
     write_jobs(world, 1)
-    for _ in range(MAX_FRUITLESS):
+    for _ in range(UNFINISHED_RUNS.attempts):
         found = world.tick()
         assert len(world.asked(found)) == 1
         world.end(world.launch(found))
     assert isinstance(world.tick(), dg.SkipReason)
     (job,) = world.jobs(JobState.FAILED).values()
     assert (job["error"]["kind"], job["error"]["permanent"]) == ("lost", False)
-    assert f"{MAX_FRUITLESS} runs in a row" in job["error"]["message"]
+    assert f"{UNFINISHED_RUNS.attempts} runs in a row" in job["error"]["message"]
     world.stores.ledger.ask_again("double", [job["job_key"]], who="me")
     world.launch(world.tick())
-    assert len(world.run_keys) == MAX_FRUITLESS + 1
+    assert len(world.run_keys) == UNFINISHED_RUNS.attempts + 1
 
 
 def test_a_hopeless_job_holds_up_nobody_else(world):
     write_jobs(world, 2)
-    for _ in range(MAX_FRUITLESS):
+    for _ in range(UNFINISHED_RUNS.attempts):
         world.end(world.launch(world.tick()))
     write_jobs(world, 1, start=2)
     assert world.asked(world.tick()) == [key_of(world, 2)]
