@@ -15,7 +15,7 @@ from audit.sources import Depth
 from cli.audit.run import audit
 from cli.dagster_processes import prepare_dagster_home
 from cli.explain.run import explain
-from definitions import build_defs  # noqa: TID251  results are made as Dagster makes them
+from definitions import build_defs
 from domain.job.state import JobState
 from engine.assets.materialization import asset_key_of
 from explorer.data.analysis_data import Tables

@@ -108,5 +108,7 @@ def test_a_job_opens_its_inputs_through_the_platform():
 
 
 def test_a_check_that_cannot_be_asked_is_refused_when_the_form_is_made():
-    with pytest.raises(AnalysisFileError, match="The checks of `demo` cannot be used: `<lambda>` is not a plain function"):
+    with pytest.raises(
+        AnalysisFileError, match="The checks of `demo` cannot be used: `<lambda>` is not a plain function"
+    ):
         analysis(checks=(lambda outputs: True,))
