@@ -68,8 +68,10 @@ format: setup ## Format the code and apply automatic fixes.
 	$(BIN)/ruff format .
 
 lock: setup ## Regenerate the requirement files from pyproject.toml; UPGRADE=1 upgrades to the newest versions.
-	$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements/base.txt
-	$(LOCK) $(if $(UPGRADE),--upgrade) --group dev --constraint requirements/base.txt --output-file requirements/dev.txt
+	$(LOCK) $(if $(UPGRADE),--upgrade) --all-extras --group dev --output-file requirements/dev.txt
+	$(LOCK) --constraint requirements/dev.txt --output-file requirements/base.txt
+	$(foreach extra,embedded explorer postgres ui,$(LOCK) --extra $(extra) --constraint requirements/dev.txt \
+		--output-file requirements/$(extra).txt &&) true
 	echo uv | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--constraint requirements/dev.txt - --output-file requirements/uv.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 \

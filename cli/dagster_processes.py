@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from domain.errors import ServerUnavailableError
+from resources.extras import require
 from resources.process import asker_for_end_with_parent
 from resources.settings import PROJECT_ROOT, Settings, child_environment
 
@@ -37,6 +38,7 @@ def _configuration(settings: Settings) -> str:
     deploy = PROJECT_ROOT / "deploy"
     common = (deploy / "dagster.yaml").read_text(encoding="utf-8")
     if settings.dagster_postgres_url is not None:
+        require("postgres")
         return common + (deploy / "dagster-postgres.yaml").read_text(encoding="utf-8")
     storage = (deploy / "dagster-sqlite.yaml").read_text(encoding="utf-8")
     home = json.dumps(str(settings.dagster_home))  # JSON is YAML, whatever is in a path

