@@ -139,7 +139,9 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         """Say which server failed and which setting names it, without its credentials."""
         try:
             yield
-        except (AutoReconnect, ConfigurationError, InvalidURI) as error:
+        except AutoReconnect as error:
+            raise self._no_answer(error) from error
+        except (ConfigurationError, InvalidURI) as error:  # the cause would show the whole address
             raise self._no_answer(error) from None
         except OperationFailure as error:
             if error.code in {_LOGIN_FAILED, _UNAUTHORIZED}:
@@ -150,8 +152,8 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         """Say what keeps the server from answering: trust in its certificate, or anything else."""
         problem = self._tls_problem(error)
         if problem is not None and problem.lasting:
-            return SettingsError(f"MongoDB at {self._address()} is not trusted: {problem.told}")
-        more = f" {problem.told}" if problem is not None else ""
+            return SettingsError(f"MongoDB at {self._address()} is not trusted: {problem.advice}")
+        more = f" {problem.advice}" if problem is not None else ""
         msg = f"MongoDB at {self._address()} did not answer: {type(error).__name__}. {self._next_step()}{more}"
         return ServerUnavailableError(msg)
 
@@ -168,7 +170,7 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         return problem is not None and problem.lasting
 
     def _tls_problem(self, error: BaseException) -> TlsProblem | None:
-        """Tell what is wrong with a secure connection."""
+        """Return what is wrong with a secure connection."""
         return tls_problem(error, authority=f"tlsCAFile in {self.setting}", plain=f"tls= in {self.setting}")
 
     def _make_index(self, collection: Collection[Document], keys: list[tuple[str, int]]) -> None:

@@ -25,7 +25,7 @@ from domain.retry import TRANSIENT_STATUSES, Backoff
 from resources.data_assets.records import SAMPLE, plain, too_slow
 from resources.http_retry import HttpRetry
 from resources.mongo import Document
-from resources.tls import tls_problem
+from resources.tls import cause_of, tls_problem
 
 CONNECT_S = 5
 _SAMPLE_S = 20.0
@@ -124,7 +124,7 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
             except requests.HTTPError as error:
                 raise self._meaning(error.response, time_limit_s) from None
             except requests.RequestException as error:
-                raise self._no_answer(error) from None
+                raise self._no_answer(error) from cause_of(error)
         if not isinstance(found, list) or not all(isinstance(document, dict) for document in found):
             msg = f"The metadata API {self.told} gave no list of records. Check ASSETS_API_URL and its version."
             raise SettingsError(msg)
@@ -134,7 +134,7 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
         """Say what keeps the API from answering: trust in its certificate, or anything else."""
         problem = tls_problem(error, authority="REQUESTS_CA_BUNDLE", plain="http:// or https:// in ASSETS_API_URL")
         if problem is not None and problem.lasting:
-            return SettingsError(f"The metadata API {self.told} is not trusted. {problem.told}")
+            return SettingsError(f"The metadata API {self.told} is not trusted. {problem.advice}")
         msg = f"The metadata API {self.told} did not answer ({type(error).__name__}). Check ASSETS_API_URL."
         return ServerUnavailableError(msg)
 

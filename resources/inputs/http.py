@@ -16,7 +16,7 @@ from domain.job.inputs import InputFile
 from domain.retry import TRANSIENT_STATUSES, Backoff
 from resources.http_retry import HttpRetry
 from resources.inputs.urls import shown_url
-from resources.tls import tls_problem
+from resources.tls import cause_of, tls_problem
 
 CONNECT_S = 5
 READ_S = 60
@@ -59,10 +59,10 @@ def fetch_http(url: str, place: Path, *, pause_s: float = 0.5) -> InputFile:
         place.unlink(missing_ok=True)
         problem = tls_problem(error, authority="REQUESTS_CA_BUNDLE", plain="http:// or https:// in the address")
         if problem is not None and problem.lasting:
-            msg = f"The server of the input {shown_url(url)} is not trusted. {problem.told}"
-            raise InputError(msg) from None
+            msg = f"The server of the input {shown_url(url)} is not trusted. {problem.advice}"
+            raise InputError(msg) from cause_of(error)
         msg = f"The server of the input {shown_url(url)} did not answer ({type(error).__name__}). Try again later."
-        raise ServerUnavailableError(msg) from None  # the cause would show the whole address
+        raise ServerUnavailableError(msg) from cause_of(error)  # its wrappers would show the whole address
     except requests.RequestException as error:
         msg = f"The input {shown_url(url)} cannot be read over http ({type(error).__name__}). Check the address."
         raise InputError(msg) from None

@@ -130,9 +130,9 @@ def _unavailable(what: str, server: str, error: Exception) -> PlatformError:
     """Say which server did not do its work, or is not trusted, and which setting names it."""
     problem = tls_problem(error, authority="AWS_CA_BUNDLE", plain="http:// or https:// in the address of the server")
     if problem is not None and problem.lasting:
-        return SettingsError(f"Cannot {what}: {server} is not trusted. {problem.told}")
+        return SettingsError(f"Cannot {what}: {server} is not trusted. {problem.advice}")
     reason = error_code(error) if isinstance(error, ClientError) else type(error).__name__
-    more = f" {problem.told}" if problem is not None else ""
+    more = f" {problem.advice}" if problem is not None else ""
     return ServerUnavailableError(
         f"Cannot {what}: {server} did not answer ({reason}). If this lasts, check it and AWS_ENDPOINT_URL.{more}"
     )

@@ -3,10 +3,12 @@
 import hashlib
 import socket
 import ssl
+import traceback
 import urllib.parse
 
 import boto3.session
 import pytest
+from pymongo.errors import ServerSelectionTimeoutError
 
 from domain.errors import InputError, ServerUnavailableError, SettingsError
 from resources.data_assets.records_rest import RestAssetRecords
@@ -15,7 +17,7 @@ from resources.mongo import MongoConnection
 from resources.result_store.store import ResultsStore
 from resources.s3.connection import S3Connection
 from resources.s3.server import S3Server, forget_clients
-from resources.tls import tls_problem
+from resources.tls import cause_of, tls_problem
 from tests.secure_servers import KEY_ID, SECRET, Authority, as_root, serving
 
 PASSWORD = "t0p-s3cret"  # noqa: S105 - made up, and searched for
@@ -78,7 +80,9 @@ def refusal(mongo, kind):
     with pytest.raises(kind) as caught:
         mongo.call(lambda: mongo.collection("things").find_one({"private": "text"}))
     told = str(caught.value)
-    assert PASSWORD not in told
+    for text in (told, "".join(traceback.format_exception(caught.value))):
+        assert PASSWORD not in text
+        assert "'private': 'text'" not in text
     assert "private" not in told
     assert caught.value.__suppress_context__
     return told
@@ -103,26 +107,28 @@ def test_a_mongodb_whose_authority_is_not_trusted_is_a_matter_of_settings(connec
     options = f"tls=true&tlsCAFile={stranger.file}" if trusted == "a stranger" else "tls=true"
     told = refusal(connection(mongo_host, options), SettingsError)
     assert f"{mongo_host} is not trusted: Its certificate is not signed by an authority that is trusted here." in told
-    assert "Name the authority's file: tlsCAFile in DOCDB_URI." in told
+    assert "Name the authority's file: tlsCAFile in DOCDB_URI. Cause: " in told
+    assert told.endswith("certificate in certificate chain.")
 
 
 def test_a_mongodb_under_another_name_is_not_trusted(connection, authority, tmp_path):
     _, _, pem = authority.sign("elsewhere", hosts=["db.example.org"])
     with serving(tmp_path, "mongo", "--tlsMode", "requireTLS", "--tlsCertificateKeyFile", pem) as host:
         told = refusal(connection(host, f"tls=true&tlsCAFile={authority.file}", login=""), SettingsError)
-    assert "Its certificate is for another host. Use a host name that the certificate has." in told
+    assert "Its certificate is for another host. Use a host name that the certificate has. Cause: " in told
+    assert told.endswith("IP address mismatch, certificate is not valid for '127.0.0.1'.")
 
 
 def test_a_mongodb_that_wants_tls_says_so_to_who_comes_without(connection, mongo_host):
     told = refusal(connection(mongo_host, "", login=""), ServerUnavailableError)
     assert "did not answer" in told
-    assert "If it wants TLS, correct tls= in DOCDB_URI." in told
+    assert "If it wants TLS, correct tls= in DOCDB_URI. Cause: connection closed." in told
 
 
 def test_a_mongodb_without_tls_says_so_to_who_wants_it(connection, docdb_uri, authority):
     host = urllib.parse.urlsplit(docdb_uri).netloc
     told = refusal(connection(host, f"tls=true&tlsCAFile={authority.file}", login=""), ServerUnavailableError)
-    assert "If it does not speak TLS, correct tls= in DOCDB_URI." in told
+    assert "If it does not speak TLS, correct tls= in DOCDB_URI. Cause: EOF occurred in violation of protocol." in told
 
 
 @pytest.mark.parametrize("option", ["tlsCAFile", "tlsCertificateKeyFile"])
@@ -208,20 +214,30 @@ def test_an_s3_server_whose_authority_is_not_trusted_is_a_matter_of_settings(s3_
         aws.setenv("AWS_CA_BUNDLE", str(stranger.file))
     told = s3_refusal(f"https://{s3_host}", SettingsError)
     assert f"https://{s3_host} is not trusted. Its certificate is not signed by an authority" in told
-    assert "Name the authority's file: AWS_CA_BUNDLE." in told
+    assert "Name the authority's file: AWS_CA_BUNDLE. Cause: unable to get local issuer certificate." in told
 
 
 def test_an_authority_file_that_is_not_there_is_told(s3_host, aws, tmp_path):
     aws.setenv("AWS_CA_BUNDLE", str(tmp_path / "none.pem"))
     told = s3_refusal(f"https://{s3_host}", SettingsError)
-    assert "The file of trusted authorities cannot be read. Correct AWS_CA_BUNDLE." in told
+    assert (
+        "The file of trusted authorities cannot be read. Correct AWS_CA_BUNDLE. Cause: No such file or direct" in told
+    )
 
 
 @pytest.mark.parametrize(
     ("signed", "kind", "text"),
     [
-        ({"hosts": ["s3.example.org"]}, SettingsError, "Its certificate is for another host."),
-        ({"days": -1}, ServerUnavailableError, "Its certificate has expired. Renew it on the server."),
+        (
+            {"hosts": ["s3.example.org"]},
+            SettingsError,
+            "Its certificate is for another host. Use a host name that the certificate has. Cause: hostname '127.0.0.1'",
+        ),
+        (
+            {"days": -1},
+            ServerUnavailableError,
+            "Its certificate has expired. Renew it on the server. Cause: certificate has expired.",
+        ),
     ],
     ids=["another host", "expired"],
 )
@@ -272,7 +288,8 @@ def https(authority, serve_http):
 def test_an_input_is_downloaded_by_tls_from_a_server_that_is_trusted(https, authority, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"is not trusted.*Name the authority's file: REQUESTS_CA_BUNDLE") as caught:
         fetch_http(f"{https}/a.nwb?token={PASSWORD}", tmp_path / "a.nwb", pause_s=0.01)
-    assert PASSWORD not in str(caught.value)
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+    assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
     assert not (tmp_path / "a.nwb").exists()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))
     assert fetch_http(f"{https}/a.nwb", tmp_path / "a.nwb").bytes == 2
@@ -280,8 +297,11 @@ def test_an_input_is_downloaded_by_tls_from_a_server_that_is_trusted(https, auth
 
 def test_the_metadata_api_is_asked_by_tls_when_it_is_trusted(https, authority, monkeypatch):
     records = RestAssetRecords(url=f"{https}/v2", database="d", name="c", pause_s=0.01)
-    with pytest.raises(SettingsError, match=r"is not trusted\. .*Name the authority's file: REQUESTS_CA_BUNDLE"):
+    with pytest.raises(
+        SettingsError, match=r"is not trusted\. .*Name the authority's file: REQUESTS_CA_BUNDLE"
+    ) as caught:
         records.count({}, time_limit_s=5)
+    assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))
     assert records.count({}, time_limit_s=5) == 0
 
@@ -289,3 +309,29 @@ def test_the_metadata_api_is_asked_by_tls_when_it_is_trusted(https, authority, m
 def test_other_failures_have_nothing_to_do_with_tls():
     for error in (OSError("[Errno 111] Connection refused"), socket.gaierror("Name or service not known")):
         assert tls_problem(error, authority="A", plain="B") is None
+
+
+def test_the_failure_of_another_connection_that_is_being_handled_does_not_count():
+    def server_is_down():
+        try:
+            raise ssl.SSLCertVerificationError(1, "another server")
+        except ssl.SSLError:
+            raise ServerSelectionTimeoutError("127.0.0.1:9: [Errno 111] Connection refused")  # noqa: B904, EM101, TRY003
+
+    with pytest.raises(ServerSelectionTimeoutError) as caught:
+        server_is_down()
+    assert tls_problem(caught.value, authority="A", plain="B") is None
+    assert cause_of(caught.value) is None
+
+
+@pytest.mark.parametrize("text", ["connection closed", "[SSL: CERTIFICATE_VERIFY_FAILED] x (_ssl.c:1)"])
+def test_the_text_of_an_error_counts_for_pymongo_only(text):
+    assert tls_problem(ServerSelectionTimeoutError(text), authority="A", plain="B") is not None
+    assert tls_problem(ConnectionError(f"no answer from https://host/{text}"), authority="A", plain="B") is None
+
+
+def test_a_file_of_authorities_that_holds_no_certificate_is_told(s3_host, aws, tmp_path):
+    (tmp_path / "ca.pem").write_text("nothing", encoding="ascii")
+    aws.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    told = s3_refusal(f"https://{s3_host}", SettingsError)
+    assert "The file of trusted authorities cannot be read. Correct AWS_CA_BUNDLE." in told
