@@ -127,7 +127,7 @@ def test_a_job_of_another_ledger_whose_result_is_here(platform, key, path):
     finish(platform, key)
     platform.connections.ledger.mongo.collection("results_jobs").delete_many({})
     found = explain(platform, "double", path)
-    assert (found.state, "no job of this ledger asked for it" in found.reason) == ("done", True)
+    assert (found.state, "no job in this ledger requested it" in found.reason) == ("done", True)
 
 
 def test_an_outdated_job(platform, key, path):
@@ -148,7 +148,7 @@ def test_a_failed_job(platform, key, path):
     fail(platform, key)
     state, reason = both(platform, key, path)
     assert state == "failed"
-    expected = "It failed after 1 attempts (permanent: change something, then rerun it): ValueError: no"
+    expected = "It failed after 1 attempt (permanent: change something, then rerun it): ValueError: no"
     assert reason == expected
     fail(platform, key, permanent=False)
     assert "transient: rerun it" in both(platform, key, path)[1]
@@ -169,7 +169,7 @@ def test_a_failed_job_without_a_reason(platform, key):
 
 def test_a_running_job_without_a_lease(platform, key):
     job = platform.connections.ledger.get("double", key).model_copy(update={"state": JobState.RUNNING})
-    assert "at work without a lease" in judge(job, "1", has_record=False, queued=False)[1]
+    assert "Running without a lease" in judge(job, "1", has_record=False, queued=False)[1]
 
 
 def test_fixed_parameters_of_the_inbox_count_unless_others_are_given(platform, tmp_path):
@@ -262,7 +262,7 @@ def test_older_jobs_that_wait_too_are_counted(platform, path, key):
     ("now", "note"),
     [
         (b'{"number": 7}', []),
-        (b'{"number": 8}', ["`number` was fixed when the job was taken in"]),
+        (b'{"number": 8}', ["`number` was fixed when the job was ingested"]),
         (b"{", ["The inbox's fixed parameters cannot be read now"]),
     ],
 )

@@ -129,4 +129,4 @@ def test_the_page_of_this_project_is_made_anew_in_place(tmp_path, capsys):
     main(copy)
     assert copy.read_text() == PAGE.read_text()
     main(copy)
-    assert capsys.readouterr().out == "analyses.md: made anew\nanalyses.md: as it was\n"
+    assert capsys.readouterr().out == "analyses.md: updated\nanalyses.md: unchanged\n"

@@ -358,7 +358,7 @@ def test_a_broken_parameter_file_of_the_inbox_is_named(place):
         ({"set_values": ["numbr=1"]}, "did you mean `number`"),
         ({"file_extension": "x/"}, "`file_extension`"),
         ({"query": '{"$where": "1"}'}, r"`\$where` at the top is not allowed"),
-        ({"query": '{"a": {"$nonsense": 1}}'}, "refuses it: unknown operator"),
+        ({"query": '{"a": {"$nonsense": 1}}'}, "rejected it: unknown operator"),
         ({"max_records": 1}, "The query finds 2 records; at most 1 are taken"),
         ({"records": ["a", "b"], "max_records": 1}, "There are 2 records; at most 1"),
         ({"asset_ids": ["a", "b"], "max_records": 1}, "There are 2 asset ids; at most 1"),

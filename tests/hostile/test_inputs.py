@@ -40,7 +40,7 @@ def test_what_is_no_file_is_refused_and_nobody_waits(tmp_path, kind):
     "url", [METADATA, "http://metadata.google.internal/x", "http://[fe80::1]/x", "http://[::ffff:169.254.169.254]/x"]
 )
 def test_metadata_services_are_never_asked(tmp_path, url):
-    with pytest.raises(InputError, match="refused"):
+    with pytest.raises(InputError, match="rejected"):
         READER.fetch(url, tmp_path)
 
 
@@ -54,7 +54,7 @@ def test_a_redirect_to_a_metadata_service_is_not_followed(tmp_path):
 def test_a_name_of_a_metadata_service_is_found_by_its_address(tmp_path, monkeypatch):
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", 80))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    with pytest.raises(InputError, match="refused"):
+    with pytest.raises(InputError, match="rejected"):
         READER.fetch("http://innocent.example.org/x.nwb", tmp_path)
 
 

@@ -227,7 +227,7 @@ def test_wrong_credentials_are_refused_without_showing_them(login, bare, docdb_u
 def test_a_malformed_address_is_refused_without_showing_it(uri):
     with pytest.raises(SettingsError) as caught:
         MongoConnection(uri=uri, database="d").now()
-    assert "DOCDB_URI is no MongoDB address" in str(caught.value)
+    assert "DOCDB_URI is not a MongoDB address" in str(caught.value)
     assert SECRET not in str(caught.value)
     assert caught.value.__suppress_context__
 

@@ -241,7 +241,7 @@ def test_a_misspelled_name_is_told_of(results):
 
 def test_without_a_catalog_everything_counts_as_done_with_a_warning(results, records):
     records.insert_once(to_record(made(50, analysis="new", result_id="e" * 64)))
-    with pytest.warns(UserWarning, match="current code of `new` is not known"):
+    with pytest.warns(UserWarning, match="current code of `new` is unknown"):
         (found,) = results.find("new")
     assert found.state == "done"
     with warnings.catch_warnings():

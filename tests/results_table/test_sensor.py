@@ -92,7 +92,7 @@ def test_never_two_at_once(clockwork):
     clockwork.run(RUN.STARTED)
     clockwork.world.fail(2)
     assert clockwork.tick(after=BUSY_S) == []
-    assert "being made" in clockwork.told
+    assert "being updated" in clockwork.told
 
 
 def test_a_run_by_hand_counts_as_one_and_others_do_not(clockwork, instance):

@@ -4,7 +4,6 @@ import os
 import signal
 from pathlib import Path
 
-import conftest
 import dagster as dg
 
 from engine.assets.factory import build_asset
@@ -12,6 +11,7 @@ from engine.discovery.analyses import load_analysis
 from resources.inputs.resource import Inputs
 from resources.mongo import MongoConnection
 from resources.s3.connection import S3Connection
+from tests.engine import conftest
 
 
 def main(said):

@@ -1,7 +1,6 @@
 """A run may end at any moment: the next one brings every job to the state that it would have had anyway."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -152,10 +151,10 @@ def killable(platform, keys, docdb_uri, home, *, at=None):
             sys.executable,
             "-B",
             "-c",
-            "import json, sys, killed_run; killed_run.main(json.loads(sys.argv[1]))",
+            "import json, sys; from tests.engine.execution import killed_run; killed_run.main(json.loads(sys.argv[1]))",
             json.dumps(said),
         ],
-        env={**unmeasured_environment(), "PYTHONPATH": f"{root}{os.pathsep}{Path(__file__).parent}"},
+        env={**unmeasured_environment(), "PYTHONPATH": str(root)},
         cwd=root,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -51,13 +51,13 @@ def test_names_of_the_platforms_own_files_are_refused(folder, name):
 @pytest.mark.parametrize("target", ["/etc/hostname", "b.txt", "deep", "nowhere"])
 def test_links_are_refused(folder, target):
     (folder / "link").symlink_to(target)
-    with pytest.raises(OutputError, match="wrote `link`, which is no ordinary file"):
+    with pytest.raises(OutputError, match="wrote `link`, which is not an ordinary file"):
         result_files(folder)
 
 
 def test_pipes_are_refused(folder):
     os.mkfifo(folder / "pipe")
-    with pytest.raises(OutputError, match="wrote `pipe`, which is no ordinary file"):
+    with pytest.raises(OutputError, match="wrote `pipe`, which is not an ordinary file"):
         result_files(folder)
 
 

@@ -49,7 +49,7 @@ def test_a_table_without_rows_is_a_table(name, tmp_path):
 
 
 def test_a_declared_table_that_was_not_written_is_an_error(tmp_path):
-    with pytest.raises(OutputError, match=r"`demo` declares the table `units\.csv`, and wrote no such file"):
+    with pytest.raises(OutputError, match=r"`demo` declares the table `units\.csv`, but did not write it"):
         checked_tables(declared(**{"units.csv": Row}), tmp_path)
 
 

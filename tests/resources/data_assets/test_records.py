@@ -98,9 +98,9 @@ def test_what_fields_there_are_is_known(assets):
 
 
 def test_a_query_that_the_database_refuses_is_told_with_its_reason(assets):
-    with pytest.raises(DispatchError, match=r"data_assets.* refuses it: .*unknown operator: \$nonsense"):
+    with pytest.raises(DispatchError, match=r"data_assets.* rejected it: .*unknown operator: \$nonsense"):
         assets.count({"a": {"$nonsense": 1}}, time_limit_s=LIMIT)
-    with pytest.raises(DispatchError, match="refuses it"):
+    with pytest.raises(DispatchError, match="rejected it"):
         list(assets.find({"a": {"$regex": "("}}, fields=[], time_limit_s=LIMIT))
 
 
@@ -161,7 +161,7 @@ def test_a_busy_api_is_asked_again(rest, api, collection):
     api.statuses = [503, 429]
     assert rest.count({}, time_limit_s=LIMIT) == 3
     api.statuses = [500] * 9
-    with pytest.raises(ServerUnavailableError, match="is in trouble"):
+    with pytest.raises(ServerUnavailableError, match="is unavailable"):
         rest.count({}, time_limit_s=LIMIT)
 
 

@@ -71,7 +71,7 @@ def test_errors_in_the_log_of_mongod_come_first(make):
 def test_one_that_never_listens_is_given_up(make):
     server = make("import time; time.sleep(600)", name="browse", ready_s=0.3)
     server.start()
-    with pytest.raises(ServerUnavailableError, match="It said: nothing"):
+    with pytest.raises(ServerUnavailableError, match="It reported: nothing"):
         server.wait_until_ready()
 
 

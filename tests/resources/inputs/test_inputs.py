@@ -224,7 +224,7 @@ def test_keys_that_lead_outside_are_refused_before_anything_is_read(serve_http, 
             asked,
         ):
             inputs = InputReader(s3=s3.server, input_endpoint_url=address)
-            with pytest.raises(InputError, match="no path below it: nothing was read"):
+            with pytest.raises(InputError, match="not a path below it: nothing was read"):
                 inputs.fetch("s3://bucket/d.nwb", tmp_path / "job")
         assert not any("evil" in path for path in asked)
 

@@ -43,7 +43,7 @@ def test_a_file_address_is_decoded():
     "url", ["file://host/x", "file://", "file://x", "file:///a%00b", "file:///a%0Ab", "file:///a\nb"]
 )
 def test_a_file_address_that_is_none_is_refused(url):
-    with pytest.raises(InputError, match=r"no local file|control characters"):
+    with pytest.raises(InputError, match=r"not a local file|control characters"):
         local_path(url)
 
 

@@ -77,7 +77,7 @@ REFUSED = [
     ("nan", b'{"s3_location": ["s3://b/a"], "distributed_parameters": {"number": NaN}}', "NaN"),
     ("unequal", job_file(asset_id=["1", "2"]), "asset_id"),
     ("no-input", b'{"distributed_parameters": {}}', "no input is named"),
-    ("no-url", job_file(asset="/data/a.nwb"), "is no URL"),
+    ("no-url", job_file(asset="/data/a.nwb"), "is not a URL"),
     ("secret", job_file(asset="s3://user:word@bucket/a"), "user"),
     ("bad-value", job_file("many"), "`number`.*found"),
     ("unknown-key", job_file(distributed_parameters={"numbr": 1}), "did you mean `number`"),
