@@ -42,6 +42,8 @@ S3 = (22, "S3 server killed at a step of publishing")
 S3_TICK = (23, "S3 server killed at a step of the sensor")
 
 JOBS = (0, 1, 2)
+PATIENT = "30"
+"""Attempts of S3 calls, so that the server is back before they end, however slow the machine is."""
 
 
 def steps(of, *, small):
@@ -152,6 +154,7 @@ def test_a_mongod_killed_at_a_step_of_publishing_costs_nothing(lab, stage, judge
     steps([s for s in PUBLISHING if s not in {"claim", "record", "done"}], small=[("metadata", "after")]),
 )
 def test_an_s3_server_killed_at_a_step_of_publishing_costs_nothing(lab, stage, judge, step, moment):
+    stage.environment["AWS_MAX_ATTEMPTS"] = PATIENT
     stage.ask(*JOBS)
     (run,) = stage.tick()
     state = killed_server((lab, stage), judge, S3, (PUBLISHING[step], moment), lab.servers.s3, run)
@@ -170,6 +173,7 @@ def test_a_mongod_killed_at_a_step_of_the_sensor_costs_nothing(lab, stage, judge
 
 @pytest.mark.parametrize(("step", "moment"), steps(["list of files", "file"], small=[("file", "before")]))
 def test_an_s3_server_killed_at_a_step_of_the_sensor_costs_nothing(lab, stage, judge, step, moment):
+    stage.environment["AWS_MAX_ATTEMPTS"] = PATIENT
     stage.ask(*JOBS)
     state = killed_server((lab, stage), judge, S3_TICK, (SENSOR[step], moment), lab.servers.s3)
     assert state.extra == 0
