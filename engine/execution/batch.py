@@ -24,6 +24,7 @@ from domain.failures import JobError
 from domain.job.state import JobState, LedgerEntry
 from engine.discovery.analyses import AnalysisEntry
 from engine.execution.claims import Claims
+from engine.execution.context import RunContext
 from engine.execution.job import JobRunner
 from engine.execution.outcome import Outcome, RunFacts, Services
 from engine.worker.pool import WorkerPool
@@ -50,7 +51,7 @@ class Pace:
 
 
 class BatchRun:
-    """Works off the jobs of one run. A context manager: leaving it ends every worker and gives back every claim.
+    """Processes the jobs of one run. A context manager: leaving it ends every worker and gives back every claim.
 
     Parameters
     ----------
@@ -94,15 +95,17 @@ class BatchRun:
         self._pool = pool(workers=workers, time_limit_s=entry.analysis.time_limit_s)
         owner = f"{run.run_id}/{uuid.uuid4()}"
         self._claims = Claims(services.ledger, owner=owner, run_id=run.run_id, code_version=entry.code_version)
-        self._runner = JobRunner(
+        context = RunContext(
             entry=entry,
             services=services,
             run=run,
             pool=self._pool,
             folder=self._folder,
-            stopping=self._stopping,
             claims=self._claims,
+            stopping=self._stopping,
         )
+        self._halted = context.halted
+        self._runner = JobRunner(context)
 
     def __enter__(self) -> Self:
         """Make the run's folder and start the heartbeat of its leases."""
@@ -120,7 +123,7 @@ class BatchRun:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def outcomes(self, job_keys: Sequence[str]) -> Iterator[list[Outcome]]:
-        """Work off the jobs and yield outcomes soon after they are there, those of short jobs many at a time.
+        """Process the jobs and yield outcomes soon after they are there, those of short jobs many at a time.
 
         Parameters
         ----------
@@ -135,7 +138,7 @@ class BatchRun:
         """
         waiting = list(job_keys)
         self._pool.expect(len(waiting))
-        while waiting and not self._runner.halted.is_set():
+        while waiting and not self._halted.is_set():
             self._jobs.update(self._ledger.get_many(self._name, waiting))
             self._runner.look_up(self._jobs.values())
             put_off = []
@@ -144,15 +147,15 @@ class BatchRun:
                 if settled := [outcome for outcome in ended if outcome.kind != "put_off"]:
                     yield settled
             waiting = put_off
-            if waiting and not self._runner.halted.is_set():
+            if waiting and not self._halted.is_set():
                 self._stopping.wait(self._pace.poll_s)
 
-    def _work_off(self, job_key: str) -> Outcome:
+    def _process(self, job_key: str) -> Outcome:
         """Bring one job to its end, and see whether it was one failure too many.
 
         Counted here and not where outcomes are reported: jobs may fail faster than Dagster takes reports.
         """
-        outcome = self._runner.work_off(job_key, self._jobs.get(job_key))
+        outcome = self._runner.process(job_key, self._jobs.get(job_key))
         if self._breaker is not None and not self._dry_run and outcome.kind != "put_off":
             with self._counting:
                 self._ended.append(outcome.error)
@@ -164,7 +167,7 @@ class BatchRun:
         """Open the analysis's circuit breaker when most jobs of this run fail in the same way: the rest stays new."""
         self.stopped = trip(self._ended, rule)
         if self.stopped is not None:
-            self._runner.halted.set()
+            self._halted.set()
             with contextlib.suppress(ServerUnavailableError):  # the sensor's next tick comes to the same conclusion
                 self._ledger.open_breaker(self._name, code_version=self._code_version, found=self.stopped)
 
@@ -185,7 +188,7 @@ class BatchRun:
 
     def _one_pass(self, job_keys: Sequence[str]) -> Iterator[list[Outcome]]:
         """Hand every job to a thread and yield what comes back; a job that raises stops the run after its fellows."""
-        pending: set[Future[Outcome]] = {self._threads.submit(self._work_off, key) for key in job_keys}
+        pending: set[Future[Outcome]] = {self._threads.submit(self._process, key) for key in job_keys}
         while pending:
             wait(pending, return_when=FIRST_COMPLETED)
             done, pending = wait(pending, timeout=self._pace.gather_s)

@@ -189,6 +189,31 @@ def complete_attempt(results: ResultsStore, result_id: str, attempt: str) -> dic
     return record if is_ours and not differences(results, provenance) else None
 
 
+def recover(result_id: str, *, but: str, results: ResultsStore, records: RecordStore) -> dict[str, Any] | None:
+    """Commit an earlier attempt that has everything but its record.
+
+    Parameters
+    ----------
+    result_id : str
+        The result.
+    but : str
+        The attempt that looks; like those that were superseded, it is left out.
+    results, records
+        Where its files are, and where its record goes.
+
+    Returns
+    -------
+    dict or None
+        The record that counts now; None if no attempt is complete.
+    """
+    left_out = records.superseded_attempts(result_id) | {but}
+    for earlier in results.complete_attempts(result_id):
+        record = None if earlier in left_out else complete_attempt(results, result_id, earlier)
+        if record is not None:
+            return commit(record, results=results, records=records)
+    return None
+
+
 def _named_differences(results: ResultsStore, provenance: Provenance, listed: list[StoredFile]) -> list[str]:
     """Say which files are missing, changed or new, by the manifest."""
     sizes = {f.path: f.bytes for f in listed}

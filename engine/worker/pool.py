@@ -6,16 +6,20 @@ Looked at first: ``concurrent.futures.ProcessPoolExecutor`` (one dead worker bre
 import contextlib
 import os
 import signal
+import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType
+from typing import Any
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from domain.failures import JobError
 from domain.retry import TRANSIENT_KINDS
-from engine.worker.fresh_interpreter import FreshContext
 from engine.worker.output_redaction import cleaned, cleaned_error
 from engine.worker.process import execute, prepare_worker
 from engine.worker.task import Task, Work
@@ -124,3 +128,38 @@ class WorkerPool:
             {"kind": kind, "message": f"The job failed: {what}.", "permanent": kind not in TRANSIENT_KINDS}
         )
         return cleaned_error(error, task)
+
+
+_swapping = threading.Lock()
+
+
+class FreshProcess(SpawnProcess):
+    """A spawned process that does not import its parent's ``__main__``.
+
+    `multiprocessing` lets each spawned process import it, for functions that are defined there. A run's is Dagster's
+    command line: two seconds of processor time for each worker, in which no job is begun. A worker needs nothing of it.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802  the name that `multiprocessing` calls
+        """Start it."""
+        with _no_main_module():
+            return SpawnProcess._Popen(process_obj)  # noqa: SLF001  its one hook
+
+
+class FreshContext(SpawnContext):
+    """Gives processes that begin with an empty main module."""
+
+    Process = FreshProcess
+
+
+@contextlib.contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Hide the main module from what prepares a new process; for some milliseconds."""
+    with _swapping:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main

@@ -118,7 +118,7 @@ from pathlib import Path
 with Path("imported.txt").open("a") as file:
     file.write(f"{__name__} ")
 if __name__ == "__main__":
-    from engine.worker.fresh_interpreter import FreshContext
+    from engine.worker.pool import FreshContext
     process = FreshContext().Process(target=exec, args=("import sys; sys.exit(7)",))
     process.start()
     process.join()

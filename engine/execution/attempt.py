@@ -1,0 +1,210 @@
+"""One attempt at a job, from its claim to its outcome.
+
+The order of steps is the contract: claim, use a record that was committed meanwhile, commit what an earlier attempt left
+complete, execute, upload, manifest and record as files, and last the record, which is the commit point.
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any, Self
+
+from domain.failures import JobError
+from domain.job.state import JobState, LedgerEntry
+from domain.result.provenance import Provenance
+from domain.result.records import to_record
+from engine.assets.builtin_checks import after_listing, after_upload, without_looking
+from engine.execution.context import RunContext
+from engine.execution.execute import JobExecution
+from engine.execution.outcome import Outcome, OutcomeKind, error_of
+from engine.execution.provenance import other_code
+from engine.execution.publish import (
+    Replacement,
+    commit,
+    listing_digest,
+    manifest_of,
+    read_record,
+    recover,
+    result_files,
+    stored_figure,
+    upload,
+    write_documents,
+)
+from engine.worker.task import Task, Work
+from resources.process import person
+from resources.records.earlier import nearest_earlier
+from resources.records.store import attempt_of
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt that has claimed its job. It never raises: its outcome says what went wrong.
+
+    Attributes
+    ----------
+    context : RunContext
+        The run.
+    job : LedgerEntry
+        The job, as it was claimed.
+    attempt_id : str
+        Identifies the claim, the private folder and the files of this attempt.
+    seen : dict or None
+        The record that the run read before the claim, and decided to replace.
+    notes : tuple of str
+        What an operator should know, from before this attempt.
+    """
+
+    context: RunContext
+    job: LedgerEntry
+    attempt_id: str
+    seen: dict[str, Any] | None
+    notes: tuple[str, ...]
+
+    @classmethod
+    def claim(
+        cls, context: RunContext, job: LedgerEntry, seen: dict[str, Any] | None, notes: tuple[str, ...]
+    ) -> Self | None:
+        """Claim a job from any state in which no run has it.
+
+        Returns
+        -------
+        Attempt or None
+            None if another run has the job, or this run claims no further jobs.
+        """
+        if context.stopping.is_set() or context.halted.is_set():
+            return None
+        attempt_id = str(uuid.uuid4())
+        states = [JobState.NEW, JobState.DONE] + ([JobState.FAILED] if context.run.by_hand else [])
+        claimed = context.claims.claim(job, attempt_id, states)
+        return None if claimed is None else cls(context, claimed, attempt_id, seen, notes)
+
+    def run(self) -> Outcome:
+        """Bring the attempt to its outcome; the claim is kept, because Dagster learns of a result before the ledger."""
+        try:
+            return self._run()
+        except Exception as error:  # noqa: BLE001  one bad job must not end the others of the run
+            return self._failed(error_of(error))
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the attempt was found to have lost its job."""
+        return self.context.claims.is_lost(self.attempt_id)
+
+    def abandon(self) -> Outcome:
+        """Leave a lost job to the run that has it now; one that an operator ended has failed."""
+        job = self.job
+        self.context.claims.drop(self.attempt_id)
+        now = self.context.services.ledger.get(job.analysis, job.job_key)
+        if now is not None and now.state is JobState.FAILED:
+            return Outcome(job.job_key, "failed", error=now.error)
+        return Outcome(job.job_key, "put_off")
+
+    def release(self) -> None:
+        """Give the job back, for another attempt of this run or of another one."""
+        self.context.claims.release(self.attempt_id)
+
+    def fail(self, error: JobError, *, retry_in_s: float | None) -> None:
+        """Record that the job failed; one that was stopped with its run is released with the run's claims instead."""
+        if not self.context.stopping.is_set():
+            self.context.claims.fail(self.attempt_id, error, retry_in_s=retry_in_s)
+
+    def _run(self) -> Outcome:
+        """Take the steps in their order; raises whatever goes wrong outside user code."""
+        current = self.context.services.records.get(self._result_id)
+        if current is not None and self._is_news(current):
+            return self._published(current, "reused")  # finished just before our claim
+        recovered = self._recover() if current is None else None
+        if recovered is not None:
+            return self._published(recovered, "computed")
+        execution = JobExecution(self.context, self.job, self.attempt_id)
+        with execution.running() as (task, work):
+            if isinstance(work, JobError):
+                return self._failed(work)
+            return self._publish(execution, task, work, current)
+
+    @property
+    def _result_id(self) -> str:
+        """The id of the result that this attempt is to make."""
+        return self.context.result_id(self.job)
+
+    def _is_news(self, record: dict[str, Any]) -> bool:
+        """Return whether a record is another one than the run read before the claim."""
+        return self.seen is None or attempt_of(record) != attempt_of(self.seen)
+
+    def _recover(self) -> dict[str, Any] | None:
+        """Commit an earlier attempt that has everything but its record; a first attempt has no earlier one."""
+        if self.job.attempt_number <= 1:
+            return None
+        services = self.context.services
+        return recover(self._result_id, but=self.attempt_id, results=services.results, records=services.records)
+
+    def _publish(self, execution: JobExecution, task: Task, work: Work, current: dict[str, Any] | None) -> Outcome:
+        """Upload what the worker made and commit its record in the place of the current one."""
+        results = self.context.services.results
+        stored = upload(results, execution.location, task.results, result_files(task.results), log=task.log)
+        manifest = manifest_of(stored, log=task.log)
+        digest, why = listing_digest(stored), self._why_new()
+        provenance = execution.provenance(work, manifest, listing_sha256=digest, why=why)
+        record = to_record(provenance)
+        write_documents(results, record, manifest)
+        if not self.context.claims.holds(self.attempt_id):
+            results.discard(execution.location)
+            return Outcome(self.job.job_key, "put_off")
+        winner = self._commit(record, current)
+        if attempt_of(winner) != self.attempt_id:
+            return self._published(winner, "reused")
+        return self._computed(record, provenance, self._local_figure(task))
+
+    def _commit(self, record: dict[str, Any], current: dict[str, Any] | None) -> dict[str, Any]:
+        """Insert the record; returns the one that counts now."""
+        services = self.context.services
+        replacement = None if current is None else Replacement(current, *self._who_and_why())
+        return commit(record, results=services.results, records=services.records, replacement=replacement)
+
+    def _who_and_why(self) -> tuple[str, str]:
+        """Return who replaces a record, and why."""
+        force, run = self.job.force, self.context.run
+        if force is not None and not run.force_reason:
+            return force.who, force.reason
+        return person(), run.force_reason or " ".join(self.notes)
+
+    def _why_new(self) -> str:
+        """Say what distinguishes this result from the nearest earlier one."""
+        job = self.job
+        found = nearest_earlier(self.context.services.records, job.stored_job, self.context.entry.code_version)
+        return f"First result of `{job.analysis}`." if found is None else f"New: {found.words()}."
+
+    def _local_figure(self, task: Task) -> bytes | None:
+        """Return the figure that was just made."""
+        figure = self.context.entry.analysis.figure
+        path = task.results / figure if figure else None
+        return path.read_bytes() if path is not None and path.is_file() else None
+
+    def _computed(self, record: dict[str, Any], provenance: Provenance, figure: bytes | None) -> Outcome:
+        """Describe the result that this attempt committed."""
+        return Outcome(
+            self.job.job_key,
+            "computed",
+            provenance=provenance,
+            figure=figure,
+            attempt=self.attempt_id,
+            notes=(*self.notes, *other_code(provenance.code)),
+            attempts=self.job.attempts,
+            verdicts=after_upload(record, provenance),
+        )
+
+    def _published(self, record: dict[str, Any], kind: OutcomeKind) -> Outcome:
+        """Describe a result that another attempt made."""
+        found = read_record(record, self.job)
+        return Outcome(
+            self.job.job_key,
+            kind,
+            provenance=found,
+            figure=stored_figure(self.context.services.results, found),
+            attempt=self.attempt_id,
+            notes=self.notes,
+            verdicts=after_listing(record, found) if kind == "computed" else without_looking(record),
+        )
+
+    def _failed(self, error: JobError) -> Outcome:
+        """Describe why there is no result."""
+        return Outcome(self.job.job_key, "failed", error=error, attempt=self.attempt_id, notes=self.notes)

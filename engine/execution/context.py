@@ -1,0 +1,62 @@
+"""What the attempts of one run share."""
+
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from domain.job.identity import result_id
+from domain.job.state import LedgerEntry
+from domain.result.provenance import CodeFacts
+from engine.discovery.analyses import AnalysisEntry
+from engine.discovery.source import code_facts
+from engine.execution.claims import Claims
+from engine.execution.outcome import RunFacts, Services
+from engine.worker.pool import WorkerPool
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One run of an analysis, as each of its attempts sees it.
+
+    Attributes
+    ----------
+    entry : AnalysisEntry
+        The analysis and its code version, which do not change during the run.
+    services : Services
+        The outside systems.
+    run : RunFacts
+        How the run was requested.
+    pool : WorkerPool
+        Where user code runs.
+    folder : Path
+        The run's local folder; each attempt has a private folder in it.
+    claims : Claims
+        The run's claims on jobs.
+    stopping : threading.Event
+        Set when the run is to end.
+    halted : threading.Event
+        Set when no further job is to be claimed; running ones are finished.
+    """
+
+    entry: AnalysisEntry
+    services: Services
+    run: RunFacts
+    pool: WorkerPool
+    folder: Path
+    claims: Claims
+    stopping: threading.Event
+    halted: threading.Event = field(default_factory=threading.Event)
+
+    def result_id(self, job: LedgerEntry) -> str:
+        """Return the id of the result that the current code makes of a job."""
+        return result_id(self.entry.analysis.name, self.entry.code_version, job.job_key)
+
+    def force_reason(self, job: LedgerEntry) -> str:
+        """Return why this job is to be computed again, or an empty string."""
+        return self.run.force_reason or (job.force.reason if job.force else "")
+
+    @cached_property
+    def code(self) -> CodeFacts:
+        """The repository's state when the run first needed it."""
+        return code_facts(self.entry.analysis, self.entry.path)

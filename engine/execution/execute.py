@@ -1,0 +1,104 @@
+"""Executes the user code of one job in a private folder."""
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from domain.failures import JobError
+from domain.job.state import LedgerEntry
+from domain.result.provenance import Provenance
+from engine.execution.context import RunContext
+from engine.execution.outcome import Outcome
+from engine.execution.provenance import Execution, provenance_of_execution
+from engine.execution.publish import build_manifest, result_files
+from engine.worker.task import Task, Work
+
+
+@dataclass(frozen=True)
+class JobExecution:
+    """One execution of a job.
+
+    Attributes
+    ----------
+    context : RunContext
+        The run.
+    job : LedgerEntry
+        The job, as it was claimed.
+    attempt_id : str
+        Name of the private folder, locally and in the result store.
+    """
+
+    context: RunContext
+    job: LedgerEntry
+    attempt_id: str
+
+    @property
+    def location(self) -> str:
+        """Where the result's files go."""
+        return self.context.services.results.location(self.context.result_id(self.job), self.attempt_id)
+
+    @contextmanager
+    def running(self) -> Iterator[tuple[Task, Work | JobError]]:
+        """Run user code and give what came back; the private folder lasts as long as the context."""
+        folder = self.context.folder / self.attempt_id
+        folder.mkdir()
+        try:
+            task = self._task()
+            yield task, self.context.pool.run(task)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def provenance(self, work: Work, manifest: dict[str, Any], *, listing_sha256: str, why: str = "") -> Provenance:
+        """Put together everything that is known about the result.
+
+        Parameters
+        ----------
+        work : Work
+            What the worker brought back.
+        manifest : dict
+            The files.
+        listing_sha256 : str
+            Digest of their listing in the result store; empty if they are not there.
+        why : str
+            Why it is a new result.
+        """
+        context, job = self.context, self.job
+        execution = Execution(
+            attempt=self.attempt_id,
+            location=self.location,
+            run_id=context.run.run_id,
+            work=work,
+            manifest=manifest,
+            listing_sha256=listing_sha256,
+            code=context.code,
+            reason=context.force_reason(job),
+            why=why,
+        )
+        return provenance_of_execution(context.entry, job, execution)
+
+    def _task(self) -> Task:
+        """Describe the job for a worker process."""
+        entry, inputs = self.context.entry, self.job.stored_job.inputs
+        return Task(
+            analysis_file=entry.path,
+            code_version=entry.code_version,
+            locations=inputs.spelled_locations,
+            files=inputs.spelled_files,
+            parameters=self.job.parameters,
+            folder=self.context.folder / self.attempt_id,
+            inputs=self.context.services.inputs.reader,
+            transient=entry.analysis.retry.transient,
+        )
+
+
+def dry_run(context: RunContext, job: LedgerEntry) -> Outcome:
+    """Execute a job without a claim, and keep nothing."""
+    execution = JobExecution(context, job, str(uuid.uuid4()))
+    with execution.running() as (task, work):
+        if isinstance(work, JobError):
+            return Outcome(job.job_key, "failed", error=work)
+        manifest = build_manifest(task.results, result_files(task.results), log=task.log)
+        return Outcome(job.job_key, "dry_run", provenance=execution.provenance(work, manifest, listing_sha256=""))
