@@ -24,7 +24,8 @@ from domain.job.state import JobState
 from domain.job.stored import take_in
 from domain.json_values import canonical_json
 from operations.platform import Platform, open_platform
-from resources.settings import Settings, child_environment
+from resources.environment import child_environment
+from resources.settings import Settings
 
 RECORDS = 10_000
 ANALYSIS = "unit_quality"

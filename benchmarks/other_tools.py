@@ -12,7 +12,8 @@ from pathlib import Path
 from domain.errors import ServerUnavailableError
 from operations.platform import Platform
 from resources.embedded.embedded import addresses_of
-from resources.settings import PROJECT_ROOT, child_environment
+from resources.environment import child_environment
+from resources.settings import PROJECT_ROOT
 
 PEERS = PROJECT_ROOT / ".venv-peers" / "bin"
 HERE = Path(__file__).parent / "peers"

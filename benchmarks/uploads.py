@@ -23,9 +23,10 @@ from benchmarks.section import Figures, Options, Section, Target
 from engine.execution.publish import manifest_of, result_files, upload
 from resources.embedded.embedded import ServerAddresses, serving
 from resources.embedded.programs import find_rclone
+from resources.environment import child_environment
 from resources.result_store.store import ResultsStore
 from resources.s3.connection import S3Connection
-from resources.settings import PROJECT_ROOT, child_environment
+from resources.settings import PROJECT_ROOT
 
 SMALL_FILES, LARGE_FILES, LARGE_BYTES = 2000, 5, 1000**3
 SMALL_BYTES = (1000, 10_000)

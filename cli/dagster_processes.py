@@ -13,9 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from domain.errors import ServerUnavailableError
+from resources.environment import child_environment
 from resources.extras import require
 from resources.process import asker_for_end_with_parent
-from resources.settings import PROJECT_ROOT, Settings, child_environment
+from resources.settings import PROJECT_ROOT, Settings
 
 EVENTS_AT_ONCE = 500
 """How many events Dagster stores together; without it, it stores every event by itself."""

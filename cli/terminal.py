@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from domain.errors import PermanentError, TransientError
 from domain.redaction import redacted
-from resources.process import known_secrets
+from resources.environment import known_secrets
 
 AnalysisName = Annotated[str, typer.Argument(metavar="ANALYSIS", help="Name of the analysis.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]

@@ -1,11 +1,10 @@
 """Every setting of the platform, read from the environment once, checked, and said back in plain words when wrong.
 
-This is the only module that reads ``os.environ``. Credentials are not settings: boto3 finds ``AWS_*`` by itself. The
+Credentials are not settings: boto3 reads ``AWS_*`` itself. The
 table of all settings is in ``docs/settings.md``, a file to copy in ``.env.example``.
 """
 
 import logging
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import SettingsError
+from resources.environment import environment
 from resources.setting_values import bucket_and_prefix, is_postgresql, refuse, seconds, without_secrets, yes_or_no
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -333,11 +333,6 @@ class Settings(BaseSettings):
         return self
 
 
-def child_environment(**variables: str) -> dict[str, str]:
-    """Return the environment for a process that this one starts, with some variables set."""
-    return {**os.environ, **variables}
-
-
 def load_settings(*, env_file: Path | None = None) -> Settings:
     """Read the settings from the environment, after adding what a file says.
 
@@ -360,18 +355,18 @@ def load_settings(*, env_file: Path | None = None) -> Settings:
     SettingsError
         If a value cannot be used, or ``DOCDB_HOST`` is set and its successor ``DOCDB_URI`` is not.
     """
-    named = os.environ.get("ANALYSIS_ENV_FILE", "").strip() or ".env"
+    named = environment().get("ANALYSIS_ENV_FILE", "").strip() or ".env"
     load_dotenv(env_file or PROJECT_ROOT / Path(named).expanduser(), override=False)
-    _report_retired(os.environ)
+    _report_retired(environment())
     return Settings()
 
 
-def _report_retired(environment: Mapping[str, str]) -> None:
+def _report_retired(variables: Mapping[str, str]) -> None:
     """Name the successor of each setting that is no longer read."""
     for name, successor in RETIRED.items():
-        if not environment.get(name):
+        if not variables.get(name):
             continue
-        if name == "DOCDB_HOST" and not environment.get("DOCDB_URI"):
+        if name == "DOCDB_HOST" and not variables.get("DOCDB_URI"):
             msg = f"The setting DOCDB_HOST is no longer read, and DOCDB_URI is not set: {successor}."
             raise SettingsError(msg)
         _log.warning("The setting %s is no longer read: %s. Remove it.", name, successor)

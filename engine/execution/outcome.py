@@ -12,9 +12,9 @@ from domain.job.state import Attempt
 from domain.redaction import redacted
 from domain.result.provenance import Provenance
 from domain.retry import is_transient
+from resources.environment import known_secrets
 from resources.inputs.resource import Inputs
 from resources.ledger.ledger import Ledger
-from resources.process import known_secrets
 from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore
 

@@ -21,7 +21,7 @@ from domain.command import TRY_AGAIN, Command
 from domain.errors import CodeChangedError, OutputError
 from domain.failures import FailureKind
 from domain.retry import TRANSIENT_KINDS
-from resources.process import inherited
+from resources.environment import inherited
 
 JOB_FILE, OUTPUTS_FILE = "job.json", "outputs.json"
 _PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "LD_LIBRARY_PATH")

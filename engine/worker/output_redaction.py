@@ -13,7 +13,7 @@ from typing import BinaryIO
 from domain.failures import JobError
 from domain.redaction import redacted, redacted_value
 from engine.worker.task import Task, Work
-from resources.process import known_secrets
+from resources.environment import known_secrets
 
 LOG_TAIL_BYTES = 32 * 1024
 _BLOCK = 1 << 20

@@ -30,7 +30,8 @@ from domain.failures import FailureKind, JobError
 from domain.retry import is_transient
 from engine.worker.command import CommandFailedError
 from engine.worker.task import Task, Work, run_task
-from resources.process import asker_for_end_with_parent, forget
+from resources.environment import forget
+from resources.process import asker_for_end_with_parent
 
 TEXT_CHARACTERS = 16 * 1024
 _NOT_FOR_USER_CODE = ("DOCDB_URI", "ASSETS_URI", "SMTP_URL", "ALERT_WEBHOOK_URL", "DAGSTER_POSTGRES_URL")

@@ -25,9 +25,9 @@ from engine.worker.command import CommandJob, run_command
 from engine.worker.outputs import checked_outputs
 from engine.worker.resource_usage import cpu_s, reset_peak_memory, resource_facts
 from engine.worker.tables import checked_tables
+from resources.environment import variable
 from resources.inputs.reader import InputReader
 from resources.nwb import Session, describe_session
-from resources.process import variable
 
 LOG_NAME = "analysis.log"
 RESULTS_VARIABLE = "RESULTS_DIR"

@@ -20,7 +20,7 @@ from s3transfer.manager import TransferConfig, TransferManager
 
 from domain.errors import PermanentError, SettingsError
 from resources.embedded.embedded import ServerAddresses, addresses_of
-from resources.process import inherited
+from resources.environment import inherited
 from resources.s3.direct import REST_S, DirectPuts
 from resources.s3.errors import error_code, is_missing, s3_errors
 

@@ -16,11 +16,11 @@ from domain.job.job_file import read_job
 from domain.job.stored import Source, StoredJob, take_in
 from domain.json_values import canonical_json, sha256_hex
 from engine.discovery.analyses import AnalysisEntry
+from resources.environment import known_secrets
 from resources.inbox.job_inbox import InboxFile, JobInbox
 from resources.inbox.names import PARAMETERS_FILE
 from resources.inbox.notes import FileNote, InboxNotes
 from resources.ledger.ledger import Ledger
-from resources.process import known_secrets
 from sensors.limits import LIMITS
 
 

@@ -22,10 +22,11 @@ from cli.dagster_processes import free_port
 from domain.job.state import JobState
 from examples.sessions import DATA_BUCKET, metadata_record, write_demo_sessions
 from operations.platform import open_platform
+from resources.environment import child_environment
 from resources.explorer_links import SHORT_ID, analysis_in_explorer
 from resources.result_store.catalog_files import REPORT
 from resources.result_store.catalog_tables import read_catalog
-from resources.settings import PROJECT_ROOT, child_environment, load_settings
+from resources.settings import PROJECT_ROOT, load_settings
 from tests.browser.conftest import ARGUMENTS, NAMES
 
 IMAGES = PROJECT_ROOT / "docs" / "images"

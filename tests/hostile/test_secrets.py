@@ -24,9 +24,9 @@ from engine.discovery.analyses import load_analysis
 from operations.platform import open_platform
 from resources.connections import connect
 from resources.embedded.programs import embedded_programs
+from resources.environment import known_secrets
 from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection, close_client
-from resources.process import known_secrets
 from resources.settings import load_settings
 from sensors.job_files.sensor import Stores
 from tests.conftest import BUCKET

@@ -2,7 +2,7 @@
 
 import os
 
-from resources.process import inherited, variable
+from resources.environment import inherited, variable
 
 
 def test_only_named_variables_are_inherited(monkeypatch):
