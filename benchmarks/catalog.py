@@ -66,7 +66,7 @@ def measure(options: Options) -> Figures:
     count = options.size(_RECORDS, least=1000)
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as addresses:
         S3Connection(embedded_home=folder).ensure_bucket("results")
-        made, collection = _records(count + _NEW * options.rounds), _stores(addresses.docdb_uri, folder)[0]._records()  # noqa: SLF001
+        made, collection = _records(count + _NEW * options.rounds), _stores(addresses.docdb_uri, folder)[0]._records.raw  # noqa: SLF001
         for _ in range(0, count, _AT_ONCE):
             if some := list(islice(made, min(_AT_ONCE, count))):
                 collection.insert_many(some, ordered=False)
@@ -107,7 +107,7 @@ def _fail(uri: str, folder: str, count: int) -> None:
         }
         for number in range(count)
     ]
-    ledger._jobs().insert_many(documents)  # noqa: SLF001  as fast as it gets: this is not measured
+    ledger._jobs.raw.insert_many(documents)  # noqa: SLF001  as fast as it gets: this is not measured
 
 
 def _apart(work: Callable[[str, str], int], uri: str, folder: str) -> Figures:

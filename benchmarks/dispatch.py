@@ -83,7 +83,7 @@ def main(records: int, step: str) -> None:
 
 def _fill(platform: Platform, records: int) -> None:
     """Store records of assets, and half of their jobs as done."""
-    assets = platform.connections.ledger.mongo.collection("data_assets")
+    assets = platform.connections.ledger.mongo.collection("data_assets").raw
     assets.drop()
     documents = (_record(number) for number in range(records))
     while some := list(islice(documents, _STORED_AT_ONCE)):

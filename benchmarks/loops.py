@@ -23,7 +23,7 @@ _STORAGES = {"sqlite": "", "postgres": "storage:\n  postgres:\n    postgres_url:
 def bare_loop(platform: Platform, jobs: int, *, threads: int = 1) -> float:
     """Write three small files and one record for each job and nothing else; gives seconds."""
     client, bucket = platform.connections.results_store.s3.client, platform.settings.analysis_bucket
-    records = platform.connections.ledger.mongo.collection("bare_loop", durable=True)
+    records = platform.connections.ledger.mongo.collection("bare_loop", durable=True).raw
     prefix = uuid.uuid4().hex
 
     def one(number: int) -> None:

@@ -103,13 +103,13 @@ def measure(options: Options) -> Figures:
         store = RecordStore(mongo=MongoConnection(uri=addresses.docdb_uri, database="bench"), name="results")
         made = _records(count)
         while some := list(islice(made, _AT_ONCE)):
-            store._records().insert_many(some, ordered=False)  # noqa: SLF001  as fast as it gets: this is not measured
+            store._records.raw.insert_many(some, ordered=False)  # noqa: SLF001  as fast as it gets: this is not measured
         asked = {
             name: _timed(lambda wanted=wanted: _page(store, wanted), options.rounds * _ASKED // 3)  # type: ignore[misc]
             for name, wanted in questions(count).items()
         }
         whole = _timed(lambda: len(results_of(store, "demo", code_version=_CODE)), 1)
-        size = store.mongo.collection("results").database.command("collstats", "results")
+        size = store.mongo.collection("results").raw.database.command("collstats", "results")
     indexes = {name: kept / count for name, kept in size["indexSizes"].items()}
     return {"records": count, "asked": asked, "whole": whole, "bytes": size["avgObjSize"], "index_bytes": indexes}
 

@@ -8,7 +8,7 @@ from domain.errors import UnknownJobError
 from domain.json_values import shown
 from domain.result.provenance import GroupField
 from domain.result.rows import DONE, OUTDATED, SUPERSEDED, state_by_code
-from resources.mongo import Document
+from resources.mongo_collection import Document
 from resources.records.search import match_of
 from resources.records.store import OWN, TIME, RecordStore
 from results.queries import ResultQuery, check_name, has_group, has_parts

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from resources.mongo import Document
+from resources.mongo_collection import Document
 from resources.records.store import OWN, RecordStore
 from results.queries import has_parts
 

@@ -32,7 +32,7 @@ class DocdbApi:
         if version != "v2" or verb != "aggregate":
             return 404, b"not found"
         try:
-            documents = MongoConnection(uri=self.docdb_uri, database=database).collection(collection)
+            documents = MongoConnection(uri=self.docdb_uri, database=database).collection(collection).raw
             found = list(documents.aggregate(json.loads(body)))
         except OperationFailure as error:
             return 400, json.dumps({"message": error.details["errmsg"]}).encode()

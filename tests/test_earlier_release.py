@@ -45,7 +45,7 @@ def platform(tmp_path_factory):
         with open_platform(load_settings(env_file=home / "no.env")) as platform:
             for file in (home / "documents").glob("*.json"):
                 if documents := json_util.loads(file.read_text()):
-                    platform.connections.record_store.mongo.collection(file.stem).insert_many(documents)
+                    platform.connections.record_store.mongo.collection(file.stem).raw.insert_many(documents)
             yield platform
 
 

@@ -11,14 +11,14 @@ from typing import Any, Protocol
 
 import dagster as dg
 from pydantic import Field
-from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from domain.data_asset.query import projection
 from domain.data_asset.record import BASE_FIELDS, AssetRecord, paths_of
 from domain.errors import DispatchError
 from domain.json_values import MAX_INTEGER, shown
-from resources.mongo import Document, MongoConnection
+from resources.mongo import MongoConnection
+from resources.mongo_collection import Document, RetryingCollection
 
 SAMPLE = 40
 """So many records are looked at to learn which fields there are."""
@@ -67,38 +67,38 @@ class MongoAssetRecords(dg.ConfigurableResource["MongoAssetRecords"]):
 
     def count(self, query: Document, *, time_limit_s: float) -> int:
         """Return how many records a filter finds."""
-        records = self._records()
+        records = self._records
         with self._errors(time_limit_s):
-            return self.mongo.call(lambda: records.count_documents(query, maxTimeMS=_ms(time_limit_s)))
+            return records.count_documents(query, maxTimeMS=_ms(time_limit_s))
 
     def find(self, query: Document, *, fields: Sequence[str], time_limit_s: float) -> Iterator[AssetRecord]:
         """Yield the records that a filter finds, in batches, with these fields of each."""
         wanted = projection([*BASE_FIELDS, *fields])
-        cursor = self._records().find(query, wanted, batch_size=_BATCH, max_time_ms=_ms(time_limit_s))
-        with self._errors(time_limit_s), cursor:
-            for document in self.mongo.each(cursor):
+        found = self._records.find(query, wanted, batch_size=_BATCH, max_time_ms=_ms(time_limit_s))
+        with self._errors(time_limit_s):
+            for document in found:
                 yield AssetRecord.of(plain(document))
 
     def has_field(self, field: str, *, time_limit_s: float) -> bool:
         """Tell whether any record has a field; True when that takes too long to find out."""
-        records, query = self._records(), {field: {"$exists": True}}
+        records, query = self._records, {field: {"$exists": True}}
         try:
             with self._errors(time_limit_s):
-                found = self.mongo.call(lambda: records.find_one(query, {"_id": 1}, max_time_ms=_ms(time_limit_s)))
+                found = records.find_one(query, {"_id": 1}, max_time_ms=_ms(time_limit_s))
         except DispatchError:
             return True
         return found is not None
 
     def known_fields(self) -> set[str]:
         """Return the dotted fields of some records of every age: ids are random, so both ends are a mixture."""
-        records = self._records()
         found: set[str] = set()
         for direction in (1, -1):
-            some = records.find().sort("_id", direction).limit(SAMPLE // 2)
-            found |= {path for document in self.mongo.each(some) for path in paths_of(document)}
+            some = self._records.find({}, sort=[("_id", direction)], limit=SAMPLE // 2)
+            found |= {path for document in some for path in paths_of(document)}
         return found
 
-    def _records(self) -> Collection[Document]:
+    @property
+    def _records(self) -> RetryingCollection:
         """Return the collection."""
         return self.mongo.collection(self.name)
 

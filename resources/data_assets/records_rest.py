@@ -24,7 +24,7 @@ from domain.json_values import shown
 from domain.retry import TRANSIENT_STATUSES, Backoff
 from resources.data_assets.records import SAMPLE, plain, too_slow
 from resources.http_retry import HttpRetry
-from resources.mongo import Document
+from resources.mongo_collection import Document
 from resources.tls import cause_of, tls_problem
 
 CONNECT_S = 5

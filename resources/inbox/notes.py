@@ -17,9 +17,9 @@ from types import MappingProxyType
 import dagster as dg
 from pydantic import Field
 from pymongo import DeleteOne, ReplaceOne
-from pymongo.collection import Collection
 
-from resources.mongo import Document, MongoConnection
+from resources.mongo import MongoConnection
+from resources.mongo_collection import Document, RetryingCollection
 
 _FIELDS = ("name", "fingerprint", "problem", "judged_with")
 
@@ -119,8 +119,7 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
 
     def _find(self, match: Document, fields: tuple[str, ...] = (*_FIELDS, "job_key")) -> list[FileNote]:
         """Read notes."""
-        notes, wanted = self._notes(), {"_id": 0, "refused": 1, **dict.fromkeys(fields, 1)}
-        return self.mongo.call(lambda: [_note(d) for d in notes.find(match, wanted) if _is_note(d)])
+        return self._notes.find(match, {"_id": 0, "refused": 1, **dict.fromkeys(fields, 1)}).collect(_readable)
 
     def _write(
         self,
@@ -129,12 +128,12 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
         changes: Mapping[str, FileNote | None],
     ) -> None:
         """Send writes in one go; each is idempotent. Their revision comes after them: cut off, they are only not remembered."""
-        notes, memory = self._notes(), self._memory(analysis)
+        notes, memory = self._notes, self._memory(analysis)
         if not writes:
             return
         with memory.lock:
             before = memory.revision
-            self.mongo.call(lambda: notes.bulk_write(writes, ordered=False))
+            notes.bulk_write(writes, ordered=False)
             revision = self._renew(analysis, before) if before else None
             if revision is None:  # somebody else has written too
                 self._renew(analysis)
@@ -144,16 +143,14 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
 
     def _revision(self, analysis: str) -> str | None:
         """Return the revision of an analysis's notes; None when there is none, as in a database that is new."""
-        notes = self._notes()
-        found = self.mongo.call(lambda: notes.find_one({"_id": _revision_id(analysis)}, {"revision": 1}))
+        found = self._notes.find_one({"_id": _revision_id(analysis)}, {"revision": 1})
         return str(found.get("revision")) if found else None
 
     def _renew(self, analysis: str, before: str | None = None) -> str | None:
         """Set a new revision, only in the place of an earlier one if that is given; None if another one is there."""
-        notes, revision = self._notes(), uuid.uuid4().hex
+        revision = uuid.uuid4().hex
         match = {"_id": _revision_id(analysis), **({"revision": before} if before else {})}
-        change = {"$set": {"revision": revision}}
-        done = self.mongo.call(lambda: notes.update_one(match, change, upsert=before is None))
+        done = self._notes.update_one(match, {"$set": {"revision": revision}}, upsert=before is None)
         return revision if done.matched_count or before is None else None
 
     def _memory(self, analysis: str) -> "_Memory":
@@ -161,7 +158,8 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
         server = self.mongo.uri or self.mongo.embedded_home or ""
         return _memory(server, self.mongo.database, self.records_name, analysis)
 
-    def _notes(self) -> Collection[Document]:
+    @property
+    def _notes(self) -> RetryingCollection:
         """Return the collection of notes."""
         return self.mongo.collection(
             f"{self.records_name}_inbox", indexes=(("analysis", "refused"),)
@@ -199,6 +197,11 @@ class _Memory:
 def _memory(*_place: str) -> _Memory:
     """Return the memory of a process for one analysis in one place."""
     return _Memory()
+
+
+def _readable(documents: Iterable[Document]) -> list[FileNote]:
+    """Make notes of the documents that can be used, one at a time: there may be a million of them."""
+    return [_note(document) for document in documents if _is_note(document)]
 
 
 def _note(document: Document) -> FileNote:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from domain.analysis.breaker import Trip
@@ -12,7 +11,7 @@ from domain.failures import JobError
 from domain.job.state import JobState
 from domain.retry import PROBES, TRANSIENT_KINDS
 from resources.ledger.archive import LedgerArchive
-from resources.mongo import Document
+from resources.mongo_collection import Document, RetryingCollection
 
 LATEST = 20
 """So many of the jobs that ended last are looked at."""
@@ -58,19 +57,16 @@ class LedgerBreakers(LedgerArchive):
             "probe_at": _next_probe(now, 0) if found.kind in TRANSIENT_KINDS else None,
             "told": False,
         }
-        breakers = self._breakers()
         match = {"_id": analysis, "$nor": [{"state": "open", "code_version": code_version}]}
         try:
-            self._call(lambda: breakers.update_one(match, {"$set": told}, upsert=True))
+            self._breakers.update_one(match, {"$set": told}, upsert=True)
         except DuplicateKeyError:  # it does not match, because it is open for this code
             return False
         return True
 
     def breaker(self, analysis: str, *, code_version: str) -> OpenBreaker | None:
         """Return an analysis's breaker if it is open for its current code; other code closes it."""
-        breakers = self._breakers()
-        match = {"_id": analysis, "state": "open", "code_version": code_version}
-        found = self._call(lambda: breakers.find_one(match))
+        found = self._breakers.find_one({"_id": analysis, "state": "open", "code_version": code_version})
         if found is None:
             return None
         return OpenBreaker(analysis, code_version, found["why"], found["changed"], found["probe_at"])
@@ -79,45 +75,42 @@ class LedgerBreakers(LedgerArchive):
         """Close an analysis's breaker, and let its jobs be asked for as if nothing had been; False if none was open."""
         now = self.now()
         closed = {"state": "closed", "changed": now, "closed_by": who, "closed_because": reason, "told": False}
-        breakers, jobs = self._breakers(), self._jobs()
-        done = self._call(lambda: breakers.update_one({"_id": analysis, "state": "open"}, {"$set": closed}))
+        done = self._breakers.update_one({"_id": analysis, "state": "open"}, {"$set": closed})
         waiting = {"analysis": analysis, "state": JobState.NEW.value}
-        self._call(lambda: jobs.update_many(waiting, {"$set": {"fruitless": 0}}))
+        self._jobs.update_many(waiting, {"$set": {"fruitless": 0}})
         return done.modified_count == 1
 
     def begin_probe(self, analysis: str) -> bool:
         """Begin to try a few jobs if it is time to; False for all but one of those who ask at once."""
-        now, breakers = self.now(), self._breakers()
+        now, breakers = self.now(), self._breakers
         match = {"_id": analysis, "state": "open", "probe_at": {"$lte": now}}
-        found = self._call(lambda: breakers.find_one(match))
+        found = breakers.find_one(match)
         if found is None:
             return False
         probes = found["probes"] + 1
         change = {"$set": {"probes": probes, "probe_at": _next_probe(now, probes)}}
-        return self._call(lambda: breakers.update_one({**match, "probes": found["probes"]}, change)).modified_count == 1
+        return breakers.update_one({**match, "probes": found["probes"]}, change).modified_count == 1
 
     def latest_ended(self, analysis: str, *, code_version: str) -> list[JobError | None]:
         """Return how the jobs that ended last did, since the breaker was last closed, for the current code."""
-        breakers, jobs = self._breakers(), self._jobs()
-        known = self._call(lambda: breakers.find_one({"_id": analysis})) or {}
+        known = self._breakers.find_one({"_id": analysis}) or {}
         ended = [JobState.DONE.value, JobState.FAILED.value]
         match: Document = {"analysis": analysis, "state": {"$in": ended}, "code_version": code_version}
         if "changed" in known:
             match["updated"] = {"$gt": known["changed"]}
-        found = self._call(lambda: list(jobs.find(match, {"error": 1}).sort([("updated", -1)]).limit(LATEST)))
+        found = self._jobs.find(match, {"error": 1}, sort=[("updated", -1)], limit=LATEST).to_list()
         return [JobError.model_validate(d["error"]) if d.get("error") else None for d in found]
 
     def untold_breakers(self) -> Sequence[Document]:
         """Return the breakers whose last change nobody was told of."""
-        breakers = self._breakers()
-        return self._call(lambda: list(breakers.find({"told": False})))
+        return self._breakers.find({"told": False}).to_list()
 
     def breaker_was_told(self, analysis: str, changed: datetime) -> None:
         """Note that people were told of a breaker's last change."""
-        breakers = self._breakers()
-        self._call(lambda: breakers.update_one({"_id": analysis, "changed": changed}, {"$set": {"told": True}}))
+        self._breakers.update_one({"_id": analysis, "changed": changed}, {"$set": {"told": True}})
 
-    def _breakers(self) -> Collection[Document]:
+    @property
+    def _breakers(self) -> RetryingCollection:
         """Return the collection of breakers."""
         return self._collection("breakers")
 

@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import Field
-from pymongo import ReturnDocument, UpdateOne
+from pymongo import UpdateOne
 
 from domain.failures import JobError
 from domain.job.state import JobState, LedgerEntry
 from domain.retry import UNFINISHED_RUNS
 from resources.ledger.breakers import LedgerBreakers
 from resources.ledger.reader import job_id, readable_entry
-from resources.mongo import Document
+from resources.mongo_collection import Document
 
 LEASE_S = 60.0
 KEPT_ATTEMPTS = 20
@@ -94,8 +94,7 @@ class Ledger(LedgerBreakers):
             "$inc": {"attempt_number": 1},
             "$push": {"attempts": {"$each": [begun], "$slice": -KEPT_ATTEMPTS}},
         }
-        jobs = self._jobs()
-        taken = self._call(lambda: jobs.find_one_and_update(match, change, return_document=ReturnDocument.AFTER))
+        taken = self._jobs.find_one_and_update(match, change)
         if taken is not None:
             return readable_entry(taken)
         now_stored = self.get(entry.analysis, entry.job_key)  # ours after all, when the answer to the update was lost
@@ -108,21 +107,18 @@ class Ledger(LedgerBreakers):
         A job is lost when somebody cancelled it, or when its lease expired and somebody else took it.
         """
         match = {"lease.owner": owner, "state": JobState.RUNNING.value}
-        jobs = self._jobs()
-        return self._call(lambda: {d["lease"]["attempt"] for d in jobs.find(match, {"lease.attempt": 1})})
+        return {d["lease"]["attempt"] for d in self._jobs.find(match, {"lease.attempt": 1}).to_list()}
 
     def holds(self, entry: LedgerEntry, attempt: str) -> bool:
         """Tell whether a job is still claimed by an attempt."""
         match = {"_id": job_id(entry.analysis, entry.job_key), "lease.attempt": attempt}
-        jobs = self._jobs()
-        return self._call(lambda: jobs.find_one(match, {"_id": 1})) is not None
+        return self._jobs.find_one(match, {"_id": 1}) is not None
 
     def extend_leases(self, owner: str) -> int:
         """Extend every lease of a worker process; returns how many it holds."""
         until = self.now() + timedelta(seconds=self.lease_s)
         match = {"lease.owner": owner, "state": JobState.RUNNING.value}
-        jobs = self._jobs()
-        return self._call(lambda: jobs.update_many(match, {"$set": {"lease.until": until}})).matched_count
+        return self._jobs.update_many(match, {"$set": {"lease.until": until}}).matched_count
 
     def finish(self, entry: LedgerEntry, *, attempt: str, code_version: str, result_id: str) -> None:
         """Record that a claimed job has its result, and give the lease back."""
@@ -130,14 +126,14 @@ class Ledger(LedgerBreakers):
 
     def finish_all(self, finished: Iterable[Finished], *, code_version: str) -> None:
         """Record that claimed jobs have their results, and give their leases back, in one request."""
-        now, jobs = self.now(), self._jobs()
+        now = self.now()
         settled = {"code_version": code_version, "error": None, "force": None, "fruitless": 0}
         settled |= {"rounds": 0, "retry_at": None}
         ends = [
             UpdateOne(*_ending(f.entry, f.attempt, JobState.DONE, "done", now, {**settled, "result_id": f.result_id}))
             for f in finished
         ]
-        self._call(lambda: jobs.bulk_write(ends, ordered=False))
+        self._jobs.bulk_write(ends, ordered=False)
 
     def fail(
         self,
@@ -174,8 +170,7 @@ class Ledger(LedgerBreakers):
             match["state"] = entry.state.value
         else:
             change["rounds"] = 0
-        jobs = self._jobs()
-        self._call(lambda: jobs.update_one(match, {"$set": change}))
+        self._jobs.update_one(match, {"$set": change})
 
     # -- repair --------------------------------------------------------------------------------------------------
 
@@ -188,16 +183,14 @@ class Ledger(LedgerBreakers):
             "$or": [{"lease.until": {"$lt": now}}, {"lease.run_id": {"$in": list(dead_runs)}}],
         }
         back = {"$set": {"state": JobState.NEW.value, "lease": None, "updated": now}}
-        jobs = self._jobs()
-        return self._call(lambda: jobs.update_many(gone, back)).modified_count
+        return self._jobs.update_many(gone, back).modified_count
 
     def retry_due(self, analysis: str) -> int:
         """Make failed jobs new whose next round has come; returns how many."""
         now = self.now()
         due = {"analysis": analysis, "state": JobState.FAILED.value, "retry_at": {"$lte": now}, "rounds": {"$gte": 0}}
         anew = {"state": JobState.NEW.value, "retry_at": None, "fruitless": 0, "updated": now}
-        jobs = self._jobs()
-        return self._call(lambda: jobs.update_many(due, {"$set": anew, "$inc": {"rounds": 1}})).modified_count
+        return self._jobs.update_many(due, {"$set": anew, "$inc": {"rounds": 1}}).modified_count
 
     def fail_hopeless(self, analysis: str, job_keys: Sequence[str], *, code_version: str) -> int:
         """Fail new jobs that run after run left unfinished, because they are probably what ends the runs.
@@ -227,14 +220,12 @@ class Ledger(LedgerBreakers):
         }
         told = {"error": error.model_dump(), "code_version": code_version}
         change = {"state": JobState.FAILED.value, "fruitless": 0, "updated": self.now(), **told}
-        jobs = self._jobs()
-        return self._call(lambda: jobs.update_many(match, {"$set": change})).modified_count
+        return self._jobs.update_many(match, {"$set": change}).modified_count
 
     def count_request(self, analysis: str, job_keys: Sequence[str]) -> None:
         """Count that a run is asked for these jobs: its key covers the number, so the next run gets another key."""
         match = {"_id": {"$in": [job_id(analysis, key) for key in job_keys]}}
-        jobs = self._jobs()
-        self._call(lambda: jobs.update_many(match, {"$inc": {"requests": 1, "fruitless": 1}}))
+        self._jobs.update_many(match, {"$inc": {"requests": 1, "fruitless": 1}})
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -245,8 +236,7 @@ class Ledger(LedgerBreakers):
     def _end(self, entry: LedgerEntry, attempt: str, state: JobState, outcome: str, fields: Document) -> None:
         """End a claimed attempt; without effect when the claim was lost."""
         match, change = _ending(entry, attempt, state, outcome, self.now(), fields)
-        jobs = self._jobs()
-        self._call(lambda: jobs.update_one(match, change))
+        self._jobs.update_one(match, change)
 
 
 def _ending(

@@ -1,21 +1,19 @@
 """Reading the ledger: one document per job, and the truth about its state."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import TypeVar
 
 import dagster as dg
 from pydantic import Field, ValidationError
-from pymongo.collection import Collection
 
 from domain.job.state import JobState, LedgerEntry
 from domain.json_values import shown
-from resources.mongo import Document, Indexes, MongoConnection
+from resources.mongo import Indexes, MongoConnection
+from resources.mongo_collection import Document, RetryingCollection
 
-T = TypeVar("T")
 _IDS_AT_ONCE = 10_000
 _TOLD = 3
 _FOR_REQUESTS = {"job_key": 1, "requests": 1, "fruitless": 1}
@@ -81,12 +79,9 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
         limit : int
             Maximum number of results (0 = all).
         """
-        jobs = self._jobs()
         query = {"analysis": analysis, "state": state.value, **(match or {})}
-        cursor = self._call(
-            lambda: list(jobs.find(query, _FOR_REQUESTS).sort([("created", 1), ("_id", 1)]).limit(limit))
-        )
-        return [key for d in cursor if (key := _key_of(d, analysis)) is not None and _can_count(d)]
+        found = self._jobs.find(query, _FOR_REQUESTS, sort=[("created", 1), ("_id", 1)], limit=limit).to_list()
+        return [key for d in found if (key := _key_of(d, analysis)) is not None and _can_count(d)]
 
     def summaries(self, analysis: str, job_keys: Iterable[str]) -> dict[str, tuple[JobState, str | None, int]]:
         """Return state, code version and number of run requests of those keys that are known."""
@@ -99,31 +94,27 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
 
     def counts(self, analysis: str) -> dict[JobState, int]:
         """Return how many jobs of an analysis are in each state."""
-        jobs = self._jobs()
-        return {
-            s: self._call(lambda s=s: jobs.count_documents({"analysis": analysis, "state": s.value}))  # type: ignore[misc]
-            for s in JobState
-        }
+        jobs = self._jobs
+        return {s: jobs.count_documents({"analysis": analysis, "state": s.value}) for s in JobState}
 
     def waiting_before(self, analysis: str, job_key: str) -> int:
         """Return how many new jobs of an analysis were asked for earlier than this one."""
-        jobs = self._jobs()
-        mine = self._call(lambda: jobs.find_one({"_id": job_id(analysis, job_key)}, {"created": 1}))
+        jobs = self._jobs
+        mine = jobs.find_one({"_id": job_id(analysis, job_key)}, {"created": 1})
         if mine is None:
             return 0
         earlier = {"analysis": analysis, "state": JobState.NEW.value, "created": {"$lt": mine["created"]}}
-        return self._call(lambda: jobs.count_documents(earlier))
+        return jobs.count_documents(earlier)
 
     def runs_at_work(self, analysis: str) -> list[str]:
         """Return the Dagster runs that hold leases on jobs of an analysis."""
-        jobs = self._jobs()
         match = {"analysis": analysis, "state": JobState.RUNNING.value}
-        return [r for r in self._call(lambda: jobs.distinct("lease.run_id", match)) if r and isinstance(r, str)]
+        return [r for r in self._jobs.distinct("lease.run_id", match) if r and isinstance(r, str)]
 
     def briefs(self, analysis: str) -> Iterator[JobBrief]:
         """Yield every job of an analysis in short, in no order: what an audit reads."""
         fields = {"job_key": 1, "state": 1, "result_id": 1, "code_version": 1, "lease": 1}
-        for d in self.mongo.each(self._jobs().find({"analysis": analysis}, fields)):
+        for d in self._jobs.find({"analysis": analysis}, fields):
             if _key_of(d, analysis) is None or d.get("state") not in list(JobState):
                 continue  # damaged: `get_many` tells of it
             lease = d.get("lease") or {}
@@ -133,23 +124,21 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
     def failures(self, analysis: str) -> Iterator[LedgerEntry]:
         """Yield every failed job of an analysis, in no order, without tracebacks and logs: those may be large."""
         match = {"analysis": analysis, "state": JobState.FAILED.value}
-        for document in self.mongo.each(self._jobs().find(match, _WITHOUT_LOGS)):
+        for document in self._jobs.find(match, _WITHOUT_LOGS):
             entry = readable_entry(document)
             if entry is not None:
                 yield entry
 
     def last_change(self, analysis: str) -> datetime | None:
         """Return when a job of an analysis last changed its state; None when there is no job."""
-        jobs = self._jobs()
-        found = self._call(lambda: jobs.find_one({"analysis": analysis}, {"updated": 1}, sort=[("updated", -1)]))
+        found = self._jobs.find_one({"analysis": analysis}, {"updated": 1}, sort=[("updated", -1)])
         changed = (found or {}).get("updated")
         return changed if isinstance(changed, datetime) else None
 
     def at_work(self) -> dict[str, str]:
         """Return the attempts of all analyses that hold a lease, each with its Dagster run."""
-        jobs = self._jobs()
         held = {"lease.owner": {"$gt": ""}}  # by the index on owners: as many as there are workers, not jobs
-        found = self._call(lambda: list(jobs.find(held, {"lease.attempt": 1, "lease.run_id": 1})))
+        found = self._jobs.find(held, {"lease.attempt": 1, "lease.run_id": 1}).to_list()
         return {d["lease"]["attempt"]: d["lease"]["run_id"] for d in found}
 
     def now(self) -> datetime:
@@ -160,19 +149,16 @@ class LedgerReader(dg.ConfigurableResource["LedgerReader"]):
         self, analysis: str, job_keys: Iterable[str], fields: tuple[str, ...] | None = None
     ) -> Iterator[Document]:
         """Yield the documents of those keys that are known; all fields unless some are named."""
-        jobs = self._jobs()
+        jobs = self._jobs
         for ids in id_chunks(analysis, job_keys):
-            yield from self._call(lambda ids=ids: list(jobs.find({"_id": {"$in": ids}}, fields)))  # type: ignore[misc]
+            yield from jobs.find({"_id": {"$in": ids}}, fields).to_list()
 
-    def _call(self, work: Callable[[], T]) -> T:
-        """Run idempotent database work, again after a lost connection."""
-        return self.mongo.call(work)
-
-    def _collection(self, kind: str, *, indexes: Indexes = ()) -> Collection[Document]:
+    def _collection(self, kind: str, *, indexes: Indexes = ()) -> RetryingCollection:
         """Return one of the collections beside the records."""
         return self.mongo.collection(f"{self.records_name}_{kind}", indexes=indexes)
 
-    def _jobs(self) -> Collection[Document]:
+    @property
+    def _jobs(self) -> RetryingCollection:
         """Return the collection of jobs."""
         return self._collection("jobs", indexes=_INDEXES)
 

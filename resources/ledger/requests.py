@@ -11,7 +11,7 @@ from domain.job.state import JobState
 from domain.job.stored import Source, StoredJob
 from resources.ledger.reader import LedgerReader, id_chunks, job_id
 from resources.ledger.sources import writes_of
-from resources.mongo import Document
+from resources.mongo_collection import Document
 
 _AFRESH: Document = {"fruitless": 0, "rounds": 0, "retry_at": None}
 """What a wish resets: whatever the platform counted to tell that trying again is no use."""
@@ -37,15 +37,15 @@ class LedgerWishes(LedgerReader):
         now = self.now()
         afresh = {**_AFRESH, "created": now, "updated": now}
         writes = [write for job, source in requests for write in writes_of(job, source, afresh)]
-        jobs = self._jobs()
-        self._call(lambda: jobs.bulk_write(writes, ordered=False))
+        jobs = self._jobs
+        jobs.bulk_write(writes, ordered=False)
         stale = {
             "_id": {"$in": [job_id(job.analysis, job.job_key) for job, _ in requests]},
             "state": {"$in": [JobState.DONE.value, JobState.FAILED.value]},
             "code_version": {"$ne": code_version},
         }
         anew = {"state": JobState.NEW.value, "updated": now, **_AFRESH}
-        self._call(lambda: jobs.update_many(stale, {"$set": anew}))
+        jobs.update_many(stale, {"$set": anew})
 
     def ask_again(
         self, analysis: str, job_keys: Iterable[str], *, who: str, reason: str | None = None, force: bool = False
@@ -125,11 +125,11 @@ class LedgerWishes(LedgerReader):
 
     def _change_all(self, analysis: str, job_keys: Iterable[str], states: Iterable[JobState], change: Document) -> int:
         """Change those of the jobs that are in one of some states; returns how many."""
-        jobs, among = self._jobs(), [s.value for s in states]
+        jobs, among = self._jobs, [s.value for s in states]
         changed = 0
         for ids in id_chunks(analysis, job_keys):
             match = {"_id": {"$in": ids}, "state": {"$in": among}}
-            changed += self._call(lambda match=match: jobs.update_many(match, change)).matched_count  # type: ignore[misc]
+            changed += jobs.update_many(match, change).matched_count
         return changed
 
 

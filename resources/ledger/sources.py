@@ -12,7 +12,7 @@ from pymongo import UpdateOne
 from domain.job.state import JobState
 from domain.job.stored import Source, StoredJob
 from resources.ledger.reader import job_id
-from resources.mongo import Document
+from resources.mongo_collection import Document
 
 MAX_SOURCES = 100
 """So many requests for a job are kept: the earliest."""

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from domain.job.stored import StoredJob
 from domain.result.comparison import Comparison, Earlier, Identity, nearest
-from resources.mongo import Document
+from resources.mongo_collection import Document
 from resources.records.store import OWN, RecordStore
 
 _ENOUGH = 10

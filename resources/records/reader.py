@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from pymongo import DESCENDING
-from pymongo.collection import Collection
 
-from resources.mongo import Document, MongoConnection
+from resources.mongo import MongoConnection
+from resources.mongo_collection import Document, RetryingCollection
 from resources.records.store import ENDED, OWN
 
 
@@ -25,14 +25,15 @@ class RecordReader:
 
     def get_many(self, result_ids: Iterable[str]) -> dict[str, Document]:
         """Return the records of those ids that have one, in one query."""
-        ids, records = [str(one) for one in result_ids], self._records()
-        return self._mongo.call(lambda: {d["_id"]: d for d in records.find({"_id": {"$in": ids}})})
+        ids = [str(one) for one in result_ids]
+        return {d["_id"]: d for d in self._records.find({"_id": {"$in": ids}}).to_list()}
 
     def newest(self, analysis: str, limit: int) -> list[Document]:
         """Return the newest records of an analysis, at most so many."""
-        records, match = self._records(), {f"{OWN}.analysis": {"$eq": str(analysis)}}
-        return self._mongo.call(lambda: list(records.find(match).sort([(ENDED, DESCENDING)]).limit(limit)))
+        match = {f"{OWN}.analysis": {"$eq": str(analysis)}}
+        return self._records.find(match, sort=[(ENDED, DESCENDING)], limit=limit).to_list()
 
-    def _records(self) -> Collection[Document]:
+    @property
+    def _records(self) -> RetryingCollection:
         """Return the collection, as it is."""
         return self._mongo.collection(self._name)

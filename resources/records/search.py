@@ -15,7 +15,7 @@ from pymongo import DESCENDING
 from domain.errors import UnknownJobError
 from domain.json_values import shown
 from domain.result.filter import Condition
-from resources.mongo import Document
+from resources.mongo_collection import Document
 from resources.records.store import OWN, SEARCH, TIME, RecordStore, unsearchable
 
 _OPERATORS = {"=": "$eq", "!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}

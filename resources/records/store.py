@@ -3,7 +3,7 @@
 Replaced and invalidated records move to ``<collection>_superseded``. Nothing here decides when.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -11,12 +11,10 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 from pymongo import DESCENDING
-from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
-from resources.mongo import Document, MongoConnection
-
-Fields = Sequence[str] | None
+from resources.mongo import MongoConnection
+from resources.mongo_collection import Document, Fields, RetryingCollection, Sort
 
 OWN = "analysis_assets"
 ENDED = "processing.data_processes.end_date_time"
@@ -43,22 +41,18 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
 
     def get(self, result_id: str) -> Document | None:
         """Return the record of a result, or None."""
-        records = self._records()
-        return self.mongo.call(lambda: records.find_one({"_id": result_id}))
+        return self._records.find_one({"_id": result_id})
 
     def existing(self, result_ids: Iterable[str]) -> set[str]:
         """Return those of the ids that have a record, in as few queries as their number allows."""
-        ids, records, found = iter(result_ids), self._records(), set()
+        ids, records, found = iter(result_ids), self._records, set()
         while some := list(islice(ids, _IDS_AT_ONCE)):  # a query has at most 16 MB
-            match = {"_id": {"$in": some}}
-            found |= self.mongo.call(lambda match=match: {d["_id"] for d in records.find(match, {"_id": 1})})  # type: ignore[misc]
+            found |= {d["_id"] for d in records.find({"_id": {"$in": some}}, {"_id": 1}).to_list()}
         return found
 
     def get_many(self, result_ids: Iterable[str]) -> dict[str, Document]:
         """Return the records of those ids that have one, in one query."""
-        ids = list(result_ids)
-        records = self._records()
-        return self.mongo.call(lambda: {d["_id"]: d for d in records.find({"_id": {"$in": ids}})})
+        return {d["_id"]: d for d in self._records.find({"_id": {"$in": list(result_ids)}}).to_list()}
 
     def insert_once(self, record: Document) -> Document:
         """Store a record unless its id is taken: the commit point of a result.
@@ -74,7 +68,7 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
             The record that is stored under the id now: this one, or that of whoever was first.
         """
         try:
-            self.mongo.call(lambda: self._records().insert_one(dict(record)))
+            self._records.insert_one(record)
         except DuplicateKeyError:
             winner = self.get(record["_id"])
             return winner if winner is not None else self.insert_once(record)
@@ -99,8 +93,7 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
         """
         self._keep_superseded(old, who=who, reason=reason, how="replaced")
         match = {"_id": record["_id"], f"{OWN}.attempt": {"$in": [attempt_of(old), attempt_of(record)]}}
-        records = self._records()
-        done = self.mongo.call(lambda: records.replace_one(match, record))
+        done = self._records.replace_one(match, record)
         if not done.matched_count:
             return self.insert_once(record)
         self._sign_superseded(old, who=who, reason=reason)
@@ -118,64 +111,55 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
         """
         self._keep_superseded(record, who=who, reason=reason, how="invalidated")
         match = {"_id": record["_id"], f"{OWN}.attempt": attempt_of(record)}
-        self.mongo.call(lambda: self._records().delete_one(match))
+        self._records.delete_one(match)
 
     def briefs(self, result_ids: Iterable[str]) -> dict[str, Document]:
         """Return of each record that there is only who made it and what its files were, in one query."""
-        ids, records = list(result_ids), self._records()
         fields = [f"{OWN}.{name}" for name in ("analysis", "job_key", "attempt", "listing_sha256")]
-        return self.mongo.call(lambda: {d["_id"]: d for d in records.find({"_id": {"$in": ids}}, fields)})
+        return {d["_id"]: d for d in self._records.find({"_id": {"$in": list(result_ids)}}, fields).to_list()}
 
     def by_id(self, analysis: str) -> Iterator[Document]:
         """Yield the records of an analysis, whole and in no order: what an audit reads."""
-        yield from self.mongo.each(self._records().find({f"{OWN}.analysis": analysis}))
+        yield from self._records.find({f"{OWN}.analysis": analysis})
 
     def attempts(self, analysis: str) -> Iterator[tuple[str, str]]:
         """Yield id and attempt of every record of an analysis, in no order: what tells whether a copy is up to date."""
         fields = {f"{OWN}.attempt": 1}
-        for d in self.mongo.each(self._records().find({f"{OWN}.analysis": analysis}, fields)):
+        for d in self._records.find({f"{OWN}.analysis": analysis}, fields):
             own = d[OWN] if isinstance(d[OWN], dict) else {}  # damaged otherwise: whoever reads it whole tells of it
             yield str(d["_id"]), str(own.get("attempt"))
 
     def superseded_among(self, ids: Iterable[str]) -> set[str]:
         """Return those of some ``<result_id>/<attempt>`` under which a superseded record is kept."""
-        wanted, superseded = list(ids), self._superseded()
-        return self.mongo.call(lambda: {d["_id"] for d in superseded.find({"_id": {"$in": wanted}}, {"_id": 1})})
+        return {d["_id"] for d in self._superseded.find({"_id": {"$in": list(ids)}}, {"_id": 1}).to_list()}
 
     def note_removed_files(self, result_id: str, attempt: str) -> None:
         """Note with a superseded record that its files were removed; without effect when there is none."""
-        superseded, now = self._superseded(), self.mongo.now()
-        change = {"$set": {"superseded.files_removed": now}}
-        self.mongo.call(lambda: superseded.update_one({"_id": f"{result_id}/{attempt}"}, change))
+        change = {"$set": {"superseded.files_removed": self.mongo.now()}}
+        self._superseded.update_one({"_id": f"{result_id}/{attempt}"}, change)
 
     def some(self, match: Document, limit: int, *, fields: Fields = None) -> list[Document]:
         """Return records that match a condition, at most so many, in no order; whole unless fields are named."""
-        records = self._records()
-        return self.mongo.call(lambda: list(records.find(match, fields).limit(limit)))
+        return self._records.find(match, fields, limit=limit).to_list()
 
     def newest(self, analysis: str, limit: int, *, fields: Fields = None) -> list[Document]:
         """Return the newest records of an analysis, at most so many; whole unless fields are named."""
-        records, order, match = self._records(), [(ENDED, DESCENDING)], {f"{OWN}.analysis": analysis}
-        return self.mongo.call(lambda: list(records.find(match, fields).sort(order).limit(limit)))
+        match = {f"{OWN}.analysis": analysis}
+        return self._records.find(match, fields, sort=[(ENDED, DESCENDING)], limit=limit).to_list()
 
     def superseded(
         self, analysis: str, *, job_key: str | None = None, limit: int = 0, fields: Fields = None
     ) -> Iterator[Document]:
         """Yield the replaced and invalidated records of an analysis, or of one of its jobs, latest first."""
         match = {f"{OWN}.analysis": analysis} | ({f"{OWN}.job_key": job_key} if job_key else {})
-        found = self._superseded().find(match, fields).sort([("superseded.when", DESCENDING)]).limit(limit)
-        yield from self.mongo.each(found)
+        yield from self._superseded.find(match, fields, sort=[("superseded.when", DESCENDING)], limit=limit)
 
     def superseded_attempts(self, result_id: str) -> set[str]:
         """Return the attempts of a result that were replaced or invalidated."""
-        superseded = self._superseded()
-        return self.mongo.call(
-            lambda: {attempt_of(d) for d in superseded.find({"name": result_id}, {f"{OWN}.attempt": 1})}
-        )
+        found = self._superseded.find({"name": result_id}, {f"{OWN}.attempt": 1}).to_list()
+        return {attempt_of(d) for d in found}
 
-    def found(
-        self, match: Document, fields: Fields | Mapping[str, int] = None, *, superseded: bool = False
-    ) -> Iterator[Document]:
+    def found(self, match: Document, fields: Fields = None, *, superseded: bool = False) -> Iterator[Document]:
         """Yield the records, or the superseded ones, that match a condition, in no order.
 
         Parameters
@@ -187,60 +171,54 @@ class RecordStore(dg.ConfigurableResource["RecordStore"]):
         superseded : bool
             Read the superseded records instead.
         """
-        collection = self._superseded() if superseded else self._records()
-        yield from self.mongo.each(collection.find(match, fields))
+        collection = self._superseded if superseded else self._records
+        yield from collection.find(match, fields)
 
     def analyses(self) -> list[str]:
         """Return the names of the analyses that have results, in alphabetic order."""
-        records = self._records()
-        return sorted(n for n in self.mongo.call(lambda: records.distinct(f"{OWN}.analysis")) if isinstance(n, str))
+        return sorted(n for n in self._records.distinct(f"{OWN}.analysis") if isinstance(n, str))
 
-    def page(self, match: Document, order: Sequence[tuple[str, int]], limit: int) -> list[Document]:
+    def page(self, match: Document, order: Sort, limit: int) -> list[Document]:
         """Return the first records, in an order, that match a condition."""
-        records = self._records()
-        return self.mongo.call(lambda: list(records.find(match).sort(list(order)).limit(limit)))
+        return self._records.find(match, sort=order, limit=limit).to_list()
 
     def count_up_to(self, match: Document, most: int) -> int:
         """Count the records that match a condition, and stop at so many."""
-        records = self._records()
-        return self.mongo.call(lambda: records.count_documents(match, limit=most))
+        return self._records.count_documents(match, limit=most)
 
     def make_searchable(self, record: Document, fields: Document) -> None:
         """Add the fields that queries stand on to a record; another one that has taken its place stays as it is."""
-        records, change = self._records(), {f"{OWN}.{name}": value for name, value in fields.items()}
+        change = {f"{OWN}.{name}": value for name, value in fields.items()}
         match = {"_id": record["_id"], f"{OWN}.attempt": attempt_of(record)}
-        self.mongo.call(lambda: records.update_one(match, {"$set": change}))
+        self._records.update_one(match, {"$set": change})
 
     def latest_superseded(self, result_id: str) -> Document | None:
         """Return the latest of the records of a result that lost their place, or None."""
-        superseded, order = self._superseded(), [("superseded.when", DESCENDING)]
-        return self.mongo.call(lambda: superseded.find_one({"name": result_id}, sort=order))
+        return self._superseded.find_one({"name": result_id}, sort=[("superseded.when", DESCENDING)])
 
     def of_analysis(self, analysis: str) -> Iterator[Document]:
         """Yield the records of an analysis, newest first."""
-        order = [(ENDED, DESCENDING)]
-        records = self._records()
-        yield from self.mongo.each(records.find({f"{OWN}.analysis": analysis}).sort(order))
+        yield from self._records.find({f"{OWN}.analysis": analysis}, sort=[(ENDED, DESCENDING)])
 
     def _keep_superseded(self, old: Document, *, who: str, reason: str, how: str) -> None:
         """Copy a record to the superseded ones, before it loses its place; a copy that is there stays as it is."""
         signed = {"how": how, "who": who, "reason": reason, "when": self.mongo.now()}
         kept: Document = {**old, "_id": _superseded_id(old), "superseded": signed}
-        superseded = self._superseded()
         with suppress(DuplicateKeyError):
-            self.mongo.call(lambda: superseded.insert_one(kept))
+            self._superseded.insert_one(kept)
 
     def _sign_superseded(self, old: Document, *, who: str, reason: str) -> None:
         """Say who replaced a record: of several that tried at once, each of which may have copied it, the winner."""
         change = {"$set": {"superseded.who": who, "superseded.reason": reason}}
-        superseded = self._superseded()
-        self.mongo.call(lambda: superseded.update_one({"_id": _superseded_id(old)}, change))
+        self._superseded.update_one({"_id": _superseded_id(old)}, change)
 
-    def _records(self) -> Collection[Document]:
+    @property
+    def _records(self) -> RetryingCollection:
         """Return the collection of records; its writes are journaled, because they commit results."""
         return self.mongo.collection(self.name, indexes=_INDEXES, durable=True)
 
-    def _superseded(self) -> Collection[Document]:
+    @property
+    def _superseded(self) -> RetryingCollection:
         """Return the collection of replaced and invalidated records."""
         return self.mongo.collection(f"{self.name}_superseded", indexes=_SUPERSEDED_INDEXES, durable=True)
 

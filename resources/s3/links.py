@@ -1,5 +1,6 @@
 """Links to result files that a person can open in a browser."""
 
+from functools import lru_cache
 from urllib.parse import quote
 
 from domain.errors import PlatformError
@@ -7,7 +8,6 @@ from resources.s3.connection import S3Connection
 from resources.s3.server import S3Server, split_s3_url
 
 _CONSOLE = "https://s3.console.aws.amazon.com/s3"
-_seen: set[tuple[S3Server, str]] = set()
 
 
 def link_to(s3: S3Connection, bucket: str, key: str, *, root: str, browser_url: str | None) -> str:
@@ -76,7 +76,16 @@ def link_to_input(s3: S3Connection, url: str, *, endpoint_url: str | None) -> st
 
 
 def _has_bucket(server: S3Server, bucket: str) -> bool:
-    """Ask the server, until it has the bucket."""
-    if (server, bucket) not in _seen and server.has_bucket(bucket):
-        _seen.add((server, bucket))
-    return (server, bucket) in _seen
+    """Return whether the server has a bucket; it is queried until it does."""
+    try:
+        return _known_bucket(server, bucket)
+    except LookupError:
+        return False
+
+
+@lru_cache(maxsize=1024)
+def _known_bucket(server: S3Server, bucket: str) -> bool:
+    """Return True, which is kept, or raise, which is not: a bucket may be created later."""
+    if not server.has_bucket(bucket):
+        raise LookupError(bucket)
+    return True

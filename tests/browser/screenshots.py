@@ -72,7 +72,7 @@ def wait_for(condition, what):
 def ask_for_results(platform):
     """Write sessions and job files; one job names data that nobody has, so that a failure is seen too."""
     sessions = write_demo_sessions(platform.settings.analysis_home / "s3" / DATA_BUCKET, n=N_SESSIONS)
-    assets = platform.connections.asset_records.mongo.collection("data_assets")
+    assets = platform.connections.asset_records.mongo.collection("data_assets").raw
     assets.insert_many([metadata_record(session) for session in sessions])
     names = [session.name for session in sessions]
     for analysis, parameter_sets in PARAMETERS.items():

@@ -33,7 +33,7 @@ def ignore(*_):
 @pytest.fixture
 def assets(platform):
     """Give the collection of assets, with two records."""
-    found = platform.connections.asset_records.mongo.collection("data_assets")
+    found = platform.connections.asset_records.mongo.collection("data_assets").raw
     found.insert_many([{"_id": f"id-{n}", "name": n, "location": f"s3://b/{n}", "k": n} for n in ("one", "two")])
     return found
 
@@ -65,7 +65,7 @@ def test_the_examples_of_the_documentation_can_be_copied(example, settings, plat
         start = datetime(2024, 5, 1, 10, tzinfo=UTC)
         units = (UnitTruth(0, "clean", spike_count=1, contamination=0.0, active_share=1.0, missed_share=0.0),)
         truth = SessionTruth(tmp_path, name, subject, modality, start, duration_s=1.0, units=units)
-        platform.connections.asset_records.mongo.collection("data_assets").insert_one(metadata_record(truth))
+        platform.connections.asset_records.mongo.collection("data_assets").raw.insert_one(metadata_record(truth))
         s3.client.put_object(Bucket=DATA_BUCKET, Key=f"{name}/{name}.nwb", Body=b"x")
     (tmp_path / "query.json").write_text('{"subject.subject_id": "700001"}', encoding="utf-8")
     (tmp_path / "assets.csv").write_text("asset_id\nx\n", encoding="utf-8")

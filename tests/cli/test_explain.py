@@ -125,7 +125,7 @@ def test_a_done_job(platform, key, path):
 
 def test_a_job_of_another_ledger_whose_result_is_here(platform, key, path):
     finish(platform, key)
-    platform.connections.ledger.mongo.collection("results_jobs").delete_many({})
+    platform.connections.ledger.mongo.collection("results_jobs").raw.delete_many({})
     found = explain(platform, "double", path)
     assert (found.state, "no job in this ledger requested it" in found.reason) == ("done", True)
 

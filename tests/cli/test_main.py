@@ -279,7 +279,7 @@ def test_rekey_names_the_jobs_whose_key_no_longer_fits(invoke, platform):
     )
     assert invoke("rekey", NAME).stdout == "Jobs whose key changed: 0.\n"
     keys = [explained(invoke, name)["job_key"] for name in ("a.json", "b.json")]
-    jobs = platform.connections.ledger.mongo.collection("results_jobs")
+    jobs = platform.connections.ledger.mongo.collection("results_jobs").raw
     changed = {"parameters.min_firing_rate_hz": 0.5, "origins.min_firing_rate_hz": "distributed_parameters"}
     jobs.update_one({"job_key": keys[0]}, {"$set": changed})
     jobs.update_one({"job_key": keys[1]}, {"$set": {"parameters.method": "[red]", "parameters.x": 1}})

@@ -156,7 +156,7 @@ def test_a_platform_that_may_not_read_a_collection_says_so(walked, place):
             mongo = MongoConnection(uri=uri(walked.host, "platform"), database=database)
             things = mongo.collection(collection)
             with pytest.raises(SettingsError) as caught:
-                mongo.call(lambda: things.find_one({"private": "text"}))
+                things.find_one({"private": "text"})
         finally:
             root.admin.command("updateRole", "analysisPlatform", privileges=ROLE["analysisPlatform"]["privileges"])
     assert f"may not `find` the collection `{collection}`. Its role is in deploy/mongodb-roles.json." in str(

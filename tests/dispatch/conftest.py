@@ -37,7 +37,7 @@ class Place:
         c = self.connections
         stores = Stores(c.job_inbox, c.inbox_notes, c.ledger, c.record_store, c.results_store)
         self.world = World(self.entry, stores, instance)
-        self.assets = self.connections.ledger.mongo.collection("data_assets")
+        self.assets = self.connections.ledger.mongo.collection("data_assets").raw
 
     @property
     def bucket(self):

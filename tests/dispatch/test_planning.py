@@ -305,7 +305,7 @@ def test_known_jobs_are_found_in_one_query_and_not_one_by_one(place):
     place.world.tick()
     for key in [job.job_key for job in plan.jobs][:25]:
         place.settle(key, "done")
-    database = place.services.ledger.mongo.collection("x").database
+    database = place.services.ledger.mongo.collection("x").raw.database
     database.command("profile", 2)
     assert reasons(place.plan(check_inputs="none")) == {Reason.DONE: 25, Reason.ASKED: 25}
     database.command("profile", 0)

@@ -48,7 +48,7 @@ def services(make_world, mongo, s3, yard):
 @pytest.fixture(scope="module")
 def collection(mongo, docdb_uri):
     """Give the records of assets, as others write them: past what is watched."""
-    return MongoConnection(uri=docdb_uri, database=mongo.database).collection(ASSETS)
+    return MongoConnection(uri=docdb_uri, database=mongo.database).collection(ASSETS).raw
 
 
 def planned(services, **options):

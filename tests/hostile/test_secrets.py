@@ -213,7 +213,7 @@ def test_nothing_that_was_planted_is_found_anywhere(planted, tmp_path, capfd, ca
 
 def commands_told(settings, world, tmp_path):
     """Run commands, also such as fail; gives what they say."""
-    assets = world.stores.ledger.mongo.collection("data_assets")
+    assets = world.stores.ledger.mongo.collection("data_assets").raw
     assets.insert_many(
         [
             {"_id": "a", "name": "a", "location": "s3://someone:urlpassword123@bucket/a"},

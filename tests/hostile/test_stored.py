@@ -52,7 +52,7 @@ def damage(world, docdb_uri):
     """Give a function that opens a collection past what is watched: damage is done by others."""
     ledger = world.stores.ledger
     mongo = MongoConnection(uri=docdb_uri, database=ledger.mongo.database)
-    return lambda kind: mongo.collection(f"{ledger.records_name}{kind}")
+    return lambda kind: mongo.collection(f"{ledger.records_name}{kind}").raw
 
 
 def report_of(world):

@@ -12,6 +12,7 @@ from domain.errors import ServerUnavailableError, SettingsError
 from resources.embedded.embedded import server_pids, serving
 from resources.embedded.server_process import free_port
 from resources.mongo import MongoConnection
+from resources.mongo_collection import RetryingCursor
 from tests.raw import database_of
 
 SECRET = "t0p-s3cret"  # noqa: S105 - the point of the tests
@@ -39,13 +40,13 @@ def impatient():
 
 
 def test_a_collection_gives_aware_times_back(connection):
-    things = connection.collection("things")
+    things = connection.collection("things").raw
     things.insert_one({"_id": 1, "when": datetime(2025, 1, 1, tzinfo=UTC)})
     assert things.find_one()["when"] == datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def test_indexes_are_made_once_in_the_named_direction(connection):
-    things = connection.collection("things", indexes=(("a", "-b.c"), ("d",)))
+    things = connection.collection("things", indexes=(("a", "-b.c"), ("d",))).raw
     keys = [index["key"] for index in things.index_information().values()]
     assert keys == [[("_id", 1)], [("a", 1), ("b.c", -1)], [("d", 1)]]
     things.drop_indexes()
@@ -54,8 +55,8 @@ def test_indexes_are_made_once_in_the_named_direction(connection):
 
 
 def test_writes_that_commit_are_journaled(connection):
-    assert connection.collection("things", durable=True).write_concern.document == {"w": "majority", "j": True}
-    assert connection.collection("things").write_concern.document["w"] == "majority"
+    assert connection.collection("things", durable=True).raw.write_concern.document == {"w": "majority", "j": True}
+    assert connection.collection("things").raw.write_concern.document["w"] == "majority"
 
 
 def test_the_time_is_the_servers_and_has_a_zone(connection):
@@ -76,7 +77,7 @@ def test_a_closed_client_is_replaced_by_another(docdb_uri, database):
     first = database_of(connection).client
     connection.close()
     connection.close()
-    assert connection.collection("things").find_one() == {"_id": 1}
+    assert connection.collection("things").find_one({}) == {"_id": 1}
     assert database_of(connection).client is not first
     connection.close()
 
@@ -109,14 +110,14 @@ def test_a_call_is_tried_as_often_as_the_connection_says(docdb_uri, database):
         raise AutoReconnect(message)
 
     with pytest.raises(ServerUnavailableError):
-        connection.call(lost)
+        connection.calls(lost)
     assert len(tries) == 2
 
 
 def test_the_embedded_server_is_found_by_its_folder(home, servers, database):
     connection = MongoConnection(database=database, embedded_home=str(home))
     connection.collection("things").insert_one({"_id": 1})
-    assert MongoConnection(uri=servers.docdb_uri, database=database).collection("things").find_one() == {"_id": 1}
+    assert MongoConnection(uri=servers.docdb_uri, database=database).collection("things").find_one({}) == {"_id": 1}
 
 
 def test_an_embedded_server_that_does_not_run_is_named_with_what_to_do(tmp_path):
@@ -135,7 +136,7 @@ def test_a_lost_connection_is_ridden_out(connection):
             raise answer
         return answer
 
-    assert connection.call(work) == 7
+    assert connection.calls(work) == 7
 
 
 def test_other_errors_are_not_repeated(connection):
@@ -143,17 +144,17 @@ def test_other_errors_are_not_repeated(connection):
 
     def twice():
         calls.append(1)
-        connection.collection("things").insert_many([{"_id": 1}])
+        connection.collection("things").insert_one({"_id": 1})
         connection.collection("things").insert_one({"_id": 1})
 
     with pytest.raises(DuplicateKeyError):
-        connection.call(twice)
+        connection.calls(twice)
     assert len(calls) == 1
 
 
 def test_an_error_of_the_command_itself_stays_what_it_is(connection):
     with pytest.raises(OperationFailure, match="noSuchCommand"):
-        connection.call(lambda: database_of(connection).command("noSuchCommand"))
+        connection.calls(database_of(connection).command, "noSuchCommand")
 
 
 @pytest.mark.parametrize(
@@ -190,13 +191,43 @@ def test_a_server_that_goes_away_while_documents_are_read_is_named(impatient):
     connection = impatient(f"mongodb://127.0.0.1:{free_port()}/")
     things = connection.collection("things")
     with pytest.raises(ServerUnavailableError, match="did not answer"):
-        list(connection.each(things.find()))
+        list(things.find({}))
 
 
 def test_documents_are_read_one_by_one(connection):
     things = connection.collection("things")
-    things.insert_many([{"_id": i} for i in range(300)])
-    assert [d["_id"] for d in connection.each(things.find().sort("_id"))] == list(range(300))
+    things.raw.insert_many([{"_id": i} for i in range(300)])
+    assert [d["_id"] for d in things.find({}, sort=[("_id", 1)])] == list(range(300))
+
+
+def test_a_list_is_read_again_as_a_whole_after_a_lost_connection(connection):
+    raw = connection.collection("things").raw
+    raw.insert_many([{"_id": i} for i in range(3)])
+    answers, read = iter([1, 3]), []
+
+    def lost_after_the_first(documents):
+        for _, document in zip(range(next(answers)), documents, strict=False):
+            read.append(document["_id"])
+        if len(read) == 1:
+            message = "lost"
+            raise AutoReconnect(message)
+        return len(read)
+
+    assert RetryingCursor(connection.calls, raw.find).collect(lost_after_the_first) == 4
+    assert read == [0, 0, 1, 2]
+
+
+def test_documents_that_are_read_one_by_one_are_not_read_again(connection):
+    opened = []
+
+    def lost():
+        opened.append(1)
+        message = "lost"
+        raise AutoReconnect(message)
+
+    with pytest.raises(ServerUnavailableError):
+        list(RetryingCursor(connection.calls, lost))
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize("login", [f"nobody:{SECRET}", f"analyst:{SECRET}2"])
@@ -238,12 +269,10 @@ def test_a_killed_server_costs_nothing_but_time(tmp_path, database):
         by_folder = MongoConnection(database=database, embedded_home=str(tmp_path))
         for connection, killed in ((by_uri, "one"), (by_folder, "two")):
             things = connection.collection("things", durable=True)
-            connection.call(lambda things=things, killed=killed: things.insert_one({"_id": f"before {killed}"}))
+            things.insert_one({"_id": f"before {killed}"})
             os.kill(server_pids(tmp_path)["mongo"], signal.SIGKILL)
-            connection.call(
-                lambda things=things, killed=killed: things.replace_one({"_id": f"after {killed}"}, {}, upsert=True)
-            )
-        found = {d["_id"] for d in by_uri.collection("things").find()}
+            things.replace_one({"_id": f"after {killed}"}, {}, upsert=True)
+        found = {d["_id"] for d in by_uri.collection("things").find({})}
         by_uri.close()
     assert found == {"before one", "after one", "before two", "after two"}
 
@@ -257,7 +286,7 @@ def test_a_server_killed_between_many_writers_loses_no_write(tmp_path, database)
         def write(writer):
             for i in range(30):
                 name = f"{writer}/{i}"
-                connection.call(lambda name=name: things.replace_one({"_id": name}, {"_id": name}, upsert=True))
+                things.replace_one({"_id": name}, {"_id": name}, upsert=True)
                 acknowledged.append(name)
 
         threads = [threading.Thread(target=write, args=(n,)) for n in range(4)]
@@ -268,7 +297,7 @@ def test_a_server_killed_between_many_writers_loses_no_write(tmp_path, database)
         os.kill(server_pids(tmp_path)["mongo"], signal.SIGKILL)
         for thread in threads:
             thread.join()
-        found = {d["_id"] for d in things.find()}
+        found = {d["_id"] for d in things.find({})}
         connection.close()
     assert len(acknowledged) == 120
     assert found == set(acknowledged)

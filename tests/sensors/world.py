@@ -83,7 +83,7 @@ class World:
 
     def collection(self, kind):
         """Return one of the collections beside the records."""
-        return self.stores.ledger.mongo.collection(f"{self.stores.ledger.records_name}_{kind}")
+        return self.stores.ledger.mongo.collection(f"{self.stores.ledger.records_name}_{kind}").raw
 
     def change(self, key, **fields):
         """Change a job behind everybody's back."""

@@ -122,7 +122,7 @@ def test_a_failed_job_shows_the_traceback_of_its_author(page, stage):
 def test_a_dispatch_from_the_launchpad_ends_in_a_result_without_another_click(page, stage, session_url):
     name, tag = "unit_quality", "dispatched in a browser"
     folder = session_url.rpartition("/")[0]
-    records = stage.platform.connections.asset_records.mongo.collection("data_assets")
+    records = stage.platform.connections.asset_records.mongo.collection("data_assets").raw
     records.insert_one({"_id": "r1", "name": "session", "location": folder, "subject": {"subject_id": "700001"}})
     lines = [
         "ops:",

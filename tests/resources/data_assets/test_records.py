@@ -24,7 +24,7 @@ def mongo(docdb_uri, database):
 @pytest.fixture
 def collection(mongo):
     """Give the collection, with three records of both generations."""
-    found = mongo.collection("data_assets")
+    found = mongo.collection("data_assets").raw
     found.insert_many(
         [
             {
