@@ -75,7 +75,7 @@ def removable(
         msg = f"Results younger than an hour are never removed; found {older_than}, expected 1h or more."
         raise SettingsError(msg)
     for batch in in_batches(one for one in stored_attempts(results) if isinstance(one, StoredAttempt)):
-        before, at_work = ledger.now() - older_than, ledger.at_work()
+        before, at_work = ledger.now() - older_than, ledger.claims.runs_by_attempt()
         old = [one for one in batch if one.newest < before and one.attempt not in at_work]
         current = records.briefs({one.result_id for one in old})
         superseded = records.superseded_among(f"{one.result_id}/{one.attempt}" for one in old)
@@ -95,7 +95,7 @@ def remove(one: Removable, results: ResultsStore, records: RecordStore, ledger: 
     record = records.get(one.result_id)
     if record is not None and attempt_of(record) == one.attempt:
         return False
-    if one.attempt in ledger.at_work():
+    if one.attempt in ledger.claims.runs_by_attempt():
         return False
     results.discard(results.location(one.result_id, one.attempt))
     if one.why == "superseded":

@@ -53,7 +53,7 @@ def audit_files(sources: Sources, report: Report, tell: Tell, *, others: bool) -
             if isinstance(one, ForeignObject):
                 tell(Finding("foreign_object", f"s3://{sources.results.root}/{one.key}"))
         report.looked_at["attempts"] += len(attempts)
-        now, at_work = sources.ledger.now(), sources.ledger.at_work()
+        now, at_work = sources.ledger.now(), sources.ledger.claims.runs_by_attempt()
         records = sources.records.briefs({one.result_id for one in attempts})
         superseded = sources.records.superseded_among(f"{one.result_id}/{one.attempt}" for one in attempts)
         for one in attempts:

@@ -8,7 +8,7 @@ from audit.findings import Finding, Report
 from audit.sources import Sources, Tell, in_batches
 from domain.job.state import JobState
 from engine.assets.runs import has_ended, is_run_of
-from resources.ledger.reader import JobBrief
+from resources.ledger.jobs import JobBrief
 
 _WITH_RESULT = (JobState.DONE, JobState.ARCHIVED)
 
@@ -48,7 +48,7 @@ class JobAudit:
         partitions = set(instance.get_dynamic_partitions(self._name)) if instance is not None else None
         report.looked_at["partitions"] += len(partitions or ())
         without_job, unexplained = set(partitions or ()), set(materialized or ()) - with_record
-        for batch in in_batches(self._sources.ledger.briefs(self._name)):
+        for batch in in_batches(self._sources.ledger.jobs.briefs(self._name)):
             report.looked_at["jobs"] += len(batch)
             self._compare_with_records(batch)
             for job in batch:
@@ -93,7 +93,7 @@ class JobAudit:
         instance = self._sources.instance
         if instance is None:
             return set()
-        return {run_id for run_id in self._sources.ledger.runs_at_work(self._name) if has_ended(instance, run_id)}
+        return {run_id for run_id in self._sources.ledger.claims.run_ids(self._name) if has_ended(instance, run_id)}
 
     def _look_for_stuck_runs(self) -> None:
         """Tell of runs that are at work for long and hold no live lease."""

@@ -51,7 +51,7 @@ class RecordAudit:
         for batch in in_batches(self._sources.records.by_id(self._name)):
             report.looked_at["records"] += len(batch)
             found = [one for one in (self._read(record, tell) for record in batch) if one is not None]
-            jobs = self._sources.ledger.get_many(self._name, {one.job_key for one in found})
+            jobs = self._sources.ledger.jobs.get_many(self._name, {one.job_key for one in found})
             for one in found:
                 if one.code_version == code:
                     self._compare_with_job(one, jobs.get(one.job_key), tell)

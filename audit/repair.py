@@ -1,6 +1,6 @@
 """Mending what is safe to mend: states and what Dagster shows. Results are never deleted and never changed here.
 
-Most repairs only make a job new. The sensor and the run then do what they do after a crash: adopt a record, commit a
+Most repairs only make a job new. The sensor and the run then do what they do after a crash: reuse a record, commit a
 complete attempt, or compute again.
 """
 
@@ -13,7 +13,7 @@ from domain.failures import ENDED_BY_PEOPLE
 from domain.job.state import JobState
 from domain.result.records import from_record, search_fields
 from engine.assets.builtin_checks import by_looking
-from engine.assets.checks import judge_adopted
+from engine.assets.checks import judge_reused
 from engine.assets.materialization import materialization
 from engine.execution.publish import stored_figure
 
@@ -62,10 +62,10 @@ class Repairer:
         """Make a job new that has ended; one that a person ended stays ended."""
         if not finding.analysis or not finding.job_key:
             return False
-        job = self._sources.ledger.get(finding.analysis, finding.job_key)
+        job = self._sources.ledger.jobs.get(finding.analysis, finding.job_key)
         if job is None or (job.error is not None and job.error.kind in ENDED_BY_PEOPLE):
             return False
-        return self._sources.ledger.ask_again(finding.analysis, [finding.job_key], who=self._who) == 1
+        return self._sources.ledger.requests.requeue(finding.analysis, [finding.job_key], who=self._who) == 1
 
     def _make_new_if_current(self, finding: Finding) -> bool:
         """Make a job new whose damaged result is of the current code; a run would not make one of older code."""
@@ -77,11 +77,11 @@ class Repairer:
 
     def _release(self, finding: Finding) -> bool:
         """Give a job back whose worker is gone."""
-        job = self._sources.ledger.get(finding.analysis, finding.job_key)
+        job = self._sources.ledger.jobs.get(finding.analysis, finding.job_key)
         if job is None or job.lease is None or job.state is not JobState.RUNNING:
             return True  # somebody was quicker
         dead = [job.lease.run_id] if finding.kind == "dead_run" else []
-        self._sources.ledger.release_lost(finding.analysis, dead_runs=dead)
+        self._sources.ledger.claims.release_lost(finding.analysis, dead_runs=dead)
         return True
 
     def _materialize(self, finding: Finding) -> bool:
@@ -102,7 +102,7 @@ class Repairer:
             )
         )
         seen = by_looking(self._sources.results, record, found)
-        judge_adopted(instance, self._sources.entries[finding.analysis], found, seen)
+        judge_reused(instance, self._sources.entries[finding.analysis], found, seen)
         return True
 
     def _add_partition(self, finding: Finding) -> bool:

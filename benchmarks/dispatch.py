@@ -91,7 +91,7 @@ def _fill(platform: Platform, records: int) -> None:
     entry, ledger = platform.entry(ANALYSIS), platform.connections.ledger
     jobs = iter(_planned(platform)[::2])
     while batch := list(islice(jobs, _STORED_AT_ONCE)):
-        ledger.store([_taken_in(platform, job) for job in batch], code_version=entry.code_version)
+        ledger.requests.store([_taken_in(platform, job) for job in batch], code_version=entry.code_version)
     done = {"state": JobState.DONE.value, "code_version": entry.code_version}
     ledger.mongo.collection(f"{ledger.records_name}_jobs").update_many({}, {"$set": done})
 

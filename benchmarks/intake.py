@@ -96,7 +96,7 @@ def _done(folder: Path, rounds: int, jobs: int) -> Figures:
         for number in range(rounds):
             _fill(folder / "done" / world.name / str(number), jobs)
             other.append(world.tick())
-        asked = sum(world.stores.ledger.counts(world.name).values())
+        asked = sum(world.stores.ledger.jobs.counts(world.name).values())
         return {"same_ms": _each_ms(same, jobs), "other_ms": _each_ms(other, jobs), "jobs": asked}
 
 
@@ -155,7 +155,7 @@ def _told(folder: Path, told: ToldBucket, rounds: int, known: int) -> Figures:
             take_in_told(world.instance, analyses, watched)
             watch_s.append(time.perf_counter() - begin)
             ticks_s.append(world.tick(listing_s=3600))
-        seen = sum(stores.ledger.counts(world.name).values())
+        seen = sum(stores.ledger.jobs.counts(world.name).values())
         return {"watch_s": watch_s[1:], "ticks_s": ticks_s[1:], "seen": seen - NEW, "wanted": rounds * NEW}
 
 

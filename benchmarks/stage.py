@@ -79,7 +79,9 @@ class Stage:
             if done > before:
                 moved = time.monotonic()
             if time.monotonic() - moved > _STILL_S:
-                counts = {state.value: count for state, count in self.platform.connections.ledger.counts(name).items()}
+                counts = {
+                    state.value: count for state, count in self.platform.connections.ledger.jobs.counts(name).items()
+                }
                 msg = f"Of {wanted} jobs of {name}, {done} are done and no other for {_STILL_S} s. The ledger has {counts}."
                 raise ServerUnavailableError(msg)
 

@@ -122,7 +122,7 @@ class Planning:
         results: set[str] = set()
         for begin in range(0, len(jobs), _KEYS_AT_ONCE):
             keys = [job.job_key for job in jobs[begin : begin + _KEYS_AT_ONCE]]
-            states |= self.services.ledger.summaries(name, keys)
+            states |= self.services.ledger.jobs.summaries(name, keys)
             ids = {result_id(name, version, key): key for key in keys if key not in states}
             results |= {ids[found] for found in self.services.results.existing(ids)}
         left, outdated = [], set()

@@ -99,7 +99,7 @@ def plan(platform: Platform, name: str, choice: Choice, *, restore: bool = False
     if choice.outdated:
         match["code_version"] = {"$ne": entry.code_version}
     known_keys(platform, name, choice.keys)
-    chosen = ledger.keys_in(name, state, match=match)
+    chosen = ledger.jobs.keys_in(name, state, match=match)
     if choice.keys:
         chosen = sorted(set(chosen) & set(choice.keys))
     kept = chosen if restore else _with_record(platform, name, chosen)
@@ -108,7 +108,7 @@ def plan(platform: Platform, name: str, choice: Choice, *, restore: bool = False
     with open_dagster(platform.settings) as instance:
         unfinished = 0 if restore or instance is None else len(_retired(platform, name, instance))
     told = {why: number for why, number in left.items() if number}
-    return Plan(kept, ledger.counts(name)[state], told, unfinished)
+    return Plan(kept, ledger.jobs.counts(name)[state], told, unfinished)
 
 
 def archive(
@@ -134,7 +134,7 @@ def archive(
     """
     ledger = platform.connections.ledger
     with _quiet_dagster(platform, name) as instance:
-        jobs = ledger.archive(name, keys)
+        jobs = ledger.requests.archive(name, keys)
         if instance is None:
             return Done(jobs, 0)
         gone = _retired(platform, name, instance)
@@ -157,10 +157,10 @@ def restore(platform: Platform, name: str, keys: list[str]) -> Done:
     """
     ledger = platform.connections.ledger
     with _quiet_dagster(platform, name) as instance:
-        back = sorted(ledger.archived_among(name, keys))
+        back = sorted(ledger.jobs.archived_among(name, keys))
         if instance is not None:
             instance.add_dynamic_partitions(name, back)
-        return Done(ledger.restore(name, back), len(back) if instance is not None else 0)
+        return Done(ledger.requests.restore(name, back), len(back) if instance is not None else 0)
 
 
 def parse_day(text: str) -> datetime:
@@ -180,12 +180,12 @@ def parse_day(text: str) -> datetime:
 
 def _retired(platform: Platform, name: str, instance: dg.DagsterInstance) -> list[str]:
     """Return the partitions whose jobs are retired, also by an archiving that was cut off."""
-    return sorted(platform.connections.ledger.archived_among(name, instance.get_dynamic_partitions(name)))
+    return sorted(platform.connections.ledger.jobs.archived_among(name, instance.get_dynamic_partitions(name)))
 
 
 def _with_record(platform: Platform, name: str, keys: list[str]) -> list[str]:
     """Return those of some jobs whose result is there."""
-    results = platform.connections.ledger.result_ids(name, keys)
+    results = platform.connections.ledger.jobs.result_ids(name, keys)
     there = platform.connections.record_store.existing(results.values())
     return [key for key in keys if results.get(key) in there]
 

@@ -15,12 +15,12 @@ def resume(platform: Platform, name: str) -> bool:
         If there is no analysis of this name.
     """
     platform.entry(name)
-    return platform.connections.ledger.close_breaker(name, who=person(), reason="analysis resume")
+    return platform.connections.ledger.breakers.close(name, who=person(), reason="analysis resume")
 
 
 def breaker_note(platform: Platform, name: str) -> str:
     """Say that an analysis's circuit breaker is open, and what to do; empty when it is closed."""
-    found = platform.connections.ledger.breaker(name, code_version=platform.entry(name).code_version)
+    found = platform.connections.ledger.breakers.get_open(name, code_version=platform.entry(name).code_version)
     if found is None:
         return ""
     probe = f" A few jobs are tried after {found.probe_at:%Y-%m-%d %H:%M} UTC." if found.probe_at else ""

@@ -95,9 +95,9 @@ def cancel(
     chosen = list(keys)
     if everything or dispatch_id is not None:
         chosen += [
-            key for state in (JobState.NEW, JobState.RUNNING) for key in ledger.keys_in(name, state, match=match)
+            key for state in (JobState.NEW, JobState.RUNNING) for key in ledger.jobs.keys_in(name, state, match=match)
         ]
-    return ledger.cancel(name, chosen, who=person(), reason=reason, code_version=entry.code_version)
+    return ledger.requests.cancel(name, chosen, who=person(), reason=reason, code_version=entry.code_version)
 
 
 def invalidate(platform: Platform, name: str, keys: Sequence[str], *, reason: str) -> list[str]:
@@ -129,7 +129,7 @@ def invalidate(platform: Platform, name: str, keys: Sequence[str], *, reason: st
         job_key = provenance.job_key
         # the job first: cut off in between, the result is still there and the same command finishes the work
         version = provenance.code_version
-        if not connections.ledger.invalidate(name, job_key, who=who, reason=reason, code_version=version):
+        if not connections.ledger.requests.invalidate(name, job_key, who=who, reason=reason, code_version=version):
             raise UnknownJobError(_is_running(name, job_key))
         connections.record_store.invalidate(record, who=who, reason=reason)
         _tell_dagster(platform.settings, provenance, who=who, reason=reason)
@@ -145,7 +145,7 @@ def superseded(platform: Platform, name: str) -> list[Superseded]:
 def _result_of(platform: Platform, name: str, job_key: str) -> dict[str, Any]:
     """Return the record of a job's latest result, by whichever code."""
     known_keys(platform, name, [job_key])
-    job = platform.connections.ledger.get(name, job_key)
+    job = platform.connections.ledger.jobs.get(name, job_key)
     current = result_id(name, platform.entry(name).code_version, job_key)
     if job is None:
         msg = f"The ledger's document of job {job_key} of `{name}` is damaged: fix that document in MongoDB first."

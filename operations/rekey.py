@@ -40,13 +40,13 @@ def rekey(platform: Platform, name: str) -> list[Rekeyed]:
         The jobs whose key no longer fits.
     """
     entry, ledger = platform.entry(name), platform.connections.ledger
-    keys = [key for state in JobState for key in ledger.keys_in(name, state)]
+    keys = [key for state in JobState for key in ledger.jobs.keys_in(name, state)]
     found: list[Rekeyed] = []
     for first in range(0, len(keys), _CHUNK):
         requests: list[tuple[StoredJob, Source]] = []
-        jobs = ledger.get_many(name, keys[first : first + _CHUNK]).values()
+        jobs = ledger.jobs.get_many(name, keys[first : first + _CHUNK]).values()
         found += [_again(entry.analysis, job, requests) for job in jobs if not _fits(entry.analysis, job)]
-        ledger.store(requests, code_version=entry.code_version)
+        ledger.requests.store(requests, code_version=entry.code_version)
     return found
 
 

@@ -71,11 +71,11 @@ def submit(platform: Platform, name: str, targets: Sequence[str], *, by_hand: di
     who = f"submitted by {person()}"
     requests = [_request(entry, target, fixed=fixed, by_hand=by_hand, who=who) for target in targets]
     ledger = platform.connections.ledger
-    ledger.store(requests, code_version=entry.code_version)
+    ledger.requests.store(requests, code_version=entry.code_version)
     keys = [job.job_key for job, _ in requests]
-    failed = [k for k, (state, _, _) in ledger.summaries(name, keys).items() if state is JobState.FAILED]
-    ledger.ask_again(name, failed, who=who)
-    states = ledger.summaries(name, keys)
+    failed = [k for k, (state, _, _) in ledger.jobs.summaries(name, keys).items() if state is JobState.FAILED]
+    ledger.requests.requeue(name, failed, who=who)
+    states = ledger.jobs.summaries(name, keys)
     return [Submitted(target, key, states[key][0]) for target, key in zip(targets, keys, strict=True)]
 
 
@@ -132,12 +132,12 @@ def rerun(
     known_keys(platform, name, keys)
     chosen = list(keys)
     if failed is not None:
-        chosen += ledger.keys_in(name, JobState.FAILED, match={"error.kind": _kind_condition(failed)})
+        chosen += ledger.jobs.keys_in(name, JobState.FAILED, match={"error.kind": _kind_condition(failed)})
     if outdated:
-        chosen += ledger.keys_in(name, JobState.DONE, match={"code_version": {"$ne": entry.code_version}})
-    states = ledger.summaries(name, chosen)
+        chosen += ledger.jobs.keys_in(name, JobState.DONE, match={"code_version": {"$ne": entry.code_version}})
+    states = ledger.jobs.summaries(name, chosen)
     chosen = [key for key in dict.fromkeys(chosen) if states[key][0] is not JobState.RUNNING]
-    ledger.ask_again(name, chosen, who=person(), reason=force_reason, force=force_reason is not None)
+    ledger.requests.requeue(name, chosen, who=person(), reason=force_reason, force=force_reason is not None)
     return chosen
 
 
@@ -149,7 +149,7 @@ def known_keys(platform: Platform, name: str, keys: Sequence[str]) -> None:
     UnknownJobError
         Naming them.
     """
-    known = platform.connections.ledger.summaries(name, keys)
+    known = platform.connections.ledger.jobs.summaries(name, keys)
     if unknown := [key for key in keys if key not in known]:
         msg = (
             f"No job of `{name}` is stored under {', '.join(unknown)}. `analysis results {name}` lists the keys of results; "

@@ -93,8 +93,8 @@ class ServerCalls:
         """Return the error for a server that does not answer, or whose certificate is not trusted."""
         problem = self._tls_problem(error)
         if problem is not None and problem.lasting:
-            return SettingsError(f"MongoDB at {self._hosts()} is not trusted: {problem.told}")
-        more = f" {problem.told}" if problem is not None else ""
+            return SettingsError(f"MongoDB at {self._hosts()} is not trusted: {problem.advice}")
+        more = f" {problem.advice}" if problem is not None else ""
         msg = f"MongoDB at {self._hosts()} did not answer: {type(error).__name__}. {self.advice}{more}"
         return ServerUnavailableError(msg)
 

@@ -12,7 +12,7 @@ from domain.job.state import LedgerEntry
 from domain.result.provenance import Provenance
 from domain.result.records import without_search
 from domain.result.rows import FAILED, SUPERSEDED, failure_row, result_row
-from resources.ledger.reader import LedgerReader
+from resources.ledger.ledger import Ledger
 from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore, StoredFile
 from results.files import Figure, ResultFiles
@@ -31,7 +31,7 @@ class ResultSource:
         Their records.
     store : ResultsStore
         Their files.
-    ledger : LedgerReader
+    ledger : Ledger
         The jobs.
     cache : Path
         Folder for downloaded files.
@@ -41,7 +41,7 @@ class ResultSource:
 
     records: RecordStore
     store: ResultsStore
-    ledger: LedgerReader
+    ledger: Ledger
     cache: Path
     ui_url: str
 

@@ -213,7 +213,7 @@ class Results:
     def _failed(self, query: ResultQuery) -> list[FailedJob]:
         """Return the jobs that failed and meet a query."""
         ledger, name = self._source.ledger, query.analysis
-        jobs = ledger.get_many(name, ledger.keys_in(name, JobState.FAILED)).values()
+        jobs = ledger.jobs.get_many(name, ledger.jobs.keys_in(name, JobState.FAILED)).values()
         return [FailedJob(job) for job in jobs if job.state is JobState.FAILED and query.fits_job(job)]
 
     def _current_code(self, query: ResultQuery, given: str | None) -> str | None:
@@ -243,7 +243,7 @@ class Results:
         records = self._source.records
         if records.count_up_to({f"{OWN}.analysis": analysis}, 1) == 0:
             known = self.analyses()
-            if analysis not in known and not any(self._source.ledger.counts(analysis).values()):
+            if analysis not in known and not any(self._source.ledger.jobs.counts(analysis).values()):
                 msg = f"Nothing is known of an analysis `{shown(str(analysis))}`. There are: {', '.join(known) or 'none'}."
                 raise UnknownJobError(msg)
         if note := left_out(records, analysis):

@@ -124,7 +124,7 @@ class _Seen:
 
 def _seen(entry: AnalysisEntry, ledger: Ledger) -> _Seen:
     """Ask the ledger how the jobs of an analysis stand."""
-    counts, last = ledger.counts(entry.analysis.name), ledger.last_change(entry.analysis.name)
+    counts, last = ledger.jobs.counts(entry.analysis.name), ledger.jobs.last_change(entry.analysis.name)
     text = json.dumps([str(last), *counts.values(), entry.code_version])
     return _Seen(sum(counts.values()), counts[JobState.NEW] + counts[JobState.RUNNING], last, text)
 

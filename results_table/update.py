@@ -77,7 +77,7 @@ def update_catalog(
     kept, wanted, gone = _compared(before, dict(records.attempts(entry.analysis.name)))
     unreadable: list[str] = []
     read = table_of(_result_rows(records, wanted, version, unreadable), columns)
-    failed = table_of(_failure_rows(ledger.failures(entry.analysis.name), unreadable), columns)
+    failed = table_of(_failure_rows(ledger.jobs.failures(entry.analysis.name), unreadable), columns)
     table = pa.concat_tables([_with_states(kept, version), read, failed]).cast(schema_of(columns))
     table = _with_links(ordered(table), results)
     facts = {

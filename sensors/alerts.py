@@ -81,7 +81,7 @@ def failed_run(run: dg.DagsterRun, event: dg.DagsterEvent, *, ui_url: str) -> Al
 
 def breaker_alerts(ledger: Ledger, alerts: Alerts, *, ui_url: str) -> Iterator[str]:
     """Tell of every breaker that opened or closed since people were last told; yields their analyses."""
-    for found in ledger.untold_breakers():
+    for found in ledger.breakers.unreported():
         name, is_open = found["analysis"], found["state"] == "open"
         advice = f"No more runs are requested until the cause is fixed; then run `analysis resume {name}`."
         if found.get("probe_at"):
@@ -96,7 +96,7 @@ def breaker_alerts(ledger: Ledger, alerts: Alerts, *, ui_url: str) -> Iterator[s
                 link=f"{ui_url}/assets/{'/'.join(asset_key_of(name).path)}",
             )
         )
-        ledger.breaker_was_told(name, found["changed"])
+        ledger.breakers.mark_reported(name, found["changed"])
         yield name
 
 

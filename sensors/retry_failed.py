@@ -31,8 +31,8 @@ def build_retry_job(entry: AnalysisEntry) -> dg.JobDefinition:
 
     @dg.op(name=f"{name}_ask_again")
     def ask_again(context: dg.OpExecutionContext, config: RetryConfig, ledger: Ledger) -> None:
-        keys = ledger.keys_in(name, JobState.FAILED, match={"error.kind": failed_by(config.kinds)})
-        asked = ledger.ask_again(name, keys, who=f"{person()}, from the launchpad")
+        keys = ledger.jobs.keys_in(name, JobState.FAILED, match={"error.kind": failed_by(config.kinds)})
+        asked = ledger.requests.requeue(name, keys, who=f"{person()}, from the launchpad")
         context.log.info("Requested %d failed jobs of %s again; the sensor launches them.", asked, name)
 
     @dg.job(

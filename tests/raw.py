@@ -4,7 +4,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from resources.inbox.notes import InboxNotes
-from resources.ledger.reader import LedgerReader
+from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection
 from resources.mongo_collection import Document
 from resources.records.store import RecordStore
@@ -15,12 +15,12 @@ def database_of(mongo: MongoConnection) -> Database[Document]:
     return mongo.collection("any").raw.database
 
 
-def jobs_of(ledger: LedgerReader) -> Collection[Document]:
+def jobs_of(ledger: Ledger) -> Collection[Document]:
     """Return the collection of jobs."""
     return ledger.mongo.collection(f"{ledger.records_name}_jobs").raw
 
 
-def breakers_of(ledger: LedgerReader) -> Collection[Document]:
+def breakers_of(ledger: Ledger) -> Collection[Document]:
     """Return the collection of circuit breakers."""
     return ledger.mongo.collection(f"{ledger.records_name}_breakers").raw
 

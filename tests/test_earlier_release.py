@@ -57,7 +57,7 @@ def instance(platform):
 
 
 def keys_of(platform, name, state=JobState.DONE):
-    return sorted(platform.connections.ledger.keys_in(name, state))
+    return sorted(platform.connections.ledger.jobs.keys_in(name, state))
 
 
 def test_its_dagster_yaml_names_the_event_log_by_its_earlier_place(platform, instance):
@@ -77,7 +77,7 @@ def test_its_results_are_found(platform, name):
 @pytest.mark.parametrize("name", RESULTS)
 def test_its_results_are_reused_without_execution(platform, instance, name):
     keys = keys_of(platform, name)
-    attempts = {key: platform.connections.ledger.get(name, key).attempts for key in keys}
+    attempts = {key: platform.connections.ledger.jobs.get(name, key).attempts for key in keys}
     job = build_defs(platform.settings).get_repository_def().get_job(f"{name}_batch")
     for key in keys:
         resources = connect(platform.settings).as_dict()
@@ -85,7 +85,7 @@ def test_its_results_are_reused_without_execution(platform, instance, name):
         event = instance.get_latest_materialization_event(asset_key_of(name)).asset_materialization
         assert event.partition == key
         assert ": reused in " in event.description
-    assert {key: platform.connections.ledger.get(name, key).attempts for key in keys} == attempts
+    assert {key: platform.connections.ledger.jobs.get(name, key).attempts for key in keys} == attempts
 
 
 def test_its_job_files_request_nothing(platform, instance):

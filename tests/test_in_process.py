@@ -40,7 +40,7 @@ def test_a_job_file_becomes_a_result_in_one_process(platform):
             (request,) = sensor.evaluate_tick(context).run_requests
         job = repository.get_job("double_batch")
         assert job.execute_in_process(instance=instance, tags=request.tags).success
-        keys = platform.connections.ledger.keys_in("double", JobState.DONE)
+        keys = platform.connections.ledger.jobs.keys_in("double", JobState.DONE)
         assert instance.get_materialized_partitions(asset_key_of("double")) == set(keys)
         with dg.build_sensor_context(instance, repository_def=repository, resources=resources) as context:
             assert "No new job" in sensor.evaluate_tick(context).skip_message

@@ -71,7 +71,7 @@ def returned(function):
 
 def progress_of(connections, names, dagster_home):
     """Return what changes as long as a platform works: states of jobs, and the size of Dagster's logs of runs."""
-    counts = [sorted((state.value, n) for state, n in connections.ledger.counts(name).items()) for name in names]
+    counts = [sorted((state.value, n) for state, n in connections.ledger.jobs.counts(name).items()) for name in names]
     return counts, sum(size_of(path) for path in dagster_home.glob("history/runs/*.db*"))
 
 

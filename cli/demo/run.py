@@ -129,7 +129,9 @@ def jobs_of(platform: Platform, files: Sequence[JobFile]) -> dict[str, list[Ledg
     keys: dict[str, dict[str, None]] = {}
     for file in files:
         keys.setdefault(file.analysis, {})[file.job_key] = None
-    known = {name: platform.connections.ledger.get_many(name, list(of_analysis)) for name, of_analysis in keys.items()}
+    known = {
+        name: platform.connections.ledger.jobs.get_many(name, list(of_analysis)) for name, of_analysis in keys.items()
+    }
     return {name: [known[name][key] for key in of_analysis if key in known[name]] for name, of_analysis in keys.items()}
 
 

@@ -86,7 +86,7 @@ def _waiting(platform: Platform, known: LedgerEntry | None) -> list[str]:
     if known is None or known.state is not JobState.NEW:
         return []
     stopped = breaker_note(platform, known.analysis)
-    before = platform.connections.ledger.waiting_before(known.analysis, known.job_key)
+    before = platform.connections.ledger.jobs.waiting_before(known.analysis, known.job_key)
     return [*([stopped] if stopped else []), *([f"{before} older jobs of this analysis wait too."] if before else [])]
 
 

@@ -92,7 +92,7 @@ def explain(
     entry = platform.entry(name)
     stored, stripped = _find(platform, entry, target, fixed_file)
     result = result_id(name, entry.code_version, stored.job_key)
-    known = platform.connections.ledger.get(name, stored.job_key)
+    known = platform.connections.ledger.jobs.get(name, stored.job_key)
     record = platform.connections.record_store.get(result)
     queued = known is not None and known.state is JobState.NEW and is_queued(name, stored.job_key)
     state, reason = judge(known, entry.code_version, has_record=record is not None, queued=queued)
@@ -194,7 +194,7 @@ def _find(
     """Return the job that a target means, and the labels that were left out of it."""
     name = entry.analysis.name
     if _KEY.fullmatch(target):
-        known = platform.connections.ledger.get(name, target)
+        known = platform.connections.ledger.jobs.get(name, target)
         if known is None:
             msg = (
                 f"No job of `{name}` is stored under {target}. `analysis results {name}` lists the keys of results; that of a "

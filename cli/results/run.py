@@ -81,7 +81,7 @@ def list_results(platform: Platform, name: str, wanted: Wanted) -> Page:
         If there is no analysis of this name, or no result to go on after.
     """
     entry, records = platform.entry(name), platform.connections.record_store
-    counts = platform.connections.ledger.counts(name)
+    counts = platform.connections.ledger.jobs.counts(name)
     breaker = breaker_note(platform, name)
     if wanted.is_all():
         return Page(results_of(records, name, code_version=entry.code_version), None, counts, _said(breaker))

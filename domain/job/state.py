@@ -73,7 +73,9 @@ class LedgerEntry(_Frozen):
     state: JobState = Field(description="State of the job.")
     attempt_number: int = Field(default=0, description="Claims so far.")
     requests: int = Field(default=0, description="Number of runs requested so far.")
-    fruitless: int = Field(default=0, description="Number of runs requested since the job last ended.")
+    unfinished_runs: int = Field(
+        default=0, validation_alias="fruitless", description="Number of runs requested since the job last ended."
+    )
     rounds: int = Field(default=0, description="Delayed retries since the job was last requested by a person.")
     retry_at: datetime | None = Field(default=None, description="When a failed job is retried automatically.")
     lease: Lease | None = Field(default=None, description="Who works on it.")

@@ -84,7 +84,7 @@ def _evaluation(
         )
 
 
-def judge_adopted(
+def judge_reused(
     instance: dg.DagsterInstance, entry: AnalysisEntry, provenance: Provenance, built_in: Sequence[Verdict]
 ) -> None:
     """Tell Dagster, outside any run, what the checks say of a result; safe to repeat.

@@ -148,7 +148,7 @@ def _asset(
         )
         tags = RunTags(context.instance, context.run)
         if tags.are_missing and not run.dry_run:
-            tags.add_jobs(ledger.get_many(analysis.name, keys).values())
+            tags.add_jobs(ledger.jobs.get_many(analysis.name, keys).values())
         failures = []
         with BatchRun(entry, services, run, pool=pool) as batch:
             for ended in batch.outcomes(keys):

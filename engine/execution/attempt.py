@@ -93,7 +93,7 @@ class Attempt:
         """Leave a lost job to the run that has it now; one that an operator ended has failed."""
         job = self.job
         self.context.claims.drop(self.attempt_id)
-        now = self.context.services.ledger.get(job.analysis, job.job_key)
+        now = self.context.services.ledger.jobs.get(job.analysis, job.job_key)
         if now is not None and now.state is JobState.FAILED:
             return Outcome(job.job_key, "failed", error=now.error)
         return Outcome(job.job_key, "put_off")

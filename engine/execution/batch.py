@@ -28,7 +28,7 @@ from engine.execution.context import RunContext
 from engine.execution.job import JobRunner
 from engine.execution.outcome import Outcome, RunFacts, Services
 from engine.worker.pool import WorkerPool
-from resources.ledger.ledger import Finished
+from resources.ledger.claims import Finished
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class BatchRun:
         waiting = list(job_keys)
         self._pool.expect(len(waiting))
         while waiting and not self._halted.is_set():
-            self._jobs.update(self._ledger.get_many(self._name, waiting))
+            self._jobs.update(self._ledger.jobs.get_many(self._name, waiting))
             self._runner.look_up(self._jobs.values())
             put_off = []
             for ended in self._one_pass(waiting):
@@ -169,7 +169,7 @@ class BatchRun:
         if self.stopped is not None:
             self._halted.set()
             with contextlib.suppress(ServerUnavailableError):  # the sensor's next tick comes to the same conclusion
-                self._ledger.open_breaker(self._name, code_version=self._code_version, found=self.stopped)
+                self._ledger.breakers.open(self._name, code_version=self._code_version, found=self.stopped)
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """Record in the ledger which jobs are done, after Dagster was told."""
@@ -181,7 +181,9 @@ class BatchRun:
             result = outcome.provenance.result_id
             if outcome.attempt is None:
                 version = self._code_version
-                self._ledger.settle(job, state=JobState.DONE, code_version=version, result_id=result, error=None)
+                self._ledger.claims.mark_unclaimed(
+                    job, state=JobState.DONE, code_version=version, result_id=result, error=None
+                )
             else:
                 finished.append(Finished(job, outcome.attempt, result))
         self._claims.finish(finished)

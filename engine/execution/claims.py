@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from domain.errors import ServerUnavailableError
 from domain.failures import JobError
 from domain.job.state import JobState, LedgerEntry
-from resources.ledger.ledger import Finished, Ledger
+from resources.ledger.claims import Finished
+from resources.ledger.ledger import Ledger
 
 
 class Claims:
@@ -33,7 +34,7 @@ class Claims:
 
     def claim(self, job: LedgerEntry, attempt: str, states: Iterable[JobState]) -> LedgerEntry | None:
         """Claim a job for an attempt; None if it is in another state or somebody else has it."""
-        claimed = self._ledger.claim(
+        claimed = self._ledger.claims.claim(
             job,
             attempt=attempt,
             owner=self._owner,
@@ -48,7 +49,7 @@ class Claims:
     def holds(self, attempt: str) -> bool:
         """Ask the ledger whether an attempt still has its job: right before it would publish."""
         job = self._open.get(attempt)
-        if job is None or not self._ledger.holds(job, attempt):
+        if job is None or not self._ledger.claims.holds(job, attempt):
             self._lost.add(attempt)
         return attempt not in self._lost
 
@@ -63,7 +64,7 @@ class Claims:
     def release(self, attempt: str) -> None:
         """Give a job back, to be tried again."""
         if (job := self._open.get(attempt)) is not None:
-            self._ledger.release(job, attempt=attempt)
+            self._ledger.claims.release(job, attempt=attempt)
         self.drop(attempt)
 
     def release_all(self) -> None:
@@ -75,14 +76,16 @@ class Claims:
     def fail(self, attempt: str, error: JobError, *, retry_in_s: float | None) -> None:
         """Record that a claimed job failed."""
         if (job := self._open.get(attempt)) is not None:
-            self._ledger.fail(job, attempt=attempt, code_version=self._code_version, error=error, retry_in_s=retry_in_s)
+            self._ledger.claims.fail(
+                job, attempt=attempt, code_version=self._code_version, error=error, retry_in_s=retry_in_s
+            )
         self.drop(attempt)
 
     def finish(self, finished: Sequence[Finished]) -> None:
         """Record that claimed jobs have their results."""
         if not finished:
             return
-        self._ledger.finish_all(finished, code_version=self._code_version)
+        self._ledger.claims.finish(finished, code_version=self._code_version)
         for job in finished:
             self.drop(job.attempt)
 
@@ -106,7 +109,7 @@ class Claims:
         mine = set(self._open)  # before the ledger is asked: what is claimed meanwhile is not looked for
         if not mine:
             return set()
-        self._ledger.extend_leases(self._owner)
-        lost = mine - self._ledger.held_by(self._owner)
+        self._ledger.claims.extend(self._owner)
+        lost = mine - self._ledger.claims.held_by(self._owner)
         self._lost |= lost & set(self._open)  # what was settled in between is not lost
         return lost

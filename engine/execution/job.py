@@ -109,5 +109,7 @@ class JobRunner:
         if not self.context.run.dry_run and (error.permanent or job.state is not JobState.DONE):
             told = {"code_version": self.context.entry.code_version, "error": error.model_dump()}
             decision = decide(self.context.entry.analysis.retry, error, attempt=None, rounds=job.rounds)
-            self.context.services.ledger.settle(job, state=JobState.FAILED, retry_in_s=decision.retry_in_s, **told)
+            self.context.services.ledger.claims.mark_unclaimed(
+                job, state=JobState.FAILED, retry_in_s=decision.retry_in_s, **told
+            )
         return Outcome(job.job_key, "failed", error=error)

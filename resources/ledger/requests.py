@@ -1,56 +1,68 @@
-"""What people and their files wish of the ledger: jobs to be computed, again, or no more.
+"""Requests for jobs: to compute them, to compute them again, or to stop.
 
 Every change is one atomic update whose filter says from which state it starts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from domain.failures import ENDED_BY_PEOPLE, JobError
 from domain.job.state import JobState
 from domain.job.stored import Source, StoredJob
-from resources.ledger.reader import LedgerReader, id_chunks, job_id
+from domain.retry import UNFINISHED_RUNS
+from resources.ledger.documents import RESET, id_chunks, job_id
 from resources.ledger.sources import writes_of
-from resources.mongo_collection import Document
+from resources.mongo_collection import Document, RetryingCollection
 
-_AFRESH: Document = {"fruitless": 0, "rounds": 0, "retry_at": None}
-"""What a wish resets: whatever the platform counted to tell that trying again is no use."""
+_IDLE = tuple(state for state in JobState if state is not JobState.RUNNING)
 
 
-class LedgerWishes(LedgerReader):
-    """Small verbs for everything that is asked for from outside."""
+@dataclass(frozen=True)
+class Requests:
+    """Stores the requests of operators, job files and sensors.
+
+    Attributes
+    ----------
+    documents : RetryingCollection
+        The jobs.
+    now : callable
+        Returns the server's time.
+    """
+
+    documents: RetryingCollection
+    now: Callable[[], datetime]
 
     def store(self, requests: Sequence[tuple[StoredJob, Source]], *, code_version: str) -> None:
         """Store jobs as new, and add each request to those that are known.
 
-        A finished or failed job whose code has changed since becomes new: asking for it asks for the current code.
+        A finished or failed job whose code has changed since becomes new: a request is for the current code.
 
         Parameters
         ----------
         requests : sequence of (StoredJob, Source)
-            Jobs of one analysis, and who asked for each.
+            Jobs of one analysis, and the source of each request.
         code_version : str
             The analysis's current code.
         """
         if not requests:
             return
         now = self.now()
-        afresh = {**_AFRESH, "created": now, "updated": now}
-        writes = [write for job, source in requests for write in writes_of(job, source, afresh)]
-        jobs = self._jobs
-        jobs.bulk_write(writes, ordered=False)
-        stale = {
+        fields = {**RESET, "created": now, "updated": now}
+        writes = [write for job, source in requests for write in writes_of(job, source, fields)]
+        self.documents.bulk_write(writes, ordered=False)
+        outdated = {
             "_id": {"$in": [job_id(job.analysis, job.job_key) for job, _ in requests]},
             "state": {"$in": [JobState.DONE.value, JobState.FAILED.value]},
             "code_version": {"$ne": code_version},
         }
-        anew = {"state": JobState.NEW.value, "updated": now, **_AFRESH}
-        jobs.update_many(stale, {"$set": anew})
+        self.documents.update_many(outdated, {"$set": {"state": JobState.NEW.value, "updated": now, **RESET}})
 
-    def ask_again(
+    def requeue(
         self, analysis: str, job_keys: Iterable[str], *, who: str, reason: str | None = None, force: bool = False
     ) -> int:
-        """Make finished or failed jobs new, because a person asks.
+        """Make finished or failed jobs new, because an operator requests it.
 
         Parameters
         ----------
@@ -59,7 +71,7 @@ class LedgerWishes(LedgerReader):
         job_keys : iterable of str
             The jobs.
         who : str
-            Who asks; kept when forced.
+            The operator; kept when forced.
         reason : str, optional
             Why; kept when forced.
         force : bool
@@ -71,16 +83,22 @@ class LedgerWishes(LedgerReader):
             How many became new, or were new and are now forced.
         """
         now = self.now()
-        change: Document = {"state": JobState.NEW.value, "updated": now, **_AFRESH}
+        change: Document = {"state": JobState.NEW.value, "updated": now, **RESET}
         if force:
             change["force"] = {"reason": reason or f"requested by {who}", "who": who, "when": now}
-        idle = [s for s in JobState if s is not JobState.RUNNING]
-        return self._change_all(analysis, job_keys, idle, {"$set": change})
+        return self._change(analysis, job_keys, _IDLE, change)
+
+    def requeue_due(self, analysis: str) -> int:
+        """Make failed jobs new whose delayed retry is due; returns how many."""
+        now = self.now()
+        due = {"analysis": analysis, "state": JobState.FAILED.value, "retry_at": {"$lte": now}, "rounds": {"$gte": 0}}
+        change = {"state": JobState.NEW.value, "retry_at": None, "fruitless": 0, "updated": now}
+        return self.documents.update_many(due, {"$set": change, "$inc": {"rounds": 1}}).modified_count
 
     def cancel(self, analysis: str, job_keys: Iterable[str], *, who: str, reason: str, code_version: str) -> int:
-        """End jobs that wait or run, because a person wants that.
+        """End jobs that wait or run, because an operator requests it.
 
-        A worker that has one of them learns it by its next heartbeat, ends the job's process and publishes nothing.
+        A worker that has one of them notices at its next heartbeat, ends the job's process and publishes nothing.
 
         Parameters
         ----------
@@ -91,7 +109,7 @@ class LedgerWishes(LedgerReader):
         who, reason : str
             Kept with the jobs.
         code_version : str
-            The analysis's current code: a later file that asks for other code makes the job new.
+            The analysis's current code: a later file that requests other code makes the job new.
 
         Returns
         -------
@@ -99,11 +117,11 @@ class LedgerWishes(LedgerReader):
             How many were cancelled.
         """
         ended = _ended_by("cancelled", f"Cancelled by {who}: {reason}", code_version)
-        keys, change = list(job_keys), {"$set": {**ended, "updated": self.now()}}
-        return self._change_all(analysis, keys, [JobState.NEW, JobState.RUNNING], change)
+        keys, change = list(job_keys), {**ended, "updated": self.now()}
+        return self._change(analysis, keys, [JobState.NEW, JobState.RUNNING], change)
 
     def invalidate(self, analysis: str, job_key: str, *, who: str, reason: str, code_version: str) -> bool:
-        """Fail a job whose result is wrong; its record is the record store's business.
+        """Fail a job whose result is wrong; the record store invalidates its record.
 
         Parameters
         ----------
@@ -117,19 +135,63 @@ class LedgerWishes(LedgerReader):
         Returns
         -------
         bool
-            False if the job is running or not known: nothing was changed.
+            False if the job is running or unknown: nothing was changed.
         """
         ended = _ended_by("invalidated", f"Invalidated by {who}: {reason}", code_version)
-        idle = [s for s in JobState if s is not JobState.RUNNING]
-        return self._change_all(analysis, [job_key], idle, {"$set": {**ended, "updated": self.now()}}) == 1
+        return self._change(analysis, [job_key], _IDLE, {**ended, "updated": self.now()}) == 1
 
-    def _change_all(self, analysis: str, job_keys: Iterable[str], states: Iterable[JobState], change: Document) -> int:
-        """Change those of the jobs that are in one of some states; returns how many."""
-        jobs, among = self._jobs, [s.value for s in states]
-        changed = 0
+    def archive(self, analysis: str, job_keys: Iterable[str]) -> int:
+        """Archive those of some jobs that are done; returns how many.
+
+        Dagster has no partition for an archived job, and no tick, retry or later job file changes it: its result stays.
+        """
+        return self._change(analysis, job_keys, [JobState.DONE], {"state": JobState.ARCHIVED.value})
+
+    def restore(self, analysis: str, job_keys: Iterable[str]) -> int:
+        """Make those of some jobs done again that are archived; returns how many."""
+        return self._change(analysis, job_keys, [JobState.ARCHIVED], {"state": JobState.DONE.value})
+
+    def count_run_request(self, analysis: str, job_keys: Sequence[str]) -> None:
+        """Count that a run is requested for these jobs: its key contains the number, so the next run gets another key."""
+        match = {"_id": {"$in": [job_id(analysis, key) for key in job_keys]}}
+        self.documents.update_many(match, {"$inc": {"requests": 1, "fruitless": 1}})
+
+    def fail_crash_looping(self, analysis: str, job_keys: Sequence[str], *, code_version: str) -> int:
+        """Fail new jobs that several runs in a row did not finish, because they are probably what ends the runs.
+
+        Parameters
+        ----------
+        analysis : str
+            Name of the analysis.
+        job_keys : sequence of str
+            New jobs that no unfinished run covers.
+        code_version : str
+            The analysis's current code, which they failed with.
+
+        Returns
+        -------
+        int
+            How many failed.
+        """
+        message = (
+            f"{UNFINISHED_RUNS.attempts} runs in a row ended or vanished without finishing this job; see their logs."
+        )
+        error = JobError(kind="lost", message=message, permanent=False)
+        match = {
+            "_id": {"$in": [job_id(analysis, key) for key in job_keys]},
+            "state": JobState.NEW.value,
+            "fruitless": {"$gte": UNFINISHED_RUNS.attempts},
+        }
+        fields = {"error": error.model_dump(), "code_version": code_version}
+        change = {"state": JobState.FAILED.value, "fruitless": 0, "updated": self.now(), **fields}
+        return self.documents.update_many(match, {"$set": change}).modified_count
+
+    def _change(self, analysis: str, job_keys: Iterable[str], states: Iterable[JobState], fields: Document) -> int:
+        """Set fields of those jobs that are in one of some states; returns how many."""
+        among, changed = [s.value for s in states], 0
         for ids in id_chunks(analysis, job_keys):
             match = {"_id": {"$in": ids}, "state": {"$in": among}}
-            changed += jobs.update_many(match, change).matched_count
+            changed += self.documents.update_many(match, {"$set": fields}).matched_count
         return changed
 
 
@@ -139,13 +201,13 @@ def failed_by(kinds: Sequence[str]) -> Document:
     Parameters
     ----------
     kinds : sequence of str
-        Kinds of failure; empty: all but those that a person ended, which only their name brings back.
+        Kinds of failure; empty: all but those that an operator ended, which only their name brings back.
     """
     return {"$in": list(kinds)} if kinds else {"$nin": list(ENDED_BY_PEOPLE)}
 
 
 def _ended_by(kind: Any, message: str, code_version: str) -> Document:
-    """Return the fields of a job that a person has ended."""
+    """Return the fields of a job that an operator has ended."""
     error = JobError(kind=kind, message=message, permanent=True).model_dump()
     ended = {"state": JobState.FAILED.value, "lease": None, "force": None, "error": error}
-    return {**ended, "code_version": code_version, **_AFRESH}
+    return {**ended, "code_version": code_version, **RESET}

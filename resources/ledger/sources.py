@@ -1,4 +1,4 @@
-"""Who asked for a job: kept with it in the ledger, within bounds.
+"""The sources of the requests for a job: kept with it in the ledger, within bounds.
 
 A document of MongoDB holds 16 MB. A job file may be as large as 1 MiB and be written again and again, so what is kept
 of later requests is bounded; otherwise the ledger would refuse the job, and with it every tick of its sensor.
@@ -11,20 +11,20 @@ from pymongo import UpdateOne
 
 from domain.job.state import JobState
 from domain.job.stored import Source, StoredJob
-from resources.ledger.reader import job_id
+from resources.ledger.documents import job_id
 from resources.mongo_collection import Document
 
 MAX_SOURCES = 100
-"""So many requests for a job are kept: the earliest."""
+"""Maximum number of requests that are kept for a job: the earliest."""
 
 LARGE_BYTES = 50_000
-"""Of a later request that is larger, only the beginnings of its texts are kept."""
+"""A later request that is larger is kept with shortened texts."""
 
 _KEPT_CHARACTERS, _KEPT_ENTRIES = 1000, 20
 
 
 def writes_of(job: StoredJob, source: Source, fields: Document) -> list[UpdateOne]:
-    """Store a job if it is unknown, and add who asked for it.
+    """Return the writes that store a job if it is unknown, and add the source of a request.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def writes_of(job: StoredJob, source: Source, fields: Document) -> list[UpdateOn
     list of UpdateOne
         Each may be repeated.
     """
-    asked = source.model_dump(mode="json")
+    request = source.model_dump(mode="json")
     first = {
         **job.model_dump(mode="json"),
         "state": JobState.NEW.value,
@@ -49,16 +49,16 @@ def writes_of(job: StoredJob, source: Source, fields: Document) -> list[UpdateOn
         "lease": None,
         "error": None,
         "force": None,
-        "sources": [asked],
+        "sources": [request],
         **fields,
     }
     match = {"_id": job_id(job.analysis, job.job_key)}
     room: Document = {**match, f"sources.{MAX_SOURCES - 1}": {"$exists": False}}
-    if len(bson.encode(asked)) > LARGE_BYTES:
-        asked, room["sources.name"] = _shortened(asked), {"$ne": source.name}
+    if len(bson.encode(request)) > LARGE_BYTES:
+        request, room["sources.name"] = _shortened(request), {"$ne": source.name}
     return [
         UpdateOne(match, {"$setOnInsert": first}, upsert=True),
-        UpdateOne(room, {"$addToSet": {"sources": asked}}),
+        UpdateOne(room, {"$addToSet": {"sources": request}}),
     ]
 
 

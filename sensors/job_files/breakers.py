@@ -30,15 +30,15 @@ def let_through(entry: AnalysisEntry, ledger: Ledger, new: Sequence[str]) -> lis
     rule, name, version = entry.analysis.breaker, entry.analysis.name, entry.code_version
     if rule is None:
         return list(new)
-    opened = ledger.breaker(name, code_version=version)
-    ended = ledger.latest_ended(name, code_version=version)
+    opened = ledger.breakers.get_open(name, code_version=version)
+    ended = ledger.breakers.latest_ended(name, code_version=version)
     if opened is None:
         found = trip(ended, rule)
         if found is None:
             return list(new)
-        ledger.open_breaker(name, code_version=version, found=found)
+        ledger.breakers.open(name, code_version=version, found=found)
         return []
     if any(error is None for error in ended):
-        ledger.close_breaker(name, who="the platform", reason="a job succeeded")
+        ledger.breakers.close(name, who="the platform", reason="a job succeeded")
         return list(new)
-    return list(new[:PROBED_JOBS]) if ledger.begin_probe(name) else []
+    return list(new[:PROBED_JOBS]) if ledger.breakers.begin_probe(name) else []

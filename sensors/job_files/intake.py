@@ -129,7 +129,9 @@ class Intake:
 
     def _store(self, chunk: Sequence[Judged], ledger: Ledger, notes: InboxNotes, judged_with: str) -> dict[str, None]:
         """Store jobs first, then note their files: cut off in between, the files are read again. Returns the keys."""
-        ledger.store([j.request for j in chunk if j.request is not None], code_version=self._entry.code_version)
+        ledger.requests.store(
+            [j.request for j in chunk if j.request is not None], code_version=self._entry.code_version
+        )
         notes.save(
             self._name,
             [

@@ -48,12 +48,12 @@ def end_lost_runs(
     before = time.time() - silent_s
     started = [r.dagster_run for r in records if r.start_time is not None and r.start_time < before]
     mine = [run for run in started if is_run_of(run, name)]
-    at_work = set(ledger.at_work().values()) if mine else set()
+    at_work = set(ledger.claims.runs_by_attempt().values()) if mine else set()
     silent = [run for run in mine if run.run_id not in at_work]
     if not silent:
         return []
     old = {"updated": {"$lt": ledger.now() - timedelta(seconds=silent_s)}}
-    order, new = instance.get_dynamic_partitions(name), set(ledger.keys_in(name, JobState.NEW, match=old))
+    order, new = instance.get_dynamic_partitions(name), set(ledger.jobs.keys_in(name, JobState.NEW, match=old))
     lost = [run for run in silent if covered(order, [span_of(run)]) & new]
     for run in lost:
         instance.report_run_failed(

@@ -21,7 +21,7 @@ from domain.json_values import shown
 from domain.result.provenance import Provenance
 from domain.result.records import readable
 from engine.assets.builtin_checks import after_listing
-from engine.assets.checks import judge_adopted
+from engine.assets.checks import judge_reused
 from engine.assets.factory import KEYS_TAG
 from engine.assets.materialization import materialization
 from engine.assets.runs import RANGE_END, RANGE_START, has_ended, job_name_of, unfinished_spans
@@ -175,7 +175,7 @@ def _take_in(
 
 def add_partitions(instance: dg.DagsterInstance, name: str, keys: Sequence[str], ledger: Ledger) -> None:
     """Show new jobs in Dagster as soon as they are stored, however many wait before them."""
-    states = ledger.summaries(name, keys) if keys else {}
+    states = ledger.jobs.summaries(name, keys) if keys else {}
     new = [key for key in keys if key in states and states[key][0] is JobState.NEW]
     if new:
         instance.add_dynamic_partitions(name, new)
@@ -186,7 +186,7 @@ def _told(entry: AnalysisEntry, stores: Stores, read: int, bad: int, left: int, 
     name = entry.analysis.name
     more = f"; {counted(left, 'file')} left for the next tick" if left else ""
     more += f"; the listing continues after {shown(after)}" if after else ""
-    opened = stores.ledger.breaker(name, code_version=entry.code_version)
+    opened = stores.ledger.breakers.get_open(name, code_version=entry.code_version)
     stopped = f" Stopped: {opened.why}. To resume: `analysis resume {name}`." if opened else ""
     return f"No new jobs. {counted(read, 'file')} read, {bad} rejected{more}.{stopped}"
 
@@ -194,26 +194,28 @@ def _told(entry: AnalysisEntry, stores: Stores, read: int, bad: int, left: int, 
 def repair(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS) -> None:
     """Bring jobs whose worker vanished back to a state from which they go on."""
     name = entry.analysis.name
-    dead = [run_id for run_id in stores.ledger.runs_at_work(name) if has_ended(instance, run_id)]
-    stores.ledger.release_lost(name, dead_runs=dead)
+    dead = [run_id for run_id in stores.ledger.claims.run_ids(name) if has_ended(instance, run_id)]
+    stores.ledger.claims.release_lost(name, dead_runs=dead)
     cancel_terminated(instance, name, stores.ledger, code_version=entry.code_version)
-    stores.ledger.retry_due(name)
+    stores.ledger.requests.requeue_due(name)
     end_lost_runs(instance, entry, stores.ledger, grace_s=limits.grace_s)
-    adopt(instance, entry, stores, limits=limits)
+    reuse_existing(instance, entry, stores, limits=limits)
 
 
-def adopt(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS) -> int:
+def reuse_existing(
+    instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS
+) -> int:
     """Make new jobs done whose result exists already; returns how many.
 
     A result that cannot be reused as it is is left to a run, which reports why and computes again. Dagster is told
-    first: cut off in between, the job is adopted again by the next tick.
+    first: cut off in between, the next tick reuses it again.
     """
     name, version = entry.analysis.name, entry.code_version
-    keys = stores.ledger.keys_in(name, JobState.NEW, match={"force": None}, limit=limits.jobs)
+    keys = stores.ledger.jobs.keys_in(name, JobState.NEW, match={"force": None}, limit=limits.jobs)
     by_result = {result_id(name, version, key): key for key in keys}
     found = sorted(stores.records.existing(by_result))[: limits.reused] if by_result else []
-    entries = stores.ledger.get_many(name, [by_result[r] for r in found]) if found else {}
-    adopted = 0
+    entries = stores.ledger.jobs.get_many(name, [by_result[r] for r in found]) if found else {}
+    reused = 0
     for result, record in stores.records.get_many(found).items() if found else ():
         key = by_result[result]
         reusable = _reusable(record, key, stores.results) if key in entries else None
@@ -224,10 +226,12 @@ def adopt(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *,
         instance.report_runless_asset_event(
             materialization(provenance, analysis=entry.analysis, results=stores.results, figure=figure, reused=True)
         )
-        judge_adopted(instance, entry, provenance, after_listing(record, provenance))
-        stores.ledger.settle(entries[key], state=JobState.DONE, code_version=version, result_id=result, error=None)
-        adopted += 1
-    return adopted
+        judge_reused(instance, entry, provenance, after_listing(record, provenance))
+        stores.ledger.claims.mark_unclaimed(
+            entries[key], state=JobState.DONE, code_version=version, result_id=result, error=None
+        )
+        reused += 1
+    return reused
 
 
 def _reusable(record: dict[str, Any], key: str, results: ResultsStore) -> tuple[Provenance, bytes | None] | None:
@@ -250,7 +254,7 @@ def request_runs(
 ) -> list[dg.RunRequest]:
     """Add the partitions of new jobs, and ask for runs of those that no unfinished run covers."""
     name, ledger = entry.analysis.name, stores.ledger
-    waiting = ledger.keys_in(name, JobState.NEW, limit=limits.jobs)
+    waiting = ledger.jobs.keys_in(name, JobState.NEW, limit=limits.jobs)
     if not waiting:
         return []
     instance.add_dynamic_partitions(name, waiting)
@@ -259,15 +263,15 @@ def request_runs(
         return []
     order = instance.get_dynamic_partitions(name)
     wanted = set(new) - covered(order, unfinished_spans(instance, name))
-    if ledger.fail_hopeless(name, list(wanted), code_version=entry.code_version):
-        wanted &= set(ledger.keys_in(name, JobState.NEW, limit=limits.jobs))
+    if ledger.requests.fail_crash_looping(name, list(wanted), code_version=entry.code_version):
+        wanted &= set(ledger.jobs.keys_in(name, JobState.NEW, limit=limits.jobs))
     batches = _batches(order, wanted, entry, ledger)
-    known = ledger.summaries(name, wanted)
-    jobs = ledger.get_many(name, wanted)
+    known = ledger.jobs.summaries(name, wanted)
+    jobs = ledger.jobs.get_many(name, wanted)
     requests = []
     for batch in batches:
         asked = {key: known[key][2] for key in batch if key in wanted}
-        ledger.count_request(name, list(asked))
+        ledger.requests.count_run_request(name, list(asked))
         found = set().union(*(found_in_job(jobs[key]) for key in asked if key in jobs))
         requests.append(_run_request(batch, asked, tags_of(found, known={})))
     return requests
@@ -281,7 +285,7 @@ def preview(entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS
     todo = list_some(stores.inbox, stores.notes, name, after="", judged_with=judged_with, limits=limits)
     judged = list(intake.judge(todo.to_read))
     keys = {j.request[0].job_key for j in judged if j.request is not None}
-    states = stores.ledger.summaries(name, keys)
+    states = stores.ledger.jobs.summaries(name, keys)
     fresh = sorted(key for key in keys if key not in states)
     bad = [f"{j.file.name}: {j.problem}" for j in judged if j.problem is not None]
     lines = [
@@ -295,7 +299,7 @@ def _batches(order: Sequence[str], wanted: set[str], entry: AnalysisEntry, ledge
     name, size = entry.analysis.name, entry.analysis.batch_size
     widest = ranges(order, wanted, passable=lambda _: True, size=size)
     between = {key for batch in widest for key in batch if key not in wanted}
-    states = ledger.summaries(name, between) if between else {}
+    states = ledger.jobs.summaries(name, between) if between else {}
 
     def is_current(key: str) -> bool:
         """Tell whether a job is done by the current code."""

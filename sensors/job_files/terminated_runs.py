@@ -41,9 +41,9 @@ def cancel_terminated(instance: dg.DagsterInstance, name: str, ledger: Ledger, *
     order, cancelled = instance.get_dynamic_partitions(name), 0
     for run in mine:
         keys = covered(order, [span_of(run)])
-        states = ledger.summaries(name, keys)
+        states = ledger.jobs.summaries(name, keys)
         waiting = [key for key in keys if key in states and states[key][0] is JobState.NEW]
-        cancelled += ledger.cancel(
+        cancelled += ledger.requests.cancel(
             name,
             waiting,
             who="a person",

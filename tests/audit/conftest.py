@@ -96,4 +96,4 @@ def publish(platform, key, number, folder):
     event = materialization(made, results=results, figure=None, reused=False)
     platform.instance.report_runless_asset_event(event)
     facts = {"code_version": platform.entry.code_version, "result_id": result, "error": None}
-    platform.services.ledger.settle(platform.job(key), state=JobState.DONE, **facts)
+    platform.services.ledger.claims.mark_unclaimed(platform.job(key), state=JobState.DONE, **facts)

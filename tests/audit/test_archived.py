@@ -12,7 +12,7 @@ from tests.raw import records_of
 
 def retire(platform, key):
     """Archive a job as the command does."""
-    assert platform.services.ledger.archive(platform.name, [key]) == 1
+    assert platform.services.ledger.requests.archive(platform.name, [key]) == 1
     platform.instance.delete_dynamic_partition(platform.name, key)
 
 

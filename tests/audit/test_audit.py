@@ -76,13 +76,13 @@ def test_an_empty_platform_and_one_after_normal_work_are_clean(platform, audited
     force(platform, computed[0])
     assert platform.run(computed).success, "reused"
     (bad,) = platform.take_in({"number": 5.0})
-    platform.services.ledger.cancel(platform.name, [bad], who="a", reason="b", code_version="1")
+    platform.services.ledger.requests.cancel(platform.name, [bad], who="a", reason="b", code_version="1")
     assert audited(content=True, inputs=True) == {}
 
 
 def test_an_invalidated_result_is_no_difference(platform, audited, done):
     record, ledger = platform.record(done[0]), platform.services.ledger
-    ledger.invalidate(platform.name, done[0], who="a", reason="b", code_version=platform.entry.code_version)
+    ledger.requests.invalidate(platform.name, done[0], who="a", reason="b", code_version=platform.entry.code_version)
     platform.services.records.invalidate(record, who="a", reason="b")
     assert audited(content=True) == {}
 
@@ -228,7 +228,9 @@ def test_a_claim_that_nobody_holds_is_found_and_released(platform, sources, audi
     (key,) = platform.take_in({"number": 1.0})
     run = create_run_for_test(platform.instance, status=dg.DagsterRunStatus.STARTED)
     ledger = platform.services.ledger
-    ledger.claim(platform.job(key), attempt="a", owner="o", run_id=run.run_id, code_version="1", states=[JobState.NEW])
+    ledger.claims.claim(
+        platform.job(key), attempt="a", owner="o", run_id=run.run_id, code_version="1", states=[JobState.NEW]
+    )
     assert audited() == {}
     if kind == "expired_lease":
         platform.change(key, **{"lease.until": ledger.now() - timedelta(hours=1)})

@@ -87,7 +87,7 @@ def all_ended(platform):
     """Tell whether every job of the job files has ended."""
     ledger = platform.connections.ledger
     for analysis, parameter_sets in PARAMETERS.items():
-        counts = ledger.counts(analysis)
+        counts = ledger.jobs.counts(analysis)
         if counts[JobState.DONE] + counts[JobState.FAILED] < len(parameter_sets) * (N_SESSIONS + 1):
             return False
     return True
@@ -117,7 +117,7 @@ def take(page, name, url, *, ready, height=900, width=1400, then=None):  # noqa:
 def dagster_pictures(page, url, platform):
     """Take the pictures of Dagster's UI."""
     asset = f"{url}/assets/analysis/{ANALYSIS}"
-    done, *_ = platform.connections.ledger.keys_in(ANALYSIS, JobState.DONE)
+    done, *_ = platform.connections.ledger.jobs.keys_in(ANALYSIS, JobState.DONE)
     take(
         page,
         "lineage",

@@ -107,12 +107,12 @@ def test_a_job_that_failed_is_shown_with_its_reason_whatever_it_holds(whole, con
     ledger = whole.connections.ledger
     keys = [job.job_key for job in submit(whole, name, ["s3://b/[red]a", "s3://b/b"], by_hand={})]
     version = whole.entry(name).code_version
-    claimed = ledger.claim(
-        ledger.get(name, keys[0]), attempt="a", owner="w", run_id="r", code_version=version, states=list(JobState)
+    claimed = ledger.claims.claim(
+        ledger.jobs.get(name, keys[0]), attempt="a", owner="w", run_id="r", code_version=version, states=list(JobState)
     )
     error = JobError(kind="input", message="no [bold]such[/nothing] file", permanent=True)
-    ledger.fail(claimed, attempt="a", code_version=version, error=error)
-    jobs = ledger.get_many(name, keys)
+    ledger.claims.fail(claimed, attempt="a", code_version=version, error=error)
+    jobs = ledger.jobs.get_many(name, keys)
     show_results(whole, name, [jobs[key] for key in keys], console)
     shown = console.export_text()
     assert "failed: no [bold]such[/nothing] file" in shown

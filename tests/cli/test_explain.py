@@ -16,6 +16,7 @@ from domain.result.records import to_record
 from engine.assets.runs import job_name_of
 from operations.queue import is_queued_in
 from operations.requests import submit
+from resources.ledger.claims import Finished
 from tests.provenances import sparse
 
 FILE = {"s3_location": ["S3://bucket/asset/"], "distributed_parameters": {"number": 2, "dry_run": True}}
@@ -37,8 +38,8 @@ def key(platform, path):
 
 def claim(platform, key, version=None):
     ledger, entry = platform.connections.ledger, platform.entry("double")
-    return ledger.claim(
-        ledger.get("double", key),
+    return ledger.claims.claim(
+        ledger.jobs.get("double", key),
         attempt="a",
         owner="w",
         run_id="the-run",
@@ -54,13 +55,13 @@ def finish(platform, key, *, version=None, record=True):
     if record:
         made = sparse(analysis="double", job_key=key, code_version=version, result_id=result)
         platform.connections.record_store.insert_once(to_record(made))
-    platform.connections.ledger.finish(claimed, attempt="a", code_version=version, result_id=result)
+    platform.connections.ledger.claims.finish([Finished(claimed, "a", result)], code_version=version)
 
 
 def fail(platform, key, **error):
     error = JobError(**({"kind": "exception", "message": "ValueError: no", "permanent": True} | error))
     version = platform.entry("double").code_version
-    platform.connections.ledger.fail(claim(platform, key), attempt="a", code_version=version, error=error)
+    platform.connections.ledger.claims.fail(claim(platform, key), attempt="a", code_version=version, error=error)
 
 
 def both(platform, key, path, **options):
@@ -79,7 +80,7 @@ def test_a_file_in_no_inbox_is_explained_before_anybody_asked_for_it(platform, p
     assert found.stripped == {"dry_run": "distributed_parameters"}
     assert found.code_version == platform.entry("double").code_version
     assert found.result_id == result_id("double", found.code_version, found.job_key)
-    assert sum(platform.connections.ledger.counts("double").values()) == 0
+    assert sum(platform.connections.ledger.jobs.counts("double").values()) == 0
     shown = found.as_dict()
     assert json.loads(json.dumps(shown)) == shown
 
@@ -92,7 +93,7 @@ def test_a_new_job(platform, key, path):
 
 
 def test_a_new_job_that_is_forced_says_why(platform, key, path):
-    platform.connections.ledger.ask_again("double", [key], who="me", reason="drift", force=True)
+    platform.connections.ledger.requests.requeue("double", [key], who="me", reason="drift", force=True)
     assert both(platform, key, path)[1].endswith("It is computed again: drift.")
 
 
@@ -163,12 +164,12 @@ def test_an_invalidated_job(platform, key, path):
 
 
 def test_a_failed_job_without_a_reason(platform, key):
-    job = platform.connections.ledger.get("double", key).model_copy(update={"state": JobState.FAILED})
+    job = platform.connections.ledger.jobs.get("double", key).model_copy(update={"state": JobState.FAILED})
     assert judge(job, "1", has_record=False, queued=False)[1].endswith("no reason was kept")
 
 
 def test_a_running_job_without_a_lease(platform, key):
-    job = platform.connections.ledger.get("double", key).model_copy(update={"state": JobState.RUNNING})
+    job = platform.connections.ledger.jobs.get("double", key).model_copy(update={"state": JobState.RUNNING})
     assert "Running without a lease" in judge(job, "1", has_record=False, queued=False)[1]
 
 
@@ -242,7 +243,7 @@ def test_a_result_that_is_there_says_how_it_came_about(platform, path, key):
 
 def test_every_attempt_and_everybody_who_asked_is_listed(platform, path, key):
     fail(platform, key, message="ValueError: first")
-    platform.connections.ledger.ask_again("double", [key], who="me")
+    platform.connections.ledger.requests.requeue("double", [key], who="me")
     claim(platform, key)
     found = explain(platform, "double", key).history
     assert [(a["outcome"], (a["error"] or {}).get("message")) for a in found.attempts] == [

@@ -75,8 +75,8 @@ def explained(invoke, target, *more):
 def claim(platform, key):
     ledger = platform.connections.ledger
     version = platform.entry(NAME).code_version
-    return ledger.claim(
-        ledger.get(NAME, key), attempt="a", owner="w", run_id="r", code_version=version, states=list(JobState)
+    return ledger.claims.claim(
+        ledger.jobs.get(NAME, key), attempt="a", owner="w", run_id="r", code_version=version, states=list(JobState)
     )
 
 
@@ -102,7 +102,7 @@ def test_submit_stores_a_job_and_prints_its_key(invoke, platform):
     found = invoke("submit", NAME, write_job(), "s3://bucket/other.nwb", "--set", "method=llobet")
     lines = [line.split(maxsplit=2) for line in found.stdout.splitlines()]
     assert [(line[0], line[2]) for line in lines] == [("new", "job.json"), ("new", "s3://bucket/other.nwb")]
-    jobs = platform.connections.ledger.get_many(NAME, [line[1] for line in lines])
+    jobs = platform.connections.ledger.jobs.get_many(NAME, [line[1] for line in lines])
     assert {job.parameters["method"] for job in jobs.values()} == {"llobet"}
     assert {job.origins["method"] for job in jobs.values()} == {"by_hand"}
 
@@ -212,7 +212,7 @@ def test_explain_says_what_a_job_is_and_why(invoke, platform):
     claimed = claim(platform, found["job_key"])
     assert explained(invoke, "job.json")["state"] == "running"
     error = JobError(kind="exception", message="[bold]no[/bold] [/x]", permanent=True)
-    platform.connections.ledger.fail(claimed, attempt="a", code_version=found["code_version"], error=error)
+    platform.connections.ledger.claims.fail(claimed, attempt="a", code_version=found["code_version"], error=error)
     assert explained(invoke, "job.json")["state"] == "failed"
     assert "[bold]no[/bold] [/x]" in invoke("explain", NAME, "job.json").stdout
 
@@ -259,7 +259,7 @@ def test_rerun_asks_again_and_says_for_how_many(invoke, platform):
     one, other = (explained(invoke, name)["job_key"] for name in ("a.json", "b.json"))
     version = platform.entry(NAME).code_version
     error = JobError(kind="exception", message="no", permanent=True)
-    platform.connections.ledger.fail(claim(platform, one), attempt="a", code_version=version, error=error)
+    platform.connections.ledger.claims.fail(claim(platform, one), attempt="a", code_version=version, error=error)
     claim(platform, other)
     assert invoke("rerun", NAME, "--failed").stdout == "Requested again: 1.\n"
     assert explained(invoke, one)["state"] == "new"
@@ -315,7 +315,9 @@ def test_a_demo_whose_jobs_failed_ends_with_exit_code_1(invoke, platform, tmp_pa
         for parameters in sets:
             (job,) = submit(platform, name, [location], by_hand=parameters)
             version, ledger = platform.entry(name).code_version, platform.connections.ledger
-            ledger.settle(ledger.get(name, job.job_key), state=JobState.FAILED, code_version=version, error=error)
+            ledger.claims.mark_unclaimed(
+                ledger.jobs.get(name, job.job_key), state=JobState.FAILED, code_version=version, error=error
+            )
     for file in job_files(platform, [location]):  # what the daemon would note
         platform.connections.inbox_notes.save(file.analysis, [FileNote(f"demo-again/{file.name}", "seen")])
     with only_one_daemon(platform.settings):
@@ -348,7 +350,7 @@ def test_other_processes_share_the_servers_of_this_one(platform, tmp_path):
     submitted = run("submit", NAME, str(tmp_path / write_job()))
     assert (submitted.returncode, submitted.stderr) == (0, "")
     key = submitted.stdout.split()[1]
-    assert platform.connections.ledger.get(NAME, key).state is JobState.NEW
+    assert platform.connections.ledger.jobs.get(NAME, key).state is JobState.NEW
     add_result(platform, key)
     (listed,) = json.loads(run("results", NAME, "--json").stdout)
     assert listed["job_key"] == key
@@ -412,7 +414,7 @@ def test_a_new_analysis_is_written_and_named(invoke, monkeypatch, tmp_path):
 def test_jobs_are_cancelled_and_results_invalidated_and_the_history_shows_them(invoke, platform):
     invoke("submit", NAME, "s3://b/one", "s3://b/two")
     ledger, version = platform.connections.ledger, platform.entry(NAME).code_version
-    one, other = ledger.keys_in(NAME, JobState.NEW)
+    one, other = ledger.jobs.keys_in(NAME, JobState.NEW)
     assert invoke("cancel", NAME, "--key", one, "--reason", "no").stdout.startswith("Cancelled: 1.")
     assert invoke("cancel", NAME, "--dispatch", "nobody").stdout.startswith("Cancelled: 0.")
     result = result_id(NAME, version, other)
@@ -428,15 +430,15 @@ def test_jobs_are_cancelled_and_results_invalidated_and_the_history_shows_them(i
 def test_an_audit_shows_what_differs_and_mends_it_when_told(invoke, platform):
     invoke("submit", NAME, "s3://b/one")
     ledger = platform.connections.ledger
-    (key,) = ledger.keys_in(NAME, JobState.NEW)
+    (key,) = ledger.jobs.keys_in(NAME, JobState.NEW)
     assert "Compared: " in invoke("audit", NAME).stdout
-    ledger.settle(ledger.get(NAME, key), state=JobState.DONE, result_id="0" * 64)
+    ledger.claims.mark_unclaimed(ledger.jobs.get(NAME, key), state=JobState.DONE, result_id="0" * 64)
     shown = invoke("audit", NAME, code=1).stdout
     assert "1 done_without_record: A job that is done, without its record." in shown
     told = json.loads(invoke("audit", NAME, "--json", code=1).stdout)
     assert [f["job_key"] for f in told["findings"] if f["kind"] == "done_without_record"] == [key]
     assert "Repaired: 1 done_without_record." in invoke("audit", NAME, "--repair", "--yes").stdout
-    assert ledger.get(NAME, key).state is JobState.NEW
+    assert ledger.jobs.get(NAME, key).state is JobState.NEW
 
 
 def test_clean_lists_and_removes_nothing_young(invoke, platform):
@@ -447,7 +449,7 @@ def test_clean_lists_and_removes_nothing_young(invoke, platform):
 def test_the_circuit_breaker_is_shown_and_closed(invoke, platform):
     version = platform.entry(NAME).code_version
     found = trip([JobError(kind="exception", message="no", permanent=True)] * 10, Breaker())
-    platform.connections.ledger.open_breaker(NAME, code_version=version, found=found)
+    platform.connections.ledger.breakers.open(NAME, code_version=version, found=found)
     assert "The circuit breaker is open since" in invoke("results", NAME).stdout
     invoke("submit", NAME, "s3://b/one")
     assert "The circuit breaker is open since" in invoke("explain", NAME, "s3://b/one").stdout

@@ -190,7 +190,7 @@ class Walk:
 
     def done(self):
         """Return the keys of finished jobs."""
-        return self.ledger.keys_in(NAME, JobState.DONE)
+        return self.ledger.jobs.keys_in(NAME, JobState.DONE)
 
     def go(self):
         """Take every step."""
@@ -234,7 +234,7 @@ class Walk:
         """Open the circuit breaker, close it, and let people be told of both."""
         error = JobError(kind="exception", message="no", permanent=True)
         found = trip([error] * 10, Breaker())
-        self.ledger.open_breaker(NAME, code_version=self.entry.code_version, found=found)
+        self.ledger.breakers.open(NAME, code_version=self.entry.code_version, found=found)
         assert resume(self.platform, NAME)
         assert list(breaker_alerts(self.ledger, Alerts(), ui_url="http://ui")) == [NAME]
 

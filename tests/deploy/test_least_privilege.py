@@ -202,8 +202,8 @@ def test_a_person_who_only_reads_sees_results_and_changes_nothing(walked, readin
     records, ledger = RecordStore(mongo=reading, name="results"), Ledger(mongo=reading, records_name="results")
     assert len(results_of(records, NAME, code_version="1")) == 5
     (replaced, *_) = records.superseded(NAME)
-    assert ledger.counts(NAME)[JobState.DONE] == 5
-    assert ledger.get(NAME, walked.keys[0]).state is JobState.DONE
+    assert ledger.jobs.counts(NAME)[JobState.DONE] == 5
+    assert ledger.jobs.get(NAME, walked.keys[0]).state is JobState.DONE
     with pytest.raises(SettingsError, match="may not `insert` the collection `results_superseded`"):
         records.invalidate({**replaced, "_id": "x"}, who="me", reason="none")
 

@@ -81,7 +81,7 @@ def test_a_dispatch_from_the_launchpad_ends_in_results_without_another_click(lau
     job = lab.resolve_job_def("double_batch")
     assert job.execute_in_process(instance=instance, tags=dict(request.tags)).success
     assert len(place.keys(JobState.DONE)) == 2
-    entries = place.services.ledger.get_many("double", place.keys())
+    entries = place.services.ledger.jobs.get_many("double", place.keys())
     records = place.connections.record_store.get_many([entry.result_id for entry in entries.values()])
     assert sorted(
         record["processing"]["data_processes"][0]["output_parameters"]["double"] for record in records.values()

@@ -284,7 +284,7 @@ def test_what_is_archived_is_left_out_whatever_the_code_is(place):
     place.world.tick()
     for job, version in zip(jobs, (place.entry.code_version, "0"), strict=True):
         place.settle(job.job_key, "done", code_version=version)
-        place.world.stores.ledger.archive("double", [job.job_key])
+        place.world.stores.ledger.requests.archive("double", [job.job_key])
     plan = place.plan()
     assert reasons(plan) == {Reason.ARCHIVED: 2}
     assert plan.skips[0].detail == f"bring it back with: analysis archive double --restore --key {jobs[0].job_key}"

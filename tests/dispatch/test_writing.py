@@ -42,7 +42,7 @@ def test_the_ledger_keeps_query_group_and_dispatch(place):
     place.add("one", s={"k": "x"})
     plan, written = place.dispatch(group_by=["s.k"])
     place.world.tick()
-    (source,) = place.services.ledger.get("double", plan.jobs[0].job_key).sources
+    (source,) = place.services.ledger.jobs.get("double", plan.jobs[0].job_key).sources
     assert (source.query, source.dispatch_id, source.record_ids) == ("{}", written.dispatch_id, ("id-one",))
     assert [(pair.field, pair.value) for pair in source.group] == [("s.k", "x")]
 

@@ -90,16 +90,16 @@ def marks(note):
 def all_done(platform, name, numbers):
     """Tell whether the jobs with some numbers are done; no job may fail."""
     ledger = platform.connections.ledger
-    assert ledger.counts(name)[JobState.FAILED] == 0
-    done = ledger.get_many(name, ledger.keys_in(name, JobState.DONE)).values()
+    assert ledger.jobs.counts(name)[JobState.FAILED] == 0
+    done = ledger.jobs.get_many(name, ledger.jobs.keys_in(name, JobState.DONE)).values()
     return {job.parameters["number"] for job in done} >= set(numbers)
 
 
 def check_results(platform, name):
     """One record for each job, with complete files; Dagster shows each partition as materialized."""
     connections, version = platform.connections, platform.entry(name).code_version
-    keys = connections.ledger.keys_in(name, JobState.DONE)
-    jobs = connections.ledger.get_many(name, keys)
+    keys = connections.ledger.jobs.keys_in(name, JobState.DONE)
+    jobs = connections.ledger.jobs.get_many(name, keys)
     found = [from_record(record) for record in connections.record_store.of_analysis(name)]
     assert sorted(one.job_key for one in found) == sorted(keys)
     for one in found:
@@ -122,7 +122,7 @@ def test_job_files_become_results_and_the_same_jobs_are_not_computed_again(platf
     notes = platform.connections.inbox_notes
     wait_for(platform, lambda: "again.json" in notes.known("double"), "the other file was not taken in")
     check_results(platform, "double")
-    jobs = ledger.get_many("double", ledger.keys_in("double", JobState.DONE))
+    jobs = ledger.jobs.get_many("double", ledger.jobs.keys_in("double", JobState.DONE))
     assert len(jobs) == 3
     assert {job.attempt_number for job in jobs.values()} == {1}
     with dg.DagsterInstance.from_config(str(platform.settings.dagster_home)) as instance:

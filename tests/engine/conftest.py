@@ -20,8 +20,9 @@ from engine.execution.batch import BatchRun, Pace
 from engine.execution.outcome import Outcome, RunFacts, Services
 from resources.dagster_storage.batch_events import report
 from resources.inputs.resource import Inputs
+from resources.ledger.claims import JobClaims
+from resources.ledger.documents import job_id
 from resources.ledger.ledger import Ledger
-from resources.ledger.reader import job_id
 from resources.mongo import MongoConnection
 from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore
@@ -69,7 +70,7 @@ class Platform:
         job = Job(s3_location=(self.place,))
         pairs = [take_in(self.entry.analysis, job, name="test", fixed=p) for p in parameters]
         requests = [(stored, Source(name="test", **source)) for stored, _ in pairs]
-        self.services.ledger.store(requests, code_version=code_version or self.entry.code_version)
+        self.services.ledger.requests.store(requests, code_version=code_version or self.entry.code_version)
         keys = [stored.job_key for stored, _ in pairs]
         self.instance.add_dynamic_partitions(self.name, keys)
         return keys
@@ -93,7 +94,7 @@ class Platform:
 
     def job(self, key):
         """Read a job's entry."""
-        return self.services.ledger.get(self.name, key)
+        return self.services.ledger.jobs.get(self.name, key)
 
     def change(self, key, **fields):
         """Write fields of a job's document, as somebody else would."""
@@ -178,10 +179,25 @@ def counting(cls, verbs, *names):
     return type(cls)(f"Counting{cls.__name__}", (cls,), {name: counted(name) for name in names})
 
 
+def counting_claims(verbs):
+    """Make a class of ledgers whose every change of a claim is counted."""
+    claims = counting(JobClaims, verbs, "claim", "finish", "fail", "release", "mark_unclaimed")
+
+    class CountingLedger(Ledger):
+        """A ledger with counted claims."""
+
+        @property
+        def claims(self):
+            """Give the same claims, counted."""
+            return claims(**vars(super().claims))
+
+    return CountingLedger
+
+
 def counting_stores(verbs):
     """Make the classes of ledger, records and results whose every change is counted."""
     return (
-        counting(Ledger, verbs, "claim", "finish_all", "fail", "release", "settle"),
+        counting_claims(verbs),
         counting(RecordStore, verbs, "insert_once", "replace"),
         counting(ResultsStore, verbs, "put_file", "put_bytes", "discard"),
     )

@@ -48,7 +48,7 @@ def done(make_platform, tmp_path):
     platform = make_platform(AFTER)
     job = Job(file_location=((tmp_path / "session.nwb").as_uri(),), distributed_parameters=PARAMETERS)
     stored, _ = take_in(platform.entry.analysis, job, name="test", fixed={})
-    platform.services.ledger.store([(stored, Source(name="test"))], code_version=platform.entry.code_version)
+    platform.services.ledger.requests.store([(stored, Source(name="test"))], code_version=platform.entry.code_version)
     outcome = platform.work(stored.job_key)[stored.job_key]
     assert outcome.error is None, outcome.error
     return platform, session, outcome.provenance

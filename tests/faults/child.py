@@ -73,7 +73,7 @@ def race(keys, run_id, gate, *, pool="near", **limits):
     found = connect(settings, limits=ClientLimits(**limits))
     work = settings.analysis_home / "work"
     services = Services(found.results_store, found.record_store, found.ledger, found.inputs, work)
-    found.ledger.get(NAME, keys[0])  # connected before the start
+    found.ledger.jobs.get(NAME, keys[0])  # connected before the start
     Path(f"{gate}.{run_id}").touch()
     while not Path(gate).exists():
         threading.Event().wait(0.002)

@@ -65,7 +65,7 @@ def end_state(stage, keys, *, beside=None, again=None, damaged=None) -> EndState
         By number of the job: how often it was rightly computed again, and complete attempts that somebody damaged.
     """
     found, keys = EndState(again=again or {}, damaged=damaged or {}), sorted(keys)
-    entries = stage.ledger.get_many(stage.name, keys)
+    entries = stage.ledger.jobs.get_many(stage.name, keys)
     records = {r["analysis_assets"]["job_key"]: r for r in stage.records.of_analysis(stage.name)}
     told = _told([stage] if beside is None else [stage, beside], keys)
     for key in keys:

@@ -180,14 +180,14 @@ class Stage:
         for _ in range(ROUNDS):
             if not self.round(**tuning) and self.ended_well and self.rests():
                 return time.monotonic() - began
-        counts = {state.value: n for state, n in self.ledger.counts(self.name).items() if n}
+        counts = {state.value: n for state, n in self.ledger.jobs.counts(self.name).items() if n}
         message = f"not at rest after {ROUNDS} ticks: {counts}; see {self.log}"
         raise TimeoutError(message)
 
     def rests(self):
         """Tell whether every file was taken in and no job is new or at work."""
         with suppress(ServerUnavailableError):
-            counts = self.ledger.counts(self.name)
+            counts = self.ledger.jobs.counts(self.name)
             return not counts[JobState.NEW] and not counts[JobState.RUNNING]
         return False
 
@@ -195,7 +195,7 @@ class Stage:
 
     def job_keys(self):
         """Return the keys of all jobs."""
-        return [key for state in JobState for key in self.ledger.keys_in(self.name, state)]
+        return [key for state in JobState for key in self.ledger.jobs.keys_in(self.name, state)]
 
     def executions(self):
         """Return the number of each job that was executed, once for each execution."""

@@ -71,7 +71,7 @@ def victims(name, daemon, stage):
 def all_done(stage):
     """Tell whether every job is done."""
     with suppress(ServerUnavailableError):
-        return stage.ledger.counts(stage.name)[JobState.DONE] == len(stage.asked)
+        return stage.ledger.jobs.counts(stage.name)[JobState.DONE] == len(stage.asked)
     return False
 
 

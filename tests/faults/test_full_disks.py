@@ -49,13 +49,13 @@ def test_a_job_whose_disk_is_full_fails_for_a_reason_that_passes_and_goes_on(sta
     stage.ask(*JOBS)
     (run,) = stage.tick()
     stage.wait([stage.start_run(run)])
-    failed = stage.ledger.get_many(stage.name, stage.job_keys()).values()
+    failed = stage.ledger.jobs.get_many(stage.name, stage.job_keys()).values()
     assert {(job.state.value, job.error.permanent) for job in failed} == {("failed", False)}
     assert all("No space left on device" in job.error.message for job in failed)
     assert list(stage.records.of_analysis(stage.name)) == []
     ballast.unlink()
     began = time.monotonic()
-    stage.ledger.ask_again(stage.name, stage.job_keys(), who="a test")
+    stage.ledger.requests.requeue(stage.name, stage.job_keys(), who="a test")
     stage.settle()
     judge(WORK, stage, injected=1, seconds=time.monotonic() - began, by_hand=True)
 

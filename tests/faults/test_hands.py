@@ -40,7 +40,7 @@ CHANGES = {
 def asked_again(stage, job):
     """Ask for one job again; gives how long that took (s)."""
     began = time.monotonic()
-    stage.ledger.ask_again(stage.name, [job.job_key], who="a test")
+    stage.ledger.requests.requeue(stage.name, [job.job_key], who="a test")
     stage.settle()
     return time.monotonic() - began
 
@@ -52,7 +52,7 @@ def surroundings(stage, job):
     others = [k for k in stage.job_keys() if k != job.job_key]
     return (
         [(o["Key"], o["ETag"], o["LastModified"]) for o in objects],
-        stage.ledger.get_many(stage.name, others),
+        stage.ledger.jobs.get_many(stage.name, others),
         [r for r in stage.records.of_analysis(stage.name) if r["_id"] != job.result_id],
     )
 
@@ -62,7 +62,9 @@ def job(stage):
     """Give the second of some jobs that are done."""
     stage.ask(*JOBS)
     stage.settle()
-    return next(j for j in stage.ledger.get_many(stage.name, stage.job_keys()).values() if j.parameters["number"] == 1)
+    return next(
+        j for j in stage.ledger.jobs.get_many(stage.name, stage.job_keys()).values() if j.parameters["number"] == 1
+    )
 
 
 @pytest.mark.parametrize("change", sizes.of(CHANGES, small=["a file has other content of the same size"]))

@@ -73,7 +73,7 @@ def test_of_twenty_workers_that_race_for_a_job_one_executes_it(stage, judge, rac
     began = time.monotonic()
     ended = racers(stage, stage.job_keys(), [worker()] * 20)
     assert sorted(ended) == ["computed"] + ["reused"] * 19
-    (job,) = stage.ledger.get_many(stage.name, stage.job_keys()).values()
+    (job,) = stage.ledger.jobs.get_many(stage.name, stage.job_keys()).values()
     assert [attempt.outcome for attempt in job.attempts].count("done") == 1
     stage.wait([stage.start_run(run)])  # tells Dagster, whom the racers did not know
     stage.settle()
@@ -126,11 +126,11 @@ def test_s3_refuses_a_worker_whose_clock_is_an_hour_off_and_the_job_says_so(stag
     wrong = []
     ended = racers(stage, stage.job_keys(), [worker_with_clock(hours, wrong)])
     assert (wrong[0].wait(30), ended) == (0, ["failed"])
-    (job,) = stage.ledger.get_many(stage.name, stage.job_keys()).values()
+    (job,) = stage.ledger.jobs.get_many(stage.name, stage.job_keys()).values()
     assert (job.error.kind, job.error.permanent) == ("server", False), job.error
     assert "this machine's clock is 3" in job.error.message
     began = time.monotonic()
-    stage.ledger.ask_again(stage.name, stage.job_keys(), who="a test")
+    stage.ledger.requests.requeue(stage.name, stage.job_keys(), who="a test")
     stage.wait([stage.start_run(run)])
     stage.settle()
     state = judge(REFUSED, stage, injected=1, seconds=time.monotonic() - began, by_hand=True)
@@ -154,10 +154,10 @@ def test_an_owner_that_slept_longer_than_its_lease_does_not_publish_over_the_new
         fault.struck = 1
     wait_for(lambda: fault.struck, "the step was not reached")
     began = time.monotonic()
-    (lease,) = [job.lease for job in stage.ledger.get_many(stage.name, stage.job_keys()).values()]
+    (lease,) = [job.lease for job in stage.ledger.jobs.get_many(stage.name, stage.job_keys()).values()]
     wait_for(lambda: stage.ledger.mongo.now() > lease.until, "the lease does not expire")
     other.settle()
-    record = stage.records.get(next(iter(stage.ledger.get_many(stage.name, stage.job_keys()).values())).result_id)
+    record = stage.records.get(next(iter(stage.ledger.jobs.get_many(stage.name, stage.job_keys()).values())).result_id)
     files = stage.results.list_files(record["location"])
     os.kill(owner.pid, signal.SIGCONT)
     stage.wait([owner])

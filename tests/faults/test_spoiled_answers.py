@@ -61,7 +61,7 @@ def test_answers_that_are_spoiled_while_a_result_is_verified_and_reused_change_n
     stage.ask(*JOBS)
     stage.settle()
     for key in stage.job_keys():
-        stage.ledger.ask_again(stage.name, [key], who="a test")
+        stage.ledger.requests.requeue(stage.name, [key], who="a test")
     fault = Fault(STORED + r"|GET .*prefix=.*/results", "before" if how == "silence" else "after", how=how, times=3)
     lab.injection.arm(fault)
     began = time.monotonic()

@@ -270,10 +270,10 @@ def test_a_server_that_refuses_or_is_not_there_is_named_without_its_password(mon
     found = CliRunner().invoke(app, ["results", "unit_quality"])
     assert found.exit_code in {1, 2}
     with pytest.raises((SettingsError, ServerUnavailableError)) as raised:
-        ledger_of(tmp_path).counts("x")
+        ledger_of(tmp_path).jobs.counts("x")
     assert isinstance(raised.value, PlatformError)
     with dg.DagsterInstance.ephemeral() as instance:
-        asset = dg.asset(name="asks")(lambda: ledger_of(tmp_path).counts("x"))
+        asset = dg.asset(name="asks")(lambda: ledger_of(tmp_path).jobs.counts("x"))
         run = dg.materialize([asset], instance=instance, raise_on_error=False)
         assert not run.success
         events = repr([record.event_log_entry for record in instance.get_records_for_run(run.run_id).records])

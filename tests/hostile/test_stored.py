@@ -112,8 +112,8 @@ def test_a_damaged_job_holds_up_no_other(world, key, damage, field, value, state
     world.renew(key)
     try:
         assert key in world.asked(world.tick())
-        world.stores.ledger.get_many("double", [key, bad])
-        world.stores.ledger.summaries("double", [key, bad])
+        world.stores.ledger.jobs.get_many("double", [key, bad])
+        world.stores.ledger.jobs.summaries("double", [key, bad])
         assert report_of(world)
     finally:
         jobs.delete_one({"_id": f"double/{bad}"})

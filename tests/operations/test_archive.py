@@ -92,11 +92,11 @@ def test_a_file_that_asks_for_it_again_brings_nothing_back_and_computes_nothing(
     archive(platform, NAME, keys[:2])
     ledger = platform.connections.ledger
     for code in (platform.entry(NAME).code_version, "9+other"):
-        job = ledger.get(NAME, keys[0])
-        ledger.store([(job.stored_job, job.sources[0])], code_version=code)
+        job = ledger.jobs.get(NAME, keys[0])
+        ledger.requests.store([(job.stored_job, job.sources[0])], code_version=code)
         assert states(platform, keys) == ["archived", "archived", "new"]
     assert [job.state for job in submit(platform, NAME, TARGETS[:1], by_hand={"number": 1})] == [JobState.ARCHIVED]
-    assert ledger.retry_due(NAME) == 0
+    assert ledger.requests.requeue_due(NAME) == 0
     assert rerun(platform, NAME, outdated=True) == []
 
 
@@ -131,7 +131,7 @@ def test_nothing_is_done_while_a_run_is_active(platform, keys, settings):
 
 
 def test_what_was_cut_off_is_finished_by_the_same_command(platform, keys):
-    platform.connections.ledger.archive(NAME, keys[:2])  # and then the lights went out
+    platform.connections.ledger.requests.archive(NAME, keys[:2])  # and then the lights went out
     assert partitions(platform) == set(keys)
     assert plan(platform, NAME, Choice(before=SOON)).unfinished == 2
     done = archive(platform, NAME, [])

@@ -31,8 +31,8 @@ def give_result(platform, key, version=None, *, name="double"):
     result = result_id(name, version, key)
     record = to_record(rich(analysis=name, job_key=key, code_version=version, result_id=result))
     connections.record_store.insert_once(record)
-    job = connections.ledger.get(name, key)
-    connections.ledger.settle(job, state=JobState.DONE, code_version=version, result_id=result)
+    job = connections.ledger.jobs.get(name, key)
+    connections.ledger.claims.mark_unclaimed(job, state=JobState.DONE, code_version=version, result_id=result)
     return result
 
 
@@ -70,8 +70,8 @@ def test_a_key_that_is_not_known_cancels_nothing(platform, keys):
 def test_cancelled_jobs_are_not_asked_for_again_with_those_that_failed(platform, keys):
     cancel(platform, "double", keys=keys[:1], reason="x")
     error = JobError(kind="killed", message="no memory", permanent=False).model_dump()
-    job = platform.connections.ledger.get("double", keys[1])
-    platform.connections.ledger.settle(job, state=JobState.FAILED, error=error)
+    job = platform.connections.ledger.jobs.get("double", keys[1])
+    platform.connections.ledger.claims.mark_unclaimed(job, state=JobState.FAILED, error=error)
     assert rerun(platform, "double", failed=ANY_FAULT) == [keys[1]]
     assert rerun(platform, "double", failed="cancelled") == [keys[0]]
     with pytest.raises(UnknownJobError, match=r"no kind of failure 'asleep'\. The kinds are: exception, crash"):
@@ -95,7 +95,7 @@ def test_an_invalidated_result_leaves_the_results_and_stays_in_the_history(platf
 
 def test_a_result_is_invalidated_wholly_when_the_command_was_cut_off(platform, keys):
     result = give_result(platform, keys[0])
-    platform.connections.ledger.invalidate("double", keys[0], who="ann", reason="x", code_version="1")
+    platform.connections.ledger.requests.invalidate("double", keys[0], who="ann", reason="x", code_version="1")
     assert invalidate(platform, "double", keys[:1], reason="x") == [result]
     assert platform.connections.record_store.get(result) is None
 
@@ -105,9 +105,11 @@ def test_what_has_no_result_or_is_at_work_is_refused_and_nothing_is_changed(plat
     give_result(platform, keys[0])
     if state == "running":
         give_result(platform, keys[1])
-        job = platform.connections.ledger.get("double", keys[1])
+        job = platform.connections.ledger.jobs.get("double", keys[1])
         states = [JobState.DONE]
-        platform.connections.ledger.claim(job, attempt="a", owner="o", run_id="r", code_version="1", states=states)
+        platform.connections.ledger.claims.claim(
+            job, attempt="a", owner="o", run_id="r", code_version="1", states=states
+        )
     expected = {"new": "has no result to invalidate: it is new", "running": "is running: wait for its end"}[state]
     with pytest.raises(UnknownJobError, match=expected):
         invalidate(platform, "double", keys[1:2], reason="x")

@@ -15,7 +15,7 @@ def test_it_uses_the_servers_that_run_already(platform, settings):
     before = server_pids(settings.analysis_home)
     with open_platform(settings) as other:
         assert server_pids(settings.analysis_home) == before
-        assert other.connections.ledger.counts("unit_quality")
+        assert other.connections.ledger.jobs.counts("unit_quality")
     assert server_pids(settings.analysis_home) == before
 
 

@@ -37,7 +37,7 @@ def store(platform, **parameters):
     entry = platform.entry("double")
     job = Job(s3_location=("s3://b/X/",), distributed_parameters=parameters)
     stored, source = take_in(entry.analysis, job, name="file:///x.json", fixed={})
-    platform.connections.ledger.store([(stored, source)], code_version=entry.code_version)
+    platform.connections.ledger.requests.store([(stored, source)], code_version=entry.code_version)
     return stored
 
 
@@ -49,7 +49,7 @@ def test_a_new_field_with_a_default_gives_new_keys_and_keeps_what_was_given(open
     platform = opened((FIELD, FIELD + '\n    offset: int = Field(default=7, description="Added.")'))
     (found,) = rekey(platform, "double")
     assert (found.old_key, found.problem) == (given.job_key, None)
-    new = platform.connections.ledger.get("double", found.new_key)
+    new = platform.connections.ledger.jobs.get("double", found.new_key)
     assert new.parameters == {"number": 3.0, "offset": 7}
     assert new.origins == {"number": "distributed_parameters", "offset": "default"}
     assert new.state is JobState.NEW

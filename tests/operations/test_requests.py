@@ -12,6 +12,7 @@ from domain.job.state import JobState
 from domain.job.stored import take_in
 from operations.requests import ANY_FAULT, rerun, submit, validate
 from operations.targets import read_file, read_target
+from resources.ledger.claims import Finished
 
 MIB = 1024 * 1024
 
@@ -28,19 +29,19 @@ def set_state(platform, key, state, *, code_version=None):
     """Bring a job into a state by the ways that a run has."""
     ledger, entry = platform.connections.ledger, platform.entry("double")
     version = code_version or entry.code_version
-    job = ledger.get("double", key)
-    claimed = ledger.claim(
+    job = ledger.jobs.get("double", key)
+    claimed = ledger.claims.claim(
         job, attempt="a", owner="w", run_id="the-run", code_version=version, states=[JobState.NEW, JobState.DONE]
     )
     if state is JobState.DONE:
-        ledger.finish(claimed, attempt="a", code_version=version, result_id="r")
+        ledger.claims.finish([Finished(claimed, "a", "r")], code_version=version)
     elif state is JobState.FAILED:
         error = JobError(kind="exception", message="ValueError: no", permanent=True)
-        ledger.fail(claimed, attempt="a", code_version=version, error=error)
+        ledger.claims.fail(claimed, attempt="a", code_version=version, error=error)
 
 
 def states(platform, *keys):
-    return [entry.state.value for _, entry in sorted(platform.connections.ledger.get_many("double", keys).items())]
+    return [entry.state.value for _, entry in sorted(platform.connections.ledger.jobs.get_many("double", keys).items())]
 
 
 # -- submit --------------------------------------------------------------------------------------------------------
@@ -53,7 +54,7 @@ def test_a_job_file_an_nwb_path_a_zarr_folder_and_a_url_are_submitted(platform, 
     found = submit(platform, "double", targets, by_hand={})
     assert [s.target for s in found] == targets
     assert {s.state for s in found} == {JobState.NEW}
-    jobs = platform.connections.ledger.get_many("double", [s.job_key for s in found])
+    jobs = platform.connections.ledger.jobs.get_many("double", [s.job_key for s in found])
     assert [jobs[s.job_key].inputs.spelled_locations for s in found] == [
         ("s3://bucket/asset",),
         (f"file://{tmp_path}/a%20b.nwb",),
@@ -68,14 +69,14 @@ def test_a_submitted_job_is_the_job_of_the_file_in_the_inbox(platform, tmp_path)
     platform.connections.job_inbox.write("double", "analysis_parameters.json", b'{"number": 3}')
     (tmp_path / "job.json").write_text('{"s3_location": ["s3://bucket/asset"]}', encoding="utf-8")
     (found,) = submit(platform, "double", ["job.json"], by_hand={})
-    entry = platform.connections.ledger.get("double", found.job_key)
+    entry = platform.connections.ledger.jobs.get("double", found.job_key)
     assert (entry.parameters, entry.origins) == ({"number": 3.0}, {"number": "fixed_parameters"})
 
 
 def test_values_given_by_hand_win_over_fixed_ones_and_lose_against_the_jobs(platform, tmp_path):
     platform.connections.job_inbox.write("double", "analysis_parameters.json", b'{"number": 3}')
     first, second = submit(platform, "double", ["s3://b/a", job_file(tmp_path, 5)], by_hand={"number": 4})
-    jobs = platform.connections.ledger.get_many("double", [first.job_key, second.job_key])
+    jobs = platform.connections.ledger.jobs.get_many("double", [first.job_key, second.job_key])
     assert (jobs[first.job_key].parameters, jobs[first.job_key].origins) == ({"number": 4.0}, {"number": "by_hand"})
     assert jobs[second.job_key].parameters == {"number": 5.0}
 
@@ -87,7 +88,7 @@ def test_of_several_targets_none_is_stored_when_one_is_refused(platform, tmp_pat
         submit(platform, "double", [job_file(tmp_path), "missing.json"], by_hand={})
     with pytest.raises(InputError):
         submit(platform, "double", [job_file(tmp_path), "s3://user:word@bucket/a"], by_hand={})
-    assert sum(platform.connections.ledger.counts("double").values()) == 0
+    assert sum(platform.connections.ledger.jobs.counts("double").values()) == 0
 
 
 def test_submitting_again_asks_for_failed_jobs_and_leaves_the_others(platform, tmp_path):
@@ -184,7 +185,7 @@ def test_what_is_ignored_is_said(platform, tmp_path):
 
 def test_validating_stores_nothing(platform, tmp_path):
     validate(platform, [job_file(tmp_path)], analysis="double")
-    assert sum(platform.connections.ledger.counts("double").values()) == 0
+    assert sum(platform.connections.ledger.jobs.counts("double").values()) == 0
 
 
 def test_fixed_parameters_that_cannot_be_used_are_the_files_problem(platform, tmp_path):
@@ -223,12 +224,12 @@ def test_named_jobs_are_asked_for_again_except_those_that_run(platform, keys):
     wanted = [keys["done"], keys["running"], keys["done"]]
     assert rerun(platform, "double", keys=wanted) == [keys["done"]]
     assert states(platform, keys["running"]) == ["running"]
-    assert platform.connections.ledger.get("double", keys["done"]).force is None
+    assert platform.connections.ledger.jobs.get("double", keys["done"]).force is None
 
 
 def test_a_forced_rerun_keeps_its_reason(platform, keys):
     rerun(platform, "double", keys=[keys["done"]], force_reason="new drift correction")
-    force = platform.connections.ledger.get("double", keys["done"]).force
+    force = platform.connections.ledger.jobs.get("double", keys["done"]).force
     assert force.reason == "new drift correction"
     assert force.who
 

@@ -127,9 +127,11 @@ def _fail(ledger):
         analysis="quality", job_key=job_key(inputs, parameters), inputs=inputs, parameters=parameters, origins={}
     )
     group = (GroupField(field="subject.subject_id", value="700009"),)
-    ledger.store([(job, Source(name="test", group=group))], code_version=CURRENT)
+    ledger.requests.store([(job, Source(name="test", group=group))], code_version=CURRENT)
     error = JobError(kind="exception", message=SCRIPT, permanent=True, traceback="Traceback: here").model_dump()
-    ledger.settle(ledger.get("quality", job.job_key), state=JobState.FAILED, code_version=CURRENT, error=error)
+    ledger.claims.mark_unclaimed(
+        ledger.jobs.get("quality", job.job_key), state=JobState.FAILED, code_version=CURRENT, error=error
+    )
 
 
 def names(found):

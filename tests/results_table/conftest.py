@@ -96,20 +96,22 @@ class CatalogWorld:
         """Let a job fail; gives its key."""
         job = Job(s3_location=(f"s3://bucket/{number}",))
         stored, _ = take_in(self.entry.analysis, job, name="test", fixed={})
-        self.ledger.store([(stored, Source(name="test"))], code_version=self.entry.code_version)
+        self.ledger.requests.store([(stored, Source(name="test"))], code_version=self.entry.code_version)
         error = JobError(kind=kind, message=message, permanent=True, traceback="x" * 1000)
-        found = self.ledger.get(self.name, stored.job_key)
+        found = self.ledger.jobs.get(self.name, stored.job_key)
         told = {"code_version": self.entry.code_version, "error": error.model_dump()}
-        self.ledger.settle(found, state=JobState.FAILED, **told)
+        self.ledger.claims.mark_unclaimed(found, state=JobState.FAILED, **told)
         return stored.job_key
 
     def recover(self, number):
         """Let a job succeed that failed, as far as the ledger knows."""
         job = Job(s3_location=(f"s3://bucket/{number}",))
         stored, _ = take_in(self.entry.analysis, job, name="test", fixed={})
-        found = self.ledger.get(self.name, stored.job_key)
+        found = self.ledger.jobs.get(self.name, stored.job_key)
         if found is not None:
-            self.ledger.settle(found, state=JobState.DONE, error=None, code_version=self.entry.code_version)
+            self.ledger.claims.mark_unclaimed(
+                found, state=JobState.DONE, error=None, code_version=self.entry.code_version
+            )
 
     def make(self, stored=None):
         """Bring a catalog up to date; gives the update."""

@@ -75,7 +75,7 @@ def test_while_jobs_wait_it_is_asked_for_every_ten_minutes(clockwork):
     asked_for(clockwork)
     world = clockwork.world
     key = world.fail(2)
-    world.ledger.ask_again(world.name, [key], who="test")
+    world.ledger.requests.requeue(world.name, [key], who="test")
     assert clockwork.tick(after=BUSY_S - 1) == []
     assert "due in" in clockwork.told
     assert clockwork.tick(after=1) == ["rich"]
@@ -147,4 +147,4 @@ def test_a_request_is_for_one_analysis_and_passes_batches(clockwork):
     assert int(request.tags["dagster/priority"]) > 0
     assert json.loads(clockwork.cursor)["rich"]["seen"] == ""
     assert sensor.LOOK_EVERY_S <= QUIET_S
-    assert clockwork.world.ledger.counts("rich")[JobState.FAILED] == 1
+    assert clockwork.world.ledger.jobs.counts("rich")[JobState.FAILED] == 1

@@ -10,6 +10,7 @@ import pytest
 from resources.inbox.job_inbox import JobInbox
 from resources.inbox.queue import InboxQueue
 from resources.ledger.ledger import Ledger
+from resources.ledger.requests import Requests
 from resources.s3.connection import S3Connection
 from sensors.inbox_queue import Watched, build_inbox_watch, take_in_told
 from sensors.job_files.cursor import Memory
@@ -49,12 +50,21 @@ class UnlistedInbox(JobInbox):
         pytest.fail(f"The inbox of {analysis} was listed.")
 
 
-class CutOffLedger(Ledger):
-    """A ledger that is away as soon as something is to be stored."""
+class CutOffRequests(Requests):
+    """Requests that end the process as soon as something is to be stored."""
 
     def store(self, *_, **__):
         """End the process's work."""
         raise KeyboardInterrupt
+
+
+class CutOffLedger(Ledger):
+    """A ledger that is away as soon as something is to be stored."""
+
+    @property
+    def requests(self):
+        """Give the same requests, cut off."""
+        return CutOffRequests(**vars(super().requests))
 
 
 def watched_by(world, told, **patience):

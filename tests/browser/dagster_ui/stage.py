@@ -65,16 +65,16 @@ class Stage:
         """Store a job that no sensor launches: it failed before it was executed, and a person has to ask again."""
         entry, ledger = self.lab.entry(name), self.lab.connections.ledger
         stored, _ = take_in(entry.analysis, Job(**document), name="test", fixed={})
-        ledger.store([(stored, Source(name="test"))], code_version=entry.code_version)
+        ledger.requests.store([(stored, Source(name="test"))], code_version=entry.code_version)
         error = JobError(kind="lost", message="waits for a person", permanent=False)
         told = {"code_version": entry.code_version, "error": error.model_dump()}
-        ledger.settle(ledger.get(name, stored.job_key), state=JobState.FAILED, **told)
+        ledger.claims.mark_unclaimed(ledger.jobs.get(name, stored.job_key), state=JobState.FAILED, **told)
         self.instance.add_dynamic_partitions(name, [stored.job_key])
         return stored.job_key
 
     def job(self, name, key):
         """Read a job's entry."""
-        return self.platform.connections.ledger.get(name, key)
+        return self.platform.connections.ledger.jobs.get(name, key)
 
 
 @contextmanager

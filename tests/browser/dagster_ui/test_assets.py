@@ -141,7 +141,7 @@ def test_a_dispatch_from_the_launchpad_ends_in_a_result_without_another_click(pa
     ledger = stage.platform.connections.ledger
 
     def dispatched():
-        found = ledger.get_many(name, ledger.keys_in(name, JobState.DONE)).values()
+        found = ledger.jobs.get_many(name, ledger.jobs.keys_in(name, JobState.DONE)).values()
         return next((job for job in found if job.parameters["analysis_tag"] == tag), None)
 
     job = stage.wait_for(dispatched, "no result of the dispatch")

@@ -29,7 +29,7 @@ def made(stage, session_url):
 
 
 def test_the_ui_shows_the_catalog_with_its_rows_and_columns(page, stage, made):
-    counts = stage.platform.connections.ledger.counts(NAME)
+    counts = stage.platform.connections.ledger.jobs.counts(NAME)
     assert (made["done"], made["failed"]) == (counts[JobState.DONE], 1)
     assert made["done"] >= 2
     page.goto(f"{stage.url}/assets/{NAME}/catalog?view=overview")

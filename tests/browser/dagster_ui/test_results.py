@@ -124,5 +124,5 @@ def test_a_built_in_check_has_a_verdict_on_each_partition(page, stage, results, 
     see(page, "Passed", exact=True)
     page.get_by_role("tab", name="Partitions").or_(page.get_by_text("Partitions", exact=True)).last.click()
     see(page, re.compile(r"^Passed \([1-9]"))
-    failed = stage.platform.connections.ledger.counts("unit_quality")[JobState.FAILED]
+    failed = stage.platform.connections.ledger.jobs.counts("unit_quality")[JobState.FAILED]
     see(page, f"Missing ({failed})")

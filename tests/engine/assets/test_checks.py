@@ -5,7 +5,7 @@ import pytest
 
 from domain.analysis.builtin_checks import BUILT_IN, FILES_MATCH_MANIFEST, RECORD_IS_VALID
 from engine.assets.builtin_checks import after_listing
-from engine.assets.checks import build_checks, judge_adopted
+from engine.assets.checks import build_checks, judge_reused
 from engine.assets.factory import partitions_of
 from engine.assets.materialization import asset_key_of, materialization
 from tests.raw import records_of
@@ -67,7 +67,7 @@ def test_a_result_that_no_run_reports_is_judged_once_however_often_it_is_told(do
     (key,) = double.take_in({"number": 6})
     provenance = double.work(key)[key].provenance
     for _ in range(3):
-        judge_adopted(double.instance, double.entry, provenance, after_listing(double.record(key), provenance))
+        judge_reused(double.instance, double.entry, provenance, after_listing(double.record(key), provenance))
     assert told(double.instance) == [(key, True, None)]
 
 
@@ -105,7 +105,7 @@ def test_every_partition_shows_the_verdict_on_its_latest_result(name, double):
     provenance = double.work(adopted)[adopted].provenance
     told_of = materialization(provenance, results=double.services.results, figure=None, reused=True)
     double.instance.report_runless_asset_event(told_of)
-    judge_adopted(double.instance, double.entry, provenance, after_listing(double.record(adopted), provenance))
+    judge_reused(double.instance, double.entry, provenance, after_listing(double.record(adopted), provenance))
     assert statuses(double, name) == dict.fromkeys([first, second, adopted], "SUCCEEDED")
     judge(double, [first, adopted])
     assert statuses(double, name) == dict.fromkeys([first, second, adopted], "SUCCEEDED")

@@ -16,7 +16,7 @@ LABELS = {"analysis_name": "n", "analysis_tag": "the tag"}
 def computed(platform, job):
     """Store a job, work it off, and give its outcome."""
     stored, _ = take_in(platform.entry.analysis, job, name="test", fixed={})
-    platform.services.ledger.store([(stored, Source(name="test"))], code_version=platform.entry.code_version)
+    platform.services.ledger.requests.store([(stored, Source(name="test"))], code_version=platform.entry.code_version)
     outcome = platform.work(stored.job_key)[stored.job_key]
     assert outcome.error is None, outcome.error
     return outcome.provenance

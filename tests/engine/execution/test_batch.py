@@ -10,6 +10,7 @@ import psutil
 from domain.errors import ServerUnavailableError
 from domain.job.state import JobState
 from engine.execution.batch import remove_leftovers
+from resources.ledger.claims import JobClaims
 from resources.ledger.ledger import Ledger
 from tests.waiting import PATIENCE_S, wait_for
 
@@ -56,7 +57,9 @@ def test_leases_are_extended_as_long_as_the_run_lasts(misbehave):
             job = misbehave.job(key)
             if job.lease:
                 seen.add(job.lease.until)
-                misbehave.services.ledger.release_lost("misbehave", dead_runs=[])  # and what other tests left running
+                misbehave.services.ledger.claims.release_lost(
+                    "misbehave", dead_runs=[]
+                )  # and what other tests left running
                 assert misbehave.job(key).state is not JobState.NEW
             time.sleep(0.1)
     assert len(seen) > 3
@@ -67,12 +70,12 @@ def test_a_ledger_that_is_away_does_not_end_the_heartbeat_nor_the_way_out(misbeh
     (key,) = misbehave.take_in({"number": 1})
     away, asked = threading.Event(), threading.Event()
 
-    class GoesAway(Ledger):
-        """A ledger whose server does not answer from some moment on."""
+    class ClaimsGoAway(JobClaims):
+        """Claims whose server does not answer from some moment on."""
 
-        def extend_leases(self, owner):
+        def extend(self, owner):
             """Extend leases, as long as the server answers."""
-            return super().extend_leases(owner) if not away.is_set() else self.fails()
+            return super().extend(owner) if not away.is_set() else self.fails()
 
         def release(self, entry, **words):
             """Give a job back, as long as the server answers."""
@@ -83,6 +86,14 @@ def test_a_ledger_that_is_away_does_not_end_the_heartbeat_nor_the_way_out(misbeh
             asked.set()
             message = "MongoDB did not answer"
             raise ServerUnavailableError(message)
+
+    class GoesAway(Ledger):
+        """A ledger with these claims."""
+
+        @property
+        def claims(self):
+            """Give the same claims, which go away."""
+            return ClaimsGoAway(**vars(super().claims))
 
     run = misbehave.having(ledger=misbehave.ledger_with_leases_of(0.1, GoesAway))
     with run.batch() as batch:

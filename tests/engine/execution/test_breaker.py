@@ -31,7 +31,7 @@ def test_few_are_executed_the_rest_stays_new_and_the_run_says_why(careful, marks
     assert (
         "the circuit breaker opened and the remaining jobs wait: 3 of the latest 3 jobs failed in the same way" in told
     )
-    opened = careful.services.ledger.breaker(careful.name, code_version=careful.entry.code_version)
+    opened = careful.services.ledger.breakers.get_open(careful.name, code_version=careful.entry.code_version)
     assert "ValueError: the scientist's own error" in opened.why
 
 
@@ -41,4 +41,4 @@ def test_jobs_that_succeed_beside_a_few_that_fail_are_all_computed(careful, mark
     keys = careful.take_in(*bad, *good)
     careful.run(keys)
     assert marks[1]() == len(good)
-    assert careful.services.ledger.breaker(careful.name, code_version=careful.entry.code_version) is None
+    assert careful.services.ledger.breakers.get_open(careful.name, code_version=careful.entry.code_version) is None

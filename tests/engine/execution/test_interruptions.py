@@ -16,7 +16,7 @@ from engine.execution.publish import differences
 from tests.unmeasured import unmeasured_environment
 from tests.waiting import PATIENCE_S, wait_for
 
-STEPS = ["claim", "put_file", "put_file", "put_bytes", "put_bytes", "insert_once", *2 * ["report"], "finish_all"]
+STEPS = ["claim", "put_file", "put_file", "put_bytes", "put_bytes", "insert_once", *2 * ["report"], "finish"]
 FORCED = [name if name != "insert_once" else "replace" for name in STEPS]
 
 
@@ -30,7 +30,7 @@ def repaired(platform, key):
     """Do what every tick of the sensor does with jobs of dead runs."""
     job = platform.job(key)
     dead = [job.lease.run_id] if job.lease else []
-    platform.services.ledger.release_lost(platform.name, dead_runs=dead)
+    platform.services.ledger.claims.release_lost(platform.name, dead_runs=dead)
     assert platform.job(key).state in {JobState.NEW, JobState.DONE}
 
 
@@ -102,7 +102,7 @@ def test_a_forced_run_that_dies_leaves_the_old_result_or_the_new_one(misbehave, 
     (key,) = misbehave.take_in({"number": 7, "note": marks[0]})
     assert misbehave.run([key]).success
     old = misbehave.record(key)
-    misbehave.services.ledger.ask_again("misbehave", [key], who="somebody", reason="better drift", force=True)
+    misbehave.services.ledger.requests.requeue("misbehave", [key], who="somebody", reason="better drift", force=True)
     verbs.calls.clear()
     verbs.at = at
     crashed(misbehave, key)

@@ -72,7 +72,7 @@ def test_results_whose_files_differ_are_told_and_computed_again(misbehave, marks
 
 def test_a_persons_wish_forces_one_new_attempt_and_keeps_who_and_why(misbehave, marks, done):
     key, _ = done
-    misbehave.services.ledger.ask_again("misbehave", [key], who="somebody", reason="wrong probe", force=True)
+    misbehave.services.ledger.requests.requeue("misbehave", [key], who="somebody", reason="wrong probe", force=True)
     assert misbehave.work(key)[key].provenance.reason == "wrong probe"
     (kept,) = misbehave.superseded(key)
     assert (kept["superseded"]["who"], kept["superseded"]["reason"]) == ("somebody", "wrong probe")
@@ -278,10 +278,10 @@ def test_a_result_that_appears_just_before_the_claim_is_taken(misbehave, marks, 
 def test_a_job_that_somebody_else_has_is_waited_for(misbehave, marks):
     held, free = misbehave.take_in({"number": 1, "note": marks[0]}, {"number": 2})
     ledger = misbehave.services.ledger
-    entry = ledger.claim(
+    entry = ledger.claims.claim(
         misbehave.job(held), attempt="other", owner="other", run_id="other", code_version="1", states=[JobState.NEW]
     )
-    threading.Timer(3, lambda: ledger.release(entry, attempt="other")).start()
+    threading.Timer(3, lambda: ledger.claims.release(entry, attempt="other")).start()
     with misbehave.batch(pace=Pace(poll_s=0.05)) as batch:
         ended = []
         for outcomes in batch.outcomes([held, free]):

@@ -24,7 +24,9 @@ def at_work(misbehave, marks):
 
 def cancel(platform, *keys):
     version = platform.entry.code_version
-    return platform.services.ledger.cancel(platform.name, keys, who="ann", reason="wrong probe", code_version=version)
+    return platform.services.ledger.requests.cancel(
+        platform.name, keys, who="ann", reason="wrong probe", code_version=version
+    )
 
 
 def test_a_cancelled_job_ends_at_the_next_heartbeat_and_publishes_nothing(misbehave, at_work):
@@ -46,7 +48,7 @@ def test_a_job_that_somebody_else_has_taken_is_left_to_them(misbehave, at_work):
     taken = None
     while taken is None:  # the old owner may extend its lease once more in between
         misbehave.change(key, **{"lease.until": ledger.mongo.now()})
-        taken = ledger.claim(
+        taken = ledger.claims.claim(
             misbehave.job(key),
             attempt=str(uuid.uuid4()),
             owner="another",
@@ -56,7 +58,7 @@ def test_a_job_that_somebody_else_has_taken_is_left_to_them(misbehave, at_work):
         )
     thread.join(3)
     assert thread.is_alive(), "the run waits until the other one has an end"
-    ledger.cancel(misbehave.name, [key], who="ann", reason="enough", code_version=misbehave.entry.code_version)
+    ledger.requests.cancel(misbehave.name, [key], who="ann", reason="enough", code_version=misbehave.entry.code_version)
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert found[key].error.kind == "cancelled"
@@ -86,7 +88,7 @@ def test_a_cancelled_job_is_computed_when_a_person_asks_again(misbehave):
     (key,) = misbehave.take_in({"number": 2})
     cancel(misbehave, key)
     assert misbehave.work(key)[key].error.kind == "cancelled", "a run of the sensor leaves it"
-    misbehave.services.ledger.ask_again(misbehave.name, [key], who="ann")
+    misbehave.services.ledger.requests.requeue(misbehave.name, [key], who="ann")
     assert misbehave.work(key)[key].kind == "computed"
 
 
@@ -95,12 +97,14 @@ def test_an_invalidated_result_is_computed_anew_and_never_committed_again(misbeh
     first = misbehave.work(key)[key].provenance
     services, version = misbehave.services, misbehave.entry.code_version
     for _ in range(2):  # cut off and repeated
-        assert services.ledger.invalidate(misbehave.name, key, who="ann", reason="bad clock", code_version=version)
+        assert services.ledger.requests.invalidate(
+            misbehave.name, key, who="ann", reason="bad clock", code_version=version
+        )
         if (record := misbehave.record(key)) is not None:
             services.records.invalidate(record, who="ann", reason="bad clock")
     assert misbehave.record(key) is None
     assert misbehave.work(key)[key].error.kind == "invalidated"
-    services.ledger.ask_again(misbehave.name, [key], who="bob")
+    services.ledger.requests.requeue(misbehave.name, [key], who="bob")
     second = misbehave.work(key)[key]
     assert second.kind == "computed"
     assert second.provenance.attempt != first.attempt
@@ -128,12 +132,12 @@ def test_a_transient_failure_is_tried_again_later_as_often_as_the_policy_says(ma
         tried += 1
         if platform.job(key).retry_at is None:
             break
-        ledger.retry_due(platform.name)
+        ledger.requests.requeue_due(platform.name)
         assert platform.job(key).state is JobState.NEW
     assert tried == 3
-    ledger.retry_due(platform.name)
+    ledger.requests.requeue_due(platform.name)
     assert platform.job(key).state is JobState.FAILED
-    ledger.ask_again(platform.name, [key], who="ann")
+    ledger.requests.requeue(platform.name, [key], who="ann")
     assert platform.job(key).rounds == 0
 
 

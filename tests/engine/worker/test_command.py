@@ -41,7 +41,7 @@ def take(shell, tmp_path):
     def take(**parameters):
         job = Job(file_location=tuple(f.as_uri() for f in files), distributed_parameters=parameters)
         stored, _ = take_in(shell.entry.analysis, job, name="test", fixed={})
-        shell.services.ledger.store([(stored, Source(name="test"))], code_version=shell.entry.code_version)
+        shell.services.ledger.requests.store([(stored, Source(name="test"))], code_version=shell.entry.code_version)
         return stored.job_key
 
     return take

@@ -14,8 +14,9 @@ from domain.job.state import JobState
 from domain.job.stored import Source, StoredJob
 from domain.retry import UNFINISHED_RUNS
 from resources.embedded.embedded import server_pids, serving
-from resources.ledger.ledger import KEPT_ATTEMPTS, Ledger
-from resources.ledger.reader import job_id
+from resources.ledger.claims import KEPT_ATTEMPTS, Finished
+from resources.ledger.documents import job_id
+from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection
 from tests.raw import jobs_of
 
@@ -60,25 +61,25 @@ def job_of(number, *, analysis="demo"):
 def stored(ledger, number=0, *, analysis="demo", code_version=CODE, name="file.json"):
     """Store a job and give its entry."""
     job = job_of(number, analysis=analysis)
-    ledger.store([(job, Source(name=name))], code_version=code_version)
-    return ledger.get(analysis, job.job_key)
+    ledger.requests.store([(job, Source(name=name))], code_version=code_version)
+    return ledger.jobs.get(analysis, job.job_key)
 
 
 def claim(ledger, entry, attempt="a1", *, owner="worker", run_id="run", states=(NEW,)):
-    return ledger.claim(entry, attempt=attempt, owner=owner, run_id=run_id, code_version=CODE, states=states)
+    return ledger.claims.claim(entry, attempt=attempt, owner=owner, run_id=run_id, code_version=CODE, states=states)
 
 
 def finish(ledger, entry, attempt="a1"):
-    ledger.finish(entry, attempt=attempt, code_version=CODE, result_id="result")
+    ledger.claims.finish([Finished(entry, attempt, "result")], code_version=CODE)
 
 
 def fail(ledger, entry, attempt="a1"):
-    ledger.fail(entry, attempt=attempt, code_version=CODE, error=ERROR)
+    ledger.claims.fail(entry, attempt=attempt, code_version=CODE, error=ERROR)
 
 
 def now(ledger, entry):
     """Read an entry again."""
-    return ledger.get(entry.analysis, entry.job_key)
+    return ledger.jobs.get(entry.analysis, entry.job_key)
 
 
 def done(ledger, number=0):
@@ -119,23 +120,23 @@ def together(count, work):
 def test_a_stored_job_is_new_and_comes_back_as_it_was(ledger):
     entry = stored(ledger)
     assert entry.stored_job == job_of(0)
-    assert (entry.state, entry.attempt_number, entry.requests, entry.fruitless) == (NEW, 0, 0, 0)
+    assert (entry.state, entry.attempt_number, entry.requests, entry.unfinished_runs) == (NEW, 0, 0, 0)
     assert entry.lease is entry.error is entry.force is entry.result_id is entry.code_version is None
     assert entry.sources == (Source(name="file.json"),)
     assert entry.attempts == ()
 
 
 def test_storing_nothing_does_nothing(ledger):
-    ledger.store([], code_version=CODE)
-    assert ledger.counts("demo") == {NEW: 0, RUNNING: 0, DONE: 0, FAILED: 0, ARCHIVED: 0}
+    ledger.requests.store([], code_version=CODE)
+    assert ledger.jobs.counts("demo") == {NEW: 0, RUNNING: 0, DONE: 0, FAILED: 0, ARCHIVED: 0}
 
 
 def test_every_source_is_added_once(ledger):
     job = job_of(0)
     sources = [Source(name=f"{n}.json", group=({"field": "a.b", "value": n},)) for n in range(3)]
     for _ in range(2):
-        ledger.store([(job, source) for source in sources], code_version=CODE)
-    assert ledger.get("demo", job.job_key).sources == tuple(sources)
+        ledger.requests.store([(job, source) for source in sources], code_version=CODE)
+    assert ledger.jobs.get("demo", job.job_key).sources == tuple(sources)
 
 
 def test_the_same_job_of_two_analyses_is_two_jobs(ledger):
@@ -169,22 +170,22 @@ def test_storing_an_ended_job_after_a_change_of_code_makes_it_new(ledger, ended)
 
 def test_many_writers_store_the_same_jobs_once(ledger):
     jobs = [job_of(n) for n in range(20)]
-    together(8, lambda n: ledger.store([(job, Source(name=f"{n}.json")) for job in jobs], code_version=CODE))
-    assert ledger.counts("demo")[NEW] == 20
-    assert all(len(e.sources) == 8 for e in ledger.get_many("demo", [j.job_key for j in jobs]).values())
+    together(8, lambda n: ledger.requests.store([(job, Source(name=f"{n}.json")) for job in jobs], code_version=CODE))
+    assert ledger.jobs.counts("demo")[NEW] == 20
+    assert all(len(e.sources) == 8 for e in ledger.jobs.get_many("demo", [j.job_key for j in jobs]).values())
 
 
 @pytest.mark.parametrize("ended", [done, failed])
 def test_asking_again_makes_an_ended_job_new(ledger, ended):
     entry = ended(ledger)
-    assert ledger.ask_again("demo", [entry.job_key], who="me") == 1
+    assert ledger.requests.requeue("demo", [entry.job_key], who="me") == 1
     assert now(ledger, entry).state is NEW
     assert now(ledger, entry).force is None
 
 
 def test_a_wish_to_compute_again_is_kept_with_who_why_and_when(ledger):
     entry = done(ledger)
-    assert ledger.ask_again("demo", [entry.job_key], who="me", reason="new drift", force=True) == 1
+    assert ledger.requests.requeue("demo", [entry.job_key], who="me", reason="new drift", force=True) == 1
     force = now(ledger, entry).force
     assert (force.who, force.reason) == ("me", "new drift")
     assert abs(force.when - ledger.mongo.now()) < timedelta(seconds=5)
@@ -192,7 +193,7 @@ def test_a_wish_to_compute_again_is_kept_with_who_why_and_when(ledger):
 
 def test_a_wish_without_reason_stays_readable(ledger):
     entry = done(ledger)
-    ledger.ask_again("demo", [entry.job_key], who="me", force=True)
+    ledger.requests.requeue("demo", [entry.job_key], who="me", force=True)
     assert now(ledger, entry).force.reason == "requested by me"
 
 
@@ -200,7 +201,7 @@ def test_a_new_job_can_be_forced_and_a_running_or_unknown_one_not(ledger):
     new, running = stored(ledger, 0), stored(ledger, 1)
     claim(ledger, running)
     keys = [new.job_key, running.job_key, "unknown"]
-    assert ledger.ask_again("demo", keys, who="me", reason="why", force=True) == 1
+    assert ledger.requests.requeue("demo", keys, who="me", reason="why", force=True) == 1
     assert now(ledger, new).force is not None
     assert (now(ledger, running).state, now(ledger, running).force) == (RUNNING, None)
 
@@ -210,40 +211,40 @@ def test_a_new_job_can_be_forced_and_a_running_or_unknown_one_not(ledger):
 
 def test_unknown_jobs_are_left_out(ledger):
     entry = stored(ledger)
-    assert ledger.get("demo", "unknown") is None
-    assert set(ledger.get_many("demo", [entry.job_key, "unknown"])) == {entry.job_key}
-    assert set(ledger.summaries("demo", [entry.job_key, "unknown"])) == {entry.job_key}
+    assert ledger.jobs.get("demo", "unknown") is None
+    assert set(ledger.jobs.get_many("demo", [entry.job_key, "unknown"])) == {entry.job_key}
+    assert set(ledger.jobs.summaries("demo", [entry.job_key, "unknown"])) == {entry.job_key}
 
 
 def test_keys_are_listed_oldest_first_up_to_a_limit_and_by_further_fields(ledger):
     entries = [stored(ledger, n) for n in range(5)]
     keys = [entry.job_key for entry in entries]
-    assert ledger.keys_in("demo", NEW) == keys
-    assert ledger.keys_in("demo", NEW, limit=2) == keys[:2]
-    ledger.ask_again("demo", keys[1:2], who="me", reason="why", force=True)
-    assert ledger.keys_in("demo", NEW, match={"force": None}) == [keys[0], *keys[2:]]
-    assert ledger.keys_in("demo", DONE) == ledger.keys_in("other", NEW) == []
+    assert ledger.jobs.keys_in("demo", NEW) == keys
+    assert ledger.jobs.keys_in("demo", NEW, limit=2) == keys[:2]
+    ledger.requests.requeue("demo", keys[1:2], who="me", reason="why", force=True)
+    assert ledger.jobs.keys_in("demo", NEW, match={"force": None}) == [keys[0], *keys[2:]]
+    assert ledger.jobs.keys_in("demo", DONE) == ledger.jobs.keys_in("other", NEW) == []
 
 
 def test_jobs_of_older_code_are_found(ledger):
     entry = done(ledger)
-    assert ledger.keys_in("demo", DONE, match={"code_version": {"$ne": NEXT_CODE}}) == [entry.job_key]
-    assert ledger.keys_in("demo", DONE, match={"code_version": {"$ne": CODE}}) == []
+    assert ledger.jobs.keys_in("demo", DONE, match={"code_version": {"$ne": NEXT_CODE}}) == [entry.job_key]
+    assert ledger.jobs.keys_in("demo", DONE, match={"code_version": {"$ne": CODE}}) == []
 
 
 def test_summaries_and_counts_tell_state_code_and_requests(ledger):
     new, ended = stored(ledger, 0), done(ledger, 1)
-    ledger.count_request("demo", [new.job_key])
-    assert ledger.summaries("demo", [new.job_key, ended.job_key]) == {
+    ledger.requests.count_run_request("demo", [new.job_key])
+    assert ledger.jobs.summaries("demo", [new.job_key, ended.job_key]) == {
         new.job_key: (NEW, None, 1),
         ended.job_key: (DONE, CODE, 0),
     }
-    assert ledger.counts("demo") == {NEW: 1, RUNNING: 0, DONE: 1, FAILED: 0, ARCHIVED: 0}
+    assert ledger.jobs.counts("demo") == {NEW: 1, RUNNING: 0, DONE: 1, FAILED: 0, ARCHIVED: 0}
 
 
 def test_every_request_is_counted(ledger):
     entries = [stored(ledger, n) for n in range(2)]
-    together(10, lambda _: ledger.count_request("demo", [e.job_key for e in entries]))
+    together(10, lambda _: ledger.requests.count_run_request("demo", [e.job_key for e in entries]))
     assert [now(ledger, e).requests for e in entries] == [10, 10]
 
 
@@ -251,8 +252,8 @@ def test_runs_at_work_are_those_that_hold_leases(ledger):
     for number, run in enumerate(["r1", "r1", "r2"]):
         claim(ledger, stored(ledger, number), run_id=run)
     done(ledger, 9)
-    assert sorted(ledger.runs_at_work("demo")) == ["r1", "r2"]
-    assert ledger.runs_at_work("other") == []
+    assert sorted(ledger.claims.run_ids("demo")) == ["r1", "r2"]
+    assert ledger.claims.run_ids("other") == []
 
 
 # -- work ----------------------------------------------------------------------------------------------------------
@@ -291,7 +292,7 @@ def test_a_job_is_claimed_only_from_the_states_that_are_named(ledger, ended, sta
 def test_an_unknown_job_cannot_be_claimed(ledger):
     entry = stored(ledger).model_copy(update={"job_key": "unknown"})
     assert claim(ledger, entry) is None
-    assert ledger.get("demo", "unknown") is None
+    assert ledger.jobs.get("demo", "unknown") is None
 
 
 def test_of_two_workers_that_claim_a_job_exactly_one_wins(ledger):
@@ -309,7 +310,7 @@ def test_twenty_workers_share_fifty_jobs_without_overlap(ledger):
 
     taken = [key for keys in together(20, work) for key in keys]
     assert sorted(taken) == sorted(e.job_key for e in entries)
-    assert all(e.attempt_number == 1 for e in ledger.get_many("demo", taken).values())
+    assert all(e.attempt_number == 1 for e in ledger.jobs.get_many("demo", taken).values())
 
 
 def test_an_expired_lease_is_taken_over_whatever_the_states(ledger, brief):
@@ -318,7 +319,7 @@ def test_an_expired_lease_is_taken_over_whatever_the_states(ledger, brief):
     claimed = claim(ledger, entry, "new", states=[])
     assert (claimed.lease.attempt, claimed.attempt_number) == ("new", 2)
     assert [a.attempt for a in claimed.attempts] == ["old", "new"]
-    assert ledger.get(entry.analysis, entry.job_key).lease.attempt == "new"
+    assert ledger.jobs.get(entry.analysis, entry.job_key).lease.attempt == "new"
 
 
 def test_an_expired_lease_is_taken_over_by_exactly_one(ledger, brief):
@@ -332,7 +333,7 @@ def test_a_worker_extends_all_its_leases_and_no_other(ledger):
     other = claim(ledger, stored(ledger, 2), "a2", owner="other")
     ended = claim(ledger, stored(ledger, 3), "a3", owner="me")
     finish(ledger, ended, "a3")
-    assert ledger.extend_leases("me") == 2
+    assert ledger.claims.extend("me") == 2
     assert all(now(ledger, e).lease.until > e.lease.until for e in mine)
     assert now(ledger, other).lease == other.lease
     assert now(ledger, ended).lease is None
@@ -342,7 +343,7 @@ def test_a_lease_that_was_taken_over_is_not_extended(ledger, brief):
     entry = stored(ledger)
     claim(brief, entry, "old", owner="old")
     claim(ledger, entry, "new", owner="new")
-    assert ledger.extend_leases("old") == 0
+    assert ledger.claims.extend("old") == 0
 
 
 def test_a_finished_job_is_done_with_its_result(ledger):
@@ -361,7 +362,7 @@ def test_a_failed_job_keeps_its_error_with_the_attempt(ledger):
 
 def test_a_finished_job_forgets_its_error_and_the_wish_to_compute_it(ledger):
     entry = failed(ledger)
-    ledger.ask_again("demo", [entry.job_key], who="me", reason="why", force=True)
+    ledger.requests.requeue("demo", [entry.job_key], who="me", reason="why", force=True)
     claim(ledger, entry, "a2")
     finish(ledger, entry, "a2")
     assert now(ledger, entry).error is now(ledger, entry).force is None
@@ -370,9 +371,9 @@ def test_a_finished_job_forgets_its_error_and_the_wish_to_compute_it(ledger):
 
 def test_a_released_job_is_new_and_keeps_the_wish_to_compute_it(ledger):
     entry = stored(ledger)
-    ledger.ask_again("demo", [entry.job_key], who="me", reason="why", force=True)
+    ledger.requests.requeue("demo", [entry.job_key], who="me", reason="why", force=True)
     claim(ledger, entry)
-    ledger.release(entry, attempt="a1")
+    ledger.claims.release(entry, attempt="a1")
     again = now(ledger, entry)
     assert (again.state, again.lease, again.attempts[0].outcome) == (NEW, None, "released")
     assert again.force.reason == "why"
@@ -383,7 +384,7 @@ def test_a_released_job_is_new_and_keeps_the_wish_to_compute_it(ledger):
     [
         lambda ledger, entry: finish(ledger, entry, "old"),
         lambda ledger, entry: fail(ledger, entry, "old"),
-        lambda ledger, entry: ledger.release(entry, attempt="old"),
+        lambda ledger, entry: ledger.claims.release(entry, attempt="old"),
     ],
     ids=["finish", "fail", "release"],
 )
@@ -392,7 +393,7 @@ def test_nothing_ends_a_job_whose_lease_was_lost(ledger, brief, end, lost_to):
     entry = stored(ledger)
     claim(brief, entry, "old")
     if lost_to == "repair":
-        ledger.release_lost("demo", dead_runs=[])
+        ledger.claims.release_lost("demo", dead_runs=[])
     else:
         claim(ledger, entry, "new")
         if lost_to == "a result":
@@ -412,7 +413,7 @@ def test_only_the_latest_attempts_are_kept_and_the_running_one_is_among_them(led
     entry = stored(ledger)
     for number in range(KEPT_ATTEMPTS + 5):
         claim(ledger, entry, f"a{number}")
-        ledger.release(entry, attempt=f"a{number}")
+        ledger.claims.release(entry, attempt=f"a{number}")
     kept = now(ledger, entry)
     assert kept.attempt_number == KEPT_ATTEMPTS + 5
     assert [a.attempt for a in kept.attempts] == [f"a{n}" for n in range(5, KEPT_ATTEMPTS + 5)]
@@ -425,7 +426,7 @@ def test_only_the_latest_attempts_are_kept_and_the_running_one_is_among_them(led
 @pytest.mark.parametrize("before", [stored, failed, done])
 def test_a_job_that_nobody_has_claimed_is_settled(ledger, before):
     entry = before(ledger)
-    ledger.settle(entry, state=DONE, code_version=NEXT_CODE, result_id="r", error=None)
+    ledger.claims.mark_unclaimed(entry, state=DONE, code_version=NEXT_CODE, result_id="r", error=None)
     settled = now(ledger, entry)
     assert (settled.state, settled.code_version, settled.result_id, settled.error) == (DONE, NEXT_CODE, "r", None)
 
@@ -433,24 +434,24 @@ def test_a_job_that_nobody_has_claimed_is_settled(ledger, before):
 def test_settling_never_touches_a_live_claim(ledger):
     entry = stored(ledger)
     claimed = claim(ledger, entry)
-    ledger.settle(entry, state=FAILED, error=ERROR.model_dump())
+    ledger.claims.mark_unclaimed(entry, state=FAILED, error=ERROR.model_dump())
     assert now(ledger, entry) == claimed
 
 
 def test_settling_ends_an_expired_claim(ledger, brief):
     entry = stored(ledger)
     claim(brief, entry)
-    ledger.settle(entry, state=DONE, result_id="r")
+    ledger.claims.mark_unclaimed(entry, state=DONE, result_id="r")
     assert (now(ledger, entry).state, now(ledger, entry).lease) == (DONE, None)
 
 
 def test_settling_keeps_a_wish_that_came_after_the_entry_was_read(ledger):
     entry = done(ledger)
-    ledger.ask_again("demo", [entry.job_key], who="me", reason="why", force=True)
-    ledger.settle(entry, state=DONE, result_id="r")
+    ledger.requests.requeue("demo", [entry.job_key], who="me", reason="why", force=True)
+    ledger.claims.mark_unclaimed(entry, state=DONE, result_id="r")
     wished = now(ledger, entry)
     assert (wished.state, wished.force.reason) == (NEW, "why")
-    ledger.settle(wished, state=DONE, result_id="r")
+    ledger.claims.mark_unclaimed(wished, state=DONE, result_id="r")
     assert (now(ledger, entry).state, now(ledger, entry).force) == (DONE, None)
 
 
@@ -464,17 +465,17 @@ def test_jobs_of_dead_runs_and_expired_leases_become_new_and_live_ones_stay(ledg
     claim(ledger, live, run_id="live")
     claim(brief, late, run_id="live")
     claim(brief, other)
-    assert ledger.release_lost("demo", dead_runs=["dead"]) == 2
+    assert ledger.claims.release_lost("demo", dead_runs=["dead"]) == 2
     assert [now(ledger, e).state for e in (dead, late, live, ended, other)] == [NEW, NEW, RUNNING, DONE, RUNNING]
     assert now(ledger, dead).lease is None
-    assert ledger.release_lost("demo", dead_runs=["dead"]) == 0
+    assert ledger.claims.release_lost("demo", dead_runs=["dead"]) == 0
 
 
 def ask_for_runs(ledger, entry, times):
     """Ask for runs that leave the job unfinished; give how many jobs are given up then."""
     for _ in range(times):
-        ledger.count_request(entry.analysis, [entry.job_key])
-    return ledger.fail_hopeless(entry.analysis, [entry.job_key], code_version="v1")
+        ledger.requests.count_run_request(entry.analysis, [entry.job_key])
+    return ledger.requests.fail_crash_looping(entry.analysis, [entry.job_key], code_version="v1")
 
 
 def test_a_job_that_run_after_run_leaves_unfinished_fails(ledger):
@@ -491,11 +492,11 @@ def test_a_job_that_run_after_run_leaves_unfinished_fails(ledger):
 def test_only_new_jobs_that_are_named_are_given_up(ledger):
     running, unnamed = stored(ledger, 0), stored(ledger, 1)
     for _ in range(UNFINISHED_RUNS.attempts):
-        ledger.count_request("demo", [running.job_key, unnamed.job_key])
+        ledger.requests.count_run_request("demo", [running.job_key, unnamed.job_key])
     claim(ledger, running)
     assert (
-        ledger.fail_hopeless("demo", [running.job_key], code_version="v1")
-        == ledger.fail_hopeless("demo", [], code_version="v1")
+        ledger.requests.fail_crash_looping("demo", [running.job_key], code_version="v1")
+        == ledger.requests.fail_crash_looping("demo", [], code_version="v1")
         == 0
     )
     assert [now(ledger, e).state for e in (running, unnamed)] == [RUNNING, NEW]
@@ -510,8 +511,8 @@ def test_a_job_that_was_given_up_gets_all_its_chances_again(ledger, how):
     elif how == "a result":
         finish(ledger, claim(ledger, entry, states=[FAILED]))
     elif how == "a result elsewhere":
-        ledger.settle(entry, state=DONE, result_id="r")
-    ledger.ask_again("demo", [entry.job_key], who="me")
+        ledger.claims.mark_unclaimed(entry, state=DONE, result_id="r")
+    ledger.requests.requeue("demo", [entry.job_key], who="me")
     assert now(ledger, entry).state is NEW
     assert ask_for_runs(ledger, entry, UNFINISHED_RUNS.attempts - 1) == 0
 
@@ -520,7 +521,7 @@ def test_runs_before_a_result_do_not_count(ledger):
     entry = stored(ledger)
     ask_for_runs(ledger, entry, UNFINISHED_RUNS.attempts - 1)
     finish(ledger, claim(ledger, entry))
-    assert now(ledger, entry).fruitless == 0
+    assert now(ledger, entry).unfinished_runs == 0
     assert now(ledger, entry).requests == UNFINISHED_RUNS.attempts - 1
 
 
@@ -551,7 +552,7 @@ def test_a_killed_server_forgets_no_job_and_no_claim(tmp_path, database):
 def test_what_every_tick_asks_is_found_by_an_index_that_is_as_small_as_the_answer(ledger, query, index):
     for number in range(30):
         entry = stored(ledger, number)
-        ledger.settle(entry, state=FAILED, error=ERROR.model_dump())
+        ledger.claims.mark_unclaimed(entry, state=FAILED, error=ERROR.model_dump())
     plan = str(jobs_of(ledger).find(query).explain()["queryPlanner"]["winningPlan"])
     assert index in plan
     assert "COLLSCAN" not in plan
@@ -559,31 +560,31 @@ def test_what_every_tick_asks_is_found_by_an_index_that_is_as_small_as_the_answe
 
 def test_claims_at_work_are_named_with_their_runs(ledger):
     entry = stored(ledger)
-    assert ledger.at_work() == {}
-    ledger.claim(entry, attempt="a", owner="o", run_id="r", code_version=CODE, states=[NEW])
-    assert ledger.at_work() == {"a": "r"}
-    ledger.release(entry, attempt="a")
-    assert ledger.at_work() == {}
+    assert ledger.claims.runs_by_attempt() == {}
+    ledger.claims.claim(entry, attempt="a", owner="o", run_id="r", code_version=CODE, states=[NEW])
+    assert ledger.claims.runs_by_attempt() == {"a": "r"}
+    ledger.claims.release(entry, attempt="a")
+    assert ledger.claims.runs_by_attempt() == {}
 
 
 def test_failures_come_without_tracebacks_and_logs(ledger):
     entry = failed(ledger)
     stored(ledger, 1)
-    (found,) = ledger.failures("demo")
+    (found,) = ledger.jobs.failures("demo")
     assert (found.job_key, found.error.message) == (entry.job_key, ERROR.message)
     assert found.error.traceback == found.error.log == ""
     assert [attempt.error for attempt in found.attempts] == [None]
-    assert list(ledger.failures("other")) == []
+    assert list(ledger.jobs.failures("other")) == []
 
 
 def test_every_change_of_state_is_the_last_change(ledger):
-    assert ledger.last_change("demo") is None
+    assert ledger.jobs.last_change("demo") is None
     entry = stored(ledger)
-    times = [ledger.last_change("demo")]
+    times = [ledger.jobs.last_change("demo")]
     for change in (claim, fail):
         change(ledger, entry)
-        times.append(ledger.last_change("demo"))
+        times.append(ledger.jobs.last_change("demo"))
     assert times == sorted(times)
     assert times[-1] == jobs_of(ledger).find_one({})["updated"]
     jobs_of(ledger).update_one({}, {"$set": {"updated": "damaged"}})
-    assert ledger.last_change("demo") is None
+    assert ledger.jobs.last_change("demo") is None

@@ -18,7 +18,7 @@ def end_badly(world, keys, *, kind="exception", message="KeyError: 'unit {n}'"):
     for number, key in enumerate(keys):
         claimed = claim(world, key)
         error = JobError(kind=kind, message=message.format(n=number), permanent=kind == "exception")
-        world.stores.ledger.fail(
+        world.stores.ledger.claims.fail(
             claimed, attempt=claimed.lease.attempt, code_version=world.entry.code_version, error=error
         )
 
@@ -44,8 +44,8 @@ def test_after_ten_failures_in_the_same_way_nothing_more_is_asked_for(world, bro
 
 def test_it_is_closed_by_hand_and_needs_as_many_failures_again(world, broken):
     world.tick()
-    assert world.stores.ledger.close_breaker(world.name, who="ann", reason="mended")
-    assert not world.stores.ledger.close_breaker(world.name, who="ann", reason="again")
+    assert world.stores.ledger.breakers.close(world.name, who="ann", reason="mended")
+    assert not world.stores.ledger.breakers.close(world.name, who="ann", reason="again")
     found = world.tick()
     assert world.asked(found) == broken
     world.end(world.launch(found))
@@ -91,10 +91,10 @@ def test_where_a_server_was_away_a_few_jobs_are_tried_and_one_that_succeeds_clos
     assert world.asked(found) == keys[10 : 10 + PROBED_JOBS]
     world.end(world.launch(found))
     assert world.asked(world.tick()) == [], "the next ones only after twice the time"
-    assert ledger.breaker(world.name, code_version=world.entry.code_version).probe_at > ledger.now()
+    assert ledger.breakers.get_open(world.name, code_version=world.entry.code_version).probe_at > ledger.now()
     finish(world, keys[10])
     assert world.asked(world.tick()) == keys[11:]
-    assert ledger.breaker(world.name, code_version=world.entry.code_version) is None
+    assert ledger.breakers.get_open(world.name, code_version=world.entry.code_version) is None
 
 
 def test_people_are_told_once_when_it_opens_and_once_when_it_closes(world, broken):
@@ -105,15 +105,15 @@ def test_people_are_told_once_when_it_opens_and_once_when_it_closes(world, broke
         return [name for name in breaker_alerts(ledger, Alerts(), ui_url="http://ui") if name == world.name]
 
     assert (told(), told()) == ([world.name], [])
-    ledger.close_breaker(world.name, who="ann", reason="x")
+    ledger.breakers.close(world.name, who="ann", reason="x")
     assert (told(), told()) == ([world.name], [])
 
 
 def test_a_server_that_is_away_for_weeks_is_still_probed(world):
     ledger, trip = world.stores.ledger, Trip("server: away", "server", "away", 10, 10)
-    ledger.open_breaker(world.name, code_version=world.entry.code_version, found=trip)
+    ledger.breakers.open(world.name, code_version=world.entry.code_version, found=trip)
     due = {"probe_at": ledger.now() - timedelta(seconds=1), "probes": 5000}
     breakers_of(ledger).update_one({"_id": world.name}, {"$set": due})
-    assert ledger.begin_probe(world.name)
-    wait = ledger.breaker(world.name, code_version=world.entry.code_version).probe_at - ledger.now()
+    assert ledger.breakers.begin_probe(world.name)
+    wait = ledger.breakers.get_open(world.name, code_version=world.entry.code_version).probe_at - ledger.now()
     assert timedelta(hours=5, minutes=59) < wait <= timedelta(hours=6)

@@ -360,7 +360,7 @@ def test_real_fixed_parameters_count_or_are_refused_by_name(world, make_world, f
     if refused:
         assert refused in world.bad()["a.json"]
     else:
-        (job,) = world.stores.ledger.get_many("unit_quality", world.jobs()).values()
+        (job,) = world.stores.ledger.jobs.get_many("unit_quality", world.jobs()).values()
         assert job.state is JobState.NEW
         assert job.parameters["isi_violations_cutoff"] == 0.05
         assert job.origins["isi_violations_cutoff"] == "fixed_parameters"

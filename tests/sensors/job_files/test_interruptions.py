@@ -9,6 +9,7 @@ import pytest
 
 from domain.job.state import JobState
 from engine.assets.materialization import asset_key_of
+from resources.ledger.claims import Finished
 from sensors.job_files.sensor import Stores
 from tests.raw import database_of
 from tests.sensors.world import END, START, job_file
@@ -16,17 +17,10 @@ from tests.sensors.world import END, START, job_file
 VERBS = {
     "inbox": {"pages", "read", "read_fixed_parameters", "fixed_fingerprint"},
     "notes": {"remembered", "bad", "save", "forget"},
-    "ledger": {
-        "store",
-        "runs_at_work",
-        "release_lost",
-        "keys_in",
-        "get_many",
-        "settle",
-        "fail_hopeless",
-        "summaries",
-        "count_request",
-    },
+    "ledger": set(),
+    "ledger.jobs": {"keys_in", "get_many", "summaries"},
+    "ledger.claims": {"run_ids", "release_lost", "mark_unclaimed"},
+    "ledger.requests": {"store", "fail_crash_looping", "count_run_request"},
     "records": {"existing", "get_many"},
     "results": {"list_files", "get_bytes"},
     "instance": {"add_dynamic_partitions", "get_dynamic_partitions", "get_runs", "report_runless_asset_event"},
@@ -50,6 +44,8 @@ class Cut:
         class Wrapped:
             def __getattr__(self, name):
                 found = getattr(target, name)
+                if f"{kind}.{name}" in VERBS:
+                    return cut.wrap(found, f"{kind}.{name}")
                 return cut.counted(f"{kind}.{name}", found) if name in VERBS[kind] else found
 
         return Wrapped()
@@ -77,15 +73,15 @@ def prepare(world):
     world.end(runs)
     ledger, version = world.stores.ledger, world.entry.code_version
     for number in (2, 4):
-        claimed = ledger.claim(
-            ledger.get("double", keys[number]),
+        claimed = ledger.claims.claim(
+            ledger.jobs.get("double", keys[number]),
             attempt=f"a{number}",
             owner="w",
             run_id=runs[0].run_id if number == 4 else "elsewhere",
             code_version=version,
             states=[JobState.NEW],
         )
-    ledger.finish(claimed, attempt="a4", code_version=version, result_id=world.add_record(keys[4])["_id"])
+    ledger.claims.finish([Finished(claimed, "a4", world.add_record(keys[4])["_id"])], code_version=version)
     world.change(keys[2], **{"lease.until": ledger.mongo.now() - timedelta(seconds=1)})
     world.add_record(keys[3])
     Path(world.stores.inbox.root, "double", "gone.json").unlink()
@@ -166,9 +162,10 @@ def test_every_kind_of_step_is_among_those_cut(world):
     cut.counted = noted
     stores = Stores(**{f.name: cut.wrap(getattr(world.stores, f.name), f.name) for f in fields(Stores)})
     world.tick(stores=stores, instance=cut.wrap(world.instance, "instance"))
-    assert {"ledger.store", "notes.save", "notes.forget", "ledger.release_lost", "ledger.settle"} <= seen
+    assert {"ledger.requests.store", "notes.save", "notes.forget"} <= seen
+    assert {"ledger.claims.release_lost", "ledger.claims.mark_unclaimed"} <= seen
     assert {"instance.add_dynamic_partitions", "instance.report_runless_asset_event"} <= seen
-    assert {"ledger.count_request", "ledger.summaries"} <= seen
+    assert {"ledger.requests.count_run_request", "ledger.jobs.summaries"} <= seen
 
 
 def test_run_requests_that_dagster_did_not_store_are_made_again_under_other_keys(world):

@@ -33,8 +33,8 @@ def run(world):
 
 def claim(world, key, run_id):
     ledger = world.stores.ledger
-    return ledger.claim(
-        ledger.get(world.name, key),
+    return ledger.claims.claim(
+        ledger.jobs.get(world.name, key),
         attempt="an-attempt",
         owner="a-worker",
         run_id=run_id,

@@ -14,8 +14,9 @@ from domain.job.stored import Source
 from domain.retry import UNFINISHED_RUNS
 from engine.assets.factory import KEYS_TAG
 from engine.assets.materialization import asset_key_of, inbox_key_of
+from resources.ledger.claims import Finished
 from sensors.job_files.rejected import CHECK_NAME, build_inbox_check
-from sensors.job_files.sensor import adopt, build_sensor, preview
+from sensors.job_files.sensor import build_sensor, preview, reuse_existing
 from sensors.limits import TickLimits
 from tests.raw import records_of
 from tests.sensors.world import END, START, job_file
@@ -41,9 +42,9 @@ def key_of(world, number):
 def claim(world, key, *, run_id="a-run", expired=False):
     """Let a worker claim a job; an expired lease is one whose worker vanished a while ago."""
     ledger = world.stores.ledger
-    entry = ledger.get(world.name, key)
+    entry = ledger.jobs.get(world.name, key)
     version = world.entry.code_version
-    claimed = ledger.claim(
+    claimed = ledger.claims.claim(
         entry, attempt=f"attempt-{key[:8]}", owner="worker", run_id=run_id, code_version=version, states=list(JobState)
     )
     if expired:
@@ -54,14 +55,14 @@ def claim(world, key, *, run_id="a-run", expired=False):
 def finish(world, key, *, version=None):
     claimed = claim(world, key)
     version = version or world.entry.code_version
-    world.stores.ledger.finish(claimed, attempt=claimed.lease.attempt, code_version=version, result_id="r")
+    world.stores.ledger.claims.finish([Finished(claimed, claimed.lease.attempt, "r")], code_version=version)
 
 
 def fail(world, key):
     claimed = claim(world, key)
     error = JobError(kind="exception", message="no", permanent=True)
     version = world.entry.code_version
-    world.stores.ledger.fail(claimed, attempt=claimed.lease.attempt, code_version=version, error=error)
+    world.stores.ledger.claims.fail(claimed, attempt=claimed.lease.attempt, code_version=version, error=error)
 
 
 # -- asking for runs -----------------------------------------------------------------------------------------------
@@ -164,7 +165,7 @@ def test_a_job_that_runs_after_run_leaves_unfinished_is_failed_in_the_end(world)
     (job,) = world.jobs(JobState.FAILED).values()
     assert (job["error"]["kind"], job["error"]["permanent"]) == ("lost", False)
     assert f"{UNFINISHED_RUNS.attempts} runs in a row" in job["error"]["message"]
-    world.stores.ledger.ask_again("double", [job["job_key"]], who="me")
+    world.stores.ledger.requests.requeue("double", [job["job_key"]], who="me")
     world.launch(world.tick())
     assert len(world.run_keys) == UNFINISHED_RUNS.attempts + 1
 
@@ -305,9 +306,9 @@ def test_a_job_that_is_to_be_computed_again_is_not_adopted(world):
     (key,) = world.partitions()
     world.add_record(key)
     world.tick()
-    world.stores.ledger.ask_again("double", [key], who="me", reason="drift", force=True)
+    world.stores.ledger.requests.requeue("double", [key], who="me", reason="drift", force=True)
     assert world.asked(world.tick()) == [key]
-    assert adopt(world.instance, world.entry, world.stores) == 0
+    assert reuse_existing(world.instance, world.entry, world.stores) == 0
 
 
 def test_a_result_that_cannot_be_reused_is_left_to_a_run_and_holds_up_nobody(world):
@@ -331,7 +332,7 @@ def test_a_tick_adopts_a_limited_number(world):
     world.tick()
     for key in world.jobs():
         world.add_record(key)
-    assert [adopt(world.instance, world.entry, world.stores, limits=limits) for _ in range(4)] == [2, 2, 1, 0]
+    assert [reuse_existing(world.instance, world.entry, world.stores, limits=limits) for _ in range(4)] == [2, 2, 1, 0]
     assert len(world.jobs(JobState.DONE)) == 5
 
 
@@ -465,7 +466,7 @@ def test_run_keys_of_different_requests_differ(world):
     for _ in range(3):
         found = world.tick()
         seen += [request.run_key for request in found.run_requests]
-        ledger.ask_again("double", world.jobs(), who="me")
+        ledger.requests.requeue("double", world.jobs(), who="me")
     assert len(set(seen)) == 3
     assert all(one != other for one, other in pairwise(seen))
 
@@ -473,7 +474,7 @@ def test_run_keys_of_different_requests_differ(world):
 def test_a_job_from_the_command_line_is_asked_for_like_one_from_a_file(world):
     write_jobs(world, 1)
     world.tick()
-    entry = world.stores.ledger.get("double", world.partitions()[0])
+    entry = world.stores.ledger.jobs.get("double", world.partitions()[0])
     stored = entry.stored_job.model_copy(update={"job_key": "f" * 64})
-    world.stores.ledger.store([(stored, Source(name="me"))], code_version=world.entry.code_version)
+    world.stores.ledger.requests.store([(stored, Source(name="me"))], code_version=world.entry.code_version)
     assert "f" * 64 in world.asked(world.tick())

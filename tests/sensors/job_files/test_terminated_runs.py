@@ -39,7 +39,7 @@ def test_jobs_asked_for_after_that_are_not_cancelled_by_the_old_run(world):
     write_jobs(world, 2)
     world.end(world.launch(world.tick()), CANCELED)
     world.tick()
-    world.stores.ledger.ask_again(world.name, world.partitions(), who="ann")
+    world.stores.ledger.requests.requeue(world.name, world.partitions(), who="ann")
     assert world.asked(world.tick()) == world.partitions()
 
 
@@ -49,7 +49,7 @@ def test_a_transient_failure_is_asked_for_again_when_its_time_has_come(world):
     error = JobError(kind="server", message="S3 is away", permanent=False)
     for key, seconds in zip(world.partitions(), (0.0, 3600.0), strict=True):
         claimed = claim(world, key)
-        world.stores.ledger.fail(
+        world.stores.ledger.claims.fail(
             claimed,
             attempt=claimed.lease.attempt,
             code_version=world.entry.code_version,
@@ -67,7 +67,7 @@ def test_one_click_asks_again_for_what_failed_and_for_what_people_ended_only_whe
     one, other = world.partitions()
     fail(world, one)
     ledger = world.stores.ledger
-    ledger.cancel(world.name, [other], who="ann", reason="no", code_version=world.entry.code_version)
+    ledger.requests.cancel(world.name, [other], who="ann", reason="no", code_version=world.entry.code_version)
     config = {"ops": {f"{world.name}_ask_again": {"config": {"kinds": kinds}}}} if kinds else {}
     job = build_retry_job(world.entry)
     assert job.execute_in_process(run_config=config, resources={"ledger": ledger}, instance=world.instance).success

@@ -1,0 +1,61 @@
+"""The documents of the ledger: one per job. Their ids, their indexes, and how they are read."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from pydantic import ValidationError
+
+from domain.job.state import LedgerEntry
+from domain.json_values import shown
+from resources.mongo_collection import Document
+
+INDEXES = (
+    ("analysis", "state", "created", "_id"),
+    ("analysis", "-updated"),
+    ("analysis", "retry_at"),
+    ("lease.owner",),
+)
+RESET: Document = {"fruitless": 0, "rounds": 0, "retry_at": None}
+"""What a request for a job resets: the counts by which the platform decides that another run is useless."""
+
+_IDS_AT_ONCE = 10_000
+_SHOWN_ERRORS = 3
+
+_log = logging.getLogger(__name__)
+
+
+def job_id(analysis: str, job_key: str) -> str:
+    """Return the ``_id`` of a job: a key alone may belong to several analyses."""
+    return f"{analysis}/{job_key}"
+
+
+def id_chunks(analysis: str, job_keys: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the ``_id`` of each job, in lists that fit into a query: a document of MongoDB has at most 16 MB."""
+    keys = iter(job_keys)
+    while chunk := [job_id(analysis, key) for key in islice(keys, _IDS_AT_ONCE)]:
+        yield chunk
+
+
+def readable_entry(document: Document) -> LedgerEntry | None:
+    """Return the entry of a document. A damaged one is logged and skipped, so that it does not stop other jobs."""
+    try:
+        entry = LedgerEntry.model_validate(document)
+        damage = None if job_id(entry.analysis, entry.job_key) == document["_id"] else "it is stored under another key"
+    except ValidationError as error:
+        shortened = sorted({f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors()})[:_SHOWN_ERRORS]
+        damage = "; ".join(shortened)
+    if damage is None:
+        return entry
+    _log.warning(
+        "The ledger's document %s cannot be read (%s): fix it, or delete it and request the job again.",
+        shown(str(document["_id"])),
+        shown(damage),
+    )
+    return None
+
+
+def readable_key(document: Document, analysis: str) -> str | None:
+    """Return the key of a job, or None if its document is damaged."""
+    key = document.get("job_key")
+    return key if isinstance(key, str) and document["_id"] == job_id(analysis, key) else None
