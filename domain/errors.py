@@ -21,14 +21,55 @@ The first split answers the only question that a caller must ask: *would the sam
         ├── CodeChangedError        the analysis file changed while a run was using it
         └── RunsActiveError         partitions must not change while runs are active
 
-A message says what was tried, on which object, what was found, what was expected, and what to do next.
+A message says what was tried, on which object, what was found, what was expected, and what to do next. What the error is
+about is also an attribute, so that a caller need not read the message.
 """
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class PlatformError(Exception):
-    """Base of every error that the platform raises on purpose."""
+    """Base of every error that the platform raises on purpose.
+
+    The attributes are kept when the error is pickled, so they also arrive from a worker process.
+
+    Parameters
+    ----------
+    *args : object
+        The message.
+    analysis : str, optional
+        Name of the analysis that the error is about.
+    job_key : str, optional
+        Key of the job; None also when the error is about several jobs.
+    location : str, optional
+        Address or path of the input, result or file; without user, password and query.
+
+    Attributes
+    ----------
+    analysis, job_key, location : str or None
+        As above; None where the value was not known.
+
+    Examples
+    --------
+    >>> try:
+    ...     raise InputError("Nothing is at s3://lab/a.nwb.", analysis="spikes", location="s3://lab/a.nwb")
+    ... except PlatformError as error:
+    ...     print(error.analysis, error.location, error.job_key)
+    spikes s3://lab/a.nwb None
+    """
+
+    # On the class too: an analysis may define a subclass whose __init__ does not call this one.
+    analysis: str | None = None
+    job_key: str | None = None
+    location: str | None = None
+
+    def __init__(
+        self, *args: object, analysis: str | None = None, job_key: str | None = None, location: str | None = None
+    ) -> None:
+        super().__init__(*args)
+        self.analysis, self.job_key, self.location = analysis, job_key, location
 
 
 class PermanentError(PlatformError):
@@ -89,6 +130,26 @@ class CodeChangedError(TransientError):
 
 class RunsActiveError(TransientError):
     """Partitions must not change while runs are active."""
+
+
+@contextmanager
+def error_context(
+    *, analysis: str | None = None, job_key: str | None = None, location: str | None = None
+) -> Iterator[None]:
+    """Complete the attributes of errors that are raised inside, where the code that raises does not know them.
+
+    Parameters
+    ----------
+    analysis, job_key, location : str, optional
+        As `PlatformError` has them. An attribute that is set keeps its value.
+    """
+    try:
+        yield
+    except PlatformError as error:
+        error.analysis = analysis if error.analysis is None else error.analysis
+        error.job_key = job_key if error.job_key is None else error.job_key
+        error.location = location if error.location is None else error.location
+        raise
 
 
 def is_full_disk(error: BaseException) -> bool:

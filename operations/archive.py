@@ -200,5 +200,5 @@ def _quiet_dagster(platform: Platform, name: str) -> Iterator[dg.DagsterInstance
                 f"Partitions of `{name}` cannot change while runs use them: {counted(len(active), 'run')} unfinished. Nothing was "
                 f"changed. Wait until they end, or stop the sensor {name}_job_files and terminate them, then repeat the command."
             )
-            raise RunsActiveError(msg)
+            raise RunsActiveError(msg, analysis=name)
         yield instance

@@ -130,7 +130,7 @@ def invalidate(platform: Platform, name: str, keys: Sequence[str], *, reason: st
         # the job first: cut off in between, the result is still there and the same command finishes the work
         version = provenance.code_version
         if not connections.ledger.requests.invalidate(name, job_key, who=who, reason=reason, code_version=version):
-            raise UnknownJobError(_is_running(name, job_key))
+            raise UnknownJobError(_is_running(name, job_key), analysis=name, job_key=job_key)
         connections.record_store.invalidate(record, who=who, reason=reason)
         _tell_dagster(platform.settings, provenance, who=who, reason=reason)
     return [record["_id"] for record in found]
@@ -149,15 +149,15 @@ def _result_of(platform: Platform, name: str, job_key: str) -> dict[str, Any]:
     current = result_id(name, platform.entry(name).code_version, job_key)
     if job is None:
         msg = f"The ledger's document of job {job_key} of `{name}` is damaged: fix that document in MongoDB first."
-        raise UnknownJobError(msg)
+        raise UnknownJobError(msg, analysis=name, job_key=job_key)
     if job.state is JobState.RUNNING:
-        raise UnknownJobError(_is_running(name, job_key))
+        raise UnknownJobError(_is_running(name, job_key), analysis=name, job_key=job_key)
     for candidate in (current, job.result_id):
         record = platform.connections.record_store.get(candidate) if candidate else None
         if record is not None:
             return record
     msg = f"Job {job_key} of `{name}` has no result to invalidate: it is {job.state.value}. See `analysis explain {name} KEY`."
-    raise UnknownJobError(msg)
+    raise UnknownJobError(msg, analysis=name, job_key=job_key)
 
 
 def _is_running(name: str, job_key: str) -> str:

@@ -155,7 +155,7 @@ def known_keys(platform: Platform, name: str, keys: Sequence[str]) -> None:
             f"No job of `{name}` is stored under {', '.join(unknown)}. `analysis results {name}` lists the keys of results; "
             "that of a failed job is on the page of its run."
         )
-        raise UnknownJobError(msg)
+        raise UnknownJobError(msg, analysis=name, job_key=unknown[0] if len(unknown) == 1 else None)
 
 
 def _kind_condition(kind: str) -> Any:

@@ -22,7 +22,7 @@ def read_target(target: str) -> Job:
     path = Path(target)
     if not os.path.exists(path):  # noqa: PTH110  Path.exists raises for a name that is too long
         msg = f"{target}: there is no such file. Give a job file (.json), or an NWB file as path or URL."
-        raise InputError(msg)
+        raise InputError(msg, location=target)
     if path.is_file() and path.suffix.lower() == ".json":
         return read_job(read_file(path), name=target)
     return Job(s3_location=(path.resolve().as_uri(),))
@@ -41,8 +41,8 @@ def read_file(path: Path) -> bytes:
         size = path.stat().st_size
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}."
-        raise JobFileError(msg) from error
+        raise JobFileError(msg, location=str(path)) from error
     if (problem := too_large(max(size, len(data)))) is not None:
         msg = f"{path}: {problem}."
-        raise JobFileError(msg)
+        raise JobFileError(msg, location=str(path))
     return data

@@ -88,7 +88,7 @@ class ResultFiles:
             names = [file.path for file in self.listed()]
             if name not in names:
                 msg = f"There is no file {name!r} in {self.location}. {_told(names)}"
-                raise OutputError(msg)
+                raise OutputError(msg, location=self.location)
             self.store.download(self.location, name, local)
         return local
 
@@ -96,7 +96,7 @@ class ResultFiles:
         """Open a local copy of a file for reading, as bytes or as UTF-8 text."""
         if mode not in {"rb", "r"}:
             msg = f"mode={shown(repr(mode))}: a result's files are only read. Expected 'rb' for bytes or 'r' for text."
-            raise OutputError(msg)
+            raise OutputError(msg, location=self.location)
         return self.path(name).open(mode, encoding=None if mode == "rb" else "utf-8")
 
     def table(self, name: str | None, engine: Engine) -> Any:
@@ -110,7 +110,7 @@ class ResultFiles:
         if len(tables) != 1:
             found = "none" if not tables else ", ".join(tables)
             msg = f"Give the name of the table: {self.location} must have exactly one .parquet or .csv file; it has {found}. {_told(names)}"
-            raise OutputError(msg)
+            raise OutputError(msg, location=self.location)
         return tables[0]
 
 

@@ -114,7 +114,7 @@ def verify(analysis: Analysis, stored: StoredJob) -> BaseModel:
         parameters = validate_stored(analysis, stored.parameters)
     except ParametersError as error:
         msg = f"Job {stored.job_key} of `{analysis.name}` no longer fits its Parameters model: {error} {_REKEY}"
-        raise JobChangedError(msg) from error
+        raise JobChangedError(msg, analysis=analysis.name, job_key=stored.job_key) from error
     now = dump(parameters)
     if job_key(stored.inputs, now) != stored.job_key:
         fields = sorted(k for k in {*now, *stored.parameters} if _differ(k, now, stored.parameters))
@@ -122,7 +122,7 @@ def verify(analysis: Analysis, stored: StoredJob) -> BaseModel:
         msg = (
             f"Job {stored.job_key} of `{analysis.name}` no longer has the key that it is stored under: {what}. {_REKEY}"
         )
-        raise JobChangedError(msg)
+        raise JobChangedError(msg, analysis=analysis.name, job_key=stored.job_key)
     return parameters
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from domain.analysis import Analysis
 from domain.command import Command
-from domain.errors import AnalysisFileError, UnknownJobError
+from domain.errors import AnalysisFileError, UnknownJobError, error_context
 from engine.discovery.source import command_identity, version_of
 
 ANALYSES_FOLDER = Path(__file__).parents[2] / "analysis_assets"
@@ -65,7 +65,7 @@ def find_analyses(folder: Path = ANALYSES_FOLDER) -> dict[str, AnalysisEntry]:
         except AnalysisFileError as error:
             faults.append(str(error))
     if faults:
-        raise AnalysisFileError("\n".join(faults))
+        raise AnalysisFileError("\n".join(faults), location=str(folder))
     return entries
 
 
@@ -82,7 +82,7 @@ def load_named(name: str, folder: Path = ANALYSES_FOLDER) -> AnalysisEntry:
     files = analysis_files(folder)
     if name not in files:
         msg = f"There is no analysis `{name}`. The analyses are: {', '.join(files)}."
-        raise UnknownJobError(msg)
+        raise UnknownJobError(msg, analysis=name)
     return load_analysis(files[name])
 
 
@@ -94,6 +94,12 @@ def load_analysis(path: Path) -> AnalysisEntry:
     AnalysisFileError
         If it cannot be imported, holds no ``ANALYSIS``, or its name is not the file's.
     """
+    with error_context(analysis=path.stem, location=str(path)):
+        return _load(path)
+
+
+def _load(path: Path) -> AnalysisEntry:
+    """Import an analysis file, check what it defines, and compute its code version."""
     if path.with_suffix("").is_dir():
         msg = f"{path}: a folder beside it has the same name, and Python would import only one: rename the file."
         raise AnalysisFileError(msg)

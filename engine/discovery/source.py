@@ -61,7 +61,7 @@ def command_identity(analysis: Analysis, path: Path) -> str:
         return command.identity(read_files(command, path.parent))
     except OSError as error:
         msg = f"the command declares the file `{error.filename}`, which cannot be read: {error.strerror}."
-        raise AnalysisFileError(msg) from error
+        raise AnalysisFileError(msg, analysis=analysis.name) from error
 
 
 def sources_of(analysis: Analysis, path: Path) -> dict[str, str]:
@@ -148,7 +148,7 @@ def _packages(analysis: Analysis) -> dict[str, str]:
             spec = None
         if spec is None or spec.origin is None:
             msg = f"Analysis `{analysis.name}` declares the helper package `{package}`, which is not installed."
-            raise AnalysisFileError(msg)
+            raise AnalysisFileError(msg, analysis=analysis.name)
         origin = Path(spec.origin)
         files = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
         for file in files:

@@ -37,7 +37,7 @@ from resources.records.store import attempt_of
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt that has claimed its job. It never raises: its outcome says what went wrong.
+    """One attempt that has claimed its job. `run` never raises: the outcome says what went wrong.
 
     Attributes
     ----------

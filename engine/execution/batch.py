@@ -19,7 +19,7 @@ from typing import Self
 import psutil
 
 from domain.analysis.breaker import Breaker, Trip, trip
-from domain.errors import ServerUnavailableError
+from domain.errors import ServerUnavailableError, error_context
 from domain.failures import JobError
 from domain.job.state import JobState, LedgerEntry
 from engine.discovery.analyses import AnalysisEntry
@@ -181,12 +181,14 @@ class BatchRun:
             result = outcome.provenance.result_id
             if outcome.attempt is None:
                 version = self._code_version
-                self._ledger.claims.mark_unclaimed(
-                    job, state=JobState.DONE, code_version=version, result_id=result, error=None
-                )
+                with error_context(analysis=self._name, job_key=job.job_key):
+                    self._ledger.claims.mark_unclaimed(
+                        job, state=JobState.DONE, code_version=version, result_id=result, error=None
+                    )
             else:
                 finished.append(Finished(job, outcome.attempt, result))
-        self._claims.finish(finished)
+        with error_context(analysis=self._name, job_key=finished[0].entry.job_key if len(finished) == 1 else None):
+            self._claims.finish(finished)
 
     def _one_pass(self, job_keys: Sequence[str]) -> Iterator[list[Outcome]]:
         """Hand every job to a thread and yield what comes back; a job that raises stops the run after its fellows."""

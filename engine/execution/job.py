@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from domain.errors import error_context
 from domain.failures import JobError
 from domain.job.state import JobState, LedgerEntry
 from domain.job.stored import verify
@@ -52,6 +53,11 @@ class JobRunner:
         ServerUnavailableError
             If not even the failure can be recorded.
         """
+        with error_context(analysis=self.context.entry.analysis.name, job_key=job_key):
+            return self._process(job_key, job)
+
+    def _process(self, job_key: str, job: LedgerEntry | None) -> Outcome:
+        """Check that there is a job to process, and do it."""
         if job is None:
             message = f"No job is stored under {job_key}: submit its job file again, or delete the partition."
             return Outcome(job_key, "failed", error=JobError(kind="unknown_job", message=message, permanent=True))

@@ -41,16 +41,16 @@ def result_files(folder: Path) -> list[str]:
     """
     if folder.is_symlink() or not folder.is_dir():
         msg = "The analysis replaced its results folder by something else; write files into the folder that is given."
-        raise OutputError(msg)
+        raise OutputError(msg, location=str(folder))
     paths = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             msg = f"The analysis wrote `{name}`, which is not an ordinary file; write or copy the file itself."
-            raise OutputError(msg)
+            raise OutputError(msg, location=str(path))
         if name in {*_RESERVED, LOG_NAME}:
             msg = f"The analysis wrote `{name}`, a name that the platform keeps for itself; choose another."
-            raise OutputError(msg)
+            raise OutputError(msg, location=str(path))
         if path.is_file():
             paths.append(name)
     return paths
@@ -166,7 +166,7 @@ def read_record(record: dict[str, Any], job: LedgerEntry) -> Provenance:
     found = readable(record)
     if found is None or found.job_key != job.job_key:
         msg = f"The record {record['_id']} of this job cannot be read: it was damaged. Delete it, then rerun the job."
-        raise OutputError(msg)
+        raise OutputError(msg, analysis=job.analysis, job_key=job.job_key)
     return found
 
 

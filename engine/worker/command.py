@@ -166,7 +166,7 @@ def _copy_code(command: Command, source_folder: Path, job: CommandJob) -> Path:
     contents = read_files(command, source_folder)
     if command.identity(contents) != job.identity:
         msg = f"The files of `{job.analysis}` changed while the run was using them. The next run uses the new ones."
-        raise CodeChangedError(msg)
+        raise CodeChangedError(msg, analysis=job.analysis)
     code = job.folder / "code"
     for name, content in contents.items():
         target = code / name
@@ -273,7 +273,7 @@ def outputs_of(job: CommandJob, messages: list[dict[str, Any]]) -> dict[str, Any
             "The command ended well but gave no outputs: write one JSON object to the file that ANALYSIS_OUTPUTS names, "
             'or report the custom message {"outputs": {…}} through Dagster Pipes.'
         )
-        raise OutputError(msg)
+        raise OutputError(msg, analysis=job.analysis)
     return found
 
 
@@ -281,9 +281,9 @@ def _read_outputs(path: Path) -> Any:
     """Read ``outputs.json``; numbers that are not finite, which JSON lacks, are left to the judgement of outputs."""
     if path.stat().st_size > _MAX_OUTPUTS_BYTES:
         msg = f"{path.name} holds {path.stat().st_size} bytes, more than 1 MiB: write tables into files of the results."
-        raise OutputError(msg)
+        raise OutputError(msg, location=str(path))
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         msg = f"{path.name} is not JSON: {error}."
-        raise OutputError(msg) from None
+        raise OutputError(msg, location=str(path)) from None

@@ -35,30 +35,30 @@ def checked_outputs(analysis: Analysis, returned: object) -> tuple[dict[str, Any
     expected = f"`run` of `{analysis.name}` must return {model.__name__}"
     if returned is None or not isinstance(returned, BaseModel | dict):
         msg = f"{expected}; it returned {type(returned).__name__}."
-        raise OutputError(msg)
+        raise OutputError(msg, analysis=analysis.name)
     values = returned.model_dump() if isinstance(returned, BaseModel) else returned
     not_finite: list[str] = []
     try:
         finite = _without_not_finite(values, "", not_finite)
     except RecursionError:
         msg = f"{expected}, but its values are nested too deep."
-        raise OutputError(msg) from None
+        raise OutputError(msg, analysis=analysis.name) from None
     try:
         checked = model.model_validate(finite)
     except ValidationError as error:
         faults = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors())
         hint = f" Not finite: {', '.join(not_finite)}; allow None in the model to store null." if not_finite else ""
         msg = f"{expected}, but its values do not fit: {faults}.{hint}"
-        raise OutputError(msg) from None
+        raise OutputError(msg, analysis=analysis.name) from None
     try:
         dumped = checked.model_dump(mode="json")
     except (ValueError, RecursionError) as error:  # a key that is no Unicode, or what a serializer finds
         msg = f"{expected}, but its values cannot be written as JSON ({type(error).__name__})."
-        raise OutputError(msg) from None
+        raise OutputError(msg, analysis=analysis.name) from None
     check_value(dumped, path="outputs", plain_keys=True, error=OutputError)
     if (size := len(canonical_json(dumped))) > MAX_BYTES:
         msg = f"{expected} of at most 1 MiB; it has {size} bytes: write tables into files of the results."
-        raise OutputError(msg)
+        raise OutputError(msg, analysis=analysis.name)
     return dumped, tuple(not_finite)
 
 

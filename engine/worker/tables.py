@@ -37,7 +37,7 @@ def checked_tables(analysis: Analysis, results: Path) -> tuple[TableRows, ...]:
                 f"`{analysis.name}` declares the table `{file}`, but did not write it. Write it in any case, without "
                 "rows if there are none, or remove it from `tables=`."
             )
-            raise OutputError(msg)
+            raise OutputError(msg, analysis=analysis.name, location=str(path))
         columns, rows = _parquet(path, file) if path.suffix == PARQUET else _csv(path, file)
         check_columns(file, columns, model)
         found.append(TableRows(file=file, rows=rows))
@@ -54,7 +54,7 @@ def _parquet(path: Path, file: str) -> tuple[list[str], int]:
             return list(table.schema_arrow.names), table.metadata.num_rows
     except (pa.ArrowException, OSError, ValueError) as error:
         msg = f"The table `{file}` cannot be read as Parquet ({type(error).__name__}): close it before `run` returns."
-        raise OutputError(msg) from None
+        raise OutputError(msg, location=str(path)) from None
 
 
 def _csv(path: Path, file: str) -> tuple[list[str], int]:
@@ -65,4 +65,4 @@ def _csv(path: Path, file: str) -> tuple[list[str], int]:
             return next(lines, []), sum(1 for _ in lines)
     except (csv.Error, OSError, ValueError) as error:
         msg = f"The table `{file}` cannot be read as CSV in UTF-8 ({type(error).__name__}): close it before `run` returns."
-        raise OutputError(msg) from None
+        raise OutputError(msg, location=str(path)) from None

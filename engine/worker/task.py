@@ -17,7 +17,7 @@ from typing import Any
 from domain.analysis import AnalysisJob
 from domain.analysis.parameters import validate_stored
 from domain.command import Command
-from domain.errors import CodeChangedError, InputError
+from domain.errors import CodeChangedError, InputError, error_context
 from domain.job.inputs import InputFile
 from domain.result.provenance import ResourceFacts, TableRows
 from engine.discovery.analyses import AnalysisEntry, load_analysis
@@ -116,13 +116,19 @@ def run_task(task: Task, *, alone: bool = True) -> Work:
     Exception
         Whatever user code raises, and what its inputs or its outputs are refused for.
     """
+    with error_context(analysis=task.analysis_file.stem):
+        return _run(task, alone=alone)
+
+
+def _run(task: Task, *, alone: bool) -> Work:
+    """Take the steps of a job."""
     entry = load_once(task.analysis_file)
     if entry.code_version != task.code_version:
         msg = (
             f"{task.analysis_file} changed while the run was using it: the run announced {task.code_version}, "
             f"the file is now {entry.code_version}. The job is tried again with the new code by the next run."
         )
-        raise CodeChangedError(msg)
+        raise CodeChangedError(msg, location=str(task.analysis_file))
     opened = _Opened(task)
     parameters = validate_stored(entry.analysis, task.parameters)
     with _surroundings(task, entry) if alone else contextlib.nullcontext():

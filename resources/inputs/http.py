@@ -60,12 +60,12 @@ def fetch_http(url: str, place: Path, *, pause_s: float = 0.5) -> InputFile:
         problem = tls_problem(error, authority="REQUESTS_CA_BUNDLE", plain="http:// or https:// in the address")
         if problem is not None and problem.lasting:
             msg = f"The server of the input {shown_url(url)} is not trusted. {problem.advice}"
-            raise InputError(msg) from cause_of(error)
+            raise InputError(msg, location=shown_url(url)) from cause_of(error)
         msg = f"The server of the input {shown_url(url)} did not answer ({type(error).__name__}). Try again later."
-        raise ServerUnavailableError(msg) from cause_of(error)  # its wrappers would show the whole address
+        raise ServerUnavailableError(msg, location=shown_url(url)) from cause_of(error)  # wrappers show the whole URL
     except requests.RequestException as error:
         msg = f"The input {shown_url(url)} cannot be read over http ({type(error).__name__}). Check the address."
-        raise InputError(msg) from None
+        raise InputError(msg, location=shown_url(url)) from None
 
 
 class _PublicAdapter(HTTPAdapter):
@@ -77,7 +77,7 @@ class _PublicAdapter(HTTPAdapter):
         for name in (host, *_addresses(host)):
             if (fault := unreachable(name)) is not None:
                 msg = f"The input leads to {shown_url(request.url or '')}, which is rejected: {fault}."
-                raise InputError(msg)
+                raise InputError(msg, location=shown_url(request.url or ""))
         return super().send(request, *args, **kwargs)
 
 
@@ -103,12 +103,12 @@ def _check_status(url: str, status: int) -> None:
     """Tell a server in trouble from one that refuses."""
     if status in TRANSIENT_STATUSES:
         msg = f"The server of the input {shown_url(url)} is in trouble (HTTP status {status}). Try again later."
-        raise ServerUnavailableError(msg)
+        raise ServerUnavailableError(msg, location=shown_url(url))
     if status >= _REFUSED:
         msg = (
             f"The input {shown_url(url)} cannot be read (HTTP status {status}). Check the address and its permissions."
         )
-        raise InputError(msg)
+        raise InputError(msg, location=shown_url(url))
 
 
 def _time(header: str | None) -> datetime | None:

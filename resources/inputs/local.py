@@ -90,14 +90,14 @@ def check_local(fetched: InputFile) -> None:
         now = describe_local(fetched.url)
     except InputError as error:
         msg = f"The input {shown_url(fetched.url)} cannot be read any more: was it moved while the job ran?"
-        raise InputChangedError(msg) from error
+        raise InputChangedError(msg, location=shown_url(fetched.url)) from error
     if now != fetched:
         was, found = ((f.bytes, f.files, f.modified and f.modified.isoformat()) for f in (fetched, now))
         msg = (
             f"The input {shown_url(fetched.url)} changed while the job ran: (bytes, files, last change) were {was}, "
             f"and are {found}. Run the job again when no program writes to it."
         )
-        raise InputChangedError(msg)
+        raise InputChangedError(msg, location=shown_url(fetched.url))
 
 
 def _target(url: str) -> Path:
@@ -112,7 +112,7 @@ def _entries(folder: Path, location: str) -> "list[os.DirEntry[str]]":
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         msg = f"The input {shown_url(location)} cannot be searched: {error.strerror}. Check that {folder} is there."
-        raise InputError(msg) from error
+        raise InputError(msg, location=shown_url(location)) from error
 
 
 def _described(url: str, target: Path) -> InputFile:
@@ -123,7 +123,7 @@ def _described(url: str, target: Path) -> InputFile:
         newest = max((f.st_mtime_ns for f in facts), default=target.stat().st_mtime_ns)
     except OSError as error:
         msg = f"The input {shown_url(url)} cannot be read: {error.strerror}. Check the address and its permissions."
-        raise InputError(msg) from error
+        raise InputError(msg, location=shown_url(url)) from error
     modified = datetime.fromtimestamp(newest // 1000 / 1_000_000, UTC)
     return InputFile(url=url, bytes=sum(f.st_size for f in facts), files=len(facts), modified=modified)
 
@@ -132,7 +132,7 @@ def _check_ordinary(url: str, facts: list[os.stat_result]) -> None:
     """Refuse devices, pipes and sockets: reading them waits or never ends."""
     if not all(stat.S_ISREG(found.st_mode) for found in facts):
         msg = f"The input {shown_url(url)} is, or holds, something else than ordinary files: a device, a pipe or a socket."
-        raise InputError(msg)
+        raise InputError(msg, location=shown_url(url))
 
 
 def _files_in(folder: Path) -> Iterator[Path]:

@@ -65,7 +65,7 @@ class InputReader:
         """
         found = self.candidates(location)
         if len(found) != 1:
-            raise InputError(ambiguous(location, found))
+            raise InputError(ambiguous(location, found), location=shown_url(location))
         return found[0]
 
     def candidates(self, location: str) -> list[str]:
@@ -88,7 +88,7 @@ class InputReader:
             return [location.rstrip("/")]
         if scheme.startswith("http"):
             msg = f"The input {shown_url(location)} cannot be searched over http: name the file in `file_location`."
-            raise InputError(msg)
+            raise InputError(msg, location=shown_url(location))
         if scheme == "file":
             return find_local(location)
         return find_s3(self.server_of(location), location, max_folders=self.max_folders)

@@ -73,7 +73,7 @@ def find_s3(s3: S3Server, location: str, *, max_folders: int = MAX_FOLDERS) -> l
             listed += len(level)
             if listed > max_folders:
                 msg = f"More than {max_folders} folders are under {shown_url(location)}: name the file in `file_location`."
-                raise InputError(msg)
+                raise InputError(msg, location=shown_url(location))
             below: list[str] = []
             for folders, files in threads.map(lambda prefix: list_folder(s3, bucket, prefix), level):
                 found += [f"s3://{bucket}/{path.rstrip('/')}" for path in (*files, *folders) if is_nwb(path)]
@@ -102,7 +102,7 @@ def list_folder(s3: S3Server, bucket: str, prefix: str) -> tuple[list[str], list
         If S3 does not answer.
     """
     folders, files = [], []
-    with _errors(s3, f"list s3://{bucket}/{prefix}"):
+    with _errors(s3, "list", f"s3://{bucket}/{prefix}"):
         pages = s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
         for page in pages:
             folders += [item["Prefix"] for item in page.get("CommonPrefixes", [])]
@@ -129,7 +129,7 @@ def exists_s3(s3: S3Server, url: str) -> bool:
     """
     bucket, key = split_s3_url(url)
     prefix = f"{key.rstrip('/')}/" if key.strip("/") else ""
-    with _errors(s3, f"list s3://{bucket}/{prefix}"):
+    with _errors(s3, "list", f"s3://{bucket}/{prefix}"):
         answer = s3.client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
     return bool(answer.get("Contents")) or (bool(prefix) and _head(s3, bucket, key.rstrip("/")) is not None)
 
@@ -190,7 +190,7 @@ def _found(s3: S3Server, url: str) -> tuple[InputFile, list[_Object]]:
 
 def _head(s3: S3Server, bucket: str, key: str) -> _Object | None:
     """Look at one object; None when there is none of exactly this name."""
-    with _errors(s3, f"look at s3://{bucket}/{key}"):
+    with _errors(s3, "look at", f"s3://{bucket}/{key}"):
         try:
             head = s3.client.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
@@ -202,7 +202,7 @@ def _head(s3: S3Server, bucket: str, key: str) -> _Object | None:
 
 def _objects_below(s3: S3Server, bucket: str, prefix: str, *, url: str) -> list[_Object]:
     """List a directory by path, refusing keys that are no paths below it."""
-    with _errors(s3, f"list s3://{bucket}/{prefix}"):
+    with _errors(s3, "list", f"s3://{bucket}/{prefix}"):
         pages = s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         items: list[Any] = [item for page in pages for item in page.get("Contents", [])]
     objects = [
@@ -212,11 +212,11 @@ def _objects_below(s3: S3Server, bucket: str, prefix: str, *, url: str) -> list[
     ]
     if not objects:
         msg = f"The input {shown_url(url)} does not exist on {s3.name}. {_HINT}"
-        raise InputError(msg)
+        raise InputError(msg, location=shown_url(url))
     for item in objects:
         if {"", ".", ".."} & set(item.path.split("/")) or re.search(r"[\x00-\x1f\x7f]", item.path):
             msg = f"The input {shown_url(url)} holds the key {item.key!r}, which is not a path below it: nothing was read."
-            raise InputError(msg)
+            raise InputError(msg, location=shown_url(url))
     return sorted(objects, key=lambda item: item.path)
 
 
@@ -233,7 +233,7 @@ def _download_all(objects: Iterable[_Object], download: Callable[[_Object], None
 def _download(s3: S3Server, bucket: str, item: _Object, file: Path, large_bytes: int) -> None:
     """Download one object, and make sure that it is still the one that was looked at."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _errors(s3, f"download s3://{bucket}/{item.key}"):
+    with _errors(s3, "download", f"s3://{bucket}/{item.key}"):
         try:
             if item.bytes > large_bytes:
                 parts = TransferConfig(
@@ -252,7 +252,7 @@ def _download(s3: S3Server, bucket: str, item: _Object, file: Path, large_bytes:
             answer = {}
     if etag_of(answer) != item.etag:
         msg = f"The input s3://{bucket}/{item.key} changed while it was read: run the job again when no program writes to it."
-        raise InputChangedError(msg)
+        raise InputChangedError(msg, location=f"s3://{bucket}/{item.key}")
 
 
 def _digest(objects: Iterable[_Object]) -> str:
@@ -261,6 +261,6 @@ def _digest(objects: Iterable[_Object]) -> str:
     return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
 
 
-def _errors(s3: S3Server, what: str) -> AbstractContextManager[None]:
+def _errors(s3: S3Server, verb: str, url: str) -> AbstractContextManager[None]:
     """Turn S3's errors into the platform's: a refusal is a fault of the input's address."""
-    return s3_errors(what, server=s3.name, denied=InputError, hint=_HINT)
+    return s3_errors(f"{verb} {url}", server=s3.name, denied=InputError, hint=_HINT, location=url)

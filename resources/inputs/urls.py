@@ -23,7 +23,7 @@ def scheme_of(url: str) -> str:
     scheme, separator, _ = url.partition("://")
     if not separator or scheme.lower() not in SCHEMES:
         msg = f"The input {shown_url(url)} cannot be read. Expected an address with one of {', '.join(SCHEMES)}."
-        raise InputError(msg)
+        raise InputError(msg, location=shown_url(url))
     return scheme.lower()
 
 
@@ -55,10 +55,10 @@ def local_path(url: str) -> Path:
     path = os.fsdecode(unquote_to_bytes(rest[rest.find("/") :] if "/" in rest else ""))
     if parts.netloc not in {"", "localhost"} or not path.startswith("/"):
         msg = f"The input {shown_url(url)} is not a local file. Expected file:///absolute/path."
-        raise InputError(msg)
+        raise InputError(msg, location=shown_url(url))
     if re.search(r"[\x00-\x1f\x7f]", path):
         msg = f"The input {shown_url(url)} holds control characters: rename the file."
-        raise InputError(msg)
+        raise InputError(msg, location=shown_url(url))
     return Path(path)
 
 

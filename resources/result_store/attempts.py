@@ -94,7 +94,8 @@ def _objects(results: ResultsStore, *, others: bool) -> Iterator[tuple[str, Stor
     """
     bucket, _, prefix = results.root.partition("/")
     prefix = f"{prefix}/" if prefix else ""
-    with s3_errors(f"list s3://{bucket}/{prefix}", server=results.s3.server_name):
+    root = f"s3://{bucket}/{prefix}"
+    with s3_errors(f"list {root}", server=results.s3.server_name, location=root):
         whole = not results.s3.client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("IsTruncated")
     starts = [prefix] if whole else [f"{prefix}{start:02x}" for start in range(256)]
     for start in (*starts, *(_names_of_no_result(results, bucket, prefix) if others and not whole else ())):
@@ -105,7 +106,8 @@ def _objects(results: ResultsStore, *, others: bool) -> Iterator[tuple[str, Stor
 
 def _names_of_no_result(results: ResultsStore, bucket: str, prefix: str) -> Iterator[str]:
     """Yield the folders and objects directly below the root that are not listed with the results."""
-    with s3_errors(f"list s3://{bucket}/{prefix}", server=results.s3.server_name):
+    root = f"s3://{bucket}/{prefix}"
+    with s3_errors(f"list {root}", server=results.s3.server_name, location=root):
         pages = results.s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
         for page in pages:
             names = [folder["Prefix"] for folder in page.get("CommonPrefixes", [])]

@@ -4,6 +4,8 @@ They lie at ``s3://<ANALYSIS_BUCKET>/catalog/<analysis>/`` and can be made anew 
 so no result is ever called ``catalog``.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,7 @@ import dagster as dg
 from botocore.exceptions import ClientError
 from pydantic import Field
 
+from domain.errors import error_context
 from resources.s3.connection import S3Connection
 from resources.s3.errors import etag_of, is_missing, s3_errors
 from resources.s3.links import link_to
@@ -71,7 +74,7 @@ class CatalogFiles(dg.ConfigurableResource["CatalogFiles"]):
         answer = self._asked("get_object", analysis, name)
         if answer is None:
             return None
-        with self._errors(f"read {self.address(analysis, name)}"):
+        with self._errors("read", analysis, name):
             return CatalogFile(answer["Body"].read(), etag_of(answer))
 
     def put(self, analysis: str, name: str, content: bytes, *, content_type: str) -> None:
@@ -83,13 +86,13 @@ class CatalogFiles(dg.ConfigurableResource["CatalogFiles"]):
             If S3 does not answer.
         """
         bucket, key = split_s3_url(self.address(analysis, name))
-        with self._errors(f"write {self.address(analysis, name)}"):
+        with self._errors("write", analysis, name):
             self.s3.client.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
 
     def _asked(self, verb: str, analysis: str, name: str) -> Any:
         """Ask the server about a file; None when there is no such file."""
         bucket, key = split_s3_url(self.address(analysis, name))
-        with self._errors(f"read {self.address(analysis, name)}"):
+        with self._errors("read", analysis, name):
             try:
                 return getattr(self.s3.client, verb)(Bucket=bucket, Key=key)
             except ClientError as error:
@@ -97,6 +100,12 @@ class CatalogFiles(dg.ConfigurableResource["CatalogFiles"]):
                     return None
                 raise
 
-    def _errors(self, what: str) -> Any:
+    @contextmanager
+    def _errors(self, verb: str, analysis: str, name: str) -> Iterator[None]:
         """Turn S3's errors into the platform's."""
-        return s3_errors(what, server=self.s3.server_name)
+        address = self.address(analysis, name)
+        with (
+            error_context(analysis=analysis),
+            s3_errors(f"{verb} {address}", server=self.s3.server_name, location=address),
+        ):
+            yield

@@ -6,7 +6,7 @@ Checked here, before any request: on some servers a bad name fails late, hides o
 import re
 from collections.abc import Iterable
 
-from domain.errors import OutputError
+from domain.errors import OutputError, error_context
 from resources.s3.server import split_s3_url
 
 METADATA = "metadata.nd.json"
@@ -72,7 +72,7 @@ def split_location(location: str) -> tuple[str, str]:
     well_formed = location.startswith("s3://") and _RESULT_ID.fullmatch(result_id) and is_attempt(attempt)
     if not well_formed or {"", ".", ".."} & set(parts):
         msg = f"Not a result's location: {location!r}. Expected s3://bucket/prefix/<result id>/<attempt>."
-        raise OutputError(msg)
+        raise OutputError(msg, location=location)
     return split_s3_url(location)
 
 
@@ -91,12 +91,13 @@ def key_of(location: str, path: str) -> tuple[str, str]:
     OutputError
         If the location has another form, or the name cannot be stored.
     """
-    check_paths([path])
+    with error_context(location=location):
+        check_paths([path])
     bucket, folder = split_location(location)
     key = f"{folder}/{path}"
     if len(key.encode()) > _MAX_KEY_BYTES:
         msg = f"The result file {path!r} cannot be stored: its key is longer than {_MAX_KEY_BYTES} bytes."
-        raise OutputError(msg)
+        raise OutputError(msg, location=location)
     return bucket, key
 
 

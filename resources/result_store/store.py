@@ -115,7 +115,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
             If S3 does not answer.
         """
         bucket, key = self._key_to_write(location, path)
-        with self._errors(f"upload {path} to {location}"):
+        with self._errors(f"upload {path} to {location}", location):
             sent = send_file(self.s3, bucket, key, local_file, content_type=_content_type(path))
         return StoredFile(path, sent.bytes, sent.etag, sent.sha256)
 
@@ -147,7 +147,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         """
         bucket, key = self._key_to_write(location, path)
         kind = content_type or _content_type(path)
-        with self._errors(f"upload {path} to {location}"):
+        with self._errors(f"upload {path} to {location}", location):
             sent = send_bytes(self.s3, bucket, key, data, content_type=kind)
         return StoredFile(path, sent.bytes, sent.etag, sent.sha256)
 
@@ -188,7 +188,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
             None when there is no such file.
         """
         bucket, key = key_of(location, path)
-        with self._errors(f"read {path} of {location}"):
+        with self._errors(f"read {path} of {location}", location):
             try:
                 return self.s3.client.get_object(Bucket=bucket, Key=key)["Body"].read()
             except ClientError as error:
@@ -200,7 +200,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         """Return the sha256 of one file's content, read in pieces; None when there is no such file."""
         bucket, key = key_of(location, path)
         digest = hashlib.sha256()
-        with self._errors(f"read {path} of {location}"):
+        with self._errors(f"read {path} of {location}", location):
             try:
                 body = self.s3.client.get_object(Bucket=bucket, Key=key)["Body"]
             except ClientError as error:
@@ -222,7 +222,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         check_result(result_id)
         bucket, prefix = split_s3_url(f"s3://{self.root}/{result_id}/")
         pages = self.s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
-        with self._errors(f"list the attempts of {result_id}"):
+        with self._errors(f"list the attempts of {result_id}", f"s3://{self.root}/{result_id}"):
             folders = [folder["Prefix"] for page in pages for folder in page.get("CommonPrefixes", [])]
         names = [folder.removeprefix(prefix).rstrip("/") for folder in folders]
         completed = [(self._completed(bucket, prefix, name), name) for name in names if is_attempt(name)]
@@ -243,16 +243,16 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         """
         bucket, metadata = self._key_to_write(location, METADATA)
         folder = metadata.removesuffix(METADATA)
-        with self._errors(f"delete {location}"):
+        with self._errors(f"delete {location}", location):
             self.s3.client.delete_object(Bucket=bucket, Key=metadata)
         keys = [item["Key"] for item in self.objects_below(bucket, folder)]
         for start in range(0, len(keys), _DELETE_AT_ONCE):
             objects: Any = [{"Key": key} for key in keys[start : start + _DELETE_AT_ONCE]]
-            with self._errors(f"delete {location}"):
+            with self._errors(f"delete {location}", location):
                 answer = self.s3.client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
             if errors := answer.get("Errors"):
                 msg = f"Could not delete {counted(len(errors), 'object')} under {location} (first error: {errors[0].get('Code')})."
-                raise OutputError(msg)
+                raise OutputError(msg, location=location)
 
     def download(self, location: str, path: str, destination: Path) -> None:
         """Download one file, whole or not at all.
@@ -273,14 +273,14 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         """
         bucket, key = key_of(location, path)
         destination.parent.mkdir(parents=True, exist_ok=True)
-        with self._errors(f"download {path} of {location}"):
+        with self._errors(f"download {path} of {location}", location):
             try:
                 self.s3.client.download_file(bucket, key, str(destination), Config=_TRANSFER)
             except ClientError as error:
                 if not is_missing(error):
                     raise
                 msg = f"There is no file {path!r} in {location}: list what is there, or audit the result."
-                raise OutputError(msg) from None
+                raise OutputError(msg, location=location) from None
 
     def browse_url(self, location: str, path: str = "") -> str:
         """Return a link that a person can open.
@@ -314,19 +314,19 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         bucket, key = key_of(location, path)
         if location != self.location(*location.split("/")[-2:]):
             msg = f"Not allowed to write {path!r} to {location}: it is not below s3://{self.root}."
-            raise OutputError(msg)
+            raise OutputError(msg, location=location)
         return bucket, key
 
     def objects_below(self, bucket: str, prefix: str) -> Iterator[Any]:
         """Yield every object below a prefix, as boto3 describes it."""
-        with self._errors(f"list s3://{bucket}/{prefix}"):
+        with self._errors(f"list s3://{bucket}/{prefix}", f"s3://{bucket}/{prefix}".rstrip("/")):
             # boto3 asks for encoded keys and decodes them; KeyCount is not to be relied on.
             for page in self.s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
                 yield from page.get("Contents", [])
 
     def _completed(self, bucket: str, prefix: str, attempt: str) -> datetime | None:
         """Return when an attempt wrote its last file; None when it did not."""
-        with self._errors(f"look at attempt {attempt}"):
+        with self._errors(f"look at attempt {attempt}", f"s3://{bucket}/{prefix}{attempt}"):
             try:
                 head = self.s3.client.head_object(Bucket=bucket, Key=f"{prefix}{attempt}/{METADATA}")
             except ClientError as error:
@@ -335,9 +335,9 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
                 raise
         return head["LastModified"]
 
-    def _errors(self, what: str) -> Any:
+    def _errors(self, what: str, location: str) -> Any:
         """Turn S3's errors into the platform's."""
-        return s3_errors(what, server=self.s3.server_name)
+        return s3_errors(what, server=self.s3.server_name, location=location)
 
 
 def _content_type(path: str) -> str:

@@ -106,7 +106,7 @@ def send_file(s3: S3Connection, bucket: str, key: str, file: Path, *, content_ty
                 f"The file {file.name} changed while it was uploaded ({size} bytes before, {sent.bytes} arrived). An "
                 "analysis must have closed its files and ended its own processes when it returns."
             )
-            raise OutputError(msg)
+            raise OutputError(msg, location=f"s3://{bucket}/{key}")
     return sent
 
 

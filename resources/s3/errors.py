@@ -17,7 +17,7 @@ from botocore.exceptions import (
 )
 from s3transfer.exceptions import RetriesExceededError
 
-from domain.errors import PermanentError, PlatformError, ServerUnavailableError, SettingsError
+from domain.errors import PermanentError, PlatformError, ServerUnavailableError, SettingsError, error_context
 from domain.retry import TRANSIENT_STATUSES
 from resources.tls import tls_problem
 
@@ -33,7 +33,12 @@ _CLOCK_LIMIT_S = 14 * 60  # S3 refuses signatures that are more than 15 minutes 
 
 @contextmanager
 def s3_errors(
-    what: str, *, server: str, denied: type[PermanentError] = SettingsError, hint: str = ""
+    what: str,
+    *,
+    server: str,
+    denied: type[PermanentError] = SettingsError,
+    hint: str = "",
+    location: str | None = None,
 ) -> Iterator[None]:
     """Turn what boto3 raises into the platform's errors, so that a caller knows whether a retry would help.
 
@@ -47,6 +52,8 @@ def s3_errors(
         What to raise when the server refuses, or has no such bucket.
     hint : str
         What to do about a refusal; by default the settings of the results are named.
+    location : str, optional
+        Attribute of the errors: the address of the object, without credentials.
 
     Raises
     ------
@@ -57,26 +64,27 @@ def s3_errors(
     PermanentError
         If it refuses. A missing object is left to the caller: ``ClientError``, see `is_missing`.
     """
-    try:
-        yield
-    except ClientError as error:
-        raised = _meaning(error, what=what, server=server, denied=denied, hint=hint)
-        if raised is None:
-            raise
-        raise raised from None
-    except Boto3Error as error:  # a failed transfer hides what happened in its context
-        cause = error.__context__
-        if isinstance(cause, ClientError) and (raised := _meaning(cause, what=what, server=server, denied=denied)):
+    with error_context(location=location):
+        try:
+            yield
+        except ClientError as error:
+            raised = _meaning(error, what=what, server=server, denied=denied, hint=hint)
+            if raised is None:
+                raise
             raise raised from None
-        raise _unavailable(what, server, error) from error
-    except _CONNECTION_FAILURES as error:
-        raise _unavailable(what, server, error) from error
-    except ParamValidationError as error:
-        msg = f"Cannot {what}: it has a bucket or key that S3 does not allow. {hint}"
-        raise denied(msg) from error
-    except BotoCoreError as error:  # no credentials, no region, an unknown profile
-        msg = f"Cannot {what} on {server}: {error}. Check AWS_ENDPOINT_URL and the AWS_* credentials."
-        raise SettingsError(msg) from error
+        except Boto3Error as error:  # a failed transfer hides what happened in its context
+            cause = error.__context__
+            if isinstance(cause, ClientError) and (raised := _meaning(cause, what=what, server=server, denied=denied)):
+                raise raised from None
+            raise _unavailable(what, server, error) from error
+        except _CONNECTION_FAILURES as error:
+            raise _unavailable(what, server, error) from error
+        except ParamValidationError as error:
+            msg = f"Cannot {what}: it has a bucket or key that S3 does not allow. {hint}"
+            raise denied(msg) from error
+        except BotoCoreError as error:  # no credentials, no region, an unknown profile
+            msg = f"Cannot {what} on {server}: {error}. Check AWS_ENDPOINT_URL and the AWS_* credentials."
+            raise SettingsError(msg) from error
 
 
 def error_code(error: ClientError) -> str:

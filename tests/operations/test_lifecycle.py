@@ -125,3 +125,9 @@ def test_dagster_is_told_on_the_partition(platform, keys, settings):
         (found,) = instance.fetch_observations(asset_key_of("double"), limit=5).records
     assert found.partition_key == keys[0]
     assert found.asset_observation.metadata["result"].value == result
+
+
+def test_an_error_about_a_job_without_a_result_names_it(platform, keys):
+    with pytest.raises(UnknownJobError) as raised:
+        invalidate(platform, "double", keys[:1], reason="no result")
+    assert (raised.value.analysis, raised.value.job_key) == ("double", keys[0])

@@ -244,3 +244,19 @@ def test_the_key_of_a_job_does_not_depend_on_who_takes_it_in(platform, tmp_path)
     entry = platform.entry("double")
     stored, _ = take_in(entry.analysis, read_target(job_file(tmp_path, 1)), name="x", fixed={})
     assert submit(platform, "double", [job_file(tmp_path, 1.0)], by_hand={})[0].job_key == stored.job_key
+
+
+def test_an_error_about_one_job_names_it(platform):
+    with pytest.raises(UnknownJobError) as raised:
+        rerun(platform, "double", keys=["f" * 32])
+    assert (raised.value.analysis, raised.value.job_key) == ("double", "f" * 32)
+    with pytest.raises(UnknownJobError) as raised:
+        rerun(platform, "double", keys=["f" * 32, "e" * 32])
+    assert (raised.value.analysis, raised.value.job_key) == ("double", None)
+
+
+def test_an_error_about_a_file_names_it(tmp_path):
+    path = str(tmp_path / "nothing.json")
+    with pytest.raises(InputError) as raised:
+        read_target(path)
+    assert raised.value.location == path

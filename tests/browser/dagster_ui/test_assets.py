@@ -148,6 +148,6 @@ def test_a_dispatch_from_the_launchpad_ends_in_a_result_without_another_click(pa
     assert job.sources[0].dispatch_id in job.sources[0].name
     assert job.sources[0].query == '{"subject.subject_id":"700001"}'
     page.goto(f"{stage.url}/assets/{name}/dispatches?view=events")
-    see(page, "1 jobs to write")
+    see(page, "1 job to write")
     open_partition(page, stage, name, job.job_key)
     see(page, tag)

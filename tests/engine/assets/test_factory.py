@@ -127,7 +127,7 @@ def test_bad_jobs_fail_alone_and_the_run_names_them(misbehave, marks):
         assert misbehave.job(key).state is JobState.DONE
         assert len(misbehave.materializations(key)) == 1
     failure = failure_of(result)
-    assert failure.description.startswith("10 of 16 jobs failed; the others are done. First: ")
+    assert failure.description.startswith("10 of 16 jobs failed; the others succeeded. First: ")
     for mode, (kind, part) in BAD.items():
         job = misbehave.job(bad[mode])
         assert job.state is JobState.FAILED, mode

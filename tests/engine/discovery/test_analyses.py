@@ -156,3 +156,13 @@ def test_a_folder_of_the_same_name_is_refused_because_only_one_would_be_imported
     path.with_suffix("").mkdir()
     with pytest.raises(AnalysisFileError, match="a folder beside it has the same name"):
         load_analysis(path)
+
+
+def test_an_error_names_the_analysis_and_its_file(write):
+    path = write(run="run = 1")
+    with pytest.raises(AnalysisFileError) as raised:
+        load_analysis(path)
+    assert (raised.value.analysis, raised.value.location) == ("adds", str(path))
+    with pytest.raises(AnalysisFileError) as raised:
+        find_analyses(path.parent)
+    assert raised.value.location == str(path.parent)

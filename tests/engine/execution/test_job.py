@@ -7,10 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from domain.errors import ServerUnavailableError
+from domain.errors import OutputError, ServerUnavailableError
 from domain.job.state import JobState
 from domain.result.records import to_record
 from engine.execution.batch import Pace
+from engine.execution.publish import read_record
+from resources.ledger.ledger import Ledger
 from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore
 from tests.raw import records_of, superseded_of
@@ -311,3 +313,31 @@ def test_the_record_is_what_the_provenance_says(misbehave, done):
     assert outcome.provenance.run_id
     assert outcome.provenance.started <= outcome.provenance.ended
     assert time.time() - outcome.provenance.ended.timestamp() < 600
+
+
+class NoFailures(Ledger):
+    """A ledger whose server does not answer when a job's end is to be recorded."""
+
+    def settle(self, *_, **__):
+        """Record nothing."""
+        message = "MongoDB did not answer"
+        raise ServerUnavailableError(message)
+
+
+def test_an_error_that_ends_a_run_names_the_job(misbehave, done):
+    key, record = done
+    platform = misbehave.having(ledger=misbehave.ledger_with_leases_of(60, kind=NoFailures))
+    with pytest.raises(ServerUnavailableError) as raised:
+        platform.work(key)  # reused, which is to be recorded
+    assert (raised.value.analysis, raised.value.job_key) == ("misbehave", key)
+    records_of(misbehave.services.records).update_one({"_id": record["_id"]}, {"$unset": {"processing": ""}})
+    with pytest.raises(ServerUnavailableError) as raised:
+        platform.work(key)  # fails before its claim, which is to be recorded
+    assert (raised.value.analysis, raised.value.job_key) == ("misbehave", key)
+
+
+def test_a_damaged_record_is_refused_with_its_job(misbehave, done):
+    key, record = done
+    with pytest.raises(OutputError, match="cannot be read") as raised:
+        read_record({"_id": record["_id"]}, misbehave.job(key))
+    assert (raised.value.analysis, raised.value.job_key) == ("misbehave", key)

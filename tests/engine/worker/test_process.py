@@ -14,7 +14,7 @@ from domain.failures import JobError
 from engine.discovery.analyses import load_analysis
 from engine.worker.output_redaction import LOG_TAIL_BYTES, log_tail
 from engine.worker.process import TEXT_CHARACTERS, end_group, execute
-from engine.worker.task import Task, Work, load_once
+from engine.worker.task import Task, Work, load_once, run_task
 from resources.inputs.reader import InputReader
 from resources.s3.server import S3Server
 
@@ -204,3 +204,12 @@ def test_a_worker_is_a_group_of_its_own_that_ignores_interrupts():
         "assert signal.getsignal(signal.SIGTERM) is end_group"
     )
     subprocess.run([sys.executable, "-c", code], cwd=LAB.parents[1], check=True)
+
+
+def test_what_a_job_raises_names_the_analysis(reads):
+    made = reads()
+    made.results.mkdir()
+    Path(made.files[0].removeprefix("file://")).unlink()
+    with pytest.raises(InputError) as raised:
+        run_task(made, alone=False)
+    assert (raised.value.analysis, raised.value.location) == ("reads", made.files[0])

@@ -337,6 +337,22 @@ def test_it_travels_to_worker_processes(inputs, bucket, s3, tmp_path):
     assert copy.fetch(f"s3://{bucket}/a.nwb", tmp_path)[0].read_bytes() == b"1"
 
 
+def test_errors_name_the_input_without_its_secrets(inputs, bucket, tmp_path):
+    gone = (tmp_path / "gone.nwb").as_uri()
+    with pytest.raises(InputError) as raised:
+        inputs.fetch(gone, tmp_path)
+    assert raised.value.location == gone
+    with pytest.raises(InputError) as raised:
+        inputs.resolve(f"s3://{bucket}/empty")
+    assert raised.value.location == f"s3://{bucket}/empty"
+    with pytest.raises(InputError) as raised:
+        inputs.fetch(f"s3://{bucket}/gone.nwb", tmp_path)
+    assert raised.value.location == f"s3://{bucket}/gone.nwb"
+    with pytest.raises(InputError) as raised:
+        inputs.resolve("https://user:hunter2@host/folder?token=hunter2")
+    assert raised.value.location == "https://host/folder"
+
+
 @needs_real_data
 def test_a_real_zarr_directory_comes_back_from_s3_as_it_was(inputs, bucket, tmp_path):
     (source,) = (REAL_DATA / "nwb").glob("717121_*.nwb")

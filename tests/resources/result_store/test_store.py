@@ -6,7 +6,7 @@ import uuid
 import pytest
 import requests
 
-from domain.errors import OutputError, ServerUnavailableError, SettingsError
+from domain.errors import OutputError, PlatformError, ServerUnavailableError, SettingsError
 from resources.result_store.attempts import ForeignObject, stored_attempts
 from resources.result_store.store import ResultsStore, StoredFile
 from resources.s3.connection import S3Connection
@@ -247,3 +247,20 @@ def test_more_objects_than_one_page_holds_are_all_listed_attempt_by_attempt(resu
     assert len(found) == 21
     others = [one.key for one in stored_attempts(results_store, others=True) if isinstance(one, ForeignObject)]
     assert others == ["notes/a.txt"]
+
+
+def test_errors_name_the_folder_of_the_attempt(results_store, location, tmp_path):
+    with pytest.raises(OutputError) as raised:
+        results_store.download(location, "nothing.txt", tmp_path / "nothing.txt")
+    assert raised.value.location == location
+    with pytest.raises(OutputError) as raised:
+        results_store.put_bytes(location, "a\nb", b"")
+    assert raised.value.location == location
+    elsewhere = location.replace(RESULT, f"elsewhere/{RESULT}")
+    with pytest.raises(OutputError, match="Not allowed") as raised:
+        results_store.put_bytes(elsewhere, "a.txt", b"")
+    assert raised.value.location == elsewhere
+    away = ResultsStore(s3=S3Connection(endpoint_url="http://127.0.0.1:9"), root=results_store.root)
+    with pytest.raises(PlatformError) as raised:
+        away.get_bytes(location, "a.txt")
+    assert raised.value.location == location
