@@ -25,6 +25,14 @@ class Command(BaseModel):
     """A program with its arguments, the files that make it up, and what it may see of the environment.
 
     The declared files are copied into the job's private folder and run from there, so what ran is what was hashed.
+
+    Examples
+    --------
+    >>> command = Command(words=("Rscript", "fit.R", "{results}"), files=("fit.R",), language="R")
+    >>> command.argv(code="/job/code", folder="/job", results="/job/results")
+    ['Rscript', '/job/code/fit.R', '/job/results']
+    >>> command.identity({"fit.R": b"x <- 1"}) == command.identity({"fit.R": b"x <- 2"})
+    False
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

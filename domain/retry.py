@@ -88,6 +88,14 @@ class Retry(BaseModel):
 
     First at once, inside the run (``max_attempts``); then in later rounds, by the sensor (``later_rounds``), for servers that
     are away for hours. No wait is longer than 6 hours.
+
+    Examples
+    --------
+    >>> retry = Retry(max_attempts=3, delay_s=5, later_rounds=2, transient=("requests.ConnectTimeout",))
+    >>> [retry.in_run.wait_after(attempt) for attempt in (1, 2, 3)]
+    [5.0, 10.0, None]
+    >>> [retry.later.wait_after(run) for run in (1, 2, 3)]
+    [600.0, 1200.0, None]
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -87,6 +87,14 @@ def open_nwb(path: Path) -> Iterator["NWBFile"]:
     ------
     InputError
         If the path does not exist, cannot be opened, or holds no NWB file that pynwb understands.
+
+    Examples
+    --------
+    >>> from examples.sessions import write_session
+    >>> path = write_session(folder / "session.nwb", seed=1, n_units=3, duration_s=60.0).path
+    >>> with open_nwb(path) as nwb:
+    ...     print(nwb.subject.subject_id, len(nwb.units))
+    700001 3
     """
     backend = _backend_of(path)
     with _open_header(path):  # refuses, with a plain message, what pynwb would only stumble over
@@ -140,6 +148,15 @@ def read_units(nwb: "NWBFile") -> Iterator[UnitData]:
     ------
     InputError
         If a unit has another number of amplitudes than of spikes.
+
+    Examples
+    --------
+    >>> from examples.sessions import write_session
+    >>> session = write_session(folder / "session.nwb", seed=1, n_units=3, duration_s=60.0)
+    >>> with open_nwb(session.path) as nwb:
+    ...     counts = [len(unit.spike_times_s) for unit in read_units(nwb)]
+    >>> counts == [unit.spike_count for unit in session.units]
+    True
     """
     table = nwb.units
     ids = [] if table is None else table.id[:]

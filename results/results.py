@@ -134,6 +134,14 @@ class Results:
             If a condition cannot be used.
         UnknownJobError
             If nothing is known of an analysis of this name.
+
+        Examples
+        --------
+        >>> with Results() as results:
+        ...     found = results.find("rates", subject="700001", parameters={"bin_s": 0.1}, newest=True)
+        ...     frame = found.to_pandas()
+        >>> frame[["state", "outputs.mean_rate_hz"]].values.tolist()
+        [['done', 12.5]]
         """
         query = read_query(
             analysis,

@@ -49,6 +49,13 @@ def sweep_sets(text: str, *, mode: SweepMode) -> list[dict[str, Any]]:
     DispatchError
         If the text cannot be read, a field has no values, lists to be zipped differ in length, or there are more than
         10,000 sets.
+
+    Examples
+    --------
+    >>> sweep_sets('{"cutoff": {"start": 0.1, "stop": 0.5, "step": 0.2}, "bins": [10]}', mode=SweepMode.product)
+    [{'cutoff': 0.1, 'bins': 10}, {'cutoff': 0.3, 'bins': 10}, {'cutoff': 0.5, 'bins': 10}]
+    >>> sweep_sets('{"low_hz": [1, 4], "high_hz": [4, 8]}', mode=SweepMode.zip)
+    [{'low_hz': 1, 'high_hz': 4}, {'low_hz': 4, 'high_hz': 8}]
     """
     if not text.strip():
         return []

@@ -2,6 +2,16 @@
 
 A check never stops a result from being published: it is shown beside it, so that a person looks. It takes the
 ``Outputs`` and returns True, or False, or a sentence that says what is wrong.
+
+Examples
+--------
+>>> class Outputs(BaseModel):
+...     rate_hz: float
+>>> def rate_is_plausible(outputs: Outputs) -> bool | str:
+...     "The mean rate is below 200 Hz."
+...     return outputs.rate_hz < 200 or f"{outputs.rate_hz:g} Hz is too fast for a neuron"
+>>> verdicts([rate_is_plausible], Outputs, {"rate_hz": 350.0})
+[Verdict(name='rate_is_plausible', passed=False, reason='350 Hz is too fast for a neuron')]
 """
 
 import inspect

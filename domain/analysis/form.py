@@ -75,6 +75,18 @@ class Analysis(BaseModel):
 
     Parameters that describe code (``name``, ``version``, the models, ``run``) belong to the scientist; the others
     tell the platform how to run it and are no part of a result's identity.
+
+    Examples
+    --------
+    >>> class Parameters(ParametersModel):
+    ...     bin_s: float = Field(default=0.1, gt=0, description="Width of a bin (s).")
+    >>> class Outputs(OutputsModel):
+    ...     mean_rate_hz: float = Field(description="Mean rate over all units (Hz).")
+    >>> def run(job: AnalysisJob, parameters: Parameters, results_dir: Path) -> Outputs: ...
+    >>> models = {"parameters": Parameters, "outputs": Outputs}
+    >>> analysis = Analysis(name="rates", version="1", owners=("team:ephys",), run=run, time_limit_s=600, **models)
+    >>> analysis.parameters().bin_s
+    0.1
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)

@@ -143,6 +143,15 @@ def job_key(inputs: JobInputs, parameters: dict[str, Any]) -> str:
     ------
     PermanentError
         If the parameters have no canonical JSON form.
+
+    Examples
+    --------
+    >>> inputs = JobInputs.of(Job(s3_location=("s3://lab/b", "s3://lab/a")))
+    >>> other_spelling = JobInputs.of(Job(s3_location=("S3://lab/a/", "s3://lab/b")))
+    >>> job_key(inputs, {"bin_s": 0.1}) == job_key(other_spelling, {"bin_s": 0.1})
+    True
+    >>> job_key(inputs, {"bin_s": 0.1}) == job_key(inputs, {"bin_s": 0.2})
+    False
     """
     return sha256_hex(canonical_json({"format": JOB_FORMAT, "inputs": inputs.identity(), "parameters": parameters}))
 
@@ -163,6 +172,13 @@ def result_id(analysis: str, code_version: str, job_key: str) -> str:
     -------
     str
         64 lower-case hexadecimal characters; the record's ``_id`` and ``name``.
+
+    Examples
+    --------
+    >>> key = job_key(JobInputs.of(Job(s3_location=("s3://lab/a",))), {"bin_s": 0.1})
+    >>> result = result_id("rates", "1+0123456789ab", key)
+    >>> len(result), result == result_id("rates", "1+fedcba987654", key)
+    (64, False)
     """
     return sha256_hex(
         canonical_json(
