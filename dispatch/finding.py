@@ -69,7 +69,7 @@ def find_records(options: DispatchOptions, assets: AssetRecords) -> Found:
         found = _by_asset_id(options, assets)
     found.warnings += _unknown_fields(options.record_fields(), options, assets)
     if not found.records and not assets.has_field("_id", time_limit_s=_FIELD_CHECK_S):
-        found.warnings.append(f"No records found in {assets.told}. Check the settings ASSETS_….")
+        found.warnings.append(f"No records found in {assets.description}. Check the settings ASSETS_….")
     return found
 
 
@@ -97,7 +97,7 @@ def _by_asset_id(options: DispatchOptions, assets: AssetRecords) -> Found:
     ]
     known = {asset_id for record in records for asset_id in record.asset_ids}
     missing = [
-        Skip(Reason.NOT_FOUND, i, f"no record in {assets.told} has this asset id") for i in ids if i not in known
+        Skip(Reason.NOT_FOUND, i, f"no record in {assets.description} has this asset id") for i in ids if i not in known
     ]
     return Found(_each_once(records), skips=missing)
 
@@ -113,7 +113,7 @@ def _by_hand(options: DispatchOptions, assets: AssetRecords) -> Found:
     known = {word for r in records for word in (r.record_id, r.name, r.location.rstrip("/")) if word}
     missing = [word for word in words if word.rstrip("/") not in known]
     by_address = [AssetRecord.by_hand(word) for word in missing if "://" in word]
-    told = f"no record in {assets.told} has this id or name"
+    told = f"no record in {assets.description} has this id or name"
     skips = [Skip(Reason.NOT_FOUND, word, told) for word in missing if "://" not in word]
     return Found([*_each_once(records), *by_address], skips=skips)
 

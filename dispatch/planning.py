@@ -112,7 +112,7 @@ class Planning:
     ) -> list[PlannedJob]:
         """Leave out jobs whose file nobody could read."""
         large = {job.job_key for job in jobs if is_too_large(job, given=given, query=query)}
-        skips += [Skip(Reason.TOO_LARGE, job.told) for job in jobs if job.job_key in large]
+        skips += [Skip(Reason.TOO_LARGE, job.description) for job in jobs if job.job_key in large]
         return [job for job in jobs if job.job_key not in large]
 
     def _not_known(self, jobs: list[PlannedJob], skips: list[Skip]) -> tuple[list[PlannedJob], set[str]]:
@@ -143,7 +143,9 @@ class Planning:
         """Leave out what a file in the inbox asks for already; without jobs nobody looks there."""
         waiting = self._waiting() if jobs else {}
         skips += [
-            Skip(Reason.IN_INBOX, job.told, f"by {waiting[job.job_key]}") for job in jobs if job.job_key in waiting
+            Skip(Reason.IN_INBOX, job.description, f"by {waiting[job.job_key]}")
+            for job in jobs
+            if job.job_key in waiting
         ]
         return [job for job in jobs if job.job_key not in waiting]
 
@@ -168,7 +170,7 @@ class Planning:
             some = jobs[begin : begin + min(limit - len(chosen), _CHECKED_AT_ONCE)]
             begin += len(some)
             chosen += self._with_inputs(some, skips)
-        skips += [Skip(Reason.BEYOND_MAX_JOBS, job.told) for job in jobs[begin:]]
+        skips += [Skip(Reason.BEYOND_MAX_JOBS, job.description) for job in jobs[begin:]]
         return chosen
 
     def _with_inputs(self, jobs: list[PlannedJob], skips: list[Skip]) -> list[PlannedJob]:
@@ -197,15 +199,17 @@ class Planning:
 def _known(job: PlannedJob, state: JobState | None, *, name: str, current: bool) -> Skip | None:
     """Say why a job need not be asked for; a request for a result of other code is one for the current code."""
     if state in {JobState.NEW, JobState.RUNNING}:
-        return Skip(Reason.ASKED, job.told, f"{state}, job {job.job_key}")
+        return Skip(Reason.ASKED, job.description, f"{state}, job {job.job_key}")
     if state is JobState.DONE and current:
-        return Skip(Reason.DONE, job.told, f"job {job.job_key}")
+        return Skip(Reason.DONE, job.description, f"job {job.job_key}")
     if state is JobState.ARCHIVED:
         return Skip(
-            Reason.ARCHIVED, job.told, f"bring it back with: analysis archive {name} --restore --key {job.job_key}"
+            Reason.ARCHIVED,
+            job.description,
+            f"bring it back with: analysis archive {name} --restore --key {job.job_key}",
         )
     if state is JobState.FAILED and current:
-        return Skip(Reason.FAILED, job.told, f"try it again with: analysis rerun {name} --key {job.job_key}")
+        return Skip(Reason.FAILED, job.description, f"try it again with: analysis rerun {name} --key {job.job_key}")
     return None
 
 
@@ -222,4 +226,4 @@ def _input_fault(reader: InputReader, url: str, check: InputCheck) -> tuple[Reas
 def _without_input(job: PlannedJob, url: str, fault: tuple[Reason, str] | PermanentError | None) -> Skip:
     """Say which input of a job is not there."""
     reason, detail = fault if isinstance(fault, tuple) else (Reason.NO_INPUT, str(fault))
-    return Skip(reason, job.told if len(job.candidate.locations) == 1 else f"{job.told}: {url}", detail)
+    return Skip(reason, job.description if len(job.candidate.locations) == 1 else f"{job.description}: {url}", detail)

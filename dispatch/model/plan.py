@@ -78,8 +78,8 @@ class PlannedJob:
     distributed: Mapping[str, Any]
 
     @property
-    def told(self) -> str:
-        """What to call it: its first file or asset, and its own parameters."""
+    def description(self) -> str:
+        """Its name in messages: its first file or asset, and its own parameters."""
         first, *more = self.candidate.files or self.candidate.locations
         others = f" and {len(more)} more" if more else ""
         own = f" {canonical_json(dict(self.distributed)).decode()}" if self.distributed else ""
@@ -137,7 +137,7 @@ class Planner:
                 if isinstance(job, str):
                     refused = job
                 elif job.job_key in found:
-                    skips.append(Skip(Reason.DUPLICATE, job.told, job.job_key))
+                    skips.append(Skip(Reason.DUPLICATE, job.description, job.job_key))
                 else:
                     found[job.job_key] = job
             if len(found) > self._limits.jobs:
@@ -152,13 +152,13 @@ class Planner:
         try:
             inputs = JobInputs.of(Job(s3_location=candidate.locations, file_location=candidate.files))
         except InputError as error:  # locations were looked at before; a file may still have a name that is no address
-            skips.append(Skip(Reason.LOCATION_REFUSED, PlannedJob("", candidate, {}).told, str(error)))
+            skips.append(Skip(Reason.LOCATION_REFUSED, PlannedJob("", candidate, {}).description, str(error)))
             return
         for entry in self._layers.sets:
             own = {**entry, **self._from_group(candidate.group or {})}
             values = self._values(own)
             if isinstance(values, str):
-                skips.append(Skip(Reason.PARAMETERS, PlannedJob("", candidate, own).told, values))
+                skips.append(Skip(Reason.PARAMETERS, PlannedJob("", candidate, own).description, values))
                 yield values
             else:
                 yield PlannedJob(job_key(inputs, values), candidate, own if own != entry else entry)

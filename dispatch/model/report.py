@@ -63,7 +63,7 @@ class DispatchPlan:
     def rows(self) -> list[tuple[str, str, str]]:
         """Return what a table shows: what happens, to what, and more about it; not more than `SHOWN` of a kind."""
         table = [
-            ("write", job.told, "made by other code before" if job.job_key in self.outdated else "")
+            ("write", job.description, "made by other code before" if job.job_key in self.outdated else "")
             for job in self.jobs[:SHOWN]
         ]
         table += _more("write", len(self.jobs))

@@ -35,8 +35,8 @@ class AssetRecords(Protocol):
     """
 
     @property
-    def told(self) -> str:
-        """What to call it in messages."""
+    def description(self) -> str:
+        """Its name in messages."""
 
     def count(self, query: Document, *, time_limit_s: float) -> int:
         """Return how many records a filter finds."""
@@ -61,8 +61,8 @@ class MongoAssetRecords(dg.ConfigurableResource["MongoAssetRecords"]):
     name: str = Field(description="ASSETS_COLLECTION.")
 
     @property
-    def told(self) -> str:
-        """What to call it in messages."""
+    def description(self) -> str:
+        """Its name in messages."""
         return f"the collection `{self.mongo.database}.{self.name}`"
 
     def count(self, query: Document, *, time_limit_s: float) -> int:
@@ -109,16 +109,16 @@ class MongoAssetRecords(dg.ConfigurableResource["MongoAssetRecords"]):
             yield
         except OperationFailure as error:
             if isinstance(error, ExecutionTimeout) or error.code in _TIME_IS_UP:
-                raise too_slow(self.told, time_limit_s) from None
+                raise too_slow(self.description, time_limit_s) from None
             reason = shown(str((error.details or {}).get("errmsg") or error))
-            msg = f"The query cannot be used: {self.told} rejected it: {reason}."
+            msg = f"The query cannot be used: {self.description} rejected it: {reason}."
             raise DispatchError(msg) from None
 
 
-def too_slow(told: str, time_limit_s: float) -> DispatchError:
+def too_slow(description: str, time_limit_s: float) -> DispatchError:
     """Say that a query took too long."""
     return DispatchError(
-        f"The query took longer than {time_limit_s:g} s on {told} and was cancelled. Narrow it, query indexed "
+        f"The query took longer than {time_limit_s:g} s on {description} and was cancelled. Narrow it, query indexed "
         "fields, or raise `time_limit_s`."
     )
 

@@ -47,8 +47,8 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
     pause_s: float = Field(default=0.25, description="Wait before a busy API is queried again (s); doubled each time.")
 
     @property
-    def told(self) -> str:
-        """What to call it in messages."""
+    def description(self) -> str:
+        """Its name in messages."""
         return f"`{self.database}.{self.name}` at {self.url}"
 
     def count(self, query: Document, *, time_limit_s: float) -> int:
@@ -88,7 +88,7 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
                 found = self._aggregate(stages, time_limit_s=time_limit_s)
             except _TooLargeError:
                 if page == 1:
-                    msg = f"A record of {self.told} is too large for the API to send. Request fewer fields."
+                    msg = f"A record of {self.description} is too large for the API to send. Request fewer fields."
                     raise DispatchError(msg) from None
                 page //= 2
                 continue
@@ -120,13 +120,13 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
             try:
                 found: Any = client.aggregate_docdb_records(pipeline=stages)
             except requests.Timeout:
-                raise too_slow(self.told, time_limit_s) from None
+                raise too_slow(self.description, time_limit_s) from None
             except requests.HTTPError as error:
                 raise self._meaning(error.response, time_limit_s) from None
             except requests.RequestException as error:
                 raise self._no_answer(error) from cause_of(error)
         if not isinstance(found, list) or not all(isinstance(document, dict) for document in found):
-            msg = f"The metadata API {self.told} gave no list of records. Check ASSETS_API_URL and its version."
+            msg = f"The metadata API {self.description} gave no list of records. Check ASSETS_API_URL and its version."
             raise SettingsError(msg)
         return found
 
@@ -134,25 +134,27 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
         """Say what keeps the API from answering: trust in its certificate, or anything else."""
         problem = tls_problem(error, authority="REQUESTS_CA_BUNDLE", plain="http:// or https:// in ASSETS_API_URL")
         if problem is not None and problem.lasting:
-            return SettingsError(f"The metadata API {self.told} is not trusted. {problem.advice}")
-        msg = f"The metadata API {self.told} did not answer ({type(error).__name__}). Check ASSETS_API_URL."
+            return SettingsError(f"The metadata API {self.description} is not trusted. {problem.advice}")
+        msg = f"The metadata API {self.description} did not answer ({type(error).__name__}). Check ASSETS_API_URL."
         return ServerUnavailableError(msg)
 
     def _meaning(self, answer: requests.Response, time_limit_s: float) -> Exception:
         """Return what an answer means that is no success."""
         status = answer.status_code
         if status == _TOO_LARGE:
-            return _TooLargeError(self.told)
+            return _TooLargeError(self.description)
         if status == _TOO_SLOW:
-            return too_slow(self.told, time_limit_s)
+            return too_slow(self.description, time_limit_s)
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
-            msg = f"The metadata API {self.told} denied access (HTTP status {status}). Check ASSETS_API_URL."
+            msg = f"The metadata API {self.description} denied access (HTTP status {status}). Check ASSETS_API_URL."
             return SettingsError(msg)
         if status in TRANSIENT_STATUSES:
-            msg = f"The metadata API {self.told} is unavailable (HTTP status {status}). Try again later."
+            msg = f"The metadata API {self.description} is unavailable (HTTP status {status}). Try again later."
             return ServerUnavailableError(msg)
         reason = shown(" ".join(answer.text.split()))
-        return DispatchError(f"The query cannot be used: {self.told} rejected it: {reason} (HTTP status {status}).")
+        return DispatchError(
+            f"The query cannot be used: {self.description} rejected it: {reason} (HTTP status {status})."
+        )
 
 
 class _TooLargeError(DispatchError):

@@ -206,8 +206,8 @@ def _readable(documents: Iterable[Document]) -> list[FileNote]:
 
 def _note(document: Document) -> FileNote:
     """Make a note; what it was judged with is one text for thousands of files."""
-    told = {name: value for name, value in document.items() if name != "refused"}
-    return FileNote(**{**told, "judged_with": sys.intern(told["judged_with"])})
+    fields = {name: value for name, value in document.items() if name != "refused"}
+    return FileNote(**{**fields, "judged_with": sys.intern(fields["judged_with"])})
 
 
 def _is_note(document: Document) -> bool:

@@ -127,9 +127,9 @@ def _meaning(
 
 def _clock_ahead_s(error: ClientError) -> float:
     """Return by how much this machine's clock is ahead of the server's (s); 0 when the answer has no date."""
-    told = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    date = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
-        return (datetime.now(UTC) - parsedate_to_datetime(told)).total_seconds()
+        return (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
     except (ValueError, TypeError):
         return 0.0
 

@@ -400,7 +400,9 @@ def test_a_field_that_no_record_has_gives_a_warning_with_the_nearest_one(place):
 
 
 def test_an_empty_database_is_noticed(place):
-    assert place.plan().warnings == (f"No records found in {place.services.assets.told}. Check the settings ASSETS_….",)
+    assert place.plan().warnings == (
+        f"No records found in {place.services.assets.description}. Check the settings ASSETS_….",
+    )
 
 
 def test_a_plan_through_the_rest_api_is_the_same(place, settings, instance, docdb_uri):

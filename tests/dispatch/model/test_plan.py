@@ -222,4 +222,4 @@ def test_a_plan_is_told_with_every_count_and_a_limited_number_of_lines():
 
 def test_a_job_is_called_by_its_first_file_and_its_own_parameters():
     (job,), _ = jobs([Candidate((A, B), {"s": 1})])
-    assert job.told == "s3://b/a and 1 more"
+    assert job.description == "s3://b/a and 1 more"
