@@ -21,7 +21,7 @@ from dispatch.planning import Planning
 from dispatch.services import DispatchServices
 from domain.job.job_file import read_job
 from domain.job.state import JobState
-from domain.job.stored import take_in
+from domain.job.stored import ingest
 from domain.json_values import canonical_json
 from operations.platform import Platform, open_platform
 from resources.environment import child_environment
@@ -119,7 +119,7 @@ def _planned(platform: Platform) -> tuple[PlannedJob, ...]:
 def _taken_in(platform: Platform, job: PlannedJob) -> Any:
     """Take a job in as the sensor would."""
     data = canonical_json(job_document(job, given={}, query="{}", dispatch_id="bench"))
-    return take_in(platform.entry(ANALYSIS).analysis, read_job(data, name="bench"), name="bench", fixed={})
+    return ingest(platform.entry(ANALYSIS).analysis, read_job(data, name="bench"), name="bench", fixed={})
 
 
 def _record(number: int) -> dict[str, Any]:

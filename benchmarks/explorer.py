@@ -22,11 +22,11 @@ from benchmarks.section import Figures, Options, Section, Target
 from domain.errors import ServerUnavailableError
 from domain.result.rows import FACTS
 from explorer.app import seen
+from explorer.context import ExplorerContext
 from explorer.data.analysis_data import Tables
 from explorer.server import make_server
 from explorer.views.plots import draw
 from explorer.views.table import listed, matching, page
-from explorer.world import World
 from resources.embedded.embedded import serving
 from resources.mongo import MongoConnection
 from resources.records.reader import RecordReader
@@ -86,7 +86,7 @@ def measure(options: Options) -> Figures:
         write_catalog(catalogs, _NAME, _catalog(count).to_arrow())
         records = RecordReader(MongoConnection(uri=addresses.docdb_uri, database="bench"), "results")
         tables = Tables(catalogs, records, {_NAME: None})
-        world = World(tables, records, ResultsStore(s3=s3, root=_BUCKET), "http://127.0.0.1:3000")
+        world = ExplorerContext(tables, records, ResultsStore(s3=s3, root=_BUCKET), "http://127.0.0.1:3000")
         begin = time.perf_counter()
         tables.table(_NAME)
         read_s = time.perf_counter() - begin
@@ -98,7 +98,7 @@ def measure(options: Options) -> Figures:
     return {"rows": count, "read_s": read_s, "asked": asked | drawn, "browser": browser}
 
 
-def _page(world: World, more: str) -> int:
+def _page(world: ExplorerContext, more: str) -> int:
     """Give one page of the table; returns how many rows match."""
     table, view, _ = seen(world, f"?analysis={_NAME}{more}")
     found = listed(table, view)
@@ -106,7 +106,7 @@ def _page(world: World, more: str) -> int:
     return found.height
 
 
-def _plot(world: World, more: str) -> int:
+def _plot(world: ExplorerContext, more: str) -> int:
     """Draw a plot; returns how many rows are drawn."""
     table, view, _ = seen(world, f"?analysis={_NAME}{more}")
     rows = matching(table, view)

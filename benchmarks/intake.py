@@ -20,7 +20,7 @@ from resources.embedded.embedded import serving
 from resources.inbox import queue as inbox_queue
 from resources.inbox.job_inbox import InboxFile
 from resources.inbox.queue import InboxQueue
-from sensors.inbox_queue import Watched, take_in_told
+from sensors.inbox_queue import Watched, ingest_reported
 from sensors.job_files.cursor import Memory
 from sensors.job_files.sensor import MIN_INTERVAL_S
 from tests.moto_queue import ToldBucket, told_bucket
@@ -152,7 +152,7 @@ def _told(folder: Path, told: ToldBucket, rounds: int, known: int) -> Figures:
         for number in range(rounds + 1):
             world.write(known + number * NEW, NEW, prefix="new-")
             begin = time.perf_counter()
-            take_in_told(world.instance, analyses, watched)
+            ingest_reported(world.instance, analyses, watched)
             watch_s.append(time.perf_counter() - begin)
             ticks_s.append(world.tick(listing_s=3600))
         seen = sum(stores.ledger.jobs.counts(world.name).values())

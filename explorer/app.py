@@ -15,6 +15,7 @@ from dash import ALL, ClientsideFunction, Input, Output, State, ctx, no_update
 from flask import Flask
 
 from explorer.changes import changed
+from explorer.context import ExplorerContext
 from explorer.data.analysis_data import Table
 from explorer.data.facts import Facts, facts_of
 from explorer.state import MOST_CHOSEN, View, fitted, from_search, to_search, with_axes
@@ -23,7 +24,6 @@ from explorer.views.panels import comparison, details, gallery
 from explorer.views.plots import draw
 from explorer.views.table import column_definitions, listed, matching, row_named
 from explorer.views.table import page as page_of
-from explorer.world import World
 
 _EVENTS = {
     "grid.getRowsRequest": "grid",
@@ -48,12 +48,12 @@ _INDEX = """<!DOCTYPE html>
 _BUTTONS = ("show", "hide", "compare", "uncompare")
 
 
-def make_app(world: World, server: Flask) -> dash.Dash:
+def make_app(world: ExplorerContext, server: Flask) -> dash.Dash:
     """Make the application on a Flask server.
 
     Parameters
     ----------
-    world : World
+    world : ExplorerContext
         What it reads.
     server : Flask
         Where its routes are added; log-in and headers are the server's business.
@@ -76,7 +76,7 @@ def make_app(world: World, server: Flask) -> dash.Dash:
     return app
 
 
-def seen(world: World, search: str) -> tuple[Table, View, list[str]]:
+def seen(world: ExplorerContext, search: str) -> tuple[Table, View, list[str]]:
     """Return what an address means: table, view and notes.
 
     Raises
@@ -90,7 +90,7 @@ def seen(world: World, search: str) -> tuple[Table, View, list[str]]:
     return table, view, notes + more
 
 
-def facts_named(world: World, table: Table, name: str) -> Facts | None:
+def facts_named(world: ExplorerContext, table: Table, name: str) -> Facts | None:
     """Return what is known of a row by its short name; None when there is none."""
     row = row_named(table, name) if name else None
     return None if row is None else facts_of(row, world.records)
@@ -99,7 +99,7 @@ def facts_named(world: World, table: Table, name: str) -> Facts | None:
 class _Callbacks:
     """The callbacks, each a method with what it needs at hand."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: ExplorerContext) -> None:
         self._world = world
 
     def register(self, app: dash.Dash) -> None:

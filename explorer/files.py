@@ -16,7 +16,7 @@ from domain.errors import OutputError, UnknownJobError
 from domain.result.provenance import Provenance
 from domain.result.records import readable
 from engine.execution.publish import MANIFEST
-from explorer.world import World
+from explorer.context import ExplorerContext
 from resources.result_store.names import METADATA, check_result, key_of
 from resources.s3.errors import is_missing, s3_errors
 
@@ -58,7 +58,7 @@ def is_image(path: str | None) -> bool:
     return path is not None and PurePosixPath(path).suffix.lower() in IMAGES
 
 
-def result_named(world: World, result_id: str) -> Provenance:
+def result_named(world: ExplorerContext, result_id: str) -> Provenance:
     """Return a result by its id.
 
     Raises
@@ -80,7 +80,7 @@ def result_named(world: World, result_id: str) -> Provenance:
     return found
 
 
-def listed(world: World, found: Provenance) -> dict[str, int]:
+def listed(world: ExplorerContext, found: Provenance) -> dict[str, int]:
     """Return the files of a result, by path, with their sizes (bytes).
 
     Raises
@@ -97,7 +97,7 @@ def listed(world: World, found: Provenance) -> dict[str, int]:
         raise OutputError(msg) from None
 
 
-def open_file(world: World, found: Provenance, path: str) -> FoundFile:
+def open_file(world: ExplorerContext, found: Provenance, path: str) -> FoundFile:
     """Open one file of a result.
 
     Raises

@@ -21,10 +21,10 @@ from pydantic import SecretStr
 from domain.errors import PermanentError, PlatformError, SettingsError, TransientError
 from domain.redaction import redacted
 from explorer.app import make_app, seen
+from explorer.context import ExplorerContext
 from explorer.downloads import as_csv, as_parquet
 from explorer.files import IMAGES, is_image, open_file, result_named
 from explorer.views.table import listed
-from explorer.world import World
 from resources.result_store.names import METADATA
 
 _THREADS = 8
@@ -66,12 +66,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def make_server(world: World, *, login: Login | None, loopback: bool = True) -> Flask:
+def make_server(world: ExplorerContext, *, login: Login | None, loopback: bool = True) -> Flask:
     """Make the whole web application.
 
     Parameters
     ----------
-    world : World
+    world : ExplorerContext
         What it reads.
     login : Login or None
         Asked for by every request; None only on the loopback interface.
@@ -120,7 +120,7 @@ def _only_this_machine() -> None:
         abort(403, "The explorer answers to localhost and 127.0.0.1 only.")
 
 
-def _add_files(server: Flask, world: World) -> None:
+def _add_files(server: Flask, world: ExplorerContext) -> None:
     """Add the addresses of figures, files, records and downloads."""
 
     @server.get("/figure/<result_id>")

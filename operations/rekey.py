@@ -6,7 +6,7 @@ from domain.analysis import Analysis
 from domain.errors import JobChangedError, PermanentError
 from domain.job.job_file import AnalysisCode, Job
 from domain.job.state import JobState, LedgerEntry
-from domain.job.stored import Source, StoredJob, take_in, verify
+from domain.job.stored import Source, StoredJob, ingest, verify
 from operations.platform import Platform
 
 _CHUNK = 500
@@ -75,7 +75,7 @@ def _again(analysis: Analysis, job: LedgerEntry, requests: list[tuple[StoredJob,
     )
     fixed, by_hand = given("fixed_parameters"), given("by_hand")
     try:
-        stored, _ = take_in(analysis, asked, name="rekey", fixed=fixed, by_hand=by_hand)
+        stored, _ = ingest(analysis, asked, name="rekey", fixed=fixed, by_hand=by_hand)
     except PermanentError as error:
         return Rekeyed(job.job_key, None, str(error))
     requests += [(stored, source) for source in job.sources]

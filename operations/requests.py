@@ -11,7 +11,7 @@ from domain.errors import PermanentError, UnknownJobError
 from domain.failures import FailureKind
 from domain.job.job_file import read_job
 from domain.job.state import JobState
-from domain.job.stored import Source, StoredJob, take_in
+from domain.job.stored import Source, StoredJob, ingest
 from engine.discovery.analyses import AnalysisEntry
 from operations.platform import Platform
 from operations.targets import read_file, read_target
@@ -180,7 +180,7 @@ def _request(
 ) -> tuple[StoredJob, Source]:
     """Turn one target into a job."""
     source = target if "://" in target else Path(os.path.realpath(target)).as_uri()
-    request = take_in(entry.analysis, read_target(target), name=f"{source} {who}", fixed=fixed, by_hand=by_hand)
+    request = ingest(entry.analysis, read_target(target), name=f"{source} {who}", fixed=fixed, by_hand=by_hand)
     refuse_secrets("".join(part.model_dump_json() for part in request).encode(), "The job")
     return request
 
@@ -193,7 +193,7 @@ def _verdict(platform: Platform, file: str, name: str | None) -> Verdict:
         if name is None:
             return Verdict(file, None, None, tuple(warnings))
         fixed = inbox_parameters(platform, name)
-        stored, source = take_in(platform.entry(name).analysis, job, name=file, fixed=fixed)
+        stored, source = ingest(platform.entry(name).analysis, job, name=file, fixed=fixed)
     except PermanentError as error:
         return Verdict(file, str(error), None, ())
     warnings += [f"label `{label}` in {where} is ignored" for label, where in source.stripped.items()]

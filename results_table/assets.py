@@ -72,7 +72,7 @@ def _catalog(entry: AnalysisEntry, *, dry_run: bool) -> dg.AssetsDefinition:
         results_store: ResultsStore,
     ) -> Iterator[dg.MaterializeResult[None]]:
         from resources.result_store.catalog_tables import read_catalog, write_catalog  # noqa: PLC0415
-        from results_table.telling import catalog_metadata  # noqa: PLC0415  tables cost every other run half a second
+        from results_table.metadata import catalog_metadata  # noqa: PLC0415  tables cost every other run half a second
         from results_table.update import update_catalog  # noqa: PLC0415
 
         stored = read_catalog(catalog_files, name)
@@ -107,8 +107,8 @@ def _report(entry: AnalysisEntry, *, ui_url: str, dry_run: bool) -> dg.AssetsDef
     )
     def report(context: dg.AssetExecutionContext, catalog_files: CatalogFiles) -> Iterator[dg.MaterializeResult[None]]:
         from resources.result_store.catalog_tables import read_catalog  # noqa: PLC0415
+        from results_table.metadata import report_metadata  # noqa: PLC0415
         from results_table.report import make_report  # noqa: PLC0415  figures cost every other run a second
-        from results_table.telling import report_metadata  # noqa: PLC0415
 
         stored = read_catalog(catalog_files, name)
         if stored is None:

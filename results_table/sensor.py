@@ -28,7 +28,7 @@ _RUNS_LOOKED_AT = 10
 
 
 @dataclass(frozen=True)
-class Asked:
+class LastRequest:
     """What is remembered of one analysis.
 
     Attributes
@@ -99,12 +99,12 @@ def tick(
     requests, told = [], []
     for entry in entries:
         name, seen = entry.analysis.name, _seen(entry, ledger)
-        asked = memory.setdefault(name, Asked("", now.isoformat()))
+        asked = memory.setdefault(name, LastRequest("", now.isoformat()))
         why_not = _why_not(instance, name, seen, asked, now)
         if why_not:
             told.append(f"{name}: {why_not}")
         else:
-            memory[name] = Asked(seen.text, now.isoformat())
+            memory[name] = LastRequest(seen.text, now.isoformat())
             requests.append(_request(name, now))
     kept = json.dumps({name: asdict(asked) for name, asked in memory.items()})
     if requests:
@@ -129,7 +129,7 @@ def _seen(entry: AnalysisEntry, ledger: Ledger) -> _Seen:
     return _Seen(sum(counts.values()), counts[JobState.NEW] + counts[JobState.RUNNING], last, text)
 
 
-def _why_not(instance: dg.DagsterInstance, name: str, seen: _Seen, asked: Asked, now: datetime) -> str:
+def _why_not(instance: dg.DagsterInstance, name: str, seen: _Seen, asked: LastRequest, now: datetime) -> str:
     """Say why no catalog is asked for; empty when one is."""
     if not seen.jobs:
         return "no job yet"
@@ -172,9 +172,9 @@ def _request(name: str, now: datetime) -> dg.RunRequest:
     )
 
 
-def _remembered(cursor: str | None) -> dict[str, Asked]:
+def _remembered(cursor: str | None) -> dict[str, LastRequest]:
     """Read what the last tick remembered; nothing when it cannot be read."""
     try:
-        return {name: Asked(**asked) for name, asked in json.loads(cursor or "{}").items()}
+        return {name: LastRequest(**asked) for name, asked in json.loads(cursor or "{}").items()}
     except (ValueError, TypeError, AttributeError):
         return {}

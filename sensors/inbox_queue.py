@@ -70,12 +70,12 @@ def build_inbox_watch(
         if dry_run:
             return dg.SkipReason("DRY_RUN is set: no message was received.")
         watched = Watched(inbox_queue, job_inbox, inbox_notes, ledger)
-        return dg.SkipReason(take_in_told(context.instance, analyses, watched, limits=limits))
+        return dg.SkipReason(ingest_reported(context.instance, analyses, watched, limits=limits))
 
     return watch
 
 
-def take_in_told(
+def ingest_reported(
     instance: dg.DagsterInstance,
     analyses: Mapping[str, AnalysisEntry],
     watched: Watched,
@@ -101,7 +101,7 @@ def take_in_told(
         files, bad = _files_of(messages, watched.inbox, analyses)
         unread = set[int]()
         for name, tellers in files.items():
-            number, left = _take_in(instance, analyses[name], watched, list(tellers), limits)
+            number, left = _ingest(instance, analyses[name], watched, list(tellers), limits)
             read += number
             unread |= {teller for file in left for teller in tellers[file]}
         watched.queue.delete([m for number, m in enumerate(messages) if number not in unread])
@@ -132,7 +132,7 @@ def _files_of(
     return files, problems
 
 
-def _take_in(
+def _ingest(
     instance: dg.DagsterInstance, entry: AnalysisEntry, watched: Watched, names: Sequence[str], limits: TickLimits
 ) -> tuple[int, set[str]]:
     """Take in some files of one analysis; returns how many were read, and those for which there was no time."""
@@ -141,7 +141,7 @@ def _take_in(
     judged_with, noted = intake.judged_with(), watched.notes.some(entry.analysis.name, names)
     found = {file: _look_at(watched.inbox, name, file) for file in names}
     files = [f for n, f in found.items() if f is not None and worth_reading(f, noted.get(n), judged_with)]
-    taken = intake.take_in(files, watched.ledger, watched.notes, judged_with=judged_with)
+    taken = intake.ingest(files, watched.ledger, watched.notes, judged_with=judged_with)
     watched.notes.forget(name, [n for n, file in found.items() if file is None and n in noted])
     add_partitions(instance, name, taken.keys, watched.ledger)
     return taken.read, {file.name for file in files[taken.reached :]}

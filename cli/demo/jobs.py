@@ -7,7 +7,7 @@ from typing import Any
 
 from domain.errors import InputError
 from domain.job.job_file import read_job
-from domain.job.stored import take_in
+from domain.job.stored import ingest
 from domain.json_values import canonical_json
 from examples.sessions import DATA_BUCKET, metadata_record, write_demo_sessions
 from operations.platform import Platform
@@ -73,9 +73,7 @@ def job_files(platform: Platform, locations: Sequence[str]) -> list[JobFile]:
             for parameters in parameter_sets:
                 content = canonical_json({"s3_location": [location], "distributed_parameters": parameters})
                 name = f"{number:03d}-{parameters['analysis_tag']}.json"
-                stored, _ = take_in(
-                    platform.entry(analysis).analysis, read_job(content, name=name), name=name, fixed={}
-                )
+                stored, _ = ingest(platform.entry(analysis).analysis, read_job(content, name=name), name=name, fixed={})
                 made.append(JobFile(analysis, name, content, stored.job_key))
     return made
 

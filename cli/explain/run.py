@@ -12,7 +12,7 @@ from domain.counted import counted
 from domain.errors import UnknownJobError
 from domain.job.identity import result_id
 from domain.job.state import JobState, LedgerEntry
-from domain.job.stored import StoredJob, take_in
+from domain.job.stored import StoredJob, ingest
 from engine.discovery.analyses import AnalysisEntry
 from operations.platform import Platform
 from operations.requests import inbox_parameters
@@ -207,5 +207,5 @@ def _find(
         fixed = inbox_parameters(platform, name)
     else:
         fixed = read_fixed_parameters(read_file(fixed_file), name=str(fixed_file)).fixed
-    stored, source = take_in(entry.analysis, read_target(target), name=target, fixed=fixed)
+    stored, source = ingest(entry.analysis, read_target(target), name=target, fixed=fixed)
     return stored, source.stripped

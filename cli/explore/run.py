@@ -8,9 +8,9 @@ from pathlib import Path
 from cli.dagster_processes import free_port
 from domain.errors import AnalysisFileError
 from engine.discovery.analyses import ANALYSES_FOLDER, AnalysisEntry, analysis_files, load_named
+from explorer.context import ExplorerContext
 from explorer.data.analysis_data import Tables
 from explorer.server import Login, is_loopback, make_server, serve
-from explorer.world import World
 from resources.connections import connect
 from resources.embedded.embedded import serving
 from resources.records.reader import RecordReader
@@ -50,12 +50,12 @@ def explore(*, port: int, host: str, say: Callable[[str], None]) -> None:
         serve(server, host=host, port=chosen)
 
 
-def world_of(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> World:
+def world_of(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> ExplorerContext:
     """Return what the explorer reads, for some settings; nothing is opened before it is used."""
     connections = connect(settings)
     records = RecordReader(connections.record_store.mongo, connections.record_store.name)
     tables = Tables(connections.catalog_files, records, _entries(folder))
-    return World(tables, records, connections.results_store, settings.dagster_ui_url)
+    return ExplorerContext(tables, records, connections.results_store, settings.dagster_ui_url)
 
 
 def login_of(settings: Settings) -> Login | None:

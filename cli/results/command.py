@@ -28,10 +28,10 @@ def results(  # noqa: PLR0913, PLR0917  one for each option
     as_json: AsJson = False,
 ) -> None:
     """List the results of an analysis, optionally filtered."""
-    from cli.results.run import Wanted, list_results
+    from cli.results.run import ListQuery, list_results
     from operations.platform import open_platform
 
-    wanted = Wanted(where or (), subject, session, code, limit, after)
+    wanted = ListQuery(where or (), subject, session, code, limit, after)
     if superseded:
         if not wanted.is_all():
             raise typer.BadParameter("--superseded lists everything: give it without conditions")  # noqa: TRY003, EM101

@@ -12,7 +12,7 @@ from results.summaries import ResultSummary, results_among, results_of
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ListQuery:
     """What a person wants of the results.
 
     Attributes
@@ -61,7 +61,7 @@ class Page:
     notes: list[str]
 
 
-def list_results(platform: Platform, name: str, wanted: Wanted) -> Page:
+def list_results(platform: Platform, name: str, wanted: ListQuery) -> Page:
     """List results of an analysis, newest first.
 
     Parameters
@@ -70,7 +70,7 @@ def list_results(platform: Platform, name: str, wanted: Wanted) -> Page:
         Where to look.
     name : str
         The analysis.
-    wanted : Wanted
+    wanted : ListQuery
         Which, and how many.
 
     Raises

@@ -11,7 +11,7 @@ from typing import Any
 
 from domain.analysis.checks import Verdict, verdicts
 from domain.analysis.parameter_files import read_fixed_parameters
-from domain.job.stored import StoredJob, take_in
+from domain.job.stored import StoredJob, ingest
 from engine.discovery.analyses import ANALYSES_FOLDER, AnalysisEntry, load_named
 from engine.worker.task import Task, Work, run_task
 from operations.targets import read_file, read_target
@@ -97,7 +97,7 @@ def prepare(
     """
     entry = load_named(name, folder)
     fixed = {} if fixed_file is None else read_fixed_parameters(read_file(fixed_file), name=str(fixed_file)).fixed
-    job, _ = take_in(entry.analysis, read_target(target), name=target, fixed=fixed, by_hand=by_hand)
+    job, _ = ingest(entry.analysis, read_target(target), name=target, fixed=fixed, by_hand=by_hand)
     place = settings.analysis_home / "try" / name
     shutil.rmtree(place, ignore_errors=True)
     task = Task(

@@ -1,6 +1,6 @@
 """A job as it is taken in: its inputs and parameters fixed, its key computed, and who asked for it.
 
-`take_in` is the one way from a job file to a stored job; the sensor, ``submit``, ``validate`` and ``explain`` all use
+`ingest` is the one way from a job file to a stored job; the sensor, ``submit``, ``validate`` and ``explain`` all use
 it, so they always agree. `verify` is its counterpart at run time.
 """
 
@@ -47,7 +47,7 @@ class StoredJob(BaseModel):
     origins: dict[str, str] = Field(description="Where each parameter's value came from.")
 
 
-def take_in(
+def ingest(
     analysis: Analysis, job: Job, *, name: str, fixed: dict[str, Any], by_hand: dict[str, Any] | None = None
 ) -> tuple[StoredJob, Source]:
     """Fix a job's inputs and parameters, and compute its key.

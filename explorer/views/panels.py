@@ -7,11 +7,11 @@ from dash import html
 
 from domain.errors import PlatformError
 from domain.result.search_entries import OUTPUTS, PARAMETERS
+from explorer.context import ExplorerContext
 from explorer.data.columns import Column
 from explorer.data.facts import PARTS, Facts, label, text_of
 from explorer.files import is_image, listed, result_named
 from explorer.views.comparing import Line, compared
-from explorer.world import World
 
 _HEADINGS = {
     PARAMETERS: "Parameters",
@@ -49,7 +49,7 @@ def file_url(result_id: str, path: str) -> str:
     return f"/file/{result_id}/{quote(path)}"
 
 
-def details(world: World, facts: Facts, columns: dict[str, Column]) -> Any:
+def details(world: ExplorerContext, facts: Facts, columns: dict[str, Column]) -> Any:
     """Show everything that is known of one row."""
     return html.Section(
         [
@@ -167,7 +167,7 @@ def _compare_button(facts: Facts) -> Any:
     return html.Button("Compare this one", id={"type": "compare", "row": facts.name}, className="plain")
 
 
-def _links(world: World, facts: Facts) -> list[Any]:
+def _links(world: ExplorerContext, facts: Facts) -> list[Any]:
     """Return links to what else shows a row."""
     links = [("Partition in Dagster", world.partition_url(facts)), ("Run", world.run_url(facts))]
     if facts.provenance is not None:
@@ -195,7 +195,7 @@ def _part(part: str, facts: Facts, columns: dict[str, Column]) -> Any:
     return html.Div([html.H3(_HEADINGS[part]), html.Table(html.Tbody(rows), className="facts")])
 
 
-def _files(world: World, facts: Facts) -> list[Any]:
+def _files(world: ExplorerContext, facts: Facts) -> list[Any]:
     """List the files of a result, each as a download."""
     if facts.provenance is None or facts.result_id is None:
         return []

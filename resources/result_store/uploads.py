@@ -23,7 +23,7 @@ from resources.s3.server import SINGLE_PUT_BYTES
 
 
 @dataclass(frozen=True)
-class Sent:
+class Upload:
     """What was sent, and what the server holds now.
 
     Attributes
@@ -41,7 +41,7 @@ class Sent:
     sha256: str
 
 
-def send_bytes(s3: S3Connection, bucket: str, key: str, data: bytes, *, content_type: str) -> Sent:
+def send_bytes(s3: S3Connection, bucket: str, key: str, data: bytes, *, content_type: str) -> Upload:
     """Put some bytes as one object.
 
     Parameters
@@ -57,7 +57,7 @@ def send_bytes(s3: S3Connection, bucket: str, key: str, data: bytes, *, content_
 
     Returns
     -------
-    Sent
+    Upload
         What the server holds now.
     """
     sha256 = hashlib.sha256(data).hexdigest()
@@ -66,11 +66,11 @@ def send_bytes(s3: S3Connection, bucket: str, key: str, data: bytes, *, content_
     etag = s3.puts.put(bucket, key, data, sha256=sha256, headers=headers)
     if etag is None:
         answer = s3.client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, ContentMD5=md5)
-        return Sent(len(data), etag_of(answer), sha256)
-    return Sent(len(data), etag_of({"ETag": etag}), sha256)
+        return Upload(len(data), etag_of(answer), sha256)
+    return Upload(len(data), etag_of({"ETag": etag}), sha256)
 
 
-def send_file(s3: S3Connection, bucket: str, key: str, file: Path, *, content_type: str) -> Sent:
+def send_file(s3: S3Connection, bucket: str, key: str, file: Path, *, content_type: str) -> Upload:
     """Put the content of a file, in parts if it is large.
 
     Parameters
@@ -86,7 +86,7 @@ def send_file(s3: S3Connection, bucket: str, key: str, file: Path, *, content_ty
 
     Returns
     -------
-    Sent
+    Upload
         What the server holds now.
 
     Raises
@@ -139,14 +139,14 @@ class _Size(BaseSubscriber):
         future.meta.provide_transfer_size(self._size)
 
 
-def _send_in_parts(s3: S3Connection, bucket: str, key: str, content: BinaryIO, *, content_type: str) -> Sent:
+def _send_in_parts(s3: S3Connection, bucket: str, key: str, content: BinaryIO, *, content_type: str) -> Upload:
     """Upload a large file in parts, some of them at once; what was begun is undone when a part fails."""
     hashed = _Hashed(content)
     source: Any = hashed  # it reads, and that is all that is asked of it
     size = _Size(os.fstat(content.fileno()).st_size)
     s3.transfers.upload(source, bucket, key, extra_args={"ContentType": content_type}, subscribers=[size]).result()
     answer = s3.client.head_object(Bucket=bucket, Key=key)  # what a listing will show; the parts' answer may differ
-    return Sent(answer["ContentLength"], etag_of(answer), hashed.sha256())
+    return Upload(answer["ContentLength"], etag_of(answer), hashed.sha256())
 
 
 def _state(content: BinaryIO) -> tuple[int, int]:

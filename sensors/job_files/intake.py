@@ -13,7 +13,7 @@ from typing import Any
 from domain.analysis.parameter_files import read_fixed_parameters
 from domain.errors import JobFileError, PermanentError
 from domain.job.job_file import read_job
-from domain.job.stored import Source, StoredJob, take_in
+from domain.job.stored import Source, StoredJob, ingest
 from domain.json_values import canonical_json, sha256_hex
 from engine.discovery.analyses import AnalysisEntry
 from resources.environment import known_secrets
@@ -25,7 +25,7 @@ from sensors.limits import LIMITS
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedFile:
     """One file, read: the job that it asks for, or why it is refused."""
 
     file: InboxFile
@@ -34,7 +34,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Taken:
+class IntakeResult:
     """What became of the files that a tick was to read.
 
     Attributes
@@ -101,19 +101,21 @@ class Intake:
         models = sha256_hex(repr(self._entry.analysis.parameters.model_json_schema()).encode())
         return sha256_hex(canonical_json([self._inbox.fixed_fingerprint(self._name), models, self._entry.code_version]))
 
-    def judge(self, files: Sequence[InboxFile]) -> Iterator[Judged]:
+    def judge(self, files: Sequence[InboxFile]) -> Iterator[JudgedFile]:
         """Read files, one by one, until the time is up; at least one."""
         fixed, problem = self._fixed()
         secrets = list(known_secrets())
         end = time.monotonic() + self._reading_s
         for file in files:
-            judged = Judged(file, None, problem) if problem else self._judge_one(file, fixed, secrets)
+            judged = JudgedFile(file, None, problem) if problem else self._judge_one(file, fixed, secrets)
             if judged is not None:
                 yield judged
             if time.monotonic() > end:
                 return
 
-    def take_in(self, files: Sequence[InboxFile], ledger: Ledger, notes: InboxNotes, *, judged_with: str) -> Taken:
+    def ingest(
+        self, files: Sequence[InboxFile], ledger: Ledger, notes: InboxNotes, *, judged_with: str
+    ) -> IntakeResult:
         """Read files until the time is up, store their jobs and note them, a chunk at a time."""
         count, chunk = 0, []
         keys: dict[str, None] = {}
@@ -125,9 +127,11 @@ class Intake:
                 keys |= self._store(chunk, ledger, notes, judged_with)
                 chunk = []
         keys |= self._store(chunk, ledger, notes, judged_with)
-        return Taken(count, files.index(judged.file) + 1 if judged else 0, tuple(keys))
+        return IntakeResult(count, files.index(judged.file) + 1 if judged else 0, tuple(keys))
 
-    def _store(self, chunk: Sequence[Judged], ledger: Ledger, notes: InboxNotes, judged_with: str) -> dict[str, None]:
+    def _store(
+        self, chunk: Sequence[JudgedFile], ledger: Ledger, notes: InboxNotes, judged_with: str
+    ) -> dict[str, None]:
         """Store jobs first, then note their files: cut off in between, the files are read again. Returns the keys."""
         ledger.requests.store(
             [j.request for j in chunk if j.request is not None], code_version=self._entry.code_version
@@ -147,20 +151,20 @@ class Intake:
         )
         return dict.fromkeys(sorted(j.request[0].job_key for j in chunk if j.request is not None))
 
-    def _judge_one(self, file: InboxFile, fixed: dict[str, Any], secrets: Sequence[str]) -> Judged | None:
+    def _judge_one(self, file: InboxFile, fixed: dict[str, Any], secrets: Sequence[str]) -> JudgedFile | None:
         """Read one file; None if it has vanished since it was listed."""
         if file.problem is not None:
-            return Judged(file, None, file.problem)
+            return JudgedFile(file, None, file.problem)
         url = self._inbox.url(self._name, file.name)
         try:
             data = self._inbox.read(self._name, file.name)
             refuse_secrets(data, f"Job file {file.name}", secrets=secrets)
             job = read_job(data, name=file.name)
-            return Judged(file, take_in(self._entry.analysis, job, name=url, fixed=fixed), None)
+            return JudgedFile(file, ingest(self._entry.analysis, job, name=url, fixed=fixed), None)
         except FileNotFoundError:
             return None
         except PermanentError as error:
-            return Judged(file, None, str(error))
+            return JudgedFile(file, None, str(error))
 
     def _fixed(self) -> tuple[dict[str, Any], str | None]:
         """Return the inbox's fixed parameters, or why they cannot be used: then every file waits for them."""

@@ -34,7 +34,7 @@ from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore
 from sensors.job_files.breakers import let_through
 from sensors.job_files.cursor import Memory
-from sensors.job_files.intake import Intake, Taken
+from sensors.job_files.intake import Intake, IntakeResult
 from sensors.job_files.listing import Plan, list_some, refused_to_read
 from sensors.job_files.lost_runs import end_lost_runs
 from sensors.job_files.rejected import bad_file_events
@@ -130,7 +130,7 @@ def tick(
         How much is done.
     """
     name, memory = entry.analysis.name, Memory.read(cursor)
-    todo, taken, now = _take_in(instance, entry, stores, memory, listing_s, limits)
+    todo, taken, now = _ingest(instance, entry, stores, memory, listing_s, limits)
     repair(instance, entry, stores, limits=limits)
     bad = stores.notes.bad(name)
     events, digest = bad_file_events(name, bad, memory.bad, limits=limits)
@@ -145,14 +145,14 @@ def tick(
     return dg.SensorResult(skip_reason=told, cursor=now.written())
 
 
-def _take_in(
+def _ingest(
     instance: dg.DagsterInstance,
     entry: AnalysisEntry,
     stores: Stores,
     memory: Memory,
     listing_s: float,
     limits: TickLimits,
-) -> tuple[Plan, Taken, Memory]:
+) -> tuple[Plan, IntakeResult, Memory]:
     """Take in what is new; returns what was to be read, what was read, and how far the inbox is listed now."""
     name = entry.analysis.name
     intake = Intake(entry, stores.inbox, reading_s=limits.reading_s, chunk=limits.chunk)
@@ -163,7 +163,7 @@ def _take_in(
         if is_due
         else refused_to_read(stores.notes.bad(name), judged_with=judged_with, limit=limits.files)
     )
-    taken = intake.take_in(todo.to_read, stores.ledger, stores.notes, judged_with=judged_with)
+    taken = intake.ingest(todo.to_read, stores.ledger, stores.notes, judged_with=judged_with)
     stores.notes.forget(name, todo.gone)
     add_partitions(instance, name, taken.keys, stores.ledger)
     if not is_due or not stores.inbox.in_parts:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from domain.job.job_file import Job
-from domain.job.stored import take_in
+from domain.job.stored import ingest
 from engine.discovery.analyses import load_analysis
 from engine.execution.publish import build_manifest, result_files
 from engine.worker.task import Task, run_task
@@ -42,7 +42,7 @@ def main(file, source, folder, parameters):
     """Run the job, and say what came of it."""
     entry = load_analysis(Path(file))
     job = Job(file_location=(Path(source).as_uri(),), distributed_parameters=json.loads(parameters))
-    stored, _ = take_in(entry.analysis, job, name="test", fixed={})
+    stored, _ = ingest(entry.analysis, job, name="test", fixed={})
     task = Task(
         analysis_file=entry.path,
         code_version=entry.code_version,

@@ -54,7 +54,7 @@ def audited(sources):
 @pytest.fixture
 def computed(platform):
     """Compute two results; gives their jobs' keys."""
-    keys = platform.take_in({"number": 1.0}, {"number": 2.0})
+    keys = platform.ingest({"number": 1.0}, {"number": 2.0})
     assert platform.run(keys).success
     return keys
 
@@ -62,7 +62,7 @@ def computed(platform):
 @pytest.fixture
 def done(platform, tmp_path):
     """Publish two results step by step, without a worker process: much quicker; gives their jobs' keys."""
-    keys = platform.take_in({"number": 1.0}, {"number": 2.0})
+    keys = platform.ingest({"number": 1.0}, {"number": 2.0})
     for number, key in enumerate(keys, 1):
         publish(platform, key, float(number), tmp_path / key)
     return keys

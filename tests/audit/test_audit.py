@@ -75,7 +75,7 @@ def force(platform, key):
 def test_an_empty_platform_and_one_after_normal_work_are_clean(platform, audited, computed):
     force(platform, computed[0])
     assert platform.run(computed).success, "reused"
-    (bad,) = platform.take_in({"number": 5.0})
+    (bad,) = platform.ingest({"number": 5.0})
     platform.services.ledger.requests.cancel(platform.name, [bad], who="a", reason="b", code_version="1")
     assert audited(content=True, inputs=True) == {}
 
@@ -225,7 +225,7 @@ def test_a_partition_without_a_job_is_found(platform, audited, done):
 
 @pytest.mark.parametrize("kind", ["expired_lease", "dead_run"])
 def test_a_claim_that_nobody_holds_is_found_and_released(platform, sources, audited, kind):
-    (key,) = platform.take_in({"number": 1.0})
+    (key,) = platform.ingest({"number": 1.0})
     run = create_run_for_test(platform.instance, status=dg.DagsterRunStatus.STARTED)
     ledger = platform.services.ledger
     ledger.claims.claim(

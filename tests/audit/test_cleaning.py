@@ -55,7 +55,7 @@ def test_catalogs_stay(platform, clean, done):
 
 
 def test_a_complete_attempt_without_a_record_is_kept_because_it_can_be_committed(platform, clean):
-    (key,) = platform.take_in({"number": 1.0})
+    (key,) = platform.ingest({"number": 1.0})
     add_attempt(platform, key, complete=True)
     assert clean[0]() == []
 

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from cli.results.run import Wanted, list_results
+from cli.results.run import ListQuery, list_results
 from domain.errors import ParametersError
 from domain.job.identity import result_id
 from domain.result.records import to_record
@@ -61,12 +61,12 @@ def invoke(settings):
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
-        (Wanted(), [3, 2, 1, 0]),
-        (Wanted(where=["number>=2"]), [3, 2]),
-        (Wanted(where=["parameters.number>0", "double<6"]), [2, 1]),
-        (Wanted(code="0"), [1]),
-        (Wanted(subject="700001", session="700001_2024-05-01", code="1"), [3, 2, 0]),
-        (Wanted(subject="1"), []),
+        (ListQuery(), [3, 2, 1, 0]),
+        (ListQuery(where=["number>=2"]), [3, 2]),
+        (ListQuery(where=["parameters.number>0", "double<6"]), [2, 1]),
+        (ListQuery(code="0"), [1]),
+        (ListQuery(subject="700001", session="700001_2024-05-01", code="1"), [3, 2, 0]),
+        (ListQuery(subject="1"), []),
     ],
 )
 def test_results_are_those_that_meet_all_conditions(platform, wanted, found):
@@ -75,26 +75,26 @@ def test_results_are_those_that_meet_all_conditions(platform, wanted, found):
 
 
 def test_a_full_page_says_how_to_go_on(platform, ids):
-    page = list_results(platform, NAME, Wanted(limit=3))
+    page = list_results(platform, NAME, ListQuery(limit=3))
     assert (numbers(page), page.next_after) == ([3, 2, 1], ids[1])
-    rest = list_results(platform, NAME, Wanted(limit=3, after=page.next_after))
+    rest = list_results(platform, NAME, ListQuery(limit=3, after=page.next_after))
     assert (numbers(rest), rest.next_after) == ([0], None)
 
 
 def test_records_that_cannot_be_searched_are_told_of(platform, ids):
     records = records_of(platform.connections.record_store)
     records.update_one({"_id": ids[0]}, {"$unset": {"analysis_assets.search": "", "analysis_assets.search_time": ""}})
-    page = list_results(platform, NAME, Wanted(limit=10))
+    page = list_results(platform, NAME, ListQuery(limit=10))
     assert numbers(page) == [3, 2, 1]
     assert page.notes == [
         "Not searched: 1 results of an earlier version of the platform. `analysis audit double --repair` includes them."
     ]
-    assert numbers(list_results(platform, NAME, Wanted())) == [3, 2, 1, 0], "everything is everything"
+    assert numbers(list_results(platform, NAME, ListQuery())) == [3, 2, 1, 0], "everything is everything"
 
 
 def test_a_field_that_does_not_exist_is_refused(platform):
     with pytest.raises(ParametersError, match="There are parameters: number; outputs: double"):
-        list_results(platform, NAME, Wanted(where=["x=1"]))
+        list_results(platform, NAME, ListQuery(where=["x=1"]))
 
 
 def test_the_command_prints_what_the_function_finds(invoke, settings):

@@ -12,7 +12,7 @@ import pytest
 
 from domain.job.identity import result_id
 from domain.job.job_file import Job
-from domain.job.stored import Source, take_in
+from domain.job.stored import Source, ingest
 from engine.assets.factory import build_asset
 from engine.assets.materialization import asset_key_of
 from engine.discovery.analyses import AnalysisEntry, load_analysis
@@ -65,10 +65,10 @@ class Platform:
         ledger = self.services.ledger
         return kind(mongo=ledger.mongo, records_name=ledger.records_name, lease_s=seconds)
 
-    def take_in(self, *parameters, code_version=None, **source):
+    def ingest(self, *parameters, code_version=None, **source):
         """Store one job for each set of parameters; gives their keys, which are partitions then."""
         job = Job(s3_location=(self.place,))
-        pairs = [take_in(self.entry.analysis, job, name="test", fixed=p) for p in parameters]
+        pairs = [ingest(self.entry.analysis, job, name="test", fixed=p) for p in parameters]
         requests = [(stored, Source(name="test", **source)) for stored, _ in pairs]
         self.services.ledger.requests.store(requests, code_version=code_version or self.entry.code_version)
         keys = [stored.job_key for stored, _ in pairs]

@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from domain.job.job_file import Job
-from domain.job.stored import Source, take_in
+from domain.job.stored import Source, ingest
 from engine.discovery.analyses import load_analysis
 from examples.sessions import write_session
 from resources.settings import PROJECT_ROOT
@@ -47,7 +47,7 @@ def done(make_platform, tmp_path):
     session = write_session(tmp_path / "session.nwb", seed=1, n_units=8)
     platform = make_platform(AFTER)
     job = Job(file_location=((tmp_path / "session.nwb").as_uri(),), distributed_parameters=PARAMETERS)
-    stored, _ = take_in(platform.entry.analysis, job, name="test", fixed={})
+    stored, _ = ingest(platform.entry.analysis, job, name="test", fixed={})
     platform.services.ledger.requests.store([(stored, Source(name="test"))], code_version=platform.entry.code_version)
     outcome = platform.work(stored.job_key)[stored.job_key]
     assert outcome.error is None, outcome.error

@@ -16,8 +16,8 @@ from pydantic import BaseModel, Field
 from domain.result.provenance import ResourceFacts
 from domain.result.records import to_record
 from domain.result.rows import DONE, FACTS, result_row
+from explorer.context import ExplorerContext
 from explorer.data.analysis_data import Tables
-from explorer.world import World
 from resources.mongo import MongoConnection
 from resources.records.reader import RecordReader
 from resources.records.store import RecordStore
@@ -143,7 +143,7 @@ def make_world(*, s3, root, uri, database, entries=None, store=None, clock=None)
     catalogs = CatalogFiles(s3=s3, root=root)
     kept = {} if clock is None else {"clock": clock}
     tables = Tables(catalogs, records, {NAME: ENTRY} if entries is None else entries, **kept)
-    return World(tables, records, store, "http://127.0.0.1:3000")
+    return ExplorerContext(tables, records, store, "http://127.0.0.1:3000")
 
 
 def record_store(uri, database):

@@ -7,7 +7,7 @@ import pytest
 
 from domain.job.job_file import Job
 from domain.job.state import JobState
-from domain.job.stored import take_in
+from domain.job.stored import ingest
 from operations.platform import Platform
 from operations.rekey import rekey
 from resources.connections import connect
@@ -36,7 +36,7 @@ def opened(servers, home, database, tmp_path):
 def store(platform, **parameters):
     entry = platform.entry("double")
     job = Job(s3_location=("s3://b/X/",), distributed_parameters=parameters)
-    stored, source = take_in(entry.analysis, job, name="file:///x.json", fixed={})
+    stored, source = ingest(entry.analysis, job, name="file:///x.json", fixed={})
     platform.connections.ledger.requests.store([(stored, source)], code_version=entry.code_version)
     return stored
 

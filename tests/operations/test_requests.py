@@ -9,7 +9,7 @@ from domain.analysis.given_values import parse_settings
 from domain.errors import InputError, JobFileError, ParametersError, UnknownJobError
 from domain.failures import JobError
 from domain.job.state import JobState
-from domain.job.stored import take_in
+from domain.job.stored import ingest
 from operations.requests import ANY_FAULT, rerun, submit, validate
 from operations.targets import read_file, read_target
 from resources.ledger.claims import Finished
@@ -242,7 +242,7 @@ def test_a_key_that_is_not_known_is_refused_and_nothing_is_asked_for(platform, k
 
 def test_the_key_of_a_job_does_not_depend_on_who_takes_it_in(platform, tmp_path):
     entry = platform.entry("double")
-    stored, _ = take_in(entry.analysis, read_target(job_file(tmp_path, 1)), name="x", fixed={})
+    stored, _ = ingest(entry.analysis, read_target(job_file(tmp_path, 1)), name="x", fixed={})
     assert submit(platform, "double", [job_file(tmp_path, 1.0)], by_hand={})[0].job_key == stored.job_key
 
 

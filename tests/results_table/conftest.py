@@ -11,7 +11,7 @@ from domain.failures import JobError
 from domain.job.identity import result_id
 from domain.job.job_file import Job
 from domain.job.state import JobState
-from domain.job.stored import Source, take_in
+from domain.job.stored import Source, ingest
 from domain.result.records import to_record
 from engine.discovery.analyses import load_analysis
 from resources.ledger.ledger import Ledger
@@ -95,7 +95,7 @@ class CatalogWorld:
     def fail(self, number, message="no luck", kind="exception"):
         """Let a job fail; gives its key."""
         job = Job(s3_location=(f"s3://bucket/{number}",))
-        stored, _ = take_in(self.entry.analysis, job, name="test", fixed={})
+        stored, _ = ingest(self.entry.analysis, job, name="test", fixed={})
         self.ledger.requests.store([(stored, Source(name="test"))], code_version=self.entry.code_version)
         error = JobError(kind=kind, message=message, permanent=True, traceback="x" * 1000)
         found = self.ledger.jobs.get(self.name, stored.job_key)
@@ -106,7 +106,7 @@ class CatalogWorld:
     def recover(self, number):
         """Let a job succeed that failed, as far as the ledger knows."""
         job = Job(s3_location=(f"s3://bucket/{number}",))
-        stored, _ = take_in(self.entry.analysis, job, name="test", fixed={})
+        stored, _ = ingest(self.entry.analysis, job, name="test", fixed={})
         found = self.ledger.jobs.get(self.name, stored.job_key)
         if found is not None:
             self.ledger.claims.mark_unclaimed(

@@ -12,7 +12,7 @@ from resources.inbox.queue import InboxQueue
 from resources.ledger.ledger import Ledger
 from resources.ledger.requests import Requests
 from resources.s3.connection import S3Connection
-from sensors.inbox_queue import Watched, build_inbox_watch, take_in_told
+from sensors.inbox_queue import Watched, build_inbox_watch, ingest_reported
 from sensors.job_files.cursor import Memory
 from sensors.job_files.intake import Intake
 from sensors.job_files.sensor import tick
@@ -78,7 +78,7 @@ def watch(world, told):
     """Give the function that evaluates the sensor of the queue once."""
 
     def evaluate(watched=None, *, limits=LIMITS):
-        return take_in_told(
+        return ingest_reported(
             world.instance, {world.name: world.entry}, watched or watched_by(world, told), limits=limits
         )
 

@@ -13,7 +13,7 @@ from cli.dagster_processes import dagster_process, free_port
 from domain.failures import JobError
 from domain.job.job_file import Job
 from domain.job.state import JobState
-from domain.job.stored import Source, take_in
+from domain.job.stored import Source, ingest
 from operations.platform import Platform, open_platform
 from resources.settings import load_settings
 from tests.lab_workspace import LAB, write_workspace
@@ -57,14 +57,14 @@ class Stage:
         """Put a job file into the inbox; gives the job's key."""
         platform = self.lab if (LAB / f"{name}.py").exists() else self.platform
         job = Job(**{k: tuple(v) if isinstance(v, list) else v for k, v in document.items()})
-        stored, _ = take_in(platform.entry(name).analysis, job, name="test", fixed={})
+        stored, _ = ingest(platform.entry(name).analysis, job, name="test", fixed={})
         platform.connections.job_inbox.write(name, f"{stored.job_key[:12]}.json", json.dumps(document).encode())
         return stored.job_key
 
     def wait_for_a_person(self, name, document):
         """Store a job that no sensor launches: it failed before it was executed, and a person has to ask again."""
         entry, ledger = self.lab.entry(name), self.lab.connections.ledger
-        stored, _ = take_in(entry.analysis, Job(**document), name="test", fixed={})
+        stored, _ = ingest(entry.analysis, Job(**document), name="test", fixed={})
         ledger.requests.store([(stored, Source(name="test"))], code_version=entry.code_version)
         error = JobError(kind="lost", message="waits for a person", permanent=False)
         told = {"code_version": entry.code_version, "error": error.model_dump()}

@@ -16,7 +16,7 @@ from domain.analysis import ParametersModel
 from domain.data_asset.record import AssetRecord
 from domain.errors import DispatchError
 from domain.job.job_file import read_job
-from domain.job.stored import take_in
+from domain.job.stored import ingest
 from domain.json_values import canonical_json
 from tests.lab.double import ANALYSIS
 
@@ -45,7 +45,7 @@ def jobs(candidates, *, analysis=ANALYSIS, limits=ENOUGH, **layers):
 def taken_in(job, layers, *, analysis=ANALYSIS, query=None):
     document = job_document(job, given=layers.given, query=query, dispatch_id="d-1")
     found = read_job(canonical_json(document), name="x")
-    return take_in(analysis, found, name="x", fixed=dict(layers.inbox))
+    return ingest(analysis, found, name="x", fixed=dict(layers.inbox))
 
 
 def test_each_candidate_gets_a_job_for_each_set():

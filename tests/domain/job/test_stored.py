@@ -6,7 +6,7 @@ from domain.errors import InputError, JobChangedError, ParametersError
 from domain.job.identity import JobInputs, job_key
 from domain.job.job_file import AnalysisCode, Job
 from domain.job.state import LedgerEntry
-from domain.job.stored import StoredJob, take_in, verify
+from domain.job.stored import StoredJob, ingest, verify
 from domain.result.provenance import GroupField
 
 
@@ -39,12 +39,12 @@ DEMO = analysis_with(Parameters)
 
 def stored_with(analysis=DEMO, **distributed):
     job = Job(s3_location=("s3://Bucket/a/",), distributed_parameters=distributed)
-    return take_in(analysis, job, name="me", fixed={})[0]
+    return ingest(analysis, job, name="me", fixed={})[0]
 
 
 def test_taking_a_job_in_fixes_inputs_parameters_and_key():
     job = Job(s3_location=("s3://bucket/b", "S3://BUCKET/a/"), distributed_parameters={"bin_s": 0.2})
-    stored, _ = take_in(DEMO, job, name="s3://inbox/1.json", fixed={"bin_s": 0.1}, by_hand={"strict": False})
+    stored, _ = ingest(DEMO, job, name="s3://inbox/1.json", fixed={"bin_s": 0.1}, by_hand={"strict": False})
     assert stored.analysis == "demo"
     assert stored.inputs.locations == ("s3://bucket/a", "s3://bucket/b")
     assert stored.inputs.spelled_locations == ("S3://BUCKET/a/", "s3://bucket/b")
@@ -71,7 +71,7 @@ def test_what_a_file_says_besides_its_job_is_kept_with_its_source():
         unknown_keys=("novelty",),
         group_metadata={"subject.id": "7", "n": 2},
     )
-    stored, source = take_in(DEMO, job, name="file.json", fixed={})
+    stored, source = ingest(DEMO, job, name="file.json", fixed={})
     assert stored.parameters["bin_s"] == 3
     assert source.model_dump() == {
         "name": "file.json",
@@ -88,14 +88,14 @@ def test_what_a_file_says_besides_its_job_is_kept_with_its_source():
 
 
 def test_a_source_without_code_or_group_says_so():
-    _, source = take_in(DEMO, Job(s3_location=("s3://bucket/a",)), name="file.json", fixed={})
+    _, source = ingest(DEMO, Job(s3_location=("s3://bucket/a",)), name="file.json", fixed={})
     assert source.requested_code_url is source.requested_code_version is source.query is None
     assert source.group == ()
 
 
 def test_group_values_are_scalars_or_canonical_text():
     group = {"z": None, "flag": True, "n": 1, "x": 0.5, "word": "ä", "list": [2, 1], "object": {"b": 1, "a": "ü"}}
-    _, source = take_in(DEMO, Job(s3_location=("s3://bucket/a",), group_metadata=group), name="f", fixed={})
+    _, source = ingest(DEMO, Job(s3_location=("s3://bucket/a",), group_metadata=group), name="f", fixed={})
     assert source.group == (
         GroupField(field="flag", value=True),
         GroupField(field="list", value="[2,1]"),
@@ -109,9 +109,9 @@ def test_group_values_are_scalars_or_canonical_text():
 
 def test_refused_inputs_and_parameters_are_refused_when_the_job_is_taken_in():
     with pytest.raises(InputError):
-        take_in(DEMO, Job(s3_location=("s3://bucket/a?X-Amz-Signature=1",), file_location=()), name="f", fixed={})
+        ingest(DEMO, Job(s3_location=("s3://bucket/a?X-Amz-Signature=1",), file_location=()), name="f", fixed={})
     with pytest.raises(ParametersError, match="bin"):
-        take_in(DEMO, Job(s3_location=("s3://bucket/a",)), name="f", fixed={"bin": 1})
+        ingest(DEMO, Job(s3_location=("s3://bucket/a",)), name="f", fixed={"bin": 1})
 
 
 def test_an_unchanged_model_gets_its_parameters_back():

@@ -23,7 +23,7 @@ def told(instance, name=KEY.name):
 
 
 def test_a_run_tells_the_verdict_of_each_result_and_goes_on(double):
-    good, bad = double.take_in({"number": 2}, {"number": -2})
+    good, bad = double.ingest({"number": 2}, {"number": -2})
     result = double.run([good, bad])
     assert result.success
     assert sorted(told(double.instance)) == sorted([(good, True, None), (bad, False, "-4.0 is not above zero")])
@@ -31,7 +31,7 @@ def test_a_run_tells_the_verdict_of_each_result_and_goes_on(double):
 
 
 def test_a_check_that_does_not_pass_is_a_warning_with_the_outputs_beside_it(double):
-    (key,) = double.take_in({"number": -2})
+    (key,) = double.ingest({"number": -2})
     double.run([key])
     (record,) = double.instance.event_log_storage.get_asset_check_execution_history(KEY, limit=5)
     found = record.event.dagster_event.event_specific_data
@@ -40,14 +40,14 @@ def test_a_check_that_does_not_pass_is_a_warning_with_the_outputs_beside_it(doub
 
 
 def test_a_reused_result_is_judged_too(double):
-    (key,) = double.take_in({"number": 3})
+    (key,) = double.ingest({"number": 3})
     double.work(key)
     double.run([key])
     assert told(double.instance) == [(key, True, None)]
 
 
 def test_a_person_judges_stored_results_again_without_computing(double):
-    done, missing = double.take_in({"number": 4}, {"number": 5})
+    done, missing = double.ingest({"number": 4}, {"number": 5})
     double.work(done)
     checks = build_checks(double.entry, partitions_of("double"))
     job = dg.Definitions(
@@ -64,7 +64,7 @@ def test_a_person_judges_stored_results_again_without_computing(double):
 
 
 def test_a_result_that_no_run_reports_is_judged_once_however_often_it_is_told(double):
-    (key,) = double.take_in({"number": 6})
+    (key,) = double.ingest({"number": 6})
     provenance = double.work(key)[key].provenance
     for _ in range(3):
         judge_reused(double.instance, double.entry, provenance, after_listing(double.record(key), provenance))
@@ -78,7 +78,7 @@ def test_an_analysis_that_declares_none_has_the_built_in_ones(misbehave):
 
 @pytest.mark.parametrize("name", list(BUILT_IN))
 def test_a_run_tells_the_built_in_verdicts_of_what_it_made_and_of_what_was_there(name, double):
-    there, new = double.take_in({"number": 7}, {"number": 8})
+    there, new = double.ingest({"number": 7}, {"number": 8})
     double.work(there)
     assert double.run([there, new]).success
     found = {partition: (passed, words) for partition, passed, words in told(double.instance, name)}
@@ -97,7 +97,7 @@ def statuses(platform, name):
 
 @pytest.mark.parametrize("name", [*BUILT_IN, "is_positive"])
 def test_every_partition_shows_the_verdict_on_its_latest_result(name, double):
-    first, second, adopted = double.take_in({"number": 13}, {"number": 14}, {"number": 15})
+    first, second, adopted = double.ingest({"number": 13}, {"number": 14}, {"number": 15})
     assert double.run([first, second]).success
     assert statuses(double, name) == {first: "SUCCEEDED", second: "SUCCEEDED"}
     assert double.run([first]).success
@@ -131,7 +131,7 @@ def latest(platform, name):
 
 
 def test_by_hand_the_files_are_listed_again_and_the_record_is_fetched_again(double):
-    good, no_file, no_record = double.take_in({"number": 9}, {"number": 10}, {"number": 11})
+    good, no_file, no_record = double.ingest({"number": 9}, {"number": 10}, {"number": 11})
     assert double.run([good, no_record]).success
     results = double.services.results
     bucket, _, folder = double.record(no_file)["location"].removeprefix("s3://").partition("/")
@@ -151,7 +151,7 @@ def test_by_hand_the_files_are_listed_again_and_the_record_is_fetched_again(doub
 
 
 def test_a_verdict_that_was_planned_by_a_launch_is_filled_in(double):
-    (key,) = double.take_in({"number": 12})
+    (key,) = double.ingest({"number": 12})
     double.work(key)
     judge(double, [key])
     judge(double, [key])

@@ -37,7 +37,7 @@ def messages(caplog_or_capfd):
 
 
 def test_every_job_of_a_range_is_materialized_with_metadata_of_its_own(double):
-    keys = double.take_in({"number": 1.5}, {"number": 2.0}, {"number": 3.0})
+    keys = double.ingest({"number": 1.5}, {"number": 2.0}, {"number": 3.0})
     result = double.run(keys[:2])
     assert result.success
     for key, expected in zip(keys[:2], (3.0, 4.0), strict=True):
@@ -59,7 +59,7 @@ def test_every_job_of_a_range_is_materialized_with_metadata_of_its_own(double):
 
 
 def test_the_files_of_a_result_are_those_of_its_manifest(double):
-    (key,) = double.take_in({"number": 4.0})
+    (key,) = double.ingest({"number": 4.0})
     assert double.run([key]).success
     location, results = double.record(key)["location"], double.services.results
     manifest = json.loads(results.get_bytes(location, "manifest.json"))
@@ -101,7 +101,7 @@ def check_failures_are_shown_on_their_partitions(platform, bad):
 
 
 def test_a_result_says_why_it_is_new_and_a_reused_one_why_it_was_not_computed(double):
-    keys = double.take_in({"number": 40.0}, {"number": 41.0})
+    keys = double.ingest({"number": 40.0}, {"number": 41.0})
     assert double.run(keys[:1]).success
     assert double.run(keys).success
     reused, computed = double.materializations(keys[0])[0], double.materializations(keys[1])[0]
@@ -118,9 +118,9 @@ def test_a_result_says_why_it_is_new_and_a_reused_one_why_it_was_not_computed(do
 
 @pytest.mark.slow
 def test_bad_jobs_fail_alone_and_the_run_names_them(misbehave, marks):
-    good = misbehave.take_in({"number": 1}, {"mode": "not_finite"}, {"mode": "print"}, {"mode": "closes_stdout"})
-    bad = dict(zip(BAD, misbehave.take_in(*[{"mode": mode, "note": marks[0]} for mode in BAD]), strict=True))
-    last = misbehave.take_in({"number": 2}, {"mode": "float32"})
+    good = misbehave.ingest({"number": 1}, {"mode": "not_finite"}, {"mode": "print"}, {"mode": "closes_stdout"})
+    bad = dict(zip(BAD, misbehave.ingest(*[{"mode": mode, "note": marks[0]} for mode in BAD]), strict=True))
+    last = misbehave.ingest({"number": 2}, {"mode": "float32"})
     result = misbehave.run([*good, *bad.values(), *last])
     assert not result.success
     for key in (*good, *last):
@@ -162,7 +162,7 @@ def check_what_was_captured(misbehave, bad, failure):
 
 
 def test_a_killed_job_is_tried_again_as_often_as_its_policy_allows(misbehave, marks):
-    keys = misbehave.take_in({"mode": "kill", "note": marks[0]}, {"number": 1})
+    keys = misbehave.ingest({"mode": "kill", "note": marks[0]}, {"number": 1})
     assert not misbehave.run(keys).success
     assert marks[1]() == 2
     job = misbehave.job(keys[0])
@@ -172,7 +172,7 @@ def test_a_killed_job_is_tried_again_as_often_as_its_policy_allows(misbehave, ma
 
 
 def test_a_transient_fault_is_repeated_and_told(misbehave, marks, capfd):
-    (key,) = misbehave.take_in({"mode": "transient_once", "note": marks[0]})
+    (key,) = misbehave.ingest({"mode": "transient_once", "note": marks[0]})
     assert misbehave.run([key]).success
     assert marks[1]() == 2
     assert misbehave.job(key).attempt_number == 2
@@ -180,7 +180,7 @@ def test_a_transient_fault_is_repeated_and_told(misbehave, marks, capfd):
 
 
 def test_a_job_over_its_time_limit_ends_with_everything_it_started(misbehave, marks):
-    (key,) = misbehave.take_in({"mode": "grandchild", "note": marks[0]})
+    (key,) = misbehave.ingest({"mode": "grandchild", "note": marks[0]})
     assert not misbehave.run([key]).success
     error = misbehave.job(key).error
     assert (error.kind, error.permanent) == ("time_limit", True)
@@ -197,7 +197,7 @@ def test_more_failures_than_fit_are_counted(double):
 
 
 def test_a_partition_without_a_job_fails_and_says_what_to_do(double):
-    (key,) = double.take_in({"number": 1.0})
+    (key,) = double.ingest({"number": 1.0})
     double.instance.add_dynamic_partitions("double", ["0" * 64])
     failure = failure_of(double.run([key, "0" * 64]))
     assert "No job is stored under 000" in failure.description
@@ -206,7 +206,7 @@ def test_a_partition_without_a_job_fails_and_says_what_to_do(double):
 
 
 def test_a_job_whose_model_changed_names_the_fields(double):
-    keys = double.take_in({"number": 1.0}, {"number": 2.0}, {"number": 3.0})
+    keys = double.ingest({"number": 1.0}, {"number": 2.0}, {"number": 3.0})
     double.change(keys[0], parameters={"number": 5.0, "window": 3})
     double.change(keys[1], parameters={})
     result = double.run(keys)
@@ -221,7 +221,7 @@ def test_a_job_whose_model_changed_names_the_fields(double):
 
 
 def test_a_run_for_other_partitions_than_its_range_means_now_executes_nothing(double):
-    keys = double.take_in({"number": 1.0}, {"number": 2.0})
+    keys = double.ingest({"number": 1.0}, {"number": 2.0})
     result = double.run(keys, tags={KEYS_TAG: keys_digest(keys[:1])})
     assert not result.success
     assert "other partitions than the 2 that its range means now" in failure_of(result).description
@@ -230,7 +230,7 @@ def test_a_run_for_other_partitions_than_its_range_means_now_executes_nothing(do
 
 
 def test_a_range_of_no_partitions_fails_and_executes_nothing(double):
-    keys = double.take_in({"number": 1.0}, {"number": 2.0})
+    keys = double.ingest({"number": 1.0}, {"number": 2.0})
     result = double.run(keys[::-1])
     assert not result.success
     assert "covers no partition" in failure_of(result).description
@@ -238,7 +238,7 @@ def test_a_range_of_no_partitions_fails_and_executes_nothing(double):
 
 
 def test_a_second_run_computes_nothing_and_materializes_again(misbehave, marks):
-    keys = misbehave.take_in({"number": 1, "note": marks[0], "mode": "figure"}, {"number": 2, "note": marks[0]})
+    keys = misbehave.ingest({"number": 1, "note": marks[0], "mode": "figure"}, {"number": 2, "note": marks[0]})
     assert misbehave.run(keys).success
     assert misbehave.run(keys).success
     assert marks[1]() == 2
@@ -253,7 +253,7 @@ def test_a_second_run_computes_nothing_and_materializes_again(misbehave, marks):
 
 
 def test_results_are_shown_again_to_a_dagster_that_lost_everything(double):
-    keys = double.take_in({"number": 1.0}, {"number": 2.0})
+    keys = double.ingest({"number": 1.0}, {"number": 2.0})
     assert double.run(keys).success
     with dg.DagsterInstance.ephemeral() as other:
         other.add_dynamic_partitions("double", keys)
@@ -263,7 +263,7 @@ def test_results_are_shown_again_to_a_dagster_that_lost_everything(double):
 
 
 def test_a_forced_run_makes_a_new_attempt_for_a_reason(double):
-    (key,) = double.take_in({"number": 1.0})
+    (key,) = double.ingest({"number": 1.0})
     assert double.run([key]).success
     old = double.record(key)
     assert double.run([key], config={"force_reason": "a new drift correction"}).success
@@ -278,7 +278,7 @@ def test_a_forced_run_makes_a_new_attempt_for_a_reason(double):
 
 
 def test_a_dry_run_shows_the_record_and_touches_nothing(double, verbs, capfd):
-    keys = double.take_in({"number": 21.0}, {"number": 22.0})
+    keys = double.ingest({"number": 21.0}, {"number": 22.0})
     double.change(keys[1], parameters={})
     before = [double.job(key) for key in keys]
     assert double.run(keys, config={"dry_run": True}).success
@@ -295,13 +295,13 @@ def test_a_dry_run_shows_the_record_and_touches_nothing(double, verbs, capfd):
 
 def test_the_setting_makes_every_run_a_dry_run(make_platform, misbehave):
     dry = make_platform(misbehave.entry, dry_run=True)
-    keys = dry.take_in({"number": 1}, {"mode": "raise"}, {"mode": "symlink"})
+    keys = dry.ingest({"number": 1}, {"mode": "raise"}, {"mode": "symlink"})
     assert dry.run(keys).success, "a dry run reports, and fails nobody"
     assert [dry.job(key).state for key in keys] == [JobState.NEW] * 3
 
 
 def test_failed_jobs_are_tried_again_by_hand_but_not_by_the_sensors_runs(misbehave, marks):
-    (key,) = misbehave.take_in({"mode": "raise", "note": marks[0]})
+    (key,) = misbehave.ingest({"mode": "raise", "note": marks[0]})
     assert not misbehave.run([key]).success
     result = misbehave.run([key], tags={KEYS_TAG: keys_digest([key])})
     assert not result.success

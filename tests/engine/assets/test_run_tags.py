@@ -21,7 +21,7 @@ def double_job(platform):
 
 def test_a_run_launched_by_hand_is_tagged_with_what_its_jobs_say(double):
     double.place = "s3://lab/ecephys_700001_2024-05-01_10-00-00"
-    keys = double.take_in({"number": 60}, dispatch_id="d-60")
+    keys = double.ingest({"number": 60}, dispatch_id="d-60")
     result = double.run(keys)
     session = "ecephys_700001_2024-05-01_10-00-00"
     assert tags_of_run(double, result) == {
@@ -34,7 +34,7 @@ def test_a_run_launched_by_hand_is_tagged_with_what_its_jobs_say(double):
 
 
 def test_subject_and_session_of_the_headers_are_added_once_they_are_read(double):
-    result = double.run(double.take_in({"number": 61}))
+    result = double.run(double.ingest({"number": 61}))
     tags = RunTags(double.instance, double.instance.get_run_by_id(result.run_id))
     tags.add_results([sparse(subject_ids=("700009",), session_names=("my session",))])
     assert tags_of_run(double, result) == {
@@ -56,7 +56,7 @@ class CountedWrites:
 
 
 def test_nothing_is_written_that_the_run_has_already(double):
-    result = double.run(double.take_in({"number": 63}))
+    result = double.run(double.ingest({"number": 63}))
     counted = CountedWrites(double.instance)
     tags = RunTags(counted, double.instance.get_run_by_id(result.run_id))
     tags.add_results([sparse(subject_ids=("1",))])
@@ -77,5 +77,5 @@ def test_a_tag_does_not_undo_a_cancellation_of_the_same_moment(double):
 
 def test_a_dry_run_is_tagged_with_nothing(double):
     double.place = "s3://lab/ecephys_700001_2024-05-01_10-00-00"
-    result = double.run(double.take_in({"number": 62}), config={"dry_run": True})
+    result = double.run(double.ingest({"number": 62}), config={"dry_run": True})
     assert tags_of_run(double, result) == {}

@@ -6,7 +6,7 @@ import pytest
 
 from domain.errors import ParametersError
 from domain.job.job_file import Job
-from domain.job.stored import Source, take_in
+from domain.job.stored import Source, ingest
 from engine.discovery.analyses import find_analyses
 
 LAB = Path(__file__).parents[2] / "lab_wrapper"
@@ -15,7 +15,7 @@ LABELS = {"analysis_name": "n", "analysis_tag": "the tag"}
 
 def computed(platform, job):
     """Store a job, work it off, and give its outcome."""
-    stored, _ = take_in(platform.entry.analysis, job, name="test", fixed={})
+    stored, _ = ingest(platform.entry.analysis, job, name="test", fixed={})
     platform.services.ledger.requests.store([(stored, Source(name="test"))], code_version=platform.entry.code_version)
     outcome = platform.work(stored.job_key)[stored.job_key]
     assert outcome.error is None, outcome.error

@@ -17,7 +17,7 @@ from tests.waiting import PATIENCE_S, wait_for
 
 def test_a_cancelled_run_gives_every_job_back_at_once_and_leaves_no_process(misbehave, marks):
     slow = [{"mode": "sleep", "seconds": 2.0, "number": n, "note": marks[0]} for n in range(15)]
-    keys = misbehave.take_in({"note": marks[0]}, *slow)
+    keys = misbehave.ingest({"note": marks[0]}, *slow)
     with misbehave.batch() as batch:
         next(batch.outcomes(keys))
         workers = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
@@ -35,7 +35,7 @@ def test_a_run_that_ends_while_a_job_waits_for_its_next_attempt_begins_no_other(
     patient = misbehave.entry.analysis.retry.model_copy(update={"delay_s": 3000.0})
     analysis = misbehave.entry.analysis.model_copy(update={"retry": patient})
     platform = make_platform(type(misbehave.entry)(**{**misbehave.entry.__dict__, "analysis": analysis}))
-    short, key = platform.take_in({"number": 1}, {"mode": "transient_once", "note": marks[0]})
+    short, key = platform.ingest({"number": 1}, {"mode": "transient_once", "note": marks[0]})
     with platform.batch() as batch:
         assert [outcome.job_key for outcome in next(batch.outcomes([short, key]))] == [short]
         wait_for(
@@ -48,7 +48,7 @@ def test_a_run_that_ends_while_a_job_waits_for_its_next_attempt_begins_no_other(
 
 def test_leases_are_extended_as_long_as_the_run_lasts(misbehave):
     run = misbehave.having(ledger=misbehave.ledger_with_leases_of(1.5))
-    (key,) = misbehave.take_in({"mode": "sleep", "seconds": 2.5})
+    (key,) = misbehave.ingest({"mode": "sleep", "seconds": 2.5})
     seen = set()
     with run.batch() as batch:
         thread = threading.Thread(target=lambda: [batch.settled(ended) for ended in batch.outcomes([key])])
@@ -67,7 +67,7 @@ def test_leases_are_extended_as_long_as_the_run_lasts(misbehave):
 
 
 def test_a_ledger_that_is_away_does_not_end_the_heartbeat_nor_the_way_out(misbehave):
-    (key,) = misbehave.take_in({"number": 1})
+    (key,) = misbehave.ingest({"number": 1})
     away, asked = threading.Event(), threading.Event()
 
     class ClaimsGoAway(JobClaims):

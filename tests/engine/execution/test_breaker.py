@@ -20,7 +20,7 @@ def careful(make_platform, misbehave, docdb_uri, database):
 
 
 def test_few_are_executed_the_rest_stays_new_and_the_run_says_why(careful, marks):
-    keys = careful.take_in(*[{"mode": "raise", "number": n, "note": marks[0]} for n in range(15)])
+    keys = careful.ingest(*[{"mode": "raise", "number": n, "note": marks[0]} for n in range(15)])
     result = careful.run(keys)
     assert not result.success
     states = [careful.job(key).state for key in keys]
@@ -38,7 +38,7 @@ def test_few_are_executed_the_rest_stays_new_and_the_run_says_why(careful, marks
 def test_jobs_that_succeed_beside_a_few_that_fail_are_all_computed(careful, marks):
     bad = [{"mode": "raise", "number": n} for n in range(2)]
     good = [{"number": n, "note": marks[0]} for n in range(4)]
-    keys = careful.take_in(*bad, *good)
+    keys = careful.ingest(*bad, *good)
     careful.run(keys)
     assert marks[1]() == len(good)
     assert careful.services.ledger.breakers.get_open(careful.name, code_version=careful.entry.code_version) is None

@@ -73,7 +73,7 @@ def manifest_digest():
 
 
 def test_an_undisturbed_run_takes_these_steps(misbehave, marks, verbs):
-    (key,) = misbehave.take_in({"number": 7, "note": marks[0]})
+    (key,) = misbehave.ingest({"number": 7, "note": marks[0]})
     assert misbehave.run([key]).success
     assert verbs.calls == STEPS
     assert marks[1]() == 1
@@ -81,7 +81,7 @@ def test_an_undisturbed_run_takes_these_steps(misbehave, marks, verbs):
 
 @pytest.mark.parametrize("at", range(1, len(STEPS) + 1))
 def test_a_run_that_dies_before_any_step_costs_one_execution_at_most(misbehave, marks, verbs, at, manifest_digest):
-    (key,) = misbehave.take_in({"number": 7, "note": marks[0]})
+    (key,) = misbehave.ingest({"number": 7, "note": marks[0]})
     verbs.at = at
     crashed(misbehave, key)
     assert len(verbs.calls) >= at
@@ -99,7 +99,7 @@ def test_a_run_that_dies_before_any_step_costs_one_execution_at_most(misbehave, 
 
 @pytest.mark.parametrize("at", [4, 6, 8, 9])
 def test_a_forced_run_that_dies_leaves_the_old_result_or_the_new_one(misbehave, marks, verbs, at):
-    (key,) = misbehave.take_in({"number": 7, "note": marks[0]})
+    (key,) = misbehave.ingest({"number": 7, "note": marks[0]})
     assert misbehave.run([key]).success
     old = misbehave.record(key)
     misbehave.services.ledger.requests.requeue("misbehave", [key], who="somebody", reason="better drift", force=True)
@@ -119,7 +119,7 @@ def test_a_forced_run_that_dies_leaves_the_old_result_or_the_new_one(misbehave, 
 
 
 def test_a_run_that_dies_while_it_recovers_loses_nothing(misbehave, marks, verbs):
-    (key,) = misbehave.take_in({"number": 7, "note": marks[0]})
+    (key,) = misbehave.ingest({"number": 7, "note": marks[0]})
     verbs.at = STEPS.index("insert_once") + 1
     crashed(misbehave, key)
     for at in (1, 2, 3):  # the claim, the insert, and Dagster
@@ -164,7 +164,7 @@ def killable(platform, keys, docdb_uri, home, *, at=None):
 @pytest.mark.slow
 @pytest.mark.parametrize("at", [2, 5, 8])
 def test_a_killed_process_costs_one_execution_at_most(misbehave, marks, docdb_uri, home, at):
-    (key,) = misbehave.take_in({"number": 7, "note": marks[0]})
+    (key,) = misbehave.ingest({"number": 7, "note": marks[0]})
     assert killable(misbehave, [key], docdb_uri, home, at=at).wait(60) == -signal.SIGKILL
     repaired(misbehave, key)
     leftovers = list(misbehave.services.work_folder.iterdir())
@@ -178,7 +178,7 @@ def test_a_killed_process_costs_one_execution_at_most(misbehave, marks, docdb_ur
 
 @pytest.mark.slow
 def test_nothing_is_left_at_work_when_the_runs_process_is_killed(misbehave, marks, docdb_uri, home):
-    keys = misbehave.take_in({"mode": "grandchild", "note": marks[0]}, {"mode": "sleep", "seconds": 2.9, "number": 2})
+    keys = misbehave.ingest({"mode": "grandchild", "note": marks[0]}, {"mode": "sleep", "seconds": 2.9, "number": 2})
     run = killable(misbehave, keys, docdb_uri, home)
 
     def family():

@@ -21,7 +21,7 @@ from tests.raw import records_of, superseded_of
 @pytest.fixture
 def done(misbehave, marks):
     """Give a job with a result, and the result's record."""
-    (key,) = misbehave.take_in({"number": 7, "note": marks[0]})
+    (key,) = misbehave.ingest({"number": 7, "note": marks[0]})
     assert misbehave.work(key)[key].kind == "computed"
     return key, misbehave.record(key)
 
@@ -54,7 +54,7 @@ def change_files(platform, location, harm):
 
 
 def test_results_whose_files_differ_are_told_and_computed_again(misbehave, marks):
-    keys = misbehave.take_in(*[{"number": n, "note": marks[0]} for n in range(len(HARM))])
+    keys = misbehave.ingest(*[{"number": n, "note": marks[0]} for n in range(len(HARM))])
     misbehave.work(*keys)
     olds = [misbehave.record(key)["location"] for key in keys]
     for old, (harm, _) in zip(olds, HARM, strict=True):
@@ -107,7 +107,7 @@ def test_a_complete_attempt_without_a_record_is_committed_without_executing(misb
 
 def test_attempts_that_cannot_be_read_are_no_obstacle(misbehave, marks):
     contents = [b"{", b"[]", b"{}", b'{"_id": "x", "processing": null}', "another's"]
-    keys = misbehave.take_in(*[{"number": n, "note": marks[0]} for n in range(len(contents) + 1)])
+    keys = misbehave.ingest(*[{"number": n, "note": marks[0]} for n in range(len(contents) + 1)])
     misbehave.work(*keys)
     records = [misbehave.record(key) for key in keys]
     drop(misbehave, records[-1]["location"], "number.txt")
@@ -135,7 +135,7 @@ def test_a_superseded_attempt_is_not_raised_from_the_dead(misbehave, marks, done
 
 def test_a_record_that_cannot_be_read_fails_its_job_alone(misbehave, done):
     key, record = done
-    (other,) = misbehave.take_in({"number": 8})
+    (other,) = misbehave.ingest({"number": 8})
     records_of(misbehave.services.records).update_one({"_id": record["_id"]}, {"$unset": {"processing": ""}})
     found = misbehave.work(key, other)
     assert found[key].error.kind == "output"
@@ -145,7 +145,7 @@ def test_a_record_that_cannot_be_read_fails_its_job_alone(misbehave, done):
 
 
 def test_a_fault_of_the_platform_while_publishing_fails_its_job_alone(misbehave):
-    first, second = misbehave.take_in({"number": 1}, {"number": 2})
+    first, second = misbehave.ingest({"number": 1}, {"number": 2})
 
     class Broken(RecordStore):
         """Records, of which one cannot be inserted."""
@@ -162,7 +162,7 @@ def test_a_fault_of_the_platform_while_publishing_fails_its_job_alone(misbehave)
 
 
 def test_a_server_that_is_away_for_a_moment_costs_an_attempt_not_the_job(misbehave, marks):
-    (key,) = misbehave.take_in({"number": 1, "note": marks[0]})
+    (key,) = misbehave.ingest({"number": 1, "note": marks[0]})
     calls = []
 
     class Sometimes(ResultsStore):
@@ -184,7 +184,7 @@ def test_a_server_that_is_away_for_a_moment_costs_an_attempt_not_the_job(misbeha
 
 def test_a_server_that_stays_away_fails_the_job_for_now_but_leaves_a_finished_one_done(misbehave, done):
     key, _ = done
-    (new,) = misbehave.take_in({"number": 8})
+    (new,) = misbehave.ingest({"number": 8})
 
     class Away(ResultsStore):
         """Results whose server does not answer."""
@@ -204,7 +204,7 @@ def test_a_server_that_stays_away_fails_the_job_for_now_but_leaves_a_finished_on
 
 
 def test_of_twenty_runs_that_race_for_one_job_one_executes(misbehave, marks):
-    (key,) = misbehave.take_in({"number": 1, "note": marks[0], "mode": "sleep", "seconds": 0.2})
+    (key,) = misbehave.ingest({"number": 1, "note": marks[0], "mode": "sleep", "seconds": 0.2})
     start = threading.Barrier(20)
 
     def race(_):
@@ -224,7 +224,7 @@ def test_of_twenty_runs_that_race_for_one_job_one_executes(misbehave, marks):
 
 
 def test_a_slow_owner_does_not_publish_over_the_new_one(misbehave, marks):
-    (key,) = misbehave.take_in({"number": 1, "note": marks[0]})
+    (key,) = misbehave.ingest({"number": 1, "note": marks[0]})
     slow, go_on = threading.Event(), threading.Event()
 
     class Hesitates(RecordStore):
@@ -278,7 +278,7 @@ def test_a_result_that_appears_just_before_the_claim_is_taken(misbehave, marks, 
 
 
 def test_a_job_that_somebody_else_has_is_waited_for(misbehave, marks):
-    held, free = misbehave.take_in({"number": 1, "note": marks[0]}, {"number": 2})
+    held, free = misbehave.ingest({"number": 1, "note": marks[0]}, {"number": 2})
     ledger = misbehave.services.ledger
     entry = ledger.claims.claim(
         misbehave.job(held), attempt="other", owner="other", run_id="other", code_version="1", states=[JobState.NEW]
@@ -299,7 +299,7 @@ def test_a_file_that_changed_since_the_run_was_made_is_not_executed(make_platfor
     copy.write_text(misbehave.entry.path.read_text())
     platform = make_platform(copy)
     copy.write_text(copy.read_text() + "\nMORE = 1\n")
-    (key,) = platform.take_in({"note": marks[0]})
+    (key,) = platform.ingest({"note": marks[0]})
     error = platform.work(key)[key].error
     assert "changed while the run was using it" in error.message
     assert not error.permanent

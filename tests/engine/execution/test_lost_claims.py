@@ -14,7 +14,7 @@ from tests.waiting import PATIENCE_S, wait_for
 def at_work(misbehave, marks):
     """Give a job whose process has begun in a run of its own, and what becomes of it."""
     run = misbehave.having(ledger=misbehave.ledger_with_leases_of(0.4))
-    (key,) = misbehave.take_in({"mode": "hang", "note": marks[0]})
+    (key,) = misbehave.ingest({"mode": "hang", "note": marks[0]})
     found = {}
     thread = threading.Thread(target=lambda: found.update(run.work(key)))
     thread.start()
@@ -66,7 +66,7 @@ def test_a_job_that_somebody_else_has_taken_is_left_to_them(misbehave, at_work):
 
 
 def test_a_job_that_is_cancelled_while_it_publishes_is_not_published(misbehave, marks):
-    (key,) = misbehave.take_in({"number": 1, "note": marks[0]})
+    (key,) = misbehave.ingest({"number": 1, "note": marks[0]})
 
     class CancelledMeanwhile(ResultsStore):
         """Results whose job is cancelled before the last of its files is written."""
@@ -85,7 +85,7 @@ def test_a_job_that_is_cancelled_while_it_publishes_is_not_published(misbehave, 
 
 
 def test_a_cancelled_job_is_computed_when_a_person_asks_again(misbehave):
-    (key,) = misbehave.take_in({"number": 2})
+    (key,) = misbehave.ingest({"number": 2})
     cancel(misbehave, key)
     assert misbehave.work(key)[key].error.kind == "cancelled", "a run of the sensor leaves it"
     misbehave.services.ledger.requests.requeue(misbehave.name, [key], who="ann")
@@ -93,7 +93,7 @@ def test_a_cancelled_job_is_computed_when_a_person_asks_again(misbehave):
 
 
 def test_an_invalidated_result_is_computed_anew_and_never_committed_again(misbehave, marks):
-    (key,) = misbehave.take_in({"number": 3, "note": marks[0]})
+    (key,) = misbehave.ingest({"number": 3, "note": marks[0]})
     first = misbehave.work(key)[key].provenance
     services, version = misbehave.services, misbehave.entry.code_version
     for _ in range(2):  # cut off and repeated
@@ -125,7 +125,7 @@ def test_a_transient_failure_is_tried_again_later_as_often_as_the_policy_says(ma
     )
     analysis = misbehave.entry.analysis.model_copy(update={"retry": retry})
     platform = make_platform(type(misbehave.entry)(**{**misbehave.entry.__dict__, "analysis": analysis}))
-    (key,) = platform.take_in({"mode": "kill"})
+    (key,) = platform.ingest({"mode": "kill"})
     ledger, tried = platform.services.ledger, 0
     while True:
         assert platform.work(key)[key].error.kind == "killed"
@@ -142,6 +142,6 @@ def test_a_transient_failure_is_tried_again_later_as_often_as_the_policy_says(ma
 
 
 def test_a_permanent_failure_is_never_tried_again_by_itself(misbehave):
-    (key,) = misbehave.take_in({"mode": "raise"})
+    (key,) = misbehave.ingest({"mode": "raise"})
     misbehave.work(key)
     assert (misbehave.job(key).state, misbehave.job(key).retry_at) == (JobState.FAILED, None)

@@ -4,8 +4,8 @@ GROUP = [{"field": "subject.subject_id", "value": "700001"}]
 
 
 def test_everybody_who_asked_for_a_job_is_in_its_provenance(double):
-    (key,) = double.take_in({"number": 3.0}, asset_names=("one",), record_ids=("r1",))
-    double.take_in(
+    (key,) = double.ingest({"number": 3.0}, asset_names=("one",), record_ids=("r1",))
+    double.ingest(
         {"number": 3.0},
         asset_names=("two", "one"),
         record_ids=("r2",),
@@ -26,7 +26,7 @@ def test_everybody_who_asked_for_a_job_is_in_its_provenance(double):
 
 
 def test_a_job_that_nobody_is_known_to_have_asked_for_has_a_provenance_all_the_same(double):
-    (key,) = double.take_in({"number": 3.0})
+    (key,) = double.ingest({"number": 3.0})
     double.change(key, sources=[])
     found = double.work(key)[key].provenance
     assert (found.asset_names, found.query, found.group, found.dispatch_id) == ((), None, (), None)

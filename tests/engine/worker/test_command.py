@@ -15,7 +15,7 @@ from domain.errors import AnalysisFileError
 from domain.failures import JobError
 from domain.job.job_file import Job
 from domain.job.state import JobState
-from domain.job.stored import Source, take_in
+from domain.job.stored import Source, ingest
 from engine.discovery.analyses import load_analysis
 from engine.worker.process import execute
 from engine.worker.task import Task, load_once
@@ -40,7 +40,7 @@ def take(shell, tmp_path):
 
     def take(**parameters):
         job = Job(file_location=tuple(f.as_uri() for f in files), distributed_parameters=parameters)
-        stored, _ = take_in(shell.entry.analysis, job, name="test", fixed={})
+        stored, _ = ingest(shell.entry.analysis, job, name="test", fixed={})
         shell.services.ledger.requests.store([(stored, Source(name="test"))], code_version=shell.entry.code_version)
         return stored.job_key
 

@@ -252,7 +252,7 @@ def test_a_file_that_vanishes_between_listing_and_reading_is_no_fault(world):
     Path(world.stores.inbox.root, "double").mkdir()
     assert list(known.judge(files)) == []
     ledger, notes = world.stores.ledger, world.stores.notes
-    assert known.take_in(files, ledger, notes, judged_with="now").read == 0
+    assert known.ingest(files, ledger, notes, judged_with="now").read == 0
     assert notes.known("double") == {}
 
 

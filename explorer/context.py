@@ -10,7 +10,7 @@ from resources.result_store.store import ResultsStore
 
 
 @dataclass(frozen=True)
-class World:
+class ExplorerContext:
     """What the explorer reads.
 
     Attributes
