@@ -16,7 +16,7 @@ from audit.sources import Depth
 from cli.audit.run import audit
 from cli.dispatch.run import run_dispatch
 from cli.explain.run import explain
-from cli.results.run import Wanted, list_results
+from cli.results.run import ListQuery, list_results
 from definitions import build_defs
 from dispatch.model.options import DispatchOptions
 from domain.analysis.breaker import Breaker, trip
@@ -268,10 +268,10 @@ class Walk:
         records = self.platform.connections.record_store
         assert len(results_of(records, NAME, code_version=self.entry.code_version)) == 5
         assert explain(self.platform, NAME, keys[0]).state == "done"
-        wanted = Wanted(where=["number>=0", "double<100"], subject="nobody", limit=5)
+        wanted = ListQuery(where=["number>=0", "double<100"], subject="nobody", limit=5)
         assert list_results(self.platform, NAME, wanted).results == []
-        page = list_results(self.platform, NAME, Wanted(where=["number>=0"], limit=2))
-        assert len(list_results(self.platform, NAME, Wanted(after=page.next_after)).results) == 3
+        page = list_results(self.platform, NAME, ListQuery(where=["number>=0"], limit=2))
+        assert len(list_results(self.platform, NAME, ListQuery(after=page.next_after)).results) == 3
 
     def retire(self, key):
         """Archive a job, and bring it back."""

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from cli.dagster_processes import prepare_dagster_home
 from cli.explain.run import explain
 from cli.main import app
-from cli.results.run import Wanted, list_results
+from cli.results.run import ListQuery, list_results
 from domain.errors import RunsActiveError, SettingsError, UnknownJobError
 from domain.job.state import JobState
 from operations.archive import Choice, archive, parse_day, plan, restore
@@ -59,8 +59,8 @@ def test_the_partition_goes_and_everything_else_stays(platform, keys):
     assert partitions(platform) == {keys[2]}
     assert states(platform, keys) == ["archived", "archived", "new"]
     assert f"--restore --key {keys[0]}` brings it back" in explain(platform, NAME, keys[0]).reason
-    assert {r.job_key for r in list_results(platform, NAME, Wanted(subject="700001")).results} == set(keys[:2])
-    assert list_results(platform, NAME, Wanted()).counts[JobState.ARCHIVED] == 2
+    assert {r.job_key for r in list_results(platform, NAME, ListQuery(subject="700001")).results} == set(keys[:2])
+    assert list_results(platform, NAME, ListQuery()).counts[JobState.ARCHIVED] == 2
 
 
 def test_a_job_that_is_not_done_is_left_alone(platform, keys):

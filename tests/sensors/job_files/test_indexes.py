@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from pymongo import monitoring
 
-from cli.results.run import Wanted, list_results
+from cli.results.run import ListQuery, list_results
 from domain.result.records import to_record
 from engine.discovery.analyses import load_analysis
 from operations.platform import Platform
@@ -116,12 +116,12 @@ def test_no_catalog_reads_a_whole_collection(world, questions, docdb_uri):
 @pytest.mark.parametrize(
     "wanted",
     [
-        Wanted(),
-        Wanted(limit=5),
-        Wanted(where=["number=1"], limit=5),
-        Wanted(where=["number>1", "number<=2", "double!=3"]),
-        Wanted(subject="a", session="b", code="1"),
-        Wanted(after="7" * 64),
+        ListQuery(),
+        ListQuery(limit=5),
+        ListQuery(where=["number=1"], limit=5),
+        ListQuery(where=["number>1", "number<=2", "double!=3"]),
+        ListQuery(subject="a", session="b", code="1"),
+        ListQuery(after="7" * 64),
     ],
 )
 def test_no_question_about_results_reads_a_whole_collection(world, questions, docdb_uri, wanted):
