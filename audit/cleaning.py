@@ -12,7 +12,8 @@ from typing import Literal
 from audit.sources import in_batches
 from domain.errors import SettingsError
 from resources.ledger.ledger import Ledger
-from resources.records.store import OWN, RecordStore, attempt_of
+from resources.records.reader import BRIEF, OWN, attempt_of
+from resources.records.store import RecordStore
 from resources.result_store.attempts import StoredAttempt, stored_attempts
 from resources.result_store.store import ResultsStore
 
@@ -77,8 +78,8 @@ def removable(
     for batch in in_batches(one for one in stored_attempts(results) if isinstance(one, StoredAttempt)):
         before, at_work = ledger.now() - older_than, ledger.claims.runs_by_attempt()
         old = [one for one in batch if one.newest < before and one.attempt not in at_work]
-        current = records.briefs({one.result_id for one in old})
-        superseded = records.superseded_among(f"{one.result_id}/{one.attempt}" for one in old)
+        current = records.get_many({one.result_id for one in old}, BRIEF)
+        superseded = records.existing((f"{one.result_id}/{one.attempt}" for one in old), superseded=True)
         for one in old:
             record = current.get(one.result_id)
             lost = f"{one.result_id}/{one.attempt}" in superseded

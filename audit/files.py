@@ -7,7 +7,7 @@ from audit.findings import Finding, Report
 from audit.sources import Sources, Tell, in_batches
 from domain.result.records import readable
 from engine.execution.publish import complete_attempt, differences, listing_digest
-from resources.records.store import OWN, attempt_of
+from resources.records.reader import BRIEF, OWN, attempt_of
 from resources.result_store.attempts import ForeignObject, StoredAttempt, stored_attempts
 
 
@@ -54,8 +54,8 @@ def audit_files(sources: Sources, report: Report, tell: Tell, *, others: bool) -
                 tell(Finding("foreign_object", f"s3://{sources.results.root}/{one.key}"))
         report.looked_at["attempts"] += len(attempts)
         now, at_work = sources.ledger.now(), sources.ledger.claims.runs_by_attempt()
-        records = sources.records.briefs({one.result_id for one in attempts})
-        superseded = sources.records.superseded_among(f"{one.result_id}/{one.attempt}" for one in attempts)
+        records = sources.records.get_many({one.result_id for one in attempts}, BRIEF)
+        superseded = sources.records.existing((f"{one.result_id}/{one.attempt}" for one in attempts), superseded=True)
         for one in attempts:
             record = records.get(one.result_id)
             if record is not None and attempt_of(record) == one.attempt:

@@ -17,7 +17,7 @@ from domain.result.provenance import Provenance
 from domain.result.record_rules import faults_of_record
 from domain.result.records import from_record
 from domain.result.search_entries import search_entries
-from resources.records.store import OWN
+from resources.records.reader import OWN
 
 _INPUTS_REMEMBERED = 10_000
 
@@ -48,7 +48,7 @@ class RecordAudit:
     def run(self, report: Report, tell: Tell) -> set[str]:
         """Compare every record; returns the keys of the jobs that have one."""
         code = self._sources.entries[self._name].code_version
-        for batch in in_batches(self._sources.records.by_id(self._name)):
+        for batch in in_batches(self._sources.records.find({f"{OWN}.analysis": self._name})):
             report.looked_at["records"] += len(batch)
             found = [one for one in (self._read(record, tell) for record in batch) if one is not None]
             jobs = self._sources.ledger.jobs.get_many(self._name, {one.job_key for one in found})

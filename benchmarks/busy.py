@@ -29,9 +29,9 @@ def measure(options: Options) -> Figures:
 
 def _shares(stage: Stage, jobs: int) -> dict[str, float]:
     """Work off jobs; the share of all cores' time that user code had."""
-    before = {record["_id"] for record in stage.platform.connections.record_store.of_analysis("busy")}
+    before = {record["_id"] for record in stage.platform.connections.record_store.newest("busy")}
     wall = stage.work_off("busy", jobs)
-    records = stage.platform.connections.record_store.of_analysis("busy")
+    records = stage.platform.connections.record_store.newest("busy")
     outputs = [outputs_of(record) for record in records if record["_id"] not in before]
     return {"share": share(outputs, _cores()), "wall_share": sum(o["cpu_s"] for o in outputs) / (_cores() * wall)}
 

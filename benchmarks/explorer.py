@@ -84,7 +84,7 @@ def measure(options: Options) -> Figures:
         s3.ensure_bucket(_BUCKET)
         catalogs = CatalogFiles(s3=s3, root=_BUCKET)
         write_catalog(catalogs, _NAME, _catalog(count).to_arrow())
-        records = RecordReader(MongoConnection(uri=addresses.docdb_uri, database="bench"), "results")
+        records = RecordReader(mongo=MongoConnection(uri=addresses.docdb_uri, database="bench"), name="results")
         tables = Tables(catalogs, records, {_NAME: None})
         world = ExplorerContext(tables, records, ResultsStore(s3=s3, root=_BUCKET), "http://127.0.0.1:3000")
         begin = time.perf_counter()

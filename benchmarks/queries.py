@@ -19,8 +19,9 @@ from domain.result.provenance import CodeFacts, Provenance, ResourceFacts
 from domain.result.records import search_fields, to_record
 from resources.embedded.embedded import serving
 from resources.mongo import MongoConnection
+from resources.records.reader import OWN
 from resources.records.search import find_records
-from resources.records.store import OWN, RecordStore
+from resources.records.store import RecordStore
 from results.summaries import results_among, results_of
 
 _RECORDS, _PAGE, _ASKED, _WANTED_MS = 100_000, 50, 20, 200.0

@@ -39,7 +39,7 @@ def _start(stage: Stage) -> dict[str, float]:
     written = stage.drop("busy", FILES)
     stage.wait("busy", wanted)
     run = next(run for run in stage.runs("busy") if run.create_timestamp.timestamp() > written)
-    records = stage.platform.connections.record_store.of_analysis("busy")
+    records = stage.platform.connections.record_store.newest("busy")
     code = min(began for record in records if (began := outputs_of(record)["began"]) > written)
     with dg.DagsterInstance.from_config(str(stage.platform.settings.dagster_home)) as instance:
         launched = getattr(instance.get_run_stats(run.dagster_run.run_id), "launch_time", None) or run.start_time

@@ -9,8 +9,9 @@ from domain.json_values import shown
 from domain.result.provenance import GroupField
 from domain.result.rows import DONE, OUTDATED, SUPERSEDED, state_by_code
 from resources.mongo_collection import Document
+from resources.records.reader import OWN, TIME
 from resources.records.search import match_of
-from resources.records.store import OWN, TIME, RecordStore
+from resources.records.store import RecordStore
 from results.queries import ResultQuery, check_name, has_group, has_parts
 from results.summaries import ResultState
 
@@ -90,9 +91,9 @@ def records_at(
     """
     wanted = list(places)
     standing = [place.result_id for place in wanted if place.state != SUPERSEDED]
-    found = {_key(d): d for d in records.found({"_id": {"$in": standing}}, fields)} if standing else {}
+    found = {_key(d): d for d in records.find({"_id": {"$in": standing}}, fields)} if standing else {}
     if moved := [key for place in wanted if (key := f"{place.result_id}/{place.attempt}") not in found]:
-        found |= {_key(d): d for d in records.found({"_id": {"$in": moved}}, fields, superseded=True)}
+        found |= {_key(d): d for d in records.find({"_id": {"$in": moved}}, fields, superseded=True)}
     for place in wanted:
         if (record := found.get(f"{place.result_id}/{place.attempt}")) is not None:
             yield place, {**record, "_id": place.result_id}
@@ -124,7 +125,7 @@ def place_called(records: RecordStore, key: str, *, analysis: str | None) -> Pla
     mine = {} if analysis is None else {f"{OWN}.analysis": analysis}
     for field in ("_id", f"{OWN}.job_key"):
         match = {field: {"$gte": key, "$lt": f"{key}g"}, **mine}
-        found = list(_places(records.found(match, _FIELDS, superseded="/" in key), superseded="/" in key))
+        found = list(_places(records.find(match, _FIELDS, superseded="/" in key), superseded="/" in key))
         jobs = list(newest_of_each_job(sorted(found, reverse=True)))
         several = found if field == "_id" else jobs
         if len(several) > 1:
@@ -150,7 +151,7 @@ def _read(records: RecordStore, query: ResultQuery, current: str | None, *, supe
     match[TIME] |= {} if query.until is None else {"$lt": query.until}
     parts, group = query.unindexed, query.group
     more = [*([f"{_PROCESS}.code.parameters"] if parts else ()), *([f"{OWN}.group"] if group else ())]
-    documents = records.found(match, [*_FIELDS, *more], superseded=superseded)
+    documents = records.find(match, [*_FIELDS, *more], superseded=superseded)
     fitting = (d for d in documents if _has_parts(d, parts) and _has_group(d, group))
     yield from (place.judged_by(current) for place in _places(fitting, superseded=superseded))
 

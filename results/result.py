@@ -165,8 +165,8 @@ class Result(ResultSummary):
         key, attempt = self.result_id, self.provenance.attempt
         found = None if self.state == SUPERSEDED else self.source.records.get(key)
         if found is None or found["analysis_assets"]["attempt"] != attempt:
-            kept = self.source.records.found({"_id": f"{key}/{attempt}"}, superseded=True)
-            found = next(kept, None)
+            kept = self.source.records.find({"_id": f"{key}/{attempt}"}, superseded=True)
+            found = next(iter(kept), None)
         if found is None:
             msg = f"The record of result {key}, attempt {attempt}, is gone since it was found: search again."
             raise UnknownJobError(msg)

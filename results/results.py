@@ -16,8 +16,8 @@ from domain.json_values import shown
 from domain.result.rows import FAILED, OUTDATED
 from resources.connections import Connections, connect
 from resources.embedded.embedded import serving
+from resources.records.reader import OWN
 from resources.records.search import left_out
-from resources.records.store import OWN
 from resources.result_store.catalog_tables import catalog_facts, read_catalog
 from resources.settings import Settings, load_settings
 from results.places import Place, place_called, places_of, records_at
@@ -249,7 +249,7 @@ class Results:
     def _check_known(self, analysis: str) -> None:
         """Refuse the name of an analysis of which nothing is known, and tell of results that cannot be searched."""
         records = self._source.records
-        if records.count_up_to({f"{OWN}.analysis": analysis}, 1) == 0:
+        if records.count({f"{OWN}.analysis": analysis}, limit=1) == 0:
             known = self.analyses()
             if analysis not in known and not any(self._source.ledger.jobs.counts(analysis).values()):
                 msg = f"Nothing is known of an analysis `{shown(str(analysis))}`. There are: {', '.join(known) or 'none'}."
@@ -259,7 +259,9 @@ class Results:
 
     def _warn_of_unknown_parameters(self, query: ResultQuery) -> None:
         """Say that a parameter has another name, if the newest result has none of that name."""
-        newest = self._source.records.newest(query.analysis, 1, fields=["processing.data_processes.code.parameters"])
+        newest = self._source.records.newest(
+            query.analysis, limit=1, fields=["processing.data_processes.code.parameters"]
+        ).to_list()
         try:
             there = newest[0]["processing"]["data_processes"][0]["code"]["parameters"] or {}
         except (LookupError, TypeError):

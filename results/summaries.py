@@ -83,7 +83,7 @@ def results_of(records: RecordStore, analysis: str, *, code_version: str) -> lis
     list of ResultSummary
         Records that cannot be read are left out, with a warning that names them.
     """
-    return results_among(records.of_analysis(analysis), code_version=code_version)
+    return results_among(records.newest(analysis), code_version=code_version)
 
 
 def results_among(records: Iterable[dict[str, Any]], *, code_version: str) -> list[ResultSummary]:

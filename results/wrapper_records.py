@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from resources.mongo_collection import Document
-from resources.records.store import OWN, RecordStore
+from resources.records.reader import OWN
+from resources.records.store import RecordStore
 from results.queries import has_parts
 
 
@@ -18,7 +19,7 @@ def wrapper_records(records: RecordStore, parameters: Mapping[str, Any]) -> list
     parameters : mapping
         Part of the parameters, compared as `Results.find` compares them.
     """
-    found = [record for record in records.found({OWN: None}) if _fits(record, parameters)]
+    found = [record for record in records.find({OWN: None}) if _fits(record, parameters)]
     return sorted(found, key=_ended, reverse=True)
 
 

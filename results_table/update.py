@@ -18,6 +18,7 @@ from domain.result.records import readable
 from domain.result.rows import DONE, FAILED, OUTDATED, failure_row, result_row, state_by_code
 from engine.discovery.analyses import AnalysisEntry
 from resources.ledger.ledger import Ledger
+from resources.records.reader import attempts_by_result
 from resources.records.store import RecordStore
 from resources.result_store.catalog_tables import catalog_facts, with_facts
 from resources.result_store.store import ResultsStore
@@ -74,7 +75,7 @@ def update_catalog(
     columns, version = columns_of(entry.analysis), entry.code_version
     usable = stored is not None and _is_usable(stored, schema_of(columns))
     before = stored if stored is not None and usable else schema_of(columns).empty_table()
-    kept, wanted, gone = _compared(before, dict(records.attempts(entry.analysis.name)))
+    kept, wanted, gone = _compared(before, attempts_by_result(records, entry.analysis.name))
     unreadable: list[str] = []
     read = table_of(_result_rows(records, wanted, version, unreadable), columns)
     failed = table_of(_failure_rows(ledger.jobs.failures(entry.analysis.name), unreadable), columns)

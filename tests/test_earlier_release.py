@@ -115,7 +115,9 @@ def test_an_audit_finds_no_difference(platform):
 def test_its_results_are_displayed(platform):
     connections, entries = platform.connections, {name: platform.entry(name) for name in RESULTS}
     tables = Tables(
-        connections.catalog_files, RecordReader(connections.record_store.mongo, connections.record_store.name), entries
+        connections.catalog_files,
+        RecordReader(mongo=connections.record_store.mongo, name=connections.record_store.name),
+        entries,
     )
     for name in RESULTS:
         table = tables.table(name)

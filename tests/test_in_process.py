@@ -44,5 +44,5 @@ def test_a_job_file_becomes_a_result_in_one_process(platform):
         assert instance.get_materialized_partitions(asset_key_of("double")) == set(keys)
         with dg.build_sensor_context(instance, repository_def=repository, resources=resources) as context:
             assert "No new job" in sensor.evaluate_tick(context).skip_message
-    records = list(platform.connections.record_store.of_analysis("double"))
+    records = list(platform.connections.record_store.newest("double"))
     assert sorted(from_record(r).outputs["double"] for r in records) == [0.0, 2.0, 4.0]

@@ -49,7 +49,7 @@ def made(environment):
             files = [f for f in job_files(platform, generated_sessions(platform)) if f.analysis == NAME]
             write_job_files(platform, files, "notebook")
             _run(platform)
-            records = map(from_record, platform.connections.record_store.of_analysis(NAME))
+            records = map(from_record, platform.connections.record_store.newest(NAME))
             found = {(r.session_names[0], r.parameters["analysis_tag"]): r for r in records}
         assert len(found) == len(files) == 10
         yield found

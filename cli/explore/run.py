@@ -53,7 +53,7 @@ def explore(*, port: int, host: str, say: Callable[[str], None]) -> None:
 def world_of(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> ExplorerContext:
     """Return what the explorer reads, for some settings; nothing is opened before it is used."""
     connections = connect(settings)
-    records = RecordReader(connections.record_store.mongo, connections.record_store.name)
+    records = RecordReader(mongo=connections.record_store.mongo, name=connections.record_store.name)
     tables = Tables(connections.catalog_files, records, _entries(folder))
     return ExplorerContext(tables, records, connections.results_store, settings.dagster_ui_url)
 

@@ -20,7 +20,8 @@ from domain.json_values import canonical_json, sha256_hex
 from domain.result.provenance import Provenance
 from domain.result.records import from_record, readable
 from engine.worker.task import LOG_NAME
-from resources.records.store import RecordStore, attempt_of
+from resources.records.reader import attempt_of
+from resources.records.store import RecordStore
 from resources.result_store.names import check_paths
 from resources.result_store.store import ResultsStore, StoredFile
 

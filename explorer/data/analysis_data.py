@@ -145,7 +145,9 @@ class Tables:
 
     def _from_records(self, analysis: str, entry: AnalysisEntry | None) -> Table:
         """Read the newest results from MongoDB."""
-        found = [one for record in self._records.newest(analysis, MOST_RECORDS) if (one := readable(record))]
+        found = [
+            one for record in self._records.newest(analysis, limit=MOST_RECORDS).to_list() if (one := readable(record))
+        ]
         code = entry.code_version if entry else ""
         rows = [result_row(one, state=state_by_code(one.code_version, current=code)) for one in found]
         told = f"the newest {len(rows):,} results" if len(rows) == MOST_RECORDS else "the results that MongoDB has"

@@ -6,7 +6,7 @@ from datetime import datetime
 from domain.job.stored import StoredJob
 from domain.result.comparison import Comparison, Earlier, Identity, nearest
 from resources.mongo_collection import Document
-from resources.records.store import OWN, RecordStore
+from resources.records.reader import OWN, RecordReader
 
 _ENOUGH = 10
 _NEWEST = 3
@@ -20,12 +20,12 @@ _FIELDS = (
 """What tells results apart: a whole record is many times larger, and a run reads some of them for each of its jobs."""
 
 
-def nearest_earlier(records: RecordStore, job: StoredJob, code_version: str) -> Comparison | None:
+def nearest_earlier(records: RecordReader, job: StoredJob, code_version: str) -> Comparison | None:
     """Compare a job with the nearest result that its analysis has.
 
     Parameters
     ----------
-    records : RecordStore
+    records : RecordReader
         Where results are.
     job : StoredJob
         The job.
@@ -46,16 +46,16 @@ def nearest_earlier(records: RecordStore, job: StoredJob, code_version: str) -> 
     return None
 
 
-def _candidates(records: RecordStore, job: StoredJob) -> Iterator[list[Document]]:
+def _candidates(records: RecordReader, job: StoredJob) -> Iterator[list[Document]]:
     """Yield ever wider circles of earlier records."""
     mine: Document = {f"{OWN}.analysis": job.analysis}
     same_job = {**mine, f"{OWN}.job_key": job.job_key}
     lost = records.superseded(job.analysis, job_key=job.job_key, limit=_ENOUGH, fields=_FIELDS)
-    yield [*records.some(same_job, _ENOUGH, fields=_FIELDS), *lost]
+    yield [*records.find(same_job, _FIELDS, limit=_ENOUGH).to_list(), *lost]
     inputs = job.inputs
     field, spelled = ("locations", inputs.spelled_locations) if inputs.locations else ("files", inputs.spelled_files)
-    yield records.some({**mine, f"{OWN}.{field}": spelled[0]}, _ENOUGH, fields=_FIELDS)
-    yield records.newest(job.analysis, _NEWEST, fields=_FIELDS)
+    yield records.find({**mine, f"{OWN}.{field}": spelled[0]}, _FIELDS, limit=_ENOUGH).to_list()
+    yield records.newest(job.analysis, limit=_NEWEST, fields=_FIELDS).to_list()
 
 
 def _earlier(record: Document) -> Earlier | None:

@@ -1,39 +1,139 @@
-"""Reading records and nothing else: no index is made, so a user who may only read is enough."""
+"""Reading the records of results, and nothing else: no index is created, so a user who may only read is enough."""
 
 from collections.abc import Iterable
+from itertools import islice
+from typing import Any
 
+import dagster as dg
+from pydantic import Field
 from pymongo import DESCENDING
 
 from resources.mongo import MongoConnection
-from resources.mongo_collection import Document, RetryingCollection
-from resources.records.store import ENDED, OWN
+from resources.mongo_collection import Document, Fields, RetryingCollection, RetryingCursor, Sort
+
+OWN = "analysis_assets"
+ENDED = "processing.data_processes.end_date_time"
+SEARCH, TIME = f"{OWN}.search", f"{OWN}.search_time"
+BRIEF = tuple(f"{OWN}.{name}" for name in ("analysis", "job_key", "attempt", "listing_sha256"))
+"""Fields of a record that say which attempt made it and what its files were."""
+
+_IDS_AT_ONCE = 10_000
 
 
-class RecordReader:
-    """Small verbs on the collection of records that change nothing on the server.
+class RecordReader(dg.ConfigurableResource["RecordReader"]):
+    """The records of results, to read."""
 
-    Parameters
-    ----------
-    mongo : MongoConnection
-        The server.
-    name : str
-        DOCDB_COLLECTION.
-    """
+    mongo: dg.ResourceDependency[MongoConnection]
+    name: str = Field(description="DOCDB_COLLECTION.")
 
-    def __init__(self, mongo: MongoConnection, name: str) -> None:
-        self._mongo, self._name = mongo, name
+    def get(self, result_id: str) -> Document | None:
+        """Return the record of a result, or None."""
+        return self._records.find_one({"_id": result_id})
 
-    def get_many(self, result_ids: Iterable[str]) -> dict[str, Document]:
-        """Return the records of those ids that have one, in one query."""
+    def get_superseded(self, result_id: str) -> Document | None:
+        """Return the record of a result that was replaced or invalidated last, or None."""
+        return self._superseded.find_one({"name": result_id}, sort=[("superseded.when", DESCENDING)])
+
+    def get_many(self, result_ids: Iterable[str], fields: Fields = None) -> dict[str, Document]:
+        """Return the records of those ids that have one, in one query; whole unless fields are named."""
         ids = [str(one) for one in result_ids]
-        return {d["_id"]: d for d in self._records.find({"_id": {"$in": ids}}).to_list()}
+        return {d["_id"]: d for d in self._records.find({"_id": {"$in": ids}}, fields).to_list()}
 
-    def newest(self, analysis: str, limit: int) -> list[Document]:
-        """Return the newest records of an analysis, at most so many."""
-        match = {f"{OWN}.analysis": {"$eq": str(analysis)}}
-        return self._records.find(match, sort=[(ENDED, DESCENDING)], limit=limit).to_list()
+    def existing(self, ids: Iterable[str], *, superseded: bool = False) -> set[str]:
+        """Return those of the ids that have a record, in as few queries as their number allows.
+
+        Parameters
+        ----------
+        ids : iterable of str
+            Result ids; ``<result_id>/<attempt>`` of superseded records.
+        superseded : bool
+            Look for superseded records instead.
+        """
+        remaining, collection, found = iter(ids), self._collection(superseded=superseded), set()
+        while some := list(islice(remaining, _IDS_AT_ONCE)):  # a query has at most 16 MB
+            found |= {d["_id"] for d in collection.find({"_id": {"$in": some}}, {"_id": 1}).to_list()}
+        return found
+
+    def find(
+        self,
+        match: Document,
+        fields: Fields = None,
+        *,
+        sort: Sort | None = None,
+        limit: int = 0,
+        superseded: bool = False,
+    ) -> RetryingCursor:
+        """Return the records that match a condition.
+
+        Parameters
+        ----------
+        match : dict
+            The condition, made by the platform.
+        fields : sequence of str, or mapping to 1 or 0
+            Fields to read, or with 0 to leave out; by default records are whole.
+        sort : sequence of (str, int), optional
+            Fields and directions; by default records come in no order.
+        limit : int
+            Maximum number of records (0 = all).
+        superseded : bool
+            Read the superseded records instead.
+        """
+        return self._collection(superseded=superseded).find(match, fields, sort=sort, limit=limit)
+
+    def newest(self, analysis: str, *, limit: int = 0, fields: Fields = None) -> RetryingCursor:
+        """Return the records of an analysis, newest first."""
+        return self.find({f"{OWN}.analysis": str(analysis)}, fields, sort=[(ENDED, DESCENDING)], limit=limit)
+
+    def superseded(
+        self, analysis: str, *, job_key: str | None = None, limit: int = 0, fields: Fields = None
+    ) -> RetryingCursor:
+        """Return the replaced and invalidated records of an analysis, or of one of its jobs, latest first."""
+        match = {f"{OWN}.analysis": analysis} | ({f"{OWN}.job_key": job_key} if job_key else {})
+        return self.find(match, fields, sort=[("superseded.when", DESCENDING)], limit=limit, superseded=True)
+
+    def superseded_attempts(self, result_id: str) -> set[str]:
+        """Return the attempts of a result that were replaced or invalidated."""
+        found = self._superseded.find({"name": result_id}, {f"{OWN}.attempt": 1}).to_list()
+        return {attempt_of(d) for d in found}
+
+    def count(self, match: Document, *, limit: int) -> int:
+        """Return how many records match a condition; counting stops at the limit."""
+        return self._records.count_documents(match, limit=limit)
+
+    def analyses(self) -> list[str]:
+        """Return the names of the analyses that have results, in alphabetic order."""
+        return sorted(n for n in self._records.distinct(f"{OWN}.analysis") if isinstance(n, str))
+
+    def _collection(self, *, superseded: bool) -> RetryingCollection:
+        """Return one of the two collections."""
+        return self._superseded if superseded else self._records
 
     @property
     def _records(self) -> RetryingCollection:
-        """Return the collection, as it is."""
-        return self._mongo.collection(self._name)
+        """Return the collection of records, as it is."""
+        return self.mongo.collection(self.name)
+
+    @property
+    def _superseded(self) -> RetryingCollection:
+        """Return the collection of replaced and invalidated records, as it is."""
+        return self.mongo.collection(f"{self.name}_superseded")
+
+
+def attempts_by_result(records: RecordReader, analysis: str) -> dict[str, str]:
+    """Return the attempt of every record of an analysis, by result id: it shows whether a copy is up to date."""
+    found = {}
+    for d in records.find({f"{OWN}.analysis": analysis}, {f"{OWN}.attempt": 1}):
+        own = d[OWN] if isinstance(d[OWN], dict) else {}  # damaged otherwise: whoever reads it whole reports it
+        found[str(d["_id"])] = str(own.get("attempt"))
+    return found
+
+
+def attempt_of(record: dict[str, Any]) -> str:
+    """Return the attempt that made a record."""
+    attempt: str = record[OWN]["attempt"]
+    return attempt
+
+
+def unsearchable(analysis: str) -> Document:
+    """Return the filter that finds records which cannot be searched yet, because an earlier version wrote them."""
+    return {f"{OWN}.analysis": analysis, f"{SEARCH}.k": None}

@@ -16,7 +16,7 @@ from domain.errors import UnknownJobError
 from domain.json_values import shown
 from domain.result.filter import Condition
 from resources.mongo_collection import Document
-from resources.records.store import OWN, SEARCH, TIME, RecordStore, unsearchable
+from resources.records.reader import OWN, SEARCH, TIME, RecordReader, unsearchable
 
 _OPERATORS = {"=": "$eq", "!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 ORDER = [(TIME, DESCENDING), ("_id", DESCENDING)]
@@ -25,7 +25,7 @@ _COUNTED = 1000
 
 
 def find_records(
-    records: RecordStore,
+    records: RecordReader,
     analysis: str,
     wanted: Sequence[Condition],
     *,
@@ -37,7 +37,7 @@ def find_records(
 
     Parameters
     ----------
-    records : RecordStore
+    records : RecordReader
         Where they are.
     analysis : str
         Name of the analysis.
@@ -64,7 +64,7 @@ def find_records(
     entries, left = rarest_first(records, analysis, entries_of(wanted)), limit or math.inf
     while left:
         most = int(min(left, at_once))
-        page = records.page(query_of(analysis, entries, last=last), ORDER, most)
+        page = records.find(query_of(analysis, entries, last=last), sort=ORDER, limit=most).to_list()
         yield from page
         if len(page) < most:
             return
@@ -72,12 +72,12 @@ def find_records(
         last = (page[-1][OWN]["search_time"], page[-1]["_id"])
 
 
-def match_of(records: RecordStore, analysis: str, wanted: Sequence[Condition]) -> Document:
+def match_of(records: RecordReader, analysis: str, wanted: Sequence[Condition]) -> Document:
     """Return the filter that finds the records of an analysis that meet all conditions, whatever their order.
 
     Parameters
     ----------
-    records : RecordStore
+    records : RecordReader
         Where they are: of several conditions the rarest one is looked up in the index.
     analysis : str
         Name of the analysis.
@@ -87,9 +87,9 @@ def match_of(records: RecordStore, analysis: str, wanted: Sequence[Condition]) -
     return query_of(analysis, rarest_first(records, analysis, entries_of(wanted)))
 
 
-def left_out(records: RecordStore, analysis: str) -> str | None:
+def left_out(records: RecordReader, analysis: str) -> str | None:
     """Say that there are records of an analysis which cannot be searched, if there are any."""
-    left = records.count_up_to(unsearchable(analysis), _COUNTED)
+    left = records.count(unsearchable(analysis), limit=_COUNTED)
     if not left:
         return None
     many = f"{left} or more" if left == _COUNTED else str(left)
@@ -130,12 +130,12 @@ def entries_of(wanted: Sequence[Condition]) -> list[Document]:
     return list(found.values())
 
 
-def rarest_first(records: RecordStore, analysis: str, entries: list[Document]) -> list[Document]:
+def rarest_first(records: RecordReader, analysis: str, entries: list[Document]) -> list[Document]:
     """Sort entries by how many records have them, as far as that is quickly counted; of equally common ones `=` first.
 
     Parameters
     ----------
-    records : RecordStore
+    records : RecordReader
         Where they are counted.
     analysis : str
         Name of the analysis.
@@ -144,14 +144,14 @@ def rarest_first(records: RecordStore, analysis: str, entries: list[Document]) -
     """
     if len(entries) < 2:  # noqa: PLR2004  nothing to compare
         return entries
-    counts = [records.count_up_to(query_of(analysis, [entry]), _COUNTED) for entry in entries]
+    counts = [records.count(query_of(analysis, [entry]), limit=_COUNTED) for entry in entries]
     order = sorted(range(len(entries)), key=lambda n: (counts[n], "$eq" not in entries[n]["v"]))
     return [entries[n] for n in order]
 
 
-def _place_of(records: RecordStore, analysis: str, result_id: str) -> tuple[str, str]:
+def _place_of(records: RecordReader, analysis: str, result_id: str) -> tuple[str, str]:
     """Return where a result stands in the order; one that lost its place since the last page still has it."""
-    record = records.get(result_id) or records.latest_superseded(result_id)
+    record = records.get(result_id) or records.get_superseded(result_id)
     own = record[OWN] if record is not None else {}
     if own.get("analysis") != analysis or not isinstance(own.get("search_time"), str):
         msg = f"`--after {shown(result_id)}`: `{analysis}` has no such result. Give the last result id of the page before."

@@ -157,7 +157,7 @@ def explorer_pictures(page, url, platform):
 def two_of_a_session(platform):
     """Return two results of one session, with different parameters."""
     by_session = {}
-    for record in platform.connections.record_store.of_analysis(ANALYSIS):
+    for record in platform.connections.record_store.newest(ANALYSIS):
         session, name = tuple(record["analysis_assets"]["session_names"]), record["_id"][:SHORT_ID]
         if session in by_session:
             return by_session[session], name

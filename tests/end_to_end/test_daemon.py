@@ -100,7 +100,7 @@ def check_results(platform, name):
     connections, version = platform.connections, platform.entry(name).code_version
     keys = connections.ledger.jobs.keys_in(name, JobState.DONE)
     jobs = connections.ledger.jobs.get_many(name, keys)
-    found = [from_record(record) for record in connections.record_store.of_analysis(name)]
+    found = [from_record(record) for record in connections.record_store.newest(name)]
     assert sorted(one.job_key for one in found) == sorted(keys)
     for one in found:
         assert (one.result_id, one.code_version) == (jobs[one.job_key].result_id, version)

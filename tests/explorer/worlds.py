@@ -139,7 +139,7 @@ def many(count):
 def make_world(*, s3, root, uri, database, entries=None, store=None, clock=None):  # noqa: PLR0913  each one matters to some test
     """Make what the explorer reads, over the servers of the tests."""
     connection = MongoConnection(uri=uri, database=database)
-    records = RecordReader(connection, "results")
+    records = RecordReader(mongo=connection, name="results")
     catalogs = CatalogFiles(s3=s3, root=root)
     kept = {} if clock is None else {"clock": clock}
     tables = Tables(catalogs, records, {NAME: ENTRY} if entries is None else entries, **kept)

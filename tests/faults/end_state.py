@@ -66,7 +66,7 @@ def end_state(stage, keys, *, beside=None, again=None, damaged=None) -> EndState
     """
     found, keys = EndState(again=again or {}, damaged=damaged or {}), sorted(keys)
     entries = stage.ledger.jobs.get_many(stage.name, keys)
-    records = {r["analysis_assets"]["job_key"]: r for r in stage.records.of_analysis(stage.name)}
+    records = {r["analysis_assets"]["job_key"]: r for r in stage.records.newest(stage.name)}
     told = _told([stage] if beside is None else [stage, beside], keys)
     for key in keys:
         entry, record = entries.get(key), records.pop(key, None)
@@ -163,7 +163,7 @@ def _check_executions(stage, found, entries):
 
 def _check_storage(stage, found):
     """No file lies where no attempt of a known result put it, and no private folder is left."""
-    known = {r["_id"]: r for r in stage.records.of_analysis(stage.name)}
+    known = {r["_id"]: r for r in stage.records.newest(stage.name)}
     bucket, _, prefix = stage.results.root.partition("/")
     for item in stage.results.objects_below(bucket, f"{prefix}/"):
         result = item["Key"].removeprefix(f"{prefix}/").split("/")[0]

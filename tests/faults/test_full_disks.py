@@ -52,7 +52,7 @@ def test_a_job_whose_disk_is_full_fails_for_a_reason_that_passes_and_goes_on(sta
     failed = stage.ledger.jobs.get_many(stage.name, stage.job_keys()).values()
     assert {(job.state.value, job.error.permanent) for job in failed} == {("failed", False)}
     assert all("No space left on device" in job.error.message for job in failed)
-    assert list(stage.records.of_analysis(stage.name)) == []
+    assert list(stage.records.newest(stage.name)) == []
     ballast.unlink()
     began = time.monotonic()
     stage.ledger.requests.requeue(stage.name, stage.job_keys(), who="a test")

@@ -53,7 +53,7 @@ def surroundings(stage, job):
     return (
         [(o["Key"], o["ETag"], o["LastModified"]) for o in objects],
         stage.ledger.jobs.get_many(stage.name, others),
-        [r for r in stage.records.of_analysis(stage.name) if r["_id"] != job.result_id],
+        [r for r in stage.records.newest(stage.name) if r["_id"] != job.result_id],
     )
 
 

@@ -16,7 +16,8 @@ from domain.result.records import to_record
 from engine.discovery.analyses import load_analysis
 from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection
-from resources.records.store import OWN, RecordStore
+from resources.records.reader import OWN
+from resources.records.store import RecordStore
 from resources.result_store.catalog_files import CatalogFiles
 from resources.result_store.catalog_tables import read_catalog, write_catalog
 from results_table.update import update_catalog

@@ -7,8 +7,9 @@ from domain.errors import UnknownJobError
 from domain.result.filter import Condition
 from domain.result.records import search_fields, to_record
 from resources.mongo import MongoConnection
+from resources.records.reader import unsearchable
 from resources.records.search import ORDER, entries_of, find_records, query_of, rarest_first
-from resources.records.store import RecordStore, unsearchable
+from resources.records.store import RecordStore
 from tests.provenances import STARTED, sparse
 from tests.raw import records_of
 
@@ -118,11 +119,11 @@ def test_a_record_of_an_earlier_version_is_left_out_counted_and_found_once_it_is
     del old["analysis_assets"]["search"], old["analysis_assets"]["search_time"]
     records.insert_once(old)
     records.insert_once(to_record(made(2)))
-    assert (found(records), records.count_up_to(unsearchable("demo"), 10)) == ([2], 1)
+    assert (found(records), records.count(unsearchable("demo"), limit=10)) == ([2], 1)
     records.make_searchable({**old, "analysis_assets": {"attempt": "another"}}, search_fields(made(1)))
     assert found(records) == [2], "another record has taken its place"
     records.make_searchable(old, search_fields(made(1)))
-    assert (found(records), records.count_up_to(unsearchable("demo"), 10)) == ([2, 1], 0)
+    assert (found(records), records.count(unsearchable("demo"), limit=10)) == ([2, 1], 0)
     assert records.get(old["_id"]) == to_record(made(1))
 
 

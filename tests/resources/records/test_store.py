@@ -7,7 +7,8 @@ from pymongo.errors import DuplicateKeyError
 from domain.errors import ServerUnavailableError
 from domain.result.records import from_record, to_record
 from resources.mongo import MongoConnection
-from resources.records.store import RecordStore, attempt_of
+from resources.records.reader import attempt_of, attempts_by_result
+from resources.records.store import RecordStore
 from tests.provenances import STARTED, rich, sparse
 from tests.raw import records_of, superseded_of
 from tests.secure_servers import serving
@@ -173,8 +174,8 @@ def test_the_records_of_an_analysis_come_newest_first(records):
         ended = STARTED.replace(day=1 + days)
         records.insert_once(record_of(result_id=f"{number}" * 64, ended=ended))
     records.insert_once(record_of(result_id="9" * 64, analysis="other"))
-    assert [r["_id"][0] for r in records.of_analysis("demo")] == ["0", "2", "1"]
-    assert list(records.of_analysis("unknown")) == []
+    assert [r["_id"][0] for r in records.newest("demo")] == ["0", "2", "1"]
+    assert list(records.newest("unknown")) == []
 
 
 def test_the_records_of_an_analysis_are_sorted_by_an_index(records):
@@ -193,7 +194,7 @@ def test_a_server_that_goes_away_while_records_are_listed_is_named(tmp_path, dat
         records = RecordStore(mongo=mongo, name="records")
         for number in range(LISTED_AT_FIRST + 1):
             records.insert_once(record_of(result_id=f"{number:064d}"))
-        listed = records.of_analysis("demo")
+        listed = iter(records.newest("demo"))
         next(listed)
     with pytest.raises(ServerUnavailableError, match=f"{host} did not answer"):
         list(listed)
@@ -238,7 +239,7 @@ def test_attempts_tell_which_records_there_are(records):
     record = record_of("one")
     records.insert_once(record)
     name = record["analysis_assets"]["analysis"]
-    assert dict(records.attempts(name)) == {"r" * 64: "one"}
+    assert attempts_by_result(records, name) == {"r" * 64: "one"}
     records_of(records).update_one({"_id": record["_id"]}, {"$unset": {"analysis_assets.attempt": 1}})
-    assert dict(records.attempts(name)) == {"r" * 64: "None"}
-    assert dict(records.attempts("other")) == {}
+    assert attempts_by_result(records, name) == {"r" * 64: "None"}
+    assert attempts_by_result(records, "other") == {}
