@@ -32,7 +32,7 @@ from engine.execution.publish import (
 from engine.worker.task import Task, Work
 from resources.process import person
 from resources.records.earlier import nearest_earlier
-from resources.records.store import attempt_of
+from resources.records.reader import attempt_of
 
 
 @dataclass(frozen=True)
