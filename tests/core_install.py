@@ -88,7 +88,7 @@ def computed(folder):
                 instance=instance, partition_key=job.job_key, raise_on_error=False
             )
         assert done.success
-        (record,) = platform.connections.record_store.of_analysis("double")
+        (record,) = platform.connections.record_store.newest("double").to_list()
         return dict(from_record(record).outputs)
 
 
