@@ -138,7 +138,7 @@ def test_it_opens_table_and_figure_of_a_result(executed, made):
 def test_every_plot_is_shown_and_nothing_else_is_said_than_that_there_is_no_catalog(executed):
     assert len(pictures(executed)) == 4
     said = [o["text"] for cell in executed for o in cell.outputs if o.output_type == "stream"]
-    assert all("The current code of `unit_quality` is not known" in text for text in said)
+    assert all("The current code of `unit_quality` is unknown" in text for text in said)
     if folder := os.environ.get("NOTEBOOK_IMAGES"):
         for number, picture in enumerate(pictures(executed), 1):
             Path(folder, f"notebook-{number}.png").write_bytes(base64.b64decode(picture))

@@ -17,7 +17,7 @@ BAD = {
     "exit": ("crash", "exited with code 3"),
     "return_none": ("output", "it returned NoneType"),
     "not_finite_refused": ("output", "Not finite: strict"),
-    "symlink": ("output", "`link`, which is no ordinary file"),
+    "symlink": ("output", "`link`, which is not an ordinary file"),
     "reserved_name": ("output", "`manifest.json`, a name that the platform keeps"),
     "takes_log_name": ("output", "`analysis.log`, a name that the platform keeps"),
     "unprintable": ("exception", "characters left out"),

@@ -12,6 +12,7 @@ from domain.job.state import JobState
 from domain.result.records import to_record
 from engine.execution.batch import Pace
 from engine.execution.publish import read_record
+from resources.ledger.claims import JobClaims
 from resources.ledger.ledger import Ledger
 from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore
@@ -315,13 +316,22 @@ def test_the_record_is_what_the_provenance_says(misbehave, done):
     assert time.time() - outcome.provenance.ended.timestamp() < 600
 
 
-class NoFailures(Ledger):
-    """A ledger whose server does not answer when a job's end is to be recorded."""
+class NoEnds(JobClaims):
+    """Claims whose server does not answer when the end of an unclaimed job is to be recorded."""
 
-    def settle(self, *_, **__):
+    def mark_unclaimed(self, *_, **__):
         """Record nothing."""
         message = "MongoDB did not answer"
         raise ServerUnavailableError(message)
+
+
+class NoFailures(Ledger):
+    """A ledger with such claims."""
+
+    @property
+    def claims(self):
+        """Give them."""
+        return NoEnds(self._jobs, self.now, self.lease_s)
 
 
 def test_an_error_that_ends_a_run_names_the_job(misbehave, done):
