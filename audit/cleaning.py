@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from audit.sources import in_batches
+from audit.sources import AT_ONCE
+from domain.batching import in_batches
 from domain.errors import SettingsError
 from resources.ledger.ledger import Ledger
 from resources.records.reader import BRIEF, OWN, attempt_of
@@ -75,7 +76,8 @@ def removable(
     if older_than < youngest:
         msg = f"Results younger than an hour are never removed; found {older_than}, expected 1h or more."
         raise SettingsError(msg)
-    for batch in in_batches(one for one in stored_attempts(results) if isinstance(one, StoredAttempt)):
+    attempts = (one for one in stored_attempts(results) if isinstance(one, StoredAttempt))
+    for batch in in_batches(attempts, AT_ONCE):
         before, at_work = ledger.now() - older_than, ledger.claims.runs_by_attempt()
         old = [one for one in batch if one.newest < before and one.attempt not in at_work]
         current = records.get_many({one.result_id for one in old}, BRIEF)

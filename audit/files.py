@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audit.findings import Finding, Report
-from audit.sources import Sources, Tell, in_batches
+from audit.sources import AT_ONCE, Sources, Tell
+from domain.batching import in_batches
 from domain.result.records import readable
 from engine.execution.publish import complete_attempt, differences, listing_digest
 from resources.records.reader import BRIEF, OWN, attempt_of
@@ -47,7 +48,7 @@ def audit_files(sources: Sources, report: Report, tell: Tell, *, others: bool) -
         What has files.
     """
     seen = Seen()
-    for batch in in_batches(stored_attempts(sources.results, others=others)):
+    for batch in in_batches(stored_attempts(sources.results, others=others), AT_ONCE):
         attempts = [one for one in batch if isinstance(one, StoredAttempt)]
         for one in batch:
             if isinstance(one, ForeignObject):

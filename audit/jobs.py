@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import dagster as dg
 
 from audit.findings import Finding, Report
-from audit.sources import Sources, Tell, in_batches
+from audit.sources import AT_ONCE, Sources, Tell
+from domain.batching import in_batches
 from domain.job.state import JobState
 from engine.assets.runs import has_ended, is_run_of
 from resources.ledger.jobs import JobBrief
@@ -48,7 +49,7 @@ class JobAudit:
         partitions = set(instance.get_dynamic_partitions(self._name)) if instance is not None else None
         report.looked_at["partitions"] += len(partitions or ())
         without_job, unexplained = set(partitions or ()), set(materialized or ()) - with_record
-        for batch in in_batches(self._sources.ledger.jobs.briefs(self._name)):
+        for batch in in_batches(self._sources.ledger.jobs.briefs(self._name), AT_ONCE):
             report.looked_at["jobs"] += len(batch)
             self._compare_with_records(batch)
             for job in batch:

@@ -7,7 +7,8 @@ from typing import Any
 from audit.content import audit_content
 from audit.files import Seen
 from audit.findings import Finding, Report
-from audit.sources import Depth, Sources, Tell, in_batches
+from audit.sources import AT_ONCE, Depth, Sources, Tell
+from domain.batching import in_batches
 from domain.errors import InputError
 from domain.job.identity import JobInputs, job_key, result_id
 from domain.job.inputs import InputFile
@@ -48,7 +49,7 @@ class RecordAudit:
     def run(self, report: Report, tell: Tell) -> set[str]:
         """Compare every record; returns the keys of the jobs that have one."""
         code = self._sources.entries[self._name].code_version
-        for batch in in_batches(self._sources.records.find({f"{OWN}.analysis": self._name})):
+        for batch in in_batches(self._sources.records.find({f"{OWN}.analysis": self._name}), AT_ONCE):
             report.looked_at["records"] += len(batch)
             found = [one for one in (self._read(record, tell) for record in batch) if one is not None]
             jobs = self._sources.ledger.jobs.get_many(self._name, {one.job_key for one in found})

@@ -1,9 +1,8 @@
 """What an audit compares: the outside systems, and what of a record or job it needs."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import islice
 from typing import TypeVar
 
 import dagster as dg
@@ -78,10 +77,3 @@ class Depth:
 
     content: bool = False
     inputs: bool = False
-
-
-def in_batches(items: Iterable[T]) -> Iterator[list[T]]:
-    """Yield what comes in lists of bounded length, so that memory does not grow with the number of results."""
-    left = iter(items)
-    while batch := list(islice(left, AT_ONCE)):
-        yield batch

@@ -88,7 +88,7 @@ def parse_json(data: bytes | str, *, what: str) -> Any:
         raise JobFileError(msg) from None
     if (rejected := _rejected_part(value)) is not None:
         reason, steps = rejected
-        msg = f"{what} is rejected: {reason} at {_name(_path(steps))}."
+        msg = f"{what} is rejected: {reason} at {_name(path_text(steps))}."
         raise JobFileError(msg)
     if repeated:
         names = ", ".join(f"`{shown(key)}`" for key in repeated)
@@ -197,6 +197,11 @@ def joined(faults: list[str]) -> str:
     return "; ".join(faults[:_TOLD] + ([f"and {rest} more"] if rest > 0 else []))
 
 
+def path_text(steps: tuple[str | int, ...]) -> str:
+    """Return the steps to a place in a document as a path: ``a.b[2]``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{shown(step)}" for step in steps).removeprefix(".")
+
+
 def has_surrogate(text: str) -> bool:
     """Tell whether a text holds a lone surrogate, which is not a character and cannot be stored."""
     return _SURROGATE.search(text) is not None
@@ -248,11 +253,6 @@ def _rejected_part(value: Any, depth: int = 0) -> tuple[str, tuple[str | int, ..
         if isinstance(item, _MAY_BE_REJECTED) and (found := _rejected_part(item, depth + 1)) is not None:
             return found[0], (step, *found[1])
     return None
-
-
-def _path(steps: tuple[str | int, ...]) -> str:
-    """Write steps into a document as a path: ``a.b[2]``."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{_key(step)}" for step in steps).removeprefix(".")
 
 
 def _place(text: str, position: int) -> str:

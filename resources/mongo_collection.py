@@ -29,6 +29,9 @@ Write = UpdateOne | ReplaceOne[Document] | DeleteOne
 P = ParamSpec("P")
 T = TypeVar("T")
 
+IDS_IN_A_QUERY = 10_000
+"""Maximum number of ids in one query: a document of MongoDB, and so a query, has at most 16 MB."""
+
 _UNAUTHORIZED = 13
 _LOGIN_FAILED = 18
 _REFUSED_COMMAND = re.compile(r'execute command \{ (\w+): "([^"]+)"')

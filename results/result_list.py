@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from html import escape
-from itertools import islice
 from typing import Any, overload
 
 import pandas as pd
 import polars as pl
 
+from domain.batching import in_batches
 from domain.errors import UnknownJobError
 from domain.result.rows import failure_row, result_row
 from domain.result.search_entries import search_time
@@ -71,7 +71,7 @@ class ResultList(Sequence[Result | FailedJob]):
 
     def __iter__(self) -> Iterator[Result | FailedJob]:
         """Yield everything that can be read, many records at a time."""
-        for items in _batches(self._items, self._at_once):
+        for items in in_batches(self._items, self._at_once):
             yield from (item for item in _opened(self._source, items) if item is not None)
 
     def to_pandas(self) -> pd.DataFrame:
@@ -111,7 +111,7 @@ class ResultList(Sequence[Result | FailedJob]):
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield everything that can be read as the rows of `to_pandas`, many records at a time."""
-        for items in _batches(self._items, self._at_once):
+        for items in in_batches(self._items, self._at_once):
             places = [item for item in items if isinstance(item, Place)]
             found = dict(records_at(self._source.records, places, FOR_ROWS))
             for item in items:
@@ -153,10 +153,3 @@ def opened(source: ResultSource, place: Place, record: dict[str, Any] | None) ->
     if record is None or provenance is None:
         return None
     return Result.of(provenance, state=place.state, source=source, superseded=record.get("superseded"))
-
-
-def _batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
-    """Yield items in batches."""
-    rest = iter(items)
-    while batch := list(islice(rest, size)):
-        yield batch

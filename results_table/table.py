@@ -1,12 +1,12 @@
 """Rows as a table: typed columns in a fixed order, whatever the rows hold."""
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from domain.batching import in_batches
 from domain.result.rows import DONE, FAILED, OUTDATED
 from results_table.columns import OTHER_VALUES, Column, fit, json_text
 
@@ -39,9 +39,11 @@ def table_of(rows: Iterable[dict[str, Any]], columns: Sequence[Column]) -> pa.Ta
     columns : sequence of Column
         The columns.
     """
-    schema, todo, parts = schema_of(columns), iter(rows), []
-    while some := list(islice(todo, _ROWS_AT_ONCE)):
-        parts.append(pa.Table.from_pylist([_fitted(row, columns) for row in some], schema=schema))
+    schema = schema_of(columns)
+    parts = [
+        pa.Table.from_pylist([_fitted(row, columns) for row in some], schema=schema)
+        for some in in_batches(rows, _ROWS_AT_ONCE)
+    ]
     return pa.concat_tables(parts) if parts else schema.empty_table()
 
 

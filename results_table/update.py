@@ -6,12 +6,12 @@ something was written at: whatever an earlier update missed, the next one finds.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from domain.batching import in_batches
 from domain.errors import PermanentError
 from domain.job.state import LedgerEntry
 from domain.result.records import readable
@@ -111,8 +111,7 @@ def _result_rows(
     records: RecordStore, ids: Sequence[str], version: str, unreadable: list[str]
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of some results; one that vanished meanwhile has none."""
-    todo = iter(ids)
-    while some := list(islice(todo, _RECORDS_AT_ONCE)):
+    for some in in_batches(ids, _RECORDS_AT_ONCE):
         for result, record in records.get_many(some).items():
             found = readable(record)
             if found is None:

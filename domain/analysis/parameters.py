@@ -16,7 +16,7 @@ from domain.analysis import Analysis
 from domain.analysis.model_rules import CONTROL_LABELS
 from domain.errors import ParametersError
 from domain.job.job_file import Job
-from domain.json_values import canonical_json, joined, shown, value_faults
+from domain.json_values import canonical_json, joined, path_text, shown, value_faults
 from domain.redaction import redacted, redacted_value
 
 Origin = Literal["default", "fixed_parameters", "analysis_code", "by_hand", "distributed_parameters"]
@@ -220,9 +220,9 @@ def _told(error: ErrorDetails, model: type[BaseModel], origins: Mapping[str, str
     origin = origins.get(str(loc[0]), "default") if loc else ""
     if error["type"] == "extra_forbidden":
         return _unknown(str(loc[-1]), _model_at(model, loc[:-1]), origin, path=loc)
-    name = f"`{_path(loc)}` (from {origin})" if loc else "the parameters together"
+    name = f"`{path_text(loc)}` (from {origin})" if loc else "the parameters together"
     if error["type"] == "missing":
-        return f"`{_path(loc)}` is required and was not given"
+        return f"`{path_text(loc)}` is required and was not given"
     if not loc:
         return f"{name}: {_said(error)}"
     return f"{name}: found {_value(error['input'])}, expected: {_said(error)}"
@@ -237,7 +237,7 @@ def _unknown(key: str, model: type[BaseModel] | None, origin: str, *, path: tupl
     """Name an unknown key, the nearest known name, and, inside another parameter, the known names there."""
     known = list(model.model_fields) if model else []
     near = get_close_matches(key, known, n=1)
-    told = f"unknown key `{shown(_path(path) if path else key)}` (from {origin})"
+    told = f"unknown key `{shown(path_text(path) if path else key)}` (from {origin})"
     told += f" (did you mean `{near[0]}`?)" if near else ""
     return f"{told} (known there: {_ticked(known)})" if len(path) > 1 and known else told
 
@@ -260,11 +260,6 @@ def _models_of(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for part in get_args(annotation):
         yield from _models_of(part)
-
-
-def _path(loc: tuple[int | str, ...]) -> str:
-    """Write a position as ``a.b[2]``."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{shown(part)}" for part in loc).removeprefix(".")
 
 
 def _value(value: Any) -> str:

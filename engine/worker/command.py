@@ -25,7 +25,6 @@ from resources.environment import inherited
 
 JOB_FILE, OUTPUTS_FILE = "job.json", "outputs.json"
 _PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "LD_LIBRARY_PATH")
-_LAST_WORDS = 300
 _MAX_OUTPUTS_BYTES = 1024 * 1024
 _MAX_MESSAGE_BYTES = 2 * _MAX_OUTPUTS_BYTES
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, kilobytes elsewhere

@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 from pydantic import ValidationError
 
+from domain.batching import in_batches
 from domain.job.state import LedgerEntry
 from domain.json_values import shown
-from resources.mongo_collection import Document
+from resources.mongo_collection import IDS_IN_A_QUERY, Document
 
 INDEXES = (
     ("analysis", "state", "created", "_id"),
@@ -19,7 +19,6 @@ INDEXES = (
 RESET: Document = {"fruitless": 0, "rounds": 0, "retry_at": None}
 """What a request for a job resets: the counts by which the platform decides that another run is useless."""
 
-_IDS_AT_ONCE = 10_000
 _SHOWN_ERRORS = 3
 
 _log = logging.getLogger(__name__)
@@ -31,10 +30,9 @@ def job_id(analysis: str, job_key: str) -> str:
 
 
 def id_chunks(analysis: str, job_keys: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the ``_id`` of each job, in lists that fit into a query: a document of MongoDB has at most 16 MB."""
-    keys = iter(job_keys)
-    while chunk := [job_id(analysis, key) for key in islice(keys, _IDS_AT_ONCE)]:
-        yield chunk
+    """Yield the ``_id`` of each job, in lists that fit into a query."""
+    for keys in in_batches(job_keys, IDS_IN_A_QUERY):
+        yield [job_id(analysis, key) for key in keys]
 
 
 def readable_entry(document: Document) -> LedgerEntry | None:

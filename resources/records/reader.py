@@ -1,23 +1,21 @@
 """Reading the records of results, and nothing else: no index is created, so a user who may only read is enough."""
 
 from collections.abc import Iterable
-from itertools import islice
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 from pymongo import DESCENDING
 
+from domain.batching import in_batches
 from resources.mongo import MongoConnection
-from resources.mongo_collection import Document, Fields, RetryingCollection, RetryingCursor, Sort
+from resources.mongo_collection import IDS_IN_A_QUERY, Document, Fields, RetryingCollection, RetryingCursor, Sort
 
 OWN = "analysis_assets"
 ENDED = "processing.data_processes.end_date_time"
 SEARCH, TIME = f"{OWN}.search", f"{OWN}.search_time"
 BRIEF = tuple(f"{OWN}.{name}" for name in ("analysis", "job_key", "attempt", "listing_sha256"))
 """Fields of a record that say which attempt made it and what its files were."""
-
-_IDS_AT_ONCE = 10_000
 
 
 class RecordReader(dg.ConfigurableResource["RecordReader"]):
@@ -49,8 +47,8 @@ class RecordReader(dg.ConfigurableResource["RecordReader"]):
         superseded : bool
             Look for superseded records instead.
         """
-        remaining, collection, found = iter(ids), self._collection(superseded=superseded), set()
-        while some := list(islice(remaining, _IDS_AT_ONCE)):  # a query has at most 16 MB
+        collection, found = self._collection(superseded=superseded), set()
+        for some in in_batches(ids, IDS_IN_A_QUERY):
             found |= {d["_id"] for d in collection.find({"_id": {"$in": some}}, {"_id": 1}).to_list()}
         return found
 
