@@ -38,11 +38,9 @@ def build_defs(
     """
     analyses = find_analyses(folder)
     entries = list(analyses.values())
-    engine = analysis_definitions(entries, settings, pool=pool)
-    assets = [asset for asset in engine.assets or () if isinstance(asset, dg.AssetsDefinition)]
     return dg.Definitions.merge(
-        engine,
-        sensor_definitions(entries, settings, assets=assets, upstream=[dispatch_key_of(name) for name in analyses]),
+        analysis_definitions(entries, settings, pool=pool),
+        sensor_definitions(entries, settings, upstream=[dispatch_key_of(name) for name in analyses]),
         dispatch_definitions(analyses, settings),
         audit_definitions(entries),
         table_definitions(entries, settings),

@@ -18,10 +18,9 @@ def sensor_definitions(
     entries: Sequence[AnalysisEntry],
     settings: Settings,
     *,
-    assets: Sequence[dg.AssetsDefinition],
     upstream: Sequence[dg.AssetKey],
 ) -> dg.Definitions:
-    """Make the inboxes of analyses, what watches them, and what asks for failed jobs again.
+    """Make the inboxes of analyses, their sensors, alerts, and the jobs that request failed jobs again.
 
     Parameters
     ----------
@@ -29,16 +28,11 @@ def sensor_definitions(
         The analyses.
     settings : Settings
         Where the inboxes are, and who is alerted.
-    assets : sequence of dagster.AssetsDefinition
-        The assets of the analyses, in the same order.
     upstream : sequence of dagster.AssetKey
         Where the job files of each analysis come from, in the same order.
     """
     dry_run = settings.dry_run
-    sensors = [
-        build_sensor(entry, asset, dry_run=dry_run, listing_s=settings.listing_s)
-        for entry, asset in zip(entries, assets, strict=True)
-    ]
+    sensors = [build_sensor(entry, dry_run=dry_run, listing_s=settings.listing_s) for entry in entries]
     if settings.job_inbox_queue_url:
         sensors.append(build_inbox_watch(entries, dry_run=dry_run))
     if settings.alerts_somebody:

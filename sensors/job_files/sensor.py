@@ -23,7 +23,7 @@ from domain.result.records import readable
 from engine.assets.builtin_checks import after_listing
 from engine.assets.checks import judge_reused
 from engine.assets.factory import KEYS_TAG
-from engine.assets.materialization import materialization
+from engine.assets.materialization import asset_key_of, materialization
 from engine.assets.runs import RANGE_END, RANGE_START, has_ended, job_name_of, unfinished_spans
 from engine.discovery.analyses import AnalysisEntry
 from engine.execution.publish import differences, stored_figure
@@ -57,7 +57,6 @@ class Stores:
 
 def build_sensor(
     entry: AnalysisEntry,
-    asset: dg.AssetsDefinition,
     *,
     dry_run: bool = False,
     listing_s: float = 0.0,
@@ -69,20 +68,19 @@ def build_sensor(
     ----------
     entry : AnalysisEntry
         The analysis.
-    asset : dagster.AssetsDefinition
-        Its asset.
     dry_run : bool
         Only report what would be done (the setting ``DRY_RUN``).
     listing_s : float
-        How long to wait after a whole listing of the inbox (s), because a queue tells of new files meanwhile.
+        Interval between full listings of the inbox (s), where a queue reports new files in between.
     limits : TickLimits
         How much a tick does.
     """
     name = entry.analysis.name
+    selection = dg.AssetSelection.assets(asset_key_of(name)).without_checks()
 
     @dg.sensor(
         name=f"{name}_job_files",
-        job=dg.define_asset_job(job_name_of(name), selection=dg.AssetSelection.assets(asset).without_checks()),
+        job=dg.define_asset_job(job_name_of(name), selection=selection),
         minimum_interval_seconds=MIN_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Ingests job files for {name} and requests runs for new jobs. While it is off, jobs wait.",

@@ -408,7 +408,7 @@ def evaluate(world, *, dry_run=False):
     @dg.asset(key=asset_key_of("double"), partitions_def=dg.DynamicPartitionsDefinition(name="double"))
     def double(): ...
 
-    sensor = build_sensor(world.entry, double, dry_run=dry_run)
+    sensor = build_sensor(world.entry, dry_run=dry_run)
     stores = world.stores
     context = dg.build_sensor_context(
         instance=world.instance,
