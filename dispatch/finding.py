@@ -1,12 +1,13 @@
 """From options to asset records: by a query, by asset ids, or by hand."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from dispatch.model.options import DispatchOptions
 from dispatch.model.skips import Reason, Skip
+from domain.batching import in_batches
 from domain.data_asset.query import fields_of, parse_query, unknown_field, without_positions
 from domain.data_asset.record import AssetRecord, asset_id_filter
 from domain.errors import DispatchError
@@ -90,7 +91,7 @@ def _by_asset_id(options: DispatchOptions, assets: AssetRecords) -> Found:
     _check_number(len(ids), "There are", options, "asset ids")
     records = [
         record
-        for some in _portions(ids)
+        for some in in_batches(ids, _IDS_AT_ONCE)
         for record in assets.find(
             asset_id_filter(some), fields=options.record_fields(), time_limit_s=options.time_limit_s
         )
@@ -107,14 +108,14 @@ def _by_hand(options: DispatchOptions, assets: AssetRecords) -> Found:
     words = list(dict.fromkeys(word.strip() for word in options.records if word.strip()))
     _check_number(len(words), "There are", options, "records")
     records: list[AssetRecord] = []
-    for some in _portions(words):
+    for some in in_batches(words, _IDS_AT_ONCE):
         query = _named(some)
         records += assets.find(query, fields=options.record_fields(), time_limit_s=options.time_limit_s)
     known = {word for r in records for word in (r.record_id, r.name, r.location.rstrip("/")) if word}
     missing = [word for word in words if word.rstrip("/") not in known]
     by_address = [AssetRecord.by_hand(word) for word in missing if "://" in word]
-    told = f"no record in {assets.description} has this id or name"
-    skips = [Skip(Reason.NOT_FOUND, word, told) for word in missing if "://" not in word]
+    reason = f"no record in {assets.description} has this id or name"
+    skips = [Skip(Reason.NOT_FOUND, word, reason) for word in missing if "://" not in word]
     return Found([*_each_once(records), *by_address], skips=skips)
 
 
@@ -147,9 +148,3 @@ def _check_number(number: int, what: str, options: DispatchOptions, things: str 
 def _each_once(records: Iterable[AssetRecord]) -> list[AssetRecord]:
     """Leave out records that were found twice."""
     return list({record.order(): record for record in records}.values())
-
-
-def _portions(words: Sequence[str]) -> Iterator[list[str]]:
-    """Cut a long list into lists that fit one query."""
-    for begin in range(0, len(words), _IDS_AT_ONCE):
-        yield list(words[begin : begin + _IDS_AT_ONCE])

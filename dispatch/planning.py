@@ -19,6 +19,7 @@ from dispatch.model.plan import PlannedJob, Planner, is_too_large
 from dispatch.model.report import DispatchPlan
 from dispatch.model.skips import Reason, Skip
 from dispatch.services import DispatchServices
+from domain.batching import in_batches
 from domain.errors import PermanentError
 from domain.job.identity import result_id
 from domain.job.state import JobState
@@ -120,8 +121,7 @@ class Planning:
         name, version = self.entry.analysis.name, self.entry.code_version
         states: dict[str, tuple[JobState, str | None, int]] = {}
         results: set[str] = set()
-        for begin in range(0, len(jobs), _KEYS_AT_ONCE):
-            keys = [job.job_key for job in jobs[begin : begin + _KEYS_AT_ONCE]]
+        for keys in in_batches((job.job_key for job in jobs), _KEYS_AT_ONCE):
             states |= self.services.ledger.jobs.summaries(name, keys)
             ids = {result_id(name, version, key): key for key in keys if key not in states}
             results |= {ids[found] for found in self.services.results.existing(ids)}

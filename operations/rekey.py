@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from domain.analysis import Analysis
+from domain.batching import in_batches
 from domain.errors import JobChangedError, PermanentError
 from domain.job.job_file import AnalysisCode, Job
 from domain.job.state import JobState, LedgerEntry
@@ -42,9 +43,9 @@ def rekey(platform: Platform, name: str) -> list[Rekeyed]:
     entry, ledger = platform.entry(name), platform.connections.ledger
     keys = [key for state in JobState for key in ledger.jobs.keys_in(name, state)]
     found: list[Rekeyed] = []
-    for first in range(0, len(keys), _CHUNK):
+    for some in in_batches(keys, _CHUNK):
         requests: list[tuple[StoredJob, Source]] = []
-        jobs = ledger.jobs.get_many(name, keys[first : first + _CHUNK]).values()
+        jobs = ledger.jobs.get_many(name, some).values()
         found += [_again(entry.analysis, job, requests) for job in jobs if not _fits(entry.analysis, job)]
         ledger.requests.store(requests, code_version=entry.code_version)
     return found

@@ -21,6 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from pydantic import Field
 
+from domain.batching import in_batches
 from domain.errors import ServerUnavailableError, SettingsError
 from domain.retry import TRANSIENT_STATUSES
 
@@ -107,8 +108,7 @@ class InboxQueue(dg.ConfigurableResource["InboxQueue"]):
         SettingsError, ServerUnavailableError
             As `receive` does; also when SQS refuses single messages.
         """
-        for begin in range(0, len(messages), _AT_ONCE):
-            some = messages[begin : begin + _AT_ONCE]
+        for some in in_batches(messages, _AT_ONCE):
             entries = [{"Id": str(number), "ReceiptHandle": m.receipt} for number, m in enumerate(some)]
             with self._errors("delete messages from"):
                 answer = self._client().delete_message_batch(QueueUrl=self.url, Entries=entries)

@@ -17,6 +17,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 from pydantic import Field
 
+from domain.batching import in_batches
 from domain.counted import counted
 from domain.errors import OutputError
 from resources.result_store.names import METADATA, check_result, is_attempt, key_of, split_location
@@ -246,8 +247,8 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         with self._errors(f"delete {location}", location):
             self.s3.client.delete_object(Bucket=bucket, Key=metadata)
         keys = [item["Key"] for item in self.objects_below(bucket, folder)]
-        for start in range(0, len(keys), _DELETE_AT_ONCE):
-            objects: Any = [{"Key": key} for key in keys[start : start + _DELETE_AT_ONCE]]
+        for some in in_batches(keys, _DELETE_AT_ONCE):
+            objects: Any = [{"Key": key} for key in some]
             with self._errors(f"delete {location}", location):
                 answer = self.s3.client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
             if errors := answer.get("Errors"):
