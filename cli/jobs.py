@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.terminal import AnalysisName, out, plain
+from cli.terminal import AnalysisName, GivenValues, JobKeys, out, plain
 
 Targets = Annotated[list[str], typer.Argument(metavar="FILE…", help="Job files, or NWB files as paths or URLs.")]
 
@@ -12,7 +12,7 @@ Targets = Annotated[list[str], typer.Argument(metavar="FILE…", help="Job files
 def submit(
     analysis: AnalysisName,
     files: Targets,
-    values: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter.")] = None,
+    values: GivenValues = None,
 ) -> None:
     """Request jobs by hand; they run while `analysis dev` or the daemon runs."""
     from domain.analysis.given_values import parse_settings
@@ -55,10 +55,7 @@ def rerun(  # noqa: PLR0913, PLR0917  one for each option
         typer.Option(help="All jobs with this kind of failure, such as `server`; docs/errors.md lists the kinds."),
     ] = None,
     outdated: Annotated[bool, typer.Option("--outdated", help="Results from an older code version.")] = False,
-    key: Annotated[
-        list[str] | None,
-        typer.Option(help="Job key, from `results`, `explain` or the page of a run; may be repeated."),
-    ] = None,
+    key: JobKeys = None,
     force: Annotated[
         bool, typer.Option("--force", help="Compute again even if a result exists; requires --reason.")
     ] = False,

@@ -1,20 +1,15 @@
-"""The words of `analysis cancel`, `invalidate` and `resume`, and of `analysis alerts`."""
+"""`analysis cancel`, `invalidate`, `resume` and `alerts` on the command line."""
 
 from typing import Annotated
 
 import typer
 
-from cli.terminal import AnalysisName, out, plain
-
-Keys = Annotated[
-    list[str] | None,
-    typer.Option("--key", help="Job key, from `results`, `explain` or the page of a run; may be repeated."),
-]
+from cli.terminal import AnalysisName, JobKeys, RequiredJobKeys, out, plain
 
 
 def cancel(
     analysis: AnalysisName,
-    key: Keys = None,
+    key: JobKeys = None,
     dispatch: Annotated[str | None, typer.Option(help="All jobs of the dispatch with this id.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every job of the analysis.")] = False,
     reason: Annotated[str, typer.Option(help="Reason; kept with the jobs.")] = "no reason given",
@@ -34,9 +29,7 @@ def cancel(
 
 def invalidate(
     analysis: AnalysisName,
-    key: Annotated[
-        list[str], typer.Option(help="Job key, from `results`, `explain` or the page of a run; may be repeated.")
-    ],
+    key: RequiredJobKeys,
     reason: Annotated[str, typer.Option(help="Why the result is wrong; kept with the result.")],
 ) -> None:
     """Declare results wrong: queries no longer return them; the history keeps them."""

@@ -16,6 +16,10 @@ from resources.environment import known_secrets
 
 AnalysisName = Annotated[str, typer.Argument(metavar="ANALYSIS", help="Name of the analysis.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+GivenValues = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter.")]
+_KEY = typer.Option("--key", help="Job key, from `results`, `explain` or the page of a run; may be repeated.")
+JobKeys = Annotated[list[str] | None, _KEY]
+RequiredJobKeys = Annotated[list[str], _KEY]
 P = ParamSpec("P")
 out = Console()
 err = Console(stderr=True)

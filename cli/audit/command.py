@@ -1,4 +1,4 @@
-"""The words of `analysis audit` and `analysis clean`."""
+"""`analysis audit` and `analysis clean` on the command line."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,9 +39,9 @@ def audit(
             _show(report)
         if repair and report.counts and (yes or typer.confirm("Apply the repairs marked `repair`?")):
             _, repairer = run_repair(platform, names or [], depth=depth)
-            mended = ", ".join(f"{n} {kind}" for kind, n in sorted(repairer.mended.items())) or "nothing"
+            repaired = ", ".join(f"{n} {kind}" for kind, n in sorted(repairer.repaired.items())) or "nothing"
             left = ", ".join(f"{n} {kind}" for kind, n in sorted(repairer.left.items())) or "nothing"
-            out.print(f"Repaired: {mended}. Remaining: {left}.", highlight=False, soft_wrap=True)
+            out.print(f"Repaired: {repaired}. Remaining: {left}.", highlight=False, soft_wrap=True)
             return
     if report.serious():
         raise typer.Exit(1)

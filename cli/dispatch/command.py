@@ -1,4 +1,4 @@
-"""The words of `analysis dispatch`: one for each option of a dispatch, with the option's own description and default."""
+"""`analysis dispatch` on the command line: an option for each option of a dispatch, with its description and default."""
 
 import inspect
 from pathlib import Path

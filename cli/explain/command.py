@@ -1,4 +1,4 @@
-"""The words of `analysis explain`."""
+"""`analysis explain` on the command line."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The words of `analysis explore`."""
+"""`analysis explore` on the command line."""
 
 from typing import Annotated
 

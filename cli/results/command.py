@@ -1,11 +1,11 @@
-"""The words of `analysis results` and `analysis archive`."""
+"""`analysis results` and `analysis archive` on the command line."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column, Table
 
-from cli.terminal import AnalysisName, AsJson, err, out, plain, print_json
+from cli.terminal import AnalysisName, AsJson, JobKeys, err, out, plain, print_json
 from domain.counted import counted
 from domain.job.state import JobState
 
@@ -91,10 +91,7 @@ def archive(
     outdated: Annotated[
         bool, typer.Option("--outdated", help="Jobs whose result is from an older code version.")
     ] = False,
-    key: Annotated[
-        list[str] | None,
-        typer.Option(help="Job key, from `results`, `explain` or the page of a run; may be repeated."),
-    ] = None,
+    key: JobKeys = None,
     restore: Annotated[bool, typer.Option("--restore", help="Restore archived jobs instead.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
 ) -> None:

@@ -5,12 +5,14 @@ from typing import Annotated
 
 import typer
 
+from cli.terminal import GivenValues
+
 
 def try_(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the analysis.")],
     target: Annotated[str, typer.Argument(metavar="FILE", help="A job file, or an NWB file as path or URL.")],
-    values: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter.")] = None,
+    values: GivenValues = None,
     fixed: Annotated[
         Path | None,
         typer.Option(help="File of parameters that all jobs share, in the form of analysis_parameters.json."),
