@@ -24,19 +24,19 @@ class Repairer:
     Parameters
     ----------
     sources : Sources
-        What is mended.
+        What is repaired.
     who : str
-        Kept where a person's wish is kept.
+        The operator; kept with a forced job.
 
     Attributes
     ----------
-    mended, left : Counter
+    repaired, left : Counter
         Findings by kind.
     """
 
     def __init__(self, sources: Sources, *, who: str) -> None:
         self._sources, self._who = sources, who
-        self.mended: Counter[str] = Counter()
+        self.repaired: Counter[str] = Counter()
         self.left: Counter[str] = Counter()
         self._ways: dict[str, Callable[[Finding], bool]] = {
             "files_missing": self._make_new_if_current,
@@ -56,7 +56,7 @@ class Repairer:
         """Mend a finding if that is safe; otherwise leave it to a person."""
         way = self._ways.get(finding.kind) if KINDS[finding.kind].remedy == "repair" else None
         done = way is not None and way(finding)
-        (self.mended if done else self.left)[finding.kind] += 1
+        (self.repaired if done else self.left)[finding.kind] += 1
 
     def _make_new(self, finding: Finding) -> bool:
         """Make a job new that has ended; one that a person ended stays ended."""

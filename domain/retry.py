@@ -1,7 +1,7 @@
 """The decision to try something again: which failures are transient, how long to wait, and when to give up.
 
 Runs, delayed retries, lost runs, circuit breakers and the clients of servers all decide by what is here. A `Backoff` is pure
-arithmetic; whoever uses one does the waiting.
+arithmetic; its caller waits.
 """
 
 from dataclasses import dataclass

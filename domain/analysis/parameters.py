@@ -237,9 +237,9 @@ def _unknown(key: str, model: type[BaseModel] | None, origin: str, *, path: tupl
     """Name an unknown key, the nearest known name, and, inside another parameter, the known names there."""
     known = list(model.model_fields) if model else []
     near = get_close_matches(key, known, n=1)
-    told = f"unknown key `{shown(path_text(path) if path else key)}` (from {origin})"
-    told += f" (did you mean `{near[0]}`?)" if near else ""
-    return f"{told} (known there: {_ticked(known)})" if len(path) > 1 and known else told
+    fault = f"unknown key `{shown(path_text(path) if path else key)}` (from {origin})"
+    fault += f" (did you mean `{near[0]}`?)" if near else ""
+    return f"{fault} (known there: {_ticked(known)})" if len(path) > 1 and known else fault
 
 
 def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel] | None:

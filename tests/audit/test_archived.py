@@ -47,6 +47,6 @@ def test_a_record_of_an_earlier_version_is_made_searchable_and_still_is_what_its
     assert audited(content=True) == {"not_searchable": 1}
     repairer = Repairer(sources, who="test")
     run_audit(sources, then=repairer.mend)
-    assert dict(repairer.mended) == {"not_searchable": 1}
+    assert dict(repairer.repaired) == {"not_searchable": 1}
     assert records.find_one({"_id": before["_id"]}) == before
     assert audited(content=True) == {}

@@ -28,7 +28,7 @@ def repaired(sources):
     """Repair what is safe; gives what was mended and left, by kind."""
     repairer = Repairer(sources, who="test")
     run_audit(sources, then=repairer.mend)
-    return dict(repairer.mended), dict(repairer.left)
+    return dict(repairer.repaired), dict(repairer.left)
 
 
 def raw_records(platform):

@@ -31,7 +31,7 @@ def test_jobs_without_partitions_are_found_where_dagster_has_a_home_and_mended(p
     prepare_dagster_home(settings)
     assert audit(platform, ["double"], depth=Depth()).by_kind("double") == {"job_without_partition": 1}
     report, repairer = repair(platform, ["double"], depth=Depth())
-    assert repairer.mended["job_without_partition"] == report.by_kind("double")["job_without_partition"] == 1
+    assert repairer.repaired["job_without_partition"] == report.by_kind("double")["job_without_partition"] == 1
     assert audit(platform, ["double"], depth=Depth()).by_kind("double") == {}
 
 
