@@ -17,7 +17,7 @@ from pydantic import Field
 
 from domain.alert import Alert
 from domain.retry import Backoff
-from resources.retrying import retrying
+from resources.clients.retrying import retrying
 
 _SMTP_PORTS = {"smtp": 25, "smtps": 465}
 _HOOK_FAILURES = (OSError, smtplib.SMTPException, ValueError)  # requests' errors are OSErrors

@@ -19,8 +19,8 @@ from pymongo.results import BulkWriteResult, DeleteResult, InsertOneResult, Upda
 
 from domain.errors import PlatformError, ServerUnavailableError, SettingsError
 from domain.retry import Backoff
-from resources.retrying import retrying
-from resources.tls import TlsProblem, tls_problem
+from resources.clients.retrying import retrying
+from resources.clients.tls import TlsProblem, tls_problem
 
 Document = dict[str, Any]
 Fields = Sequence[str] | Mapping[str, int] | None

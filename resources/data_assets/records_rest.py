@@ -22,10 +22,10 @@ from domain.data_asset.record import BASE_FIELDS, AssetRecord, paths_of
 from domain.errors import DispatchError, PlatformError, ServerUnavailableError, SettingsError
 from domain.json_values import shown
 from domain.retry import TRANSIENT_STATUSES, Backoff
+from resources.clients.http_retry import HttpRetry
+from resources.clients.tls import cause_of, tls_problem
 from resources.data_assets.records import SAMPLE, plain, too_slow
-from resources.http_retry import HttpRetry
 from resources.mongo_collection import Document
-from resources.tls import cause_of, tls_problem
 
 CONNECT_S = 5
 _SAMPLE_S = 20.0

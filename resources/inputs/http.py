@@ -14,9 +14,9 @@ from domain.errors import InputError, ServerUnavailableError
 from domain.job.identity import unreachable
 from domain.job.inputs import InputFile
 from domain.retry import TRANSIENT_STATUSES, Backoff
-from resources.http_retry import HttpRetry
+from resources.clients.http_retry import HttpRetry
+from resources.clients.tls import cause_of, tls_problem
 from resources.inputs.urls import shown_url
-from resources.tls import cause_of, tls_problem
 
 CONNECT_S = 5
 READ_S = 60

@@ -19,7 +19,7 @@ from s3transfer.exceptions import RetriesExceededError
 
 from domain.errors import PermanentError, PlatformError, ServerUnavailableError, SettingsError, error_context
 from domain.retry import TRANSIENT_STATUSES
-from resources.tls import tls_problem
+from resources.clients.tls import tls_problem
 
 _CONNECTION_FAILURES = (exceptions.ConnectionError, HTTPClientError, IncompleteReadError, RetriesExceededError)
 _BUSY = frozenset({"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "RequestLimitExceeded"})

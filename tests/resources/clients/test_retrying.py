@@ -5,8 +5,8 @@ from urllib3.exceptions import MaxRetryError
 from urllib3.response import HTTPResponse
 
 from domain.retry import LONGEST_WAIT_S, TRANSIENT_STATUSES, Backoff
-from resources.http_retry import HttpRetry
-from resources.retrying import retrying
+from resources.clients.http_retry import HttpRetry
+from resources.clients.retrying import retrying
 
 BACKOFF = Backoff(first_s=0.25, longest_s=0.5, attempts=4)
 

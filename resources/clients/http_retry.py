@@ -1,6 +1,6 @@
 """Requests over http, repeated with the waits and the bound of a `Backoff`.
 
-Apart from `resources.retrying`, because workers download inputs, and tenacity would add to the start of each of them.
+Apart from `resources.clients.retrying`, because workers download inputs, and tenacity would add to the start of each of them.
 """
 
 from typing import Any, Self

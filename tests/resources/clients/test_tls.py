@@ -11,13 +11,13 @@ import pytest
 from pymongo.errors import ServerSelectionTimeoutError
 
 from domain.errors import InputError, ServerUnavailableError, SettingsError
+from resources.clients.tls import cause_of, tls_problem
 from resources.data_assets.records_rest import RestAssetRecords
 from resources.inputs.http import fetch_http
 from resources.mongo import MongoConnection
 from resources.result_store.store import ResultsStore
 from resources.s3.connection import S3Connection
 from resources.s3.server import S3Server, forget_clients
-from resources.tls import cause_of, tls_problem
 from tests.secure_servers import KEY_ID, SECRET, Authority, as_root, serving
 
 PASSWORD = "t0p-s3cret"  # noqa: S105 - made up, and searched for
