@@ -31,11 +31,11 @@ class Core:
 
     def __init__(self):
         lock = (ROOT / "requirements" / "base.txt").read_text(encoding="utf-8")
-        locked = {_normal(name) for name in re.findall(r"^([A-Za-z0-9._-]+)==", lock, re.MULTILINE)}
+        locked = {normal(name) for name in re.findall(r"^([A-Za-z0-9._-]+)==", lock, re.MULTILINE)}
         self.hidden = {
             module
             for module, names in packages_distributions().items()
-            if not locked.intersection(map(_normal, names)) and "analysis-assets" not in map(_normal, names)
+            if not locked.intersection(map(normal, names)) and "analysis-assets" not in map(normal, names)
         }
 
         self.finders = list(sys.meta_path)
@@ -48,7 +48,8 @@ class Core:
         return next((spec for spec in specs if spec is not None), None)
 
 
-def _normal(name):
+def normal(name):
+    """Return the name of a package as PyPI compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

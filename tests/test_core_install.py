@@ -1,15 +1,20 @@
 """The core installation, without explorer, UI, PostgreSQL, embedded servers and tools of developers, computes jobs."""
 
 import json
+import re
 import subprocess
 import sys
+import tomllib
 import uuid
+from importlib.metadata import packages_distributions
 
 import pytest
 
 from domain.errors import SettingsError
 from resources import extras
 from resources.extras import EXTRAS, require
+from resources.settings import PROJECT_ROOT
+from tests.core_install import normal
 from tests.unmeasured import unmeasured_environment
 
 
@@ -31,6 +36,14 @@ def test_the_core_computes_a_job_and_names_the_extras_that_it_lacks(home, server
     assert found["outputs"]["double"] == 42.0
     assert set(found["missing"]) == set(EXTRAS)
     assert all(f"requirements/{extra}.txt" in text for extra, text in found["missing"].items())
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_the_packages_of_an_extra_are_those_of_the_project_file(extra):
+    project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]
+    declared = {normal(re.match(r"[\w.-]+", line)[0]) for line in project["optional-dependencies"][extra]}
+    distributions = packages_distributions()
+    assert {normal(name) for module in EXTRAS[extra] for name in distributions[module]} == declared
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
