@@ -141,12 +141,12 @@ class BatchRun:
         while waiting and not self._halted.is_set():
             self._jobs.update(self._ledger.jobs.get_many(self._name, waiting))
             self._runner.look_up(self._jobs.values())
-            put_off = []
+            deferred = []
             for ended in self._one_pass(waiting):
-                put_off += [outcome.job_key for outcome in ended if outcome.kind == "put_off"]
-                if settled := [outcome for outcome in ended if outcome.kind != "put_off"]:
+                deferred += [outcome.job_key for outcome in ended if outcome.kind == "deferred"]
+                if settled := [outcome for outcome in ended if outcome.kind != "deferred"]:
                     yield settled
-            waiting = put_off
+            waiting = deferred
             if waiting and not self._halted.is_set():
                 self._stopping.wait(self._pace.poll_s)
 
@@ -156,7 +156,7 @@ class BatchRun:
         Counted here and not where outcomes are reported: jobs may fail faster than Dagster takes reports.
         """
         outcome = self._runner.process(job_key, self._jobs.get(job_key))
-        if self._breaker is not None and not self._dry_run and outcome.kind != "put_off":
+        if self._breaker is not None and not self._dry_run and outcome.kind != "deferred":
             with self._counting:
                 self._ended.append(outcome.error)
                 if outcome.error is not None and self.stopped is None:

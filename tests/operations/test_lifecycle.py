@@ -30,7 +30,7 @@ def give_result(platform, key, version=None, *, name="double"):
     version = version or entry.code_version
     result = result_id(name, version, key)
     record = to_record(rich(analysis=name, job_key=key, code_version=version, result_id=result))
-    connections.record_store.insert_once(record)
+    connections.record_store.commit(record)
     job = connections.ledger.jobs.get(name, key)
     connections.ledger.claims.mark_unclaimed(job, state=JobState.DONE, code_version=version, result_id=result)
     return result
@@ -71,7 +71,7 @@ def test_cancelled_jobs_are_not_asked_for_again_with_those_that_failed(platform,
     cancel(platform, "double", keys=keys[:1], reason="x")
     error = JobError(kind="killed", message="no memory", permanent=False).model_dump()
     job = platform.connections.ledger.jobs.get("double", keys[1])
-    platform.connections.ledger.claims.mark_unclaimed(job, state=JobState.FAILED, error=error)
+    platform.connections.ledger.claims.mark_unclaimed(job, state=JobState.FAILED, code_version="1", error=error)
     assert rerun(platform, "double", failed=ANY_FAULT) == [keys[1]]
     assert rerun(platform, "double", failed="cancelled") == [keys[0]]
     with pytest.raises(UnknownJobError, match=r"no kind of failure 'asleep'\. The kinds are: exception, crash"):
