@@ -121,11 +121,12 @@ class Attempt:
             return self._published(current, "reused")  # finished just before our claim
         earlier = self._earlier_attempt(current)
         if earlier is not None:
-            winner = self._commit(earlier, current)
+            winner = self._commit_earlier(earlier, current)
             if winner is not None:
                 return self._published(winner, "computed")
             if self.is_lost:
                 return self._deferred()
+            current = self.context.services.records.get(self._result_id)
         execution = JobExecution(self.context, self.job, self.attempt_id)
         with execution.running() as (task, work):
             if isinstance(work, JobError):
@@ -139,18 +140,11 @@ class Attempt:
 
     def _finish_commit(self) -> None:
         """Finish the commit that a vanished run has begun: it may be alive after all, and insert its record at any time."""
-        services, begun = self.context.services, self.job.committing
-        if begun is None:
-            return
-        try:
-            record = complete_attempt(services.results, begun.result_id, begun.attempt)
-            if record is not None:
-                commit(record, begun, results=services.results, records=services.records)
-        except Exception as error:
-            if is_transient(error):
-                raise
-            # The server refuses the record for good: this attempt makes another one.
-        services.ledger.claims.end_commit(self.job, begun, attempt=self.attempt_id)
+        begun = self.job.committing
+        if begun is not None:
+            record = complete_attempt(self.context.services.results, begun.result_id, begun.attempt)
+            winner = None if record is None else self._commit_unless_refused(record, begun)
+            self._end_commit(begun, is_done=winner is not None)
 
     def _is_answer(self, record: dict[str, Any]) -> bool:
         """Return whether a record that the run has not seen before the claim is what was requested."""
@@ -182,30 +176,57 @@ class Attempt:
             results.discard(execution.location)
             return self._deferred()
         write_documents(results, record, manifest)
-        winner = self._commit(record, current)
-        if winner is None:
+        how = self._how_to_commit(record, current)
+        if not self.context.claims.begin_commit(self.attempt_id, how):
             return self._deferred()
+        winner = self._commit(record, how)
+        if winner is None or not self.job.may_use(attempt_of(winner)):
+            msg = f"The record {how.result_id} was changed while attempt {how.attempt} was being committed."
+            raise ResultChangedError(msg)
         if attempt_of(winner) != self.attempt_id:
             return self._published(winner, "reused")
         return self._computed(record, provenance, self._local_figure(task))
 
-    def _commit(self, record: dict[str, Any], current: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Commit a complete attempt; returns the record that is current now, or None if it may not be committed."""
-        services, (who, reason) = self.context.services, self._who_and_why()
-        how = Commit(
+    def _commit_earlier(self, record: dict[str, Any], current: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Commit an earlier attempt; returns the record that is current now, or None if it does not answer the job."""
+        how = self._how_to_commit(record, current)
+        if not self.context.claims.begin_commit(self.attempt_id, how):
+            return None
+        winner = self._commit_unless_refused(record, how)
+        if winner is not None and self.job.may_use(attempt_of(winner)):
+            return winner
+        self._end_commit(how, is_done=False)
+        return None
+
+    def _commit_unless_refused(self, record: dict[str, Any], how: Commit) -> dict[str, Any] | None:
+        """Commit an earlier attempt; None also if its record is refused for good: this attempt makes another one then."""
+        try:
+            return self._commit(record, how)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            return None
+
+    def _commit(self, record: dict[str, Any], how: Commit) -> dict[str, Any] | None:
+        """Insert the record of a complete attempt; returns the one that is current now, or None if it was invalidated."""
+        services = self.context.services
+        return commit(record, how, results=services.results, records=services.records)
+
+    def _end_commit(self, how: Commit, *, is_done: bool) -> None:
+        """Record the end of an earlier attempt's commit."""
+        claims = self.context.services.ledger.claims
+        claims.end_commit(self.job, how, attempt=self.attempt_id, is_done=is_done)
+
+    def _how_to_commit(self, record: dict[str, Any], current: dict[str, Any] | None) -> Commit:
+        """Return what the ledger announces: which record is to be inserted, and in whose place."""
+        who, reason = self._who_and_why()
+        return Commit(
             attempt=attempt_of(record),
             result_id=self._result_id,
             replaces=None if current is None else attempt_of(current),
             who=who,
             reason=reason,
         )
-        if not self.context.claims.begin_commit(self.attempt_id, how):
-            return None
-        winner = commit(record, how, results=services.results, records=services.records)
-        if winner is None or not self.job.may_use(attempt_of(winner)):
-            msg = f"The record {self._result_id} was changed while attempt {how.attempt} was being committed."
-            raise ResultChangedError(msg)
-        return winner
 
     def _who_and_why(self) -> tuple[str, str]:
         """Return who replaces a record, and why."""

@@ -62,6 +62,10 @@ class JobRunner:
         if job is None:
             message = f"No job is stored under {job_key}: submit its job file again, or delete the partition."
             return Outcome(job_key, "failed", error=JobError(kind="unknown_job", message=message, permanent=True))
+        if job.state is JobState.ARCHIVED:
+            name = self.context.entry.analysis.name
+            message = f"The job is archived. To run it:  analysis archive {name} --restore --key {job_key}"
+            return Outcome(job_key, "failed", error=JobError(kind="unknown_job", message=message, permanent=True))
         if job.state is JobState.FAILED and not self.context.run.by_hand:
             return Outcome(job_key, "failed", error=job.error)
         try:

@@ -136,14 +136,29 @@ class JobClaims:
         change = {"$set": {"committing": commit.model_dump()}}
         return self.documents.update_one(match, change).matched_count == 1
 
-    def end_commit(self, entry: LedgerEntry, commit: Commit, *, attempt: str) -> None:
-        """Record that the commit of an earlier attempt is finished, or that there is nothing left of it to commit."""
+    def end_commit(self, entry: LedgerEntry, commit: Commit, *, attempt: str, is_done: bool) -> None:
+        """Record that the commit of an earlier attempt is finished, or that this attempt is never to be committed.
+
+        Parameters
+        ----------
+        entry : LedgerEntry
+            The job.
+        commit : Commit
+            The commit that was begun.
+        attempt : str
+            The attempt that holds the claim.
+        is_done : bool
+            False: the files are not complete any more, or its record was refused.
+        """
         match = {
             "_id": job_id(entry.analysis, entry.job_key),
             "lease.attempt": attempt,
             "committing.attempt": commit.attempt,
         }
-        self.documents.update_one(match, {"$set": {"committing": None}})
+        change: Document = {"$set": {"committing": None}}
+        if not is_done:
+            change["$push"] = _dropped(commit.attempt)
+        self.documents.update_one(match, change)
 
     def finish(self, finished: Iterable[Finished], *, code_version: str) -> None:
         """Record that claimed jobs have their results, and end their leases, in one request."""
@@ -250,8 +265,7 @@ class JobClaims:
         """Keep an attempt from being committed, because its files are removed; False if its commit has begun."""
         begun = {"_id": job_id(analysis, job_key), "committing.attempt": attempt}
         match = {**begun, "committing.attempt": {"$ne": attempt}}
-        change = {"$push": {"dropped_attempts": {"$each": [attempt], "$slice": -KEPT_ATTEMPTS}}}
-        self.documents.update_one(match, change)
+        self.documents.update_one(match, {"$push": _dropped(attempt)})
         return self.documents.find_one(begun, {"_id": 1}) is None
 
     def _in(self, seconds: float | None) -> datetime | None:
@@ -268,6 +282,11 @@ def _ending(
         ended["attempts.$.error"] = fields["error"]
     match = {"_id": job_id(entry.analysis, entry.job_key), "lease.attempt": attempt, "attempts.attempt": attempt}
     return match, change_to({"state": state.value, "lease": None, **fields, **ended}, now)
+
+
+def _dropped(attempt: str) -> Document:
+    """Return what an attempt that is never to be committed is added to."""
+    return {"dropped_attempts": {"$each": [attempt], "$slice": -KEPT_ATTEMPTS}}
 
 
 def _answering(match: Document, change: Document, *, code_version: str) -> list[UpdateOne]:

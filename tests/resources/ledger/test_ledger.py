@@ -514,7 +514,7 @@ def test_a_commit_and_a_cancellation_exclude_each_other(ledger):
     assert ledger.claims.in_use() == {"a1"}
     again = claim(ledger, now(ledger, entry), attempt="a2")
     assert again.committing == how
-    ledger.claims.end_commit(again, how, attempt="a2")
+    ledger.claims.end_commit(again, how, attempt="a2", is_done=True)
     assert cancelled(ledger, entry) == 1
     assert not ledger.claims.begin_commit(again, how, attempt="a2")
 
