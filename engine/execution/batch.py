@@ -172,7 +172,7 @@ class BatchRun:
                 self._ledger.breakers.open(self._name, code_version=self._code_version, found=self.stopped)
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
-        """Record in the ledger which jobs are done, after Dagster was told."""
+        """Record in the ledger which jobs are done, after they were reported to Dagster."""
         finished = []
         for outcome in outcomes:
             job = self._jobs.get(outcome.job_key)
@@ -182,9 +182,10 @@ class BatchRun:
             if outcome.attempt is None:
                 version = self._code_version
                 with error_context(analysis=self._name, job_key=job.job_key):
-                    self._ledger.claims.mark_unclaimed(
+                    if not self._ledger.claims.mark_unclaimed(
                         job, state=JobState.DONE, code_version=version, result_id=result, error=None
-                    )
+                    ):
+                        self._ledger.requests.report_again(self._name, job.job_key)
             else:
                 finished.append(Finished(job, outcome.attempt, result))
         with error_context(analysis=self._name, job_key=finished[0].entry.job_key if len(finished) == 1 else None):

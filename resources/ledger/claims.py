@@ -198,11 +198,14 @@ class JobClaims:
         code_version: str,
         retry_in_s: float | None = None,
         **fields: Any,
-    ) -> None:
+    ) -> bool:
         """Record that a job without a claim is done, because its result is reused, or has failed before a claim.
 
-        Without effect if the job has changed in any way since ``entry`` was read: it was requested again, cancelled,
-        invalidated or finished, and that stays.
+        Returns
+        -------
+        bool
+            False if the job has changed in any way since ``entry`` was read: it was requested again, cancelled,
+            invalidated or finished, and that stays.
         """
         now = self.now()
         match = {
@@ -219,7 +222,7 @@ class JobClaims:
             change |= {"rounds": 0, "force": None}
             if entry.committing is not None and entry.committing.result_id == fields.get("result_id"):
                 change["committing"] = None
-        self.documents.update_one(match, change_to(change, now))
+        return self.documents.update_one(match, change_to(change, now)).matched_count == 1
 
     def release_lost(self, analysis: str, *, dead_runs: Sequence[str]) -> int:
         """Make running jobs new whose lease has expired or whose run has ended; returns how many."""

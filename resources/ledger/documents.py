@@ -18,6 +18,7 @@ INDEXES = (
     ("analysis", "state", "requested_code"),
     ("lease.owner",),
     ("committing.attempt",),
+    ("analysis", "unreported"),
 )
 RESET: Document = {"fruitless": 0, "rounds": 0, "retry_at": None}
 """What a request for a job resets: the counts by which the platform decides that another run is useless."""

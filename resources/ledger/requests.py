@@ -82,6 +82,16 @@ class Requests:
         change = change_to({"state": JobState.NEW.value, "requested_code": code_version, **RESET}, self.now())
         return self.documents.update_many(match, change).modified_count
 
+    def report_again(self, analysis: str, job_key: str) -> None:
+        """Note that Dagster may show an earlier result of a job, because a reuse was reported after a newer result."""
+        self.documents.update_one({"_id": job_id(analysis, job_key)}, {"$set": {"unreported": True}})
+
+    def requeue_unreported(self, analysis: str) -> int:
+        """Make finished jobs new that Dagster may show an earlier result of, so that the current one is reused; returns how many."""
+        match = {"analysis": analysis, "unreported": True, "state": JobState.DONE.value}
+        change = change_to({"state": JobState.NEW.value, "unreported": False}, self.now())
+        return self.documents.update_many(match, change).modified_count
+
     def requeue(
         self,
         analysis: str,

@@ -197,6 +197,7 @@ def repair(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *
     cancel_terminated(instance, name, stores.ledger, code_version=entry.code_version)
     stores.ledger.requests.requeue_due(name)
     stores.ledger.requests.requeue_for_code(name, code_version=entry.code_version)
+    stores.ledger.requests.requeue_unreported(name)
     end_lost_runs(instance, entry, stores.ledger, grace_s=limits.grace_s)
     reuse_existing(instance, entry, stores, limits=limits)
 
@@ -227,9 +228,10 @@ def reuse_existing(
             materialization(provenance, analysis=entry.analysis, results=stores.results, figure=figure, reused=True)
         )
         judge_reused(instance, entry, provenance, after_listing(record, provenance))
-        stores.ledger.claims.mark_unclaimed(
+        if not stores.ledger.claims.mark_unclaimed(
             entries[key], state=JobState.DONE, code_version=version, result_id=result, error=None
-        )
+        ):
+            stores.ledger.requests.report_again(name, key)
         reused += 1
     return reused
 
