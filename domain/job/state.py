@@ -5,7 +5,7 @@ becomes new again by its retry policy or a person only. A person may retire a jo
 has not ended.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -14,6 +14,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from domain.failures import JobError
 from domain.job.identity import JobInputs
 from domain.job.stored import Source, StoredJob
+from domain.retry import UNSTARTED_RUNS
+
+_AT_ONCE = 2
+"""Runs that are requested without a wait although none of them started: a tick or a run may be cut off before."""
 
 
 class JobState(StrEnum):
@@ -74,8 +78,12 @@ class LedgerEntry(_Frozen):
     attempt_number: int = Field(default=0, description="Claims so far.")
     requests: int = Field(default=0, description="Number of runs requested so far.")
     unfinished_runs: int = Field(
-        default=0, validation_alias="fruitless", description="Number of runs requested since the job last ended."
+        default=0, validation_alias="fruitless", description="Number of runs started since the job last ended."
     )
+    unstarted_runs: int = Field(
+        default=0, validation_alias="unstarted", description="Number of runs requested since one last started."
+    )
+    requested_at: AwareDatetime | None = Field(default=None, description="When a run was last requested.")
     rounds: int = Field(default=0, description="Delayed retries since the job was last requested by a person.")
     retry_at: datetime | None = Field(default=None, description="When a failed job is retried automatically.")
     lease: Lease | None = Field(default=None, description="Who works on it.")
@@ -84,6 +92,13 @@ class LedgerEntry(_Frozen):
     attempts: tuple[Attempt, ...] = Field(default=(), description="The latest executions, oldest first.")
     code_version: str | None = Field(default=None, description="Code of the latest result or failure.")
     result_id: str | None = Field(default=None, description="The latest result.")
+
+    def run_is_due(self, now: datetime) -> bool:
+        """Return whether another run may be requested: at once, but at growing intervals while requested runs do not start."""
+        if self.requested_at is None or self.unstarted_runs <= _AT_ONCE:
+            return True
+        wait_s = UNSTARTED_RUNS.wait_after(self.unstarted_runs - _AT_ONCE)
+        return wait_s is not None and self.requested_at + timedelta(seconds=wait_s) <= now
 
     @property
     def stored_job(self) -> StoredJob:

@@ -80,7 +80,7 @@ class BatchRun:
     ) -> None:
         workers = entry.analysis.workers or os.cpu_count() or 1
         self._name, self._code_version = entry.analysis.name, entry.code_version
-        self._dry_run, self._ledger = run.dry_run, services.ledger
+        self._dry_run, self._ledger, self._run_id = run.dry_run, services.ledger, run.run_id
         self._jobs: dict[str, LedgerEntry] = {}
         self._stopping = threading.Event()
         self._breaker, self._ended = entry.analysis.breaker, list[JobError | None]()
@@ -134,6 +134,8 @@ class BatchRun:
         """
         waiting = list(job_keys)
         self._pool.expect(len(waiting))
+        if not self._dry_run:
+            self._ledger.requests.count_started_run(self._name, waiting, run_id=self._run_id)
         while waiting and not self._halted.is_set():
             self._jobs.update(self._ledger.jobs.get_many(self._name, waiting))
             self._runner.look_up(self._jobs.values())

@@ -16,7 +16,7 @@ INDEXES = (
     ("analysis", "retry_at"),
     ("lease.owner",),
 )
-RESET: Document = {"fruitless": 0, "rounds": 0, "retry_at": None}
+RESET: Document = {"fruitless": 0, "unstarted": 0, "rounds": 0, "retry_at": None}
 """What a request for a job resets: the counts by which the platform decides that another run is useless."""
 
 _SHOWN_ERRORS = 3

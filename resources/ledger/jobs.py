@@ -8,7 +8,8 @@ from domain.job.state import JobState, LedgerEntry
 from resources.ledger.documents import id_chunks, job_id, readable_entry, readable_key
 from resources.mongo_collection import Document, Fields, RetryingCollection
 
-_FOR_REQUESTS = {"job_key": 1, "requests": 1, "fruitless": 1}
+_COUNTS = ("requests", "fruitless", "unstarted")
+_FOR_REQUESTS = {"job_key": 1, **dict.fromkeys(_COUNTS, 1)}
 _WITHOUT_LOGS = {"error.traceback": 0, "error.log": 0, "attempts.error": 0}
 
 
@@ -135,7 +136,7 @@ class Jobs:
 
 def _can_count(document: Document) -> bool:
     """Return whether MongoDB can increment the counts of a job: it cannot if somebody has replaced one with text."""
-    return all(isinstance(document.get(name, 0), int | float) for name in ("requests", "fruitless"))
+    return all(isinstance(document.get(name, 0), int | float) for name in _COUNTS)
 
 
 def _count(value: object) -> int:
