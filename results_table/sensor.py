@@ -175,6 +175,7 @@ def _request(name: str, now: datetime) -> dg.RunRequest:
 def _remembered(cursor: str | None) -> dict[str, LastRequest]:
     """Read what the last tick remembered; nothing when it cannot be read."""
     try:
-        return {name: LastRequest(**asked) for name, asked in json.loads(cursor or "{}").items()}
-    except (ValueError, TypeError, AttributeError):
+        found = json.loads(cursor or "{}").items()
+        return {name: LastRequest(asked["seen"], asked["at"]) for name, asked in found}
+    except (ValueError, LookupError, TypeError, AttributeError):
         return {}

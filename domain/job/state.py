@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from domain.failures import JobError
+from domain.formats import StoredModel
 from domain.job.identity import JobInputs
 from domain.job.stored import Source, StoredJob
 from domain.retry import UNSTARTED_RUNS
@@ -30,13 +31,7 @@ class JobState(StrEnum):
     ARCHIVED = "archived"
 
 
-class _Frozen(BaseModel):
-    """Base of what the ledger stores."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Lease(_Frozen):
+class Lease(StoredModel):
     """Who works on a job, and until when nobody else may."""
 
     owner: str = Field(description="Worker process.")
@@ -45,7 +40,7 @@ class Lease(_Frozen):
     until: AwareDatetime = Field(description="End, by the server's clock.")
 
 
-class Attempt(_Frozen):
+class Attempt(StoredModel):
     """One execution of a job, as far as it got."""
 
     attempt: str = Field(description="Identifier; also the folder of its files.")
@@ -57,7 +52,7 @@ class Attempt(_Frozen):
     error: JobError | None = Field(default=None, description="Why it failed.")
 
 
-class Force(_Frozen):
+class Force(StoredModel):
     """A person's wish to compute a result again."""
 
     reason: str = Field(description="Why.")
@@ -65,7 +60,7 @@ class Force(_Frozen):
     when: datetime | None = Field(default=None, description="When.")
 
 
-class LedgerEntry(_Frozen):
+class LedgerEntry(StoredModel):
     """One job in the ledger."""
 
     analysis: str = Field(description="Name of the analysis.")
