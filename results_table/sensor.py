@@ -14,7 +14,7 @@ import dagster as dg
 
 from domain.job.state import JobState
 from domain.retry import Backoff
-from engine.assets.runs import UNFINISHED
+from engine.assets.runs import UNFINISHED, limited
 from engine.discovery.analyses import AnalysisEntry
 from resources.ledger.ledger import Ledger
 from results_table.names import JOB_NAME, PRIORITY, TAG, catalog_key_of, report_key_of
@@ -61,7 +61,7 @@ def build_catalog_sensor(
         JOB_NAME,
         selection=dg.AssetSelection.assets(*assets),
         description="Updates the tables and reports of all analyses; the sensor `catalogs` requests it after runs.",
-        tags={"dagster/priority": PRIORITY},
+        tags={"dagster/priority": PRIORITY, **limited(hours=2)},
     )
 
     @dg.sensor(

@@ -10,12 +10,13 @@ import logging
 import os
 import re
 import shutil
-import socket
 import time
 import uuid
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+
+from resources.process import host_name
 
 UNJUDGED_S = 7 * 24 * 3600.0
 """A folder without a lock file is removed when nothing in it was added or removed for so long (s)."""
@@ -48,7 +49,7 @@ class RunFolder:
     def __init__(self, scratch: Path, *, host: str | None = None) -> None:
         self._scratch = scratch
         self._lock: int | None = None
-        self.path = scratch / safe_name(socket.gethostname() if host is None else host) / uuid.uuid4().hex
+        self.path = scratch / safe_name(host_name() if host is None else host) / uuid.uuid4().hex
 
     def create(self) -> None:
         """Remove the folders of dead runs of this host, then create this run's under its lock."""
