@@ -12,7 +12,7 @@ from audit.audit import run_audit
 from audit.findings import KINDS, Report
 from audit.sources import Ages, Sources
 from engine.assets.materialization import asset_key_of
-from engine.assets.runs import UNFINISHED
+from engine.assets.runs import UNFINISHED, limited
 from engine.discovery.analyses import AnalysisEntry
 from resources.inputs.resource import Inputs
 from resources.ledger.ledger import Ledger
@@ -107,7 +107,7 @@ def _schedule(checks: dg.AssetChecksDefinition) -> dg.ScheduleDefinition:
 
     return dg.ScheduleDefinition(
         name=SCHEDULE_NAME,
-        job=dg.define_asset_job(JOB_NAME, selection=dg.AssetSelection.checks(checks)),
+        job=dg.define_asset_job(JOB_NAME, selection=dg.AssetSelection.checks(checks), tags=limited(hours=24)),
         cron_schedule=_EVERY_HOUR,
         execution_timezone="UTC",
         execution_fn=tick,

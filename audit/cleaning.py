@@ -11,7 +11,7 @@ from typing import Literal
 
 from audit.sources import AT_ONCE
 from domain.batching import in_batches
-from domain.errors import SettingsError
+from domain.errors import NewerFormatError, SettingsError
 from domain.failures import ENDED_BY_PEOPLE
 from domain.job.state import JobState
 from engine.execution.publish import complete_attempt
@@ -98,7 +98,7 @@ def removable(
                 yield _removable("superseded", one, record)
             elif record is not None or not one.complete:
                 yield _removable("orphan", one, record)
-            elif (left := complete_attempt(results, one.result_id, one.attempt)) and is_ended_by_people(ledger, left):
+            elif (left := _uncommitted(results, one)) is not None and is_ended_by_people(ledger, left):
                 yield _removable("orphan", one, left)
 
 
@@ -123,6 +123,14 @@ def is_ended_by_people(ledger: Ledger, record: Document) -> bool:
     return (
         job is not None and job.state is JobState.FAILED and job.error is not None and job.error.kind in ENDED_BY_PEOPLE
     )
+
+
+def _uncommitted(results: ResultsStore, one: StoredAttempt) -> Document | None:
+    """Return the record of a complete attempt; one of a newer version is left to that version."""
+    try:
+        return complete_attempt(results, one.result_id, one.attempt)
+    except NewerFormatError:
+        return None
 
 
 def _removable(why: Literal["orphan", "superseded"], one: StoredAttempt, record: Document | None) -> Removable:

@@ -5,10 +5,12 @@ from typing import Any
 
 from audit.findings import Finding
 from audit.sources import Tell
+from domain.errors import NewerFormatError
+from domain.formats import check_format
 from domain.json_values import canonical_json, sha256_hex
 from domain.result.provenance import Provenance
 from domain.result.records import without_search
-from engine.execution.publish import MANIFEST, METADATA
+from engine.execution.publish import MANIFEST, MANIFEST_FORMAT, METADATA
 from resources.result_store.store import ResultsStore
 
 
@@ -34,6 +36,11 @@ def audit_content(results: ResultsStore, record: dict[str, Any], one: Provenance
     manifest = _json(results, one.location, MANIFEST)
     if manifest is None:
         told("manifest_differs", f"{MANIFEST} is missing or cannot be read")
+        return
+    try:
+        check_format(manifest, MANIFEST_FORMAT, what=MANIFEST)
+    except NewerFormatError as error:
+        told("newer_format", str(error))
         return
     if sha256_hex(canonical_json(manifest.get("files"))) != one.manifest_sha256:
         told("manifest_differs", f"the digest of {MANIFEST} is not the record's")

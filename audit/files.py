@@ -7,6 +7,7 @@ from audit.cleaning import is_ended_by_people
 from audit.findings import Finding, Report
 from audit.sources import AT_ONCE, Sources, Tell
 from domain.batching import in_batches
+from domain.errors import NewerFormatError
 from domain.result.records import readable
 from engine.execution.publish import complete_attempt, differences, listing_digest
 from resources.records.reader import BRIEF, OWN, attempt_of
@@ -75,16 +76,26 @@ def _compare(sources: Sources, one: StoredAttempt, record: dict[str, Any], tell:
     own = record[OWN]
     if own["analysis"] not in sources.entries:
         return
-    if listing_digest(one.files) == own["listing_sha256"] and one.complete:
+    if listing_digest(one.files) == own.get("listing_sha256") and one.complete:
         return
     now = sources.records.get(one.result_id)
     if now is None or attempt_of(now) != one.attempt:
         return  # replaced while we looked
     found = readable(now)  # the records' side tells of one that is not
-    changed = differences(sources.results, found) if found is not None else []
+    if found is None:
+        return
+
+    def told(kind: str, what: str) -> None:
+        """Make a finding about this result."""
+        tell(Finding(kind, what, found.analysis, found.job_key, one.result_id, one.attempt))
+
+    try:
+        changed = differences(sources.results, found)
+    except NewerFormatError as error:
+        told("newer_format", str(error))
+        return
     if changed:
-        what = f"{now['location']}: {'; '.join(changed)}"
-        tell(Finding("files_differ", what, own["analysis"], own["job_key"], one.result_id, one.attempt))
+        told("files_differ", f"{found.location}: {'; '.join(changed)}")
 
 
 def _without_record(sources: Sources, one: StoredAttempt, tell: Tell) -> None:
@@ -93,7 +104,11 @@ def _without_record(sources: Sources, one: StoredAttempt, tell: Tell) -> None:
     if record is not None and attempt_of(record) == one.attempt:
         return  # committed while we looked
     location = sources.results.location(one.result_id, one.attempt)
-    complete = complete_attempt(sources.results, one.result_id, one.attempt) if one.complete else None
+    try:
+        complete = complete_attempt(sources.results, one.result_id, one.attempt) if one.complete else None
+    except NewerFormatError as error:
+        tell(Finding("newer_format", f"{location}: {error}", result_id=one.result_id, attempt=one.attempt))
+        return
     whose = (complete or record or {}).get(OWN, {})
     name, key = whose.get("analysis", ""), whose.get("job_key", "")
     if name and name not in sources.entries:

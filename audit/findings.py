@@ -62,6 +62,12 @@ KINDS: dict[str, Kind] = {
     "record_unreadable": Kind(
         "error", "A record that cannot be read, or does not fit the schema.", "person", "Look at it in MongoDB."
     ),
+    "newer_format": Kind(
+        "warning",
+        "A record, manifest or attempt that a newer version of the platform wrote, in a format that this version does not read.",
+        "person",
+        "Audit it with that version, or a later one; this one neither repairs nor removes it.",
+    ),
     "identity_differs": Kind(
         "error",
         "A record whose id does not match its inputs, parameters and code.",

@@ -16,8 +16,8 @@ from domain.job.job_file import Job
 from domain.job.state import JobState, LedgerEntry
 from domain.result.provenance import Provenance
 from domain.result.record_rules import faults_of_record
-from domain.result.records import from_record
-from domain.result.search_entries import search_entries
+from domain.result.records import from_record, newer_format
+from domain.result.search_entries import known_entries, search_entries
 from resources.records.reader import OWN
 
 _INPUTS_REMEMBERED = 10_000
@@ -83,6 +83,11 @@ class RecordAudit:
 
     def _read(self, record: dict[str, Any], tell: Tell) -> Provenance | None:
         """Read a record, and compute its identity again from what it says."""
+        if newer := newer_format(record):
+            key = str(record[OWN].get("job_key"))
+            tell(Finding("newer_format", newer, self._name, key, str(record["_id"])))
+            self._keys.add(key)
+            return None
         try:
             found = from_record(record)
             inputs = JobInputs.of(Job(s3_location=found.locations, file_location=found.files))
@@ -102,7 +107,7 @@ class RecordAudit:
             return None  # nothing else that it says of itself can be relied on
         if faults := faults_of_record(record):
             tell(self._finding("record_unreadable", f"record {found.result_id}: {'; '.join(faults)[:300]}", found))
-        if record[OWN].get("search") != search_entries(found):
+        if known_entries(record[OWN].get("search")) != search_entries(found):
             tell(self._finding("not_searchable", f"record {found.result_id}", found))
         return found
 

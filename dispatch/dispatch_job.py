@@ -20,6 +20,7 @@ from dispatch.services import SERVICES, DispatchServices
 from dispatch.writing import write_plan
 from domain.errors import DispatchError, PlatformError
 from domain.retry import is_transient
+from engine.assets.runs import limited
 from engine.discovery.analyses import AnalysisEntry
 from resources.process import person
 
@@ -65,6 +66,7 @@ def build_dispatch_job(entries: Mapping[str, AnalysisEntry], *, dry_run: bool = 
 
     @dg.job(
         name=NAME,
+        tags=limited(hours=24),
         description="Writes job files from a query of the metadata database. In the *Launchpad* fill in `analysis` and one of "
         "`query`, `asset_csv`, `asset_ids` or `records`. A launch only shows the plan; with `plan_only: false` it writes "
         "the files. The sensor of the analysis does the rest.",

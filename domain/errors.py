@@ -13,6 +13,7 @@ The first split answers the only question that a caller must ask: *would the sam
     │   ├── InputError              an input is refused, missing or ambiguous
     │   ├── OutputError             what an analysis returned or wrote cannot be published
     │   ├── JobChangedError         a stored job no longer has the key that it was stored under
+    │   ├── NewerFormatError        a stored document was written by a newer version
     │   ├── DispatchError           options or query of a dispatch cannot be used
     │   └── UnknownJobError         nothing is known under this key
     └── TransientError              the same call may succeed later; retried with a limit
@@ -103,6 +104,10 @@ class OutputError(PermanentError):
 
 class JobChangedError(PermanentError):
     """A stored job no longer has the key that it was stored under."""
+
+
+class NewerFormatError(PermanentError):
+    """A stored document has a format that only a newer version of the platform reads."""
 
 
 class DispatchError(PermanentError):

@@ -1,8 +1,11 @@
 """How a job fails: the kinds, and what is kept of each failure."""
 
-from typing import Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+
+from domain.formats import StoredModel
 
 FailureKind = Literal[
     "exception",
@@ -26,12 +29,23 @@ ENDED_BY_PEOPLE: tuple[FailureKind, ...] = ("invalidated", "cancelled")
 """Kinds that are no fault: only the person who wished them, or another one, asks for the job again."""
 
 
-class JobError(BaseModel):
+_KIND = re.compile(r"[a-z_]{1,40}")
+
+
+def _also_of_a_newer_version(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """Keep a kind that this version does not know: a newer one may have stored it, and it is only shown."""
+    try:
+        return validate(value)
+    except ValidationError:
+        if isinstance(value, str) and _KIND.fullmatch(value):
+            return value
+        raise
+
+
+class JobError(StoredModel):
     """Why a job failed, in the words of the analysis where it has any."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    kind: FailureKind = Field(description="What kind of failure.")
+    kind: Annotated[FailureKind, WrapValidator(_also_of_a_newer_version)] = Field(description="What kind of failure.")
     message: str = Field(description="One line: what happened.")
     permanent: bool = Field(description="Whether another attempt would fail in the same way.")
     traceback: str = Field(default="", description="The analysis's own traceback.")

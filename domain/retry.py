@@ -5,7 +5,7 @@ arithmetic; its caller waits.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +14,11 @@ from domain.failures import FailureKind, JobError
 
 LONGEST_WAIT_S = 6 * 3600.0
 """Nothing waits longer for its next attempt, so that a server which is back is noticed the same day."""
+
+_MONTH_S = 30 * 24 * 3600.0
+
+Delay = Annotated[float, Field(ge=0, le=_MONTH_S, allow_inf_nan=False)]
+"""A wait in seconds as an author declares it. More than a month is a mistake, such as another unit."""
 
 ALWAYS_TRANSIENT = (ConnectionError, TimeoutError)
 """Exceptions of an analysis that are transient without being named."""
@@ -37,8 +42,10 @@ class Backoff(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    first_s: float = Field(ge=0, description="Wait before the second attempt, in seconds.")
-    factor: float = Field(default=2.0, ge=1, description="Each further wait is this many times longer.")
+    first_s: float = Field(ge=0, allow_inf_nan=False, description="Wait before the second attempt, in seconds.")
+    factor: float = Field(
+        default=2.0, ge=1, allow_inf_nan=False, description="Each further wait is this many times longer."
+    )
     longest_s: float = Field(
         default=LONGEST_WAIT_S, ge=0, le=LONGEST_WAIT_S, description="No wait is longer, in seconds."
     )
@@ -77,7 +84,11 @@ class Backoff(BaseModel):
 
 
 UNFINISHED_RUNS = Backoff(first_s=0, attempts=5)
-"""Runs in a row that may end without finishing a job; after that the job is probably what ends them, and it fails as `lost`."""
+"""Runs in a row that may start and end without finishing a job; after that the job is probably what ends them, and it fails
+as `lost`."""
+
+UNSTARTED_RUNS = Backoff(first_s=10, longest_s=600, attempts=None)
+"""When another run is requested although the last ones never started: their launch fails, whatever the job is."""
 
 PROBES = Backoff(first_s=600, attempts=None)
 """When an open circuit breaker lets a few jobs through. Never given up: a server may stay away for a week."""
@@ -101,10 +112,12 @@ class Retry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_attempts: int = Field(default=3, ge=1, le=20, description="Executions in a run, the first one included.")
-    delay_s: float = Field(default=5.0, ge=0, description="Wait before the second execution, in seconds.")
-    backoff: float = Field(default=2.0, ge=1, description="Each further wait is this many times longer.")
+    delay_s: Delay = Field(default=5.0, description="Wait before the second execution, in seconds.")
+    backoff: float = Field(
+        default=2.0, ge=1, allow_inf_nan=False, description="Each further wait is this many times longer."
+    )
     later_rounds: int = Field(default=5, ge=0, le=100, description="Later runs that try again; 0: a person must ask.")
-    later_delay_s: float = Field(default=600.0, ge=0, description="Wait before the first later round, in seconds.")
+    later_delay_s: Delay = Field(default=600.0, description="Wait before the first later round, in seconds.")
     transient: tuple[str, ...] = Field(
         default=(), description="Names of exceptions that are transient too, such as `requests.ConnectTimeout`."
     )

@@ -29,7 +29,7 @@ def analysis_definitions(
         assets=[
             build_asset(
                 entry,
-                work_folder=settings.analysis_home / "work",
+                work_folder=settings.analysis_scratch,
                 dry_run=settings.dry_run,
                 explorer_url=settings.explorer_address,
                 pool=pool,

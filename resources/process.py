@@ -3,10 +3,15 @@
 import ctypes
 import getpass
 import os
+import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
+
+import psutil
 
 _PR_SET_PDEATHSIG = 1
+_START_TICK = 19  # `starttime` of proc(5), counted from the field after the command's name
 
 
 def person() -> str:
@@ -15,6 +20,34 @@ def person() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"user {os.getuid()}"
+
+
+def host_name() -> str:
+    """Return the name of this host."""
+    return socket.gethostname()
+
+
+def process_token(pid: int) -> str | None:
+    """Return a text that tells a process from every other that has its id, before or after; None if it has ended.
+
+    It is made of the kernel's boot and the tick at which the process started, so a change of the clock does not matter.
+
+    Parameters
+    ----------
+    pid : int
+        The process.
+    """
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        if sys.platform != "linux":
+            return str(process.create_time())
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (psutil.Error, OSError):
+        return None
+    return f"{boot}/{fields[_START_TICK]}"
 
 
 def asker_for_end_with_parent(number: int) -> Callable[[], None] | None:

@@ -71,6 +71,10 @@ class Settings(BaseSettings):
     analysis_home: Path = Field(
         default=PROJECT_ROOT / ".analysis", description="Folder for the embedded servers, their logs and the inbox."
     )
+    analysis_scratch: Path = Field(
+        default_factory=lambda data: data["analysis_home"] / "work",
+        description="Local folder for the files of running jobs.",
+    )
     job_inbox: str = Field(
         default_factory=lambda data: str(data["analysis_home"] / "inbox"),
         description="Where job files arrive: a folder, or s3://bucket/prefix.",
@@ -156,7 +160,7 @@ class Settings(BaseSettings):
         stripped = {k: v.strip() if isinstance(v, str) else v for k, v in values.items()}
         return {k: v for k, v in stripped.items() if v not in ("", None) or k == "analysis_bucket"}
 
-    @field_validator("analysis_home", "dagster_home", "dispatches", mode="after")
+    @field_validator("analysis_home", "analysis_scratch", "dagster_home", "dispatches", mode="after")
     @classmethod
     def _home_is_absolute(cls, value: Path) -> Path:
         """Read a relative folder against the project, never against the caller's folder."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from domain.json_values import shown
 from domain.result.provenance import Provenance
-from domain.result.records import readable
+from domain.result.records import newer_format, readable
 from domain.result.rows import state_by_code
 from resources.records.store import RecordStore
 
@@ -100,7 +100,9 @@ def results_among(records: Iterable[dict[str, Any]], *, code_version: str) -> li
 def readable_or_told(record: dict[str, Any]) -> Provenance | None:
     """Read a record; one that cannot be read is named in a warning, and None is returned."""
     provenance = readable(record)
-    if provenance is None:
+    if provenance is None and (newer := newer_format(record)):
+        _log.warning("Left out: %s", newer)
+    elif provenance is None:
         _log.warning("The record %s cannot be read and is left out.", shown(str(record.get("_id"))))
     return provenance
 

@@ -6,6 +6,7 @@ import dagster as dg
 
 from engine.discovery.analyses import AnalysisEntry
 from resources.settings import Settings
+from results_table.age import build_age_check
 from results_table.assets import build_catalogs
 from results_table.sensor import build_catalog_sensor
 
@@ -22,4 +23,4 @@ def table_definitions(entries: Sequence[AnalysisEntry], settings: Settings) -> d
     """
     assets = build_catalogs(entries, ui_url=settings.dagster_ui_url, dry_run=settings.dry_run)
     sensors = [build_catalog_sensor(entries, assets, dry_run=settings.dry_run)] if entries else []
-    return dg.Definitions(assets=assets, sensors=sensors)
+    return dg.Definitions(assets=assets, asset_checks=[build_age_check(entry) for entry in entries], sensors=sensors)

@@ -6,7 +6,7 @@ when a job was last changed. What a tick remembers only saves work: an update co
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 
@@ -14,14 +14,20 @@ import dagster as dg
 
 from domain.job.state import JobState
 from domain.retry import Backoff
-from engine.assets.runs import UNFINISHED
+from engine.assets.runs import UNFINISHED, limited
 from engine.discovery.analyses import AnalysisEntry
 from resources.ledger.ledger import Ledger
+from resources.records.reader import RecordReader
+from resources.records.store import RecordStore
+from results_table.age import table_age, updated_at, verdict
 from results_table.names import JOB_NAME, PRIORITY, TAG, catalog_key_of, report_key_of
 
 LOOK_EVERY_S = 10
 QUIET_S, BUSY_S = 15.0, 600.0
 """A catalog is made when no job waits or runs and nothing has changed for so long; while some do, it is made so often."""
+
+LATE_S = 2 * BUSY_S
+"""A table that is older than that, and than a result, is overdue: its updates fail, or do not run."""
 
 _AFTER_FAILURES = Backoff(first_s=120, longest_s=3600, attempts=None)
 _RUNS_LOOKED_AT = 10
@@ -37,10 +43,13 @@ class LastRequest:
         How its jobs stood when a catalog was last asked for.
     at : str
         When that was.
+    late : bool
+        Whether the table was reported as overdue.
     """
 
     seen: str
     at: str
+    late: bool = False
 
 
 def build_catalog_sensor(
@@ -59,9 +68,9 @@ def build_catalog_sensor(
     """
     job = dg.define_asset_job(
         JOB_NAME,
-        selection=dg.AssetSelection.assets(*assets),
+        selection=dg.AssetSelection.assets(*assets).without_checks(),
         description="Updates the tables and reports of all analyses; the sensor `catalogs` requests it after runs.",
-        tags={"dagster/priority": PRIORITY},
+        tags={"dagster/priority": PRIORITY, **limited(hours=2)},
     )
 
     @dg.sensor(
@@ -71,18 +80,25 @@ def build_catalog_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Updates the results table and the report of each analysis after its jobs have changed.",
     )
-    def catalogs(context: dg.SensorEvaluationContext, ledger: Ledger) -> dg.SensorResult | dg.SkipReason:
+    def catalogs(
+        context: dg.SensorEvaluationContext, ledger: Ledger, record_store: RecordStore
+    ) -> dg.SensorResult | dg.SkipReason:
         if dry_run:
             return dg.SkipReason("DRY_RUN is set: no run is requested.")
-        return tick(context.instance, context.cursor, entries, ledger)
+        return tick(context.instance, context.cursor, entries, ledger, records=record_store)
 
     return catalogs
 
 
 def tick(
-    instance: dg.DagsterInstance, cursor: str | None, entries: Sequence[AnalysisEntry], ledger: Ledger
+    instance: dg.DagsterInstance,
+    cursor: str | None,
+    entries: Sequence[AnalysisEntry],
+    ledger: Ledger,
+    *,
+    records: RecordReader | None = None,
 ) -> dg.SensorResult | dg.SkipReason:
-    """Ask for the catalogs that are due.
+    """Ask for the catalogs that are due, and report those that are overdue.
 
     Parameters
     ----------
@@ -94,9 +110,11 @@ def tick(
         The analyses.
     ledger : Ledger
         Tells of changes.
+    records : RecordReader, optional
+        Where results are; without them, none is overdue.
     """
     memory, now = _remembered(cursor), ledger.now()
-    requests, told = [], []
+    requests, told, events = [], [], []
     for entry in entries:
         name, seen = entry.analysis.name, _seen(entry, ledger)
         asked = memory.setdefault(name, LastRequest("", now.isoformat()))
@@ -104,11 +122,15 @@ def tick(
         if why_not:
             told.append(f"{name}: {why_not}")
         else:
-            memory[name] = LastRequest(seen.text, now.isoformat())
+            memory[name] = replace(asked, seen=seen.text, at=now.isoformat())
             requests.append(_request(name, now))
+        age = "" if records is None else _overdue(instance, records, name, now)
+        if bool(age) is not asked.late:
+            memory[name] = replace(memory[name], late=bool(age))
+            events.append(verdict(name, age))
     kept = json.dumps({name: asdict(asked) for name, asked in memory.items()})
-    if requests:
-        return dg.SensorResult(run_requests=requests, cursor=kept)
+    if requests or events:
+        return dg.SensorResult(run_requests=requests, asset_events=events, cursor=kept)
     return dg.SensorResult(skip_reason="; ".join(told), cursor=kept)
 
 
@@ -148,6 +170,14 @@ def _why_not(instance: dg.DagsterInstance, name: str, seen: _Seen, asked: LastRe
     return "its results table is being updated" if is_at_work(instance, name) else ""
 
 
+def _overdue(instance: dg.DagsterInstance, records: RecordReader, name: str, now: datetime) -> str:
+    """Say how old a catalog is if it is overdue; empty when it is not, or when there is none."""
+    updated = updated_at(instance, name)
+    if updated is None or now - updated <= timedelta(seconds=LATE_S):
+        return ""
+    return table_age(instance, records, name)
+
+
 def failures_in_a_row(instance: dg.DagsterInstance, name: str) -> int:
     """Return how many of the latest runs for a catalog failed, one after another."""
     runs = instance.get_runs(dg.RunsFilter(tags={TAG: name}), limit=_RUNS_LOOKED_AT)
@@ -175,6 +205,7 @@ def _request(name: str, now: datetime) -> dg.RunRequest:
 def _remembered(cursor: str | None) -> dict[str, LastRequest]:
     """Read what the last tick remembered; nothing when it cannot be read."""
     try:
-        return {name: LastRequest(**asked) for name, asked in json.loads(cursor or "{}").items()}
-    except (ValueError, TypeError, AttributeError):
+        found = json.loads(cursor or "{}").items()
+        return {name: LastRequest(asked["seen"], asked["at"], asked.get("late") is True) for name, asked in found}
+    except (ValueError, LookupError, TypeError, AttributeError):
         return {}

@@ -4,6 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from domain.job.state import JobState
+from engine.assets.runs import limited
 from engine.discovery.analyses import AnalysisEntry
 from resources.ledger.ledger import Ledger
 from resources.ledger.requests import failed_by
@@ -37,6 +38,7 @@ def build_retry_job(entry: AnalysisEntry) -> dg.JobDefinition:
 
     @dg.job(
         name=f"{name}_retry_failed",
+        tags=limited(hours=2),
         description=f"Requests every failed job of `{name}`. Jobs that a person cancelled, or whose result was declared "
         "wrong, stay as they are unless their kind is named.",
     )

@@ -122,7 +122,9 @@ def test_every_definition_is_what_it_was(lab):
         "analysis/misbehave:dagster_mongodb_and_s3_agree",
         "analysis/misbehave:files_match_manifest",
         "analysis/misbehave:record_is_valid",
+        "double/catalog:includes_newest_results",
         "double/inbox:job_files_readable",
+        "misbehave/catalog:includes_newest_results",
         "misbehave/inbox:job_files_readable",
     ]
     assert set(repository.get_top_level_resources()) == {

@@ -4,7 +4,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,9 @@ from cli.demo.jobs import JobFile, generated_sessions, job_files, own_sessions, 
 from cli.demo.tables import show_report, show_results
 from domain.errors import ServerUnavailableError, SettingsError
 from domain.job.state import JobState, LedgerEntry
-from engine.assets.runs import UNFINISHED
+from engine.assets.runs import UNFINISHED, span_of
 from operations.platform import Platform, open_platform
 from resources.settings import load_settings
-from results_table.names import JOB_NAME
 
 
 @dataclass(frozen=True)
@@ -33,13 +32,13 @@ class Patience:
         For its jobs, and until its files are ingested (s).
     poll_s : float
         Between two looks.
-    catalogs_s : float
-        For runs that make catalogs when everything else has ended.
+    runs_s : float
+        For other runs, such as those that update tables, when everything else has ended; then they are canceled (s).
     """
 
     limit_s: float = 900
     poll_s: float = 0.5
-    catalogs_s: float = 20.0
+    runs_s: float = 20.0
 
 
 def demo(*, data: Path | None, console: Console) -> bool:
@@ -148,19 +147,48 @@ def _second_pass(
             if names <= {(name, known) for name in analyses for known in platform.connections.inbox_notes.known(name)}:
                 break
         if daemon is not None:
-            _let_catalogs_end(platform)
+            with dg.DagsterInstance.from_config(str(platform.settings.dagster_home)) as instance:
+                end_runs(instance)
     computed = total_attempts(platform, files) - before
     console.print(f"Second pass: the same {len(files)} jobs in other files, {computed} computed.")
     return computed == 0
 
 
-def _let_catalogs_end(platform: Platform, *, patience: Patience = Patience()) -> None:
-    """Wait a little for runs that make catalogs: with the daemon they would be killed, and show as failed later."""
-    end = time.monotonic() + patience.catalogs_s
-    with dg.DagsterInstance.from_config(str(platform.settings.dagster_home)) as instance:
-        unfinished = dg.RunsFilter(job_name=JOB_NAME, statuses=UNFINISHED)
-        while instance.get_runs(unfinished, limit=1) and time.monotonic() < end:
-            time.sleep(patience.poll_s)
+def end_runs(instance: dg.DagsterInstance, *, patience: Patience = Patience()) -> None:
+    """Wait for the runs of other Dagster jobs than analyses, then cancel them: they would be killed with the daemon.
+
+    The jobs of the demo have ended. A run of an analysis computes other jobs, which a cancellation would cancel too; killed,
+    it fails when a daemon runs again, and its jobs are computed then.
+
+    Parameters
+    ----------
+    instance : dagster.DagsterInstance
+        Where the runs are.
+    patience : Patience
+        How long to wait for them, and for their cancellation.
+    """
+    if _wait_for_runs(instance, patience):
+        return
+    for run in _unfinished(instance):
+        with suppress(dg.DagsterError):  # its code server does not answer: nobody is left to be asked
+            instance.run_coordinator.cancel_run(run.run_id)
+    _wait_for_runs(instance, patience)
+
+
+def _wait_for_runs(instance: dg.DagsterInstance, patience: Patience) -> bool:
+    """Wait until no run is unfinished; returns False when the time is up."""
+    end = time.monotonic() + patience.runs_s
+    while unfinished := _unfinished(instance):
+        if time.monotonic() >= end:
+            break
+        time.sleep(patience.poll_s)
+    return not unfinished
+
+
+def _unfinished(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Return the runs that have not ended and compute no jobs."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    return [run for run in runs if span_of(run) == ("", "")]
 
 
 def polls(

@@ -7,7 +7,7 @@ from domain.errors import PermanentError
 from domain.job.state import JobState, LedgerEntry
 from domain.job.stored import StoredJob
 from domain.json_values import canonical_json
-from domain.result.records import from_record
+from domain.result.records import from_record, newer_format
 from operations.breakers import breaker_note
 from operations.platform import Platform
 from operations.requests import inbox_parameters
@@ -57,7 +57,7 @@ def history_of(
     code_version : str
         The analysis's current code.
     """
-    why, nearest = _origin_of(record), None
+    why, nearest = origin_of(record), None
     if record is None:
         compared = nearest_earlier(platform.connections.record_store, stored, code_version)
         why = "It would be the first result of this analysis." if compared is None else f"New: {compared.words()}."
@@ -71,10 +71,12 @@ def history_of(
     )
 
 
-def _origin_of(record: dict[str, Any] | None) -> str:
+def origin_of(record: dict[str, Any] | None) -> str:
     """Say how a result came about."""
     if record is None:
         return ""
+    if newer := newer_format(record):
+        return newer
     found = from_record(record)
     forced = f" Forced: {found.reason}." if found.reason else ""
     when = f"{found.ended:%Y-%m-%d %H:%M:%S}"

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from domain.errors import InputError
+from domain.formats import StoredModel
 from domain.job.job_file import Job
 from domain.json_values import canonical_json, joined, sha256_hex, shown
 
@@ -37,14 +38,12 @@ _SIGNING_KEY = re.compile(
 )
 
 
-class JobInputs(BaseModel):
+class JobInputs(StoredModel):
     """The inputs of one job, in the order and the spelling of its identity.
 
     Entry i of a ``spelled_`` list is how the job file spelled entry i of the other list. Where a file spelled one
     input in several ways, the smallest spelling is kept, so that the order of the file never matters.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     locations: tuple[str, ...] = Field(description="URLs of the data assets, normalized, sorted, each once.")
     files: tuple[str, ...] = Field(description="URLs of single files, normalized, sorted, each once.")

@@ -2,13 +2,13 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from domain.formats import StoredModel
 
 
-class InputFile(BaseModel):
+class InputFile(StoredModel):
     """One input as it was when an analysis read it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str = Field(description="Where it was read from.")
     etag: str | None = Field(

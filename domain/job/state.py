@@ -5,15 +5,20 @@ new again by its retry policy or an operator only. An operator may archive a job
 means new, and covered by a run that has not ended.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from domain.failures import JobError
+from domain.formats import StoredModel
 from domain.job.identity import JobInputs
 from domain.job.stored import Source, StoredJob
+from domain.retry import UNSTARTED_RUNS
+
+_AT_ONCE = 2
+"""Runs that are requested without a wait although none of them started: a tick or a run may be cut off before."""
 
 
 class JobState(StrEnum):
@@ -26,13 +31,7 @@ class JobState(StrEnum):
     ARCHIVED = "archived"
 
 
-class _Frozen(BaseModel):
-    """Base of what the ledger stores."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Lease(_Frozen):
+class Lease(StoredModel):
     """Who works on a job, and until when nobody else may."""
 
     owner: str = Field(description="Worker process.")
@@ -41,7 +40,7 @@ class Lease(_Frozen):
     until: AwareDatetime = Field(description="End, by the server's clock.")
 
 
-class Attempt(_Frozen):
+class Attempt(StoredModel):
     """One execution of a job, as far as it got."""
 
     attempt: str = Field(description="Identifier; also the folder of its files.")
@@ -53,7 +52,7 @@ class Attempt(_Frozen):
     error: JobError | None = Field(default=None, description="Why it failed.")
 
 
-class Commit(_Frozen):
+class Commit(StoredModel):
     """A complete attempt whose record is being inserted. From here on the job cannot be cancelled.
 
     It stays with the job if the run that wrote it vanishes: the next attempt at the job finishes the commit first.
@@ -66,7 +65,7 @@ class Commit(_Frozen):
     reason: str = Field(default="", description="Why it is replaced.")
 
 
-class Force(_Frozen):
+class Force(StoredModel):
     """A request to compute a result again."""
 
     reason: str = Field(description="Why.")
@@ -74,7 +73,7 @@ class Force(_Frozen):
     when: datetime | None = Field(default=None, description="When.")
 
 
-class LedgerEntry(_Frozen):
+class LedgerEntry(StoredModel):
     """One job in the ledger."""
 
     analysis: str = Field(description="Name of the analysis.")
@@ -87,8 +86,12 @@ class LedgerEntry(_Frozen):
     attempt_number: int = Field(default=0, description="Claims so far.")
     requests: int = Field(default=0, description="Number of runs requested so far.")
     unfinished_runs: int = Field(
-        default=0, validation_alias="fruitless", description="Number of runs requested since the job last ended."
+        default=0, validation_alias="fruitless", description="Number of runs started since the job last ended."
     )
+    unstarted_runs: int = Field(
+        default=0, validation_alias="unstarted", description="Number of runs requested since one last started."
+    )
+    requested_at: AwareDatetime | None = Field(default=None, description="When a run was last requested.")
     rounds: int = Field(default=0, description="Delayed retries since the job was last requested by a person.")
     retry_at: datetime | None = Field(default=None, description="When a failed job is retried automatically.")
     lease: Lease | None = Field(default=None, description="Who works on it.")
@@ -108,6 +111,13 @@ class LedgerEntry(_Frozen):
     def may_use(self, attempt: str) -> bool:
         """Return whether an attempt's result may answer this job: not if it is older than a force or an invalidation."""
         return not self.fenced or attempt in self.usable_attempts
+
+    def run_is_due(self, now: datetime) -> bool:
+        """Return whether another run may be requested: at once, but at growing intervals while requested runs do not start."""
+        if self.requested_at is None or self.unstarted_runs <= _AT_ONCE:
+            return True
+        wait_s = UNSTARTED_RUNS.wait_after(self.unstarted_runs - _AT_ONCE)
+        return wait_s is not None and self.requested_at + timedelta(seconds=wait_s) <= now
 
     @property
     def stored_job(self) -> StoredJob:

@@ -6,11 +6,12 @@ it, so they always agree. `verify` is its counterpart at run time.
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from domain.analysis import Analysis
 from domain.analysis.parameters import dump, resolve, validate_stored
 from domain.errors import JobChangedError, ParametersError
+from domain.formats import StoredModel
 from domain.job.identity import JobInputs, job_key
 from domain.job.job_file import Job
 from domain.json_values import canonical_json
@@ -18,10 +19,8 @@ from domain.redaction import redacted_value
 from domain.result.provenance import GroupField
 
 
-class Source(BaseModel):
+class Source(StoredModel):
     """One file, or person, that asked for a job. Recorded, and no part of identity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="URL of the job file, or who submitted it.")
     query: str | None = Field(default=None, description="Query that found the inputs, as JSON text.")
@@ -35,10 +34,8 @@ class Source(BaseModel):
     unknown_keys: tuple[str, ...] = Field(default=(), description="Keys of the file that no generation knows.")
 
 
-class StoredJob(BaseModel):
+class StoredJob(StoredModel):
     """A job with everything that a run needs, found again by its key alone."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     analysis: str = Field(description="Name of the analysis.")
     job_key: str = Field(description="Digest of inputs and parameters; the partition key.")

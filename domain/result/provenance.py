@@ -2,18 +2,13 @@
 
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
+from domain.formats import StoredModel
 from domain.job.inputs import InputFile
 
 
-class _Frozen(BaseModel):
-    """Base of the parts of a provenance."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class CodeFacts(_Frozen):
+class CodeFacts(StoredModel):
     """Which code ran: recorded with every result, and no part of its identity."""
 
     url: str = Field(description="Repository, without credentials.")
@@ -29,7 +24,7 @@ class CodeFacts(_Frozen):
     requested_version: str | None = Field(default=None, description="Version that the job file requested.")
 
 
-class ResourceFacts(_Frozen):
+class ResourceFacts(StoredModel):
     """What the job ran on and what it used."""
 
     os: str = Field(description="Operating system.")
@@ -41,21 +36,21 @@ class ResourceFacts(_Frozen):
     peak_memory_bytes: int | None = Field(default=None, description="Largest resident memory of the job, in bytes.")
 
 
-class GroupField(_Frozen):
+class GroupField(StoredModel):
     """One field that a grouped job was grouped by; a pair, because field names hold dots."""
 
     field: str = Field(description="Name of the metadata field.")
     value: Any = Field(description="Its value: a scalar, or the canonical JSON text of anything larger.")
 
 
-class TableRows(_Frozen):
+class TableRows(StoredModel):
     """How many rows a table among the results has; a pair, because file names hold dots."""
 
     file: str = Field(description="Path of the table below the results.")
     rows: int = Field(description="Its rows, the header left out.")
 
 
-class Provenance(_Frozen):
+class Provenance(StoredModel):
     """Everything that is known about one result."""
 
     analysis: str = Field(description="Name of the analysis.")

@@ -6,10 +6,10 @@ from typing import Any
 from aind_data_schema.core.processing import Processing
 from pydantic import ValidationError
 
+from domain.errors import NewerFormatError
 from domain.result.records import METADATA_SCHEMA_VERSION, from_record, to_record, without_search
 
 _SHOWN = 3
-_NOT_OF_THE_SCHEMA = {"_id", "analysis_assets"}
 
 
 def faults_of_record(record: dict[str, Any], *, whole: bool = False) -> list[str]:
@@ -26,11 +26,13 @@ def faults_of_record(record: dict[str, Any], *, whole: bool = False) -> list[str
     Returns
     -------
     list of str
-        What aind-data-schema refuses; or that the record cannot be read back, or that what is read back would be
+        That it has a newer format; what aind-data-schema refuses; or that the record cannot be read back, or that what is read back would be
         written differently. Empty: nothing is wrong.
     """
     try:
         found = from_record(record)
+    except NewerFormatError as error:
+        return [str(error)]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         return [f"it cannot be read back: {type(error).__name__}"]
     try:
@@ -52,11 +54,14 @@ def _validate_whole(record: dict[str, Any]) -> None:
         warnings.simplefilter("ignore")  # it warns of the sections that an analysis does not have
         from aind_data_schema.core.metadata import Metadata  # noqa: PLC0415  a second, which no run should wait for
 
-        Metadata.model_validate({name: value for name, value in record.items() if name not in _NOT_OF_THE_SCHEMA})
+        # fields beside the schema's are the platform's: `_id`, its own object, and what a newer version has added
+        Metadata.model_validate({name: value for name, value in record.items() if name in Metadata.model_fields})
 
 
 def _as_written(stored: Any, written: Any) -> bool:
-    """Tell whether a stored value holds what was written; fields that it does not have were not known then."""
+    """Return whether a stored value holds what was written; each version has fields that the other does not know."""
     if isinstance(stored, dict) and isinstance(written, dict):
         return all(_as_written(stored[name], value) for name, value in written.items() if name in stored)
+    if isinstance(stored, list) and isinstance(written, list):
+        return len(stored) == len(written) and all(map(_as_written, stored, written))
     return bool(stored == written)

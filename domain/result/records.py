@@ -13,6 +13,9 @@ from aind_data_schema.core.processing import DataProcess, Processing, ProcessSta
 from aind_data_schema_models.process_names import ProcessName
 from aind_data_schema_models.units import MemoryUnit
 
+from domain.errors import NewerFormatError
+from domain.formats import check_format
+from domain.json_values import shown
 from domain.result.provenance import Provenance, ResourceFacts
 from domain.result.search_entries import search_entries, search_time
 
@@ -96,8 +99,16 @@ def from_record(record: dict[str, Any]) -> Provenance:
     Returns
     -------
     Provenance
-        Equal to the one that the record was made from.
+        Equal to the one that the record was made from; fields that a newer version has added are left out.
+
+    Raises
+    ------
+    NewerFormatError
+        If the record has a newer format.
+    ValueError, LookupError, TypeError, AttributeError, RecursionError
+        If it is damaged.
     """
+    check_record_format(record)
     process = record["processing"]["data_processes"][0]
     own = {k: v for k, v in record["analysis_assets"].items() if k not in _BESIDE}
     return Provenance(
@@ -117,8 +128,22 @@ def from_superseded(record: dict[str, Any]) -> Provenance:
     return from_record({**record, "_id": record["name"]})
 
 
+def check_record_format(record: dict[str, Any]) -> None:
+    """Refuse a record of a newer format; a damaged one passes."""
+    check_format(record.get("analysis_assets"), RECORD_FORMAT, what=f"record {shown(str(record.get('_id')))}")
+
+
+def newer_format(record: dict[str, Any]) -> str | None:
+    """Return why this version does not read a record, if a newer version wrote it."""
+    try:
+        check_record_format(record)
+    except NewerFormatError as error:
+        return str(error)
+    return None
+
+
 def readable(record: dict[str, Any]) -> Provenance | None:
-    """Read a stored record back; None for one that somebody has damaged.
+    """Read a stored record back; None for one that somebody has damaged, or that has a newer format.
 
     Parameters
     ----------
@@ -127,7 +152,7 @@ def readable(record: dict[str, Any]) -> Provenance | None:
     """
     try:
         return from_record(record)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (NewerFormatError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -39,6 +39,12 @@ def search_entries(provenance: Provenance) -> list[dict[str, Any]]:
     return [{"k": name, "v": value} for name, value in (*texts, *values) if is_searchable(value)]
 
 
+def known_entries(stored: object) -> list[Any]:
+    """Return those of a record's stored entries whose names this version makes; a newer one may add others."""
+    entries = stored if isinstance(stored, list) else []
+    return [entry for entry in entries if not isinstance(entry, dict) or _is_known(str(entry.get("k")))]
+
+
 def search_time(ended: datetime) -> str:
     """Return the time that a result ended at as a text whose alphabetic order is the order of time."""
     return ended.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -51,6 +57,11 @@ def is_searchable(value: object) -> bool:
     if isinstance(value, int):
         return abs(value) <= MAX_INTEGER
     return value is None or isinstance(value, float)
+
+
+def _is_known(name: str) -> bool:
+    """Return whether a name is one that `search_entries` makes."""
+    return name in {CODE, SUBJECT, SESSION} or name.startswith((f"{PARAMETERS}.", f"{OUTPUTS}."))
 
 
 def _values(kind: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

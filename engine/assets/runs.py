@@ -16,6 +16,15 @@ UNFINISHED = [
 ]
 
 
+def limited(hours: int) -> dict[str, str]:
+    """Return the tags of a Dagster job whose runs Dagster's run monitoring ends after some hours.
+
+    It ends them wherever their process is. For a run of a host that is gone this is the only end: no other host may judge its
+    process, and unlike a run of an analysis it holds no leases.
+    """
+    return {"dagster/max_runtime": str(hours * 3600)}
+
+
 def job_name_of(name: str) -> str:
     """Return the name of the Dagster job whose runs take batches of an analysis."""
     return f"{name}_batch"

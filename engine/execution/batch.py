@@ -7,16 +7,12 @@ never ``done`` in the ledger before Dagster knows.
 
 import contextlib
 import os
-import shutil
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
-
-import psutil
 
 from domain.analysis.breaker import Breaker, Trip, trip
 from domain.errors import ServerUnavailableError, error_context
@@ -27,6 +23,7 @@ from engine.execution.claims import Claims
 from engine.execution.context import RunContext
 from engine.execution.job import JobRunner
 from engine.execution.outcome import Outcome, RunFacts, Services
+from engine.execution.run_folder import RunFolder
 from engine.worker.pool import WorkerPool
 from resources.ledger.claims import Finished
 
@@ -83,13 +80,13 @@ class BatchRun:
     ) -> None:
         workers = entry.analysis.workers or os.cpu_count() or 1
         self._name, self._code_version = entry.analysis.name, entry.code_version
-        self._dry_run, self._ledger = run.dry_run, services.ledger
+        self._dry_run, self._ledger, self._run_id = run.dry_run, services.ledger, run.run_id
         self._jobs: dict[str, LedgerEntry] = {}
         self._stopping = threading.Event()
         self._breaker, self._ended = entry.analysis.breaker, list[JobError | None]()
         self._counting = threading.Lock()
         self.stopped: Trip | None = None
-        self._folder = services.work_folder / f"{os.getpid()}-{uuid.uuid4().hex}"
+        self._folder = RunFolder(services.work_folder)
         self._threads = ThreadPoolExecutor(max_workers=workers * pace.threads_per_worker)
         self._pace = pace
         self._pool = pool(workers=workers, time_limit_s=entry.analysis.time_limit_s)
@@ -100,7 +97,7 @@ class BatchRun:
             services=services,
             run=run,
             pool=self._pool,
-            folder=self._folder,
+            folder=self._folder.path,
             claims=self._claims,
             stopping=self._stopping,
         )
@@ -109,8 +106,7 @@ class BatchRun:
 
     def __enter__(self) -> Self:
         """Make the run's folder and start the heartbeat of its leases."""
-        remove_leftovers(self._folder.parent)
-        self._folder.mkdir(parents=True)
+        self._folder.create()
         threading.Thread(target=self._claims.keep, args=(self._stopping, self._pool.end), daemon=True).start()
         return self
 
@@ -120,7 +116,7 @@ class BatchRun:
         self._pool.stop()
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._claims.release_all()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
     def outcomes(self, job_keys: Sequence[str]) -> Iterator[list[Outcome]]:
         """Process the jobs and yield outcomes soon after they are there, those of short jobs many at a time.
@@ -138,6 +134,8 @@ class BatchRun:
         """
         waiting = list(job_keys)
         self._pool.expect(len(waiting))
+        if not self._dry_run:
+            self._ledger.requests.count_started_run(self._name, waiting, run_id=self._run_id)
         while waiting and not self._halted.is_set():
             self._jobs.update(self._ledger.jobs.get_many(self._name, waiting))
             self._runner.look_up(self._jobs.values())
@@ -200,11 +198,3 @@ class BatchRun:
             yield [future.result() for future in done if future.exception() is None]
             for future in done:
                 future.result()
-
-
-def remove_leftovers(work_folder: Path) -> None:
-    """Remove the private folders of runs whose process is gone."""
-    for folder in work_folder.glob("*-*") if work_folder.is_dir() else ():
-        pid = folder.name.partition("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)

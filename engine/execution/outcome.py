@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from domain.analysis.checks import Verdict
-from domain.errors import JobChangedError, PlatformError
+from domain.errors import JobChangedError, NewerFormatError, PlatformError
 from domain.failures import FailureKind, JobError
 from domain.job.state import Attempt
 from domain.redaction import redacted
@@ -116,6 +116,8 @@ def error_of(error: Exception) -> JobError:
     message, trace, transient = str(error), "", is_transient(error)
     if isinstance(error, JobChangedError):
         kind = "job_changed"
+    elif isinstance(error, NewerFormatError):
+        kind = "platform"
     elif isinstance(error, PlatformError):
         kind = "server" if transient else "output"
     elif transient:

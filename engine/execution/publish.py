@@ -13,11 +13,12 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from domain.errors import OutputError
+from domain.errors import NewerFormatError, OutputError
+from domain.formats import check_format
 from domain.job.state import Commit, LedgerEntry
 from domain.json_values import canonical_json, sha256_hex
 from domain.result.provenance import Provenance
-from domain.result.records import from_record, readable
+from domain.result.records import check_record_format, from_record, readable
 from engine.worker.task import LOG_NAME
 from resources.records.reader import attempt_of
 from resources.records.store import RecordStore
@@ -143,7 +144,13 @@ def commit(
 
 
 def differences(results: ResultsStore, provenance: Provenance) -> list[str]:
-    """Compare a result's files with what was recorded after their upload; empty: nothing differs."""
+    """Compare a result's files with what was recorded after their upload; empty: nothing differs.
+
+    Raises
+    ------
+    NewerFormatError
+        If they differ, and a newer version wrote their manifest.
+    """
     listed = results.list_files(provenance.location)
     if listing_digest(listed) == provenance.listing_sha256 and {f.path for f in listed} >= _RESERVED:
         return []
@@ -151,7 +158,16 @@ def differences(results: ResultsStore, provenance: Provenance) -> list[str]:
 
 
 def read_record(record: dict[str, Any], job: LedgerEntry) -> Provenance:
-    """Read the record of a job, or say that somebody has damaged it."""
+    """Read the record of a job, or say that somebody has damaged it.
+
+    Raises
+    ------
+    NewerFormatError
+        If a newer version wrote it: the job has a result then, and is not computed again.
+    OutputError
+        If it is damaged.
+    """
+    check_record_format(record)
     found = readable(record)
     if found is None or found.job_key != job.job_key:
         msg = f"The record {record['_id']} of this job cannot be read: it was damaged. Delete it, then rerun the job."
@@ -165,7 +181,13 @@ def stored_figure(results: ResultsStore, provenance: Provenance) -> bytes | None
 
 
 def complete_attempt(results: ResultsStore, result_id: str, attempt: str) -> dict[str, Any] | None:
-    """Return the record of an attempt that stopped just before its commit, if all its files are there."""
+    """Return the record of an attempt that stopped just before its commit, if all its files are there.
+
+    Raises
+    ------
+    NewerFormatError
+        If a newer version made it.
+    """
     content = results.get_bytes(results.location(result_id, attempt), METADATA)
     if content is None:
         return None
@@ -203,10 +225,18 @@ def earlier_attempt(
     left_out = records.superseded_attempts(result_id) | {but}
     for earlier in results.complete_attempts(result_id):
         if earlier not in left_out and job.may_use(earlier):
-            record = complete_attempt(results, result_id, earlier)
+            record = _own_attempt(results, result_id, earlier)
             if record is not None:
                 return record
     return None
+
+
+def _own_attempt(results: ResultsStore, result_id: str, attempt: str) -> dict[str, Any] | None:
+    """Return a complete attempt's record; one of a newer version stays for that version to commit."""
+    try:
+        return complete_attempt(results, result_id, attempt)
+    except NewerFormatError:
+        return None
 
 
 def _named_differences(results: ResultsStore, provenance: Provenance, listed: list[StoredFile]) -> list[str]:
@@ -217,6 +247,7 @@ def _named_differences(results: ResultsStore, provenance: Provenance, listed: li
         return [f"{MANIFEST} is missing"]
     try:
         manifest = json.loads(content)
+        check_format(manifest, MANIFEST_FORMAT, what=f"manifest of {provenance.location}")
         expected = {f["path"]: f["bytes"] for f in (*manifest["files"], *manifest["logs"])}
     except (ValueError, KeyError, TypeError):
         return [f"{MANIFEST} cannot be read"]

@@ -1,23 +1,26 @@
 """The tables that the explorer shows: catalogs of S3 kept in memory, and read again when there is a newer one."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import polars as pl
 import pyarrow as pa
 
 from domain.errors import PlatformError
 from domain.result.records import readable
-from domain.result.rows import result_row, state_by_code
+from domain.result.rows import FAILED, result_row, state_by_code
 from engine.discovery.analyses import AnalysisEntry
 from explorer.data.columns import Column, columns_of
 from explorer.data.frames import from_arrow, from_rows, shared
 from resources.records.reader import RecordReader
+from resources.result_store.catalog_age import age_of_table, newer_results
 from resources.result_store.catalog_files import CatalogFiles
-from resources.result_store.catalog_tables import read_catalog
+from resources.result_store.catalog_tables import catalog_facts, read_catalog
 
 CHECKED_S = 5.0
 """A table is not looked after again for so long."""
@@ -26,6 +29,9 @@ MOST_RECORDS = 2000
 """Without a catalog, so many of the newest results are read from MongoDB."""
 
 _RECORDS_KEPT_S = 30.0
+_SILENT_S = 300.0
+"""MongoDB that did not answer is not asked for the age of a table for so long: every request would wait for it."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -45,6 +51,8 @@ class Table:
         What a person should know of where it comes from; may be empty.
     etag : str
         Of the catalog; empty when the rows are from MongoDB.
+    updated : datetime or None
+        When the catalog was updated, if it says so.
     """
 
     analysis: str
@@ -52,6 +60,7 @@ class Table:
     columns: dict[str, Column]
     note: str = ""
     etag: str = ""
+    updated: datetime | None = None
 
 
 @dataclass
@@ -89,6 +98,7 @@ class Tables:
         self.entries = dict(entries)
         self._catalogs, self._records, self._clock = catalogs, records, clock
         self._kept: dict[str, _Kept] = {}
+        self._silent_until = -math.inf
         self._lock = threading.Lock()
 
     def table(self, analysis: str) -> Table:
@@ -123,15 +133,28 @@ class Tables:
         try:
             etag = self._catalogs.etag(old.analysis)
             if etag is not None and etag == old.etag:
-                return replace(old, note="")
+                return self._with_age(replace(old, note=""))
             found = None if etag is None else read_catalog(self._catalogs, old.analysis)
             if found is None:
                 return self._from_records(old.analysis, entry)
-            return replace(_table(old.analysis, from_arrow(found.table, old.analysis), entry), etag=found.etag)
+            table = _table(old.analysis, from_arrow(found.table, old.analysis), entry)
+            return self._with_age(replace(table, etag=found.etag, updated=_updated(found.table)))
         except (PlatformError, pa.ArrowException, pl.exceptions.PolarsError) as error:
             _log.warning("The results table of %s cannot be read: %s", old.analysis, error)
             problem = f"The results table of `{old.analysis}` cannot be read now: {error}"
             return self._instead(old, entry, problem)
+
+    def _with_age(self, table: Table) -> Table:
+        """Note that a table is older than the newest results; when MongoDB does not answer, that is not known."""
+        if self._clock() < self._silent_until:
+            return table
+        try:
+            newer = newer_results(self._records, table.analysis, _newest(table.frame))
+        except PlatformError as error:
+            _log.warning("Whether the results table of %s is up to date is not known: %s", table.analysis, error)
+            self._silent_until = self._clock() + _SILENT_S
+            return table
+        return replace(table, note=age_of_table(table.analysis, table.updated, newer))
 
     def _instead(self, old: Table, entry: AnalysisEntry | None, problem: str) -> Table:
         """Return what there is without the catalog: the last one that was read, else what MongoDB has, else nothing."""
@@ -156,6 +179,20 @@ class Tables:
             f"For a complete and faster table open Catalog in Dagster, then {analysis} / catalog, and choose Materialize."
         )
         return _table(analysis, from_rows(rows, analysis), entry, note)
+
+
+def _updated(table: pa.Table) -> datetime | None:
+    """Return when a catalog was updated, by its own facts."""
+    try:
+        return datetime.fromisoformat(str(catalog_facts(table).get("updated")))
+    except ValueError:
+        return None
+
+
+def _newest(frame: pl.DataFrame) -> datetime | None:
+    """Return when the newest result of a table ended; None without results."""
+    found = frame.filter(pl.col("state") != FAILED)["ended"].max()
+    return found if isinstance(found, datetime) else None
 
 
 def _table(analysis: str, frame: pl.DataFrame, entry: AnalysisEntry | None, note: str = "") -> Table:

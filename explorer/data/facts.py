@@ -8,7 +8,7 @@ from typing import Any
 
 from domain.errors import PlatformError
 from domain.result.provenance import Provenance
-from domain.result.records import readable
+from domain.result.records import newer_format, readable
 from domain.result.search_entries import OUTPUTS, PARAMETERS
 from explorer.data.columns import ROW, Column
 from resources.records.reader import RecordReader
@@ -72,7 +72,8 @@ def facts_of(row: Mapping[str, Any], records: RecordReader) -> Facts:
         return Facts(row, _parts_of_row(row), f"The record cannot be read now, so some facts are missing: {error}")
     found = readable(record) if record is not None else None
     if found is None:
-        note = "MongoDB has no readable record of this result any more: it was replaced or invalidated since."
+        newer = newer_format(record) if record is not None else None
+        note = newer or "MongoDB has no readable record of this result any more: it was replaced or invalidated since."
         return Facts(row, _parts_of_row(row), note)
     return Facts(row, _parts_of_record(row, found), provenance=found)
 

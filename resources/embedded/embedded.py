@@ -27,7 +27,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ def running(home: Path, *, restart_s: float = 10.0) -> ServerAddresses | None:
         state = read_state(home)
         if state is None:
             return None
-        addresses = ServerAddresses(**state["addresses"])
+        addresses = ServerAddresses(**{f.name: state["addresses"][f.name] for f in fields(ServerAddresses)})
         if all(_answers(url) for url in (addresses.docdb_uri, addresses.s3_endpoint, addresses.browse_url)):
             return addresses
         time.sleep(_POLL_S)

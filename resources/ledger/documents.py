@@ -7,6 +7,8 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from domain.batching import in_batches
+from domain.errors import NewerFormatError
+from domain.formats import check_format
 from domain.job.state import LedgerEntry
 from domain.json_values import shown
 from resources.mongo_collection import IDS_IN_A_QUERY, Document
@@ -20,7 +22,7 @@ INDEXES = (
     ("committing.attempt",),
     ("analysis", "unreported"),
 )
-RESET: Document = {"fruitless": 0, "rounds": 0, "retry_at": None}
+RESET: Document = {"fruitless": 0, "unstarted": 0, "rounds": 0, "retry_at": None}
 """What a request for a job resets: the counts by which the platform decides that another run is useless."""
 
 FENCE: Document = {"fenced": True, "usable_attempts": []}
@@ -28,6 +30,9 @@ FENCE: Document = {"fenced": True, "usable_attempts": []}
 
 KEPT_USABLE = 50
 """Maximum number of attempts that are kept as usable; an older one is computed again, should it ever be needed."""
+
+LEDGER_FORMAT = "analysis-ledger/1"
+"""The format of a job without the field ``format``; a version that has to change the format stores it."""
 
 _SHOWN_ERRORS = 3
 
@@ -50,8 +55,20 @@ def id_chunks(analysis: str, job_keys: Iterable[str]) -> Iterator[list[str]]:
         yield [job_id(analysis, key) for key in keys]
 
 
+def is_newer(document: Document) -> bool:
+    """Return whether a job has a newer format; it is logged and left to the version that wrote it."""
+    try:
+        check_format(document, LEDGER_FORMAT, what=f"ledger's document {shown(str(document['_id']))}")
+    except NewerFormatError as error:
+        _log.warning("%s", error)
+        return True
+    return False
+
+
 def readable_entry(document: Document) -> LedgerEntry | None:
     """Return the entry of a document. A damaged one is logged and skipped, so that it does not stop other jobs."""
+    if is_newer(document):
+        return None
     try:
         entry = LedgerEntry.model_validate(document)
         damage = None if job_id(entry.analysis, entry.job_key) == document["_id"] else "it is stored under another key"
@@ -69,6 +86,12 @@ def readable_entry(document: Document) -> LedgerEntry | None:
 
 
 def readable_key(document: Document, analysis: str) -> str | None:
-    """Return the key of a job, or None if its document is damaged."""
+    """Return the key of a job, or None if its document is damaged or has a newer format."""
     key = document.get("job_key")
-    return key if isinstance(key, str) and document["_id"] == job_id(analysis, key) else None
+    return (
+        None
+        if is_newer(document)
+        else key
+        if isinstance(key, str) and document["_id"] == job_id(analysis, key)
+        else None
+    )

@@ -8,7 +8,8 @@ from domain.job.state import JobState, LedgerEntry
 from resources.ledger.documents import id_chunks, job_id, readable_entry, readable_key
 from resources.mongo_collection import Document, Fields, RetryingCollection
 
-_FOR_REQUESTS = {"job_key": 1, "requests": 1, "fruitless": 1}
+_COUNTS = ("requests", "fruitless", "unstarted")
+_FOR_REQUESTS = {"job_key": 1, "format": 1, **dict.fromkeys(_COUNTS, 1)}
 _WITHOUT_LOGS = {"error.traceback": 0, "error.log": 0, "attempts.error": 0}
 
 
@@ -75,7 +76,7 @@ class Jobs:
 
     def summaries(self, analysis: str, job_keys: Iterable[str]) -> dict[str, tuple[JobState, str | None, int]]:
         """Return state, code version and number of run requests of those keys that are known."""
-        found = self._found(analysis, job_keys, ("job_key", "state", "code_version", "requests"))
+        found = self._found(analysis, job_keys, ("job_key", "format", "state", "code_version", "requests"))
         return {
             key: (JobState(d["state"]), d.get("code_version"), _count(d.get("requests")))
             for d in found
@@ -96,7 +97,7 @@ class Jobs:
 
     def briefs(self, analysis: str) -> Iterator[JobBrief]:
         """Yield a short form of every job of an analysis, in no order: what an audit reads."""
-        fields = {"job_key": 1, "state": 1, "result_id": 1, "code_version": 1, "lease": 1}
+        fields = {"job_key": 1, "format": 1, "state": 1, "result_id": 1, "code_version": 1, "lease": 1}
         for d in self.documents.find({"analysis": analysis}, fields):
             if readable_key(d, analysis) is None or d.get("state") not in list(JobState):
                 continue  # damaged: `get_many` logs it
@@ -135,7 +136,7 @@ class Jobs:
 
 def _can_count(document: Document) -> bool:
     """Return whether MongoDB can increment the counts of a job: it cannot if somebody has replaced one with text."""
-    return all(isinstance(document.get(name, 0), int | float) for name in ("requests", "fruitless"))
+    return all(isinstance(document.get(name, 0), int | float) for name in _COUNTS)
 
 
 def _count(value: object) -> int:

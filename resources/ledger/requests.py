@@ -3,7 +3,7 @@
 Every change is one atomic update whose filter says from which state it starts.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -202,13 +202,45 @@ class Requests:
         """Make those of some jobs done again that are archived; returns how many."""
         return self._move(analysis, job_keys, JobState.ARCHIVED, JobState.DONE)
 
-    def count_run_request(self, analysis: str, job_keys: Sequence[str]) -> None:
-        """Count that a run is requested for these jobs: its key contains the number, so the next run gets another key."""
-        match = {"_id": {"$in": [job_id(analysis, key) for key in job_keys]}}
-        self.documents.update_many(match, {"$inc": {"requests": 1, "fruitless": 1}})
+    def count_run_request(self, analysis: str, requests: Mapping[str, int]) -> None:
+        """Count that a run is requested for some jobs: its key contains the number, so the next run gets another key.
+
+        Parameters
+        ----------
+        analysis : str
+            Name of the analysis.
+        requests : mapping of str to int
+            Keys of jobs, each with its number of requests so far. A job with another number is counted already.
+        """
+        now = self.now()
+        for number in sorted(set(requests.values())):
+            change = {"$set": {"requests": number + 1, "requested_at": now}, "$inc": {"unstarted": 1}}
+            counted = {"$in": [0, None]} if number == 0 else number
+            for ids in id_chunks(analysis, [key for key, count in requests.items() if count == number]):
+                self.documents.update_many({"_id": {"$in": ids}, "requests": counted}, change)
+
+    def count_started_run(self, analysis: str, job_keys: Iterable[str], *, run_id: str) -> None:
+        """Count for new jobs that a run has started with them; the count is reset when they end. A run counts once.
+
+        Parameters
+        ----------
+        analysis : str
+            Name of the analysis.
+        job_keys : iterable of str
+            The run's jobs.
+        run_id : str
+            The Dagster run.
+        """
+        fields = {"counted_run": run_id, "unstarted": 0}
+        for ids in id_chunks(analysis, job_keys):
+            match = {"_id": {"$in": ids}, "state": JobState.NEW.value}
+            again, first = {"$exists": True, "$ne": run_id}, {"$exists": False}
+            self.documents.update_many({**match, "counted_run": again}, {"$set": fields, "$inc": {"fruitless": 1}})
+            # until release 0.1 the number counted requests, also of runs that never started
+            self.documents.update_many({**match, "counted_run": first}, {"$set": {**fields, "fruitless": 1}})
 
     def fail_crash_looping(self, analysis: str, job_keys: Sequence[str], *, code_version: str) -> int:
-        """Fail new jobs that several runs in a row did not finish, because they are probably what ends the runs.
+        """Fail new jobs that several runs in a row started with and did not finish: they are probably what ends the runs.
 
         Parameters
         ----------
@@ -225,13 +257,14 @@ class Requests:
             How many failed.
         """
         message = (
-            f"{UNFINISHED_RUNS.attempts} runs in a row ended or vanished without finishing this job; see their logs."
+            f"{UNFINISHED_RUNS.attempts} runs in a row started and ended without finishing this job; see their logs."
         )
         error = JobError(kind="lost", message=message, permanent=False)
         match = {
             "_id": {"$in": [job_id(analysis, key) for key in job_keys]},
             "state": JobState.NEW.value,
             "fruitless": {"$gte": UNFINISHED_RUNS.attempts},
+            "counted_run": {"$exists": True},
         }
         fields = {"error": error.model_dump(), "code_version": code_version, "requested_code": None}
         change = change_to({"state": JobState.FAILED.value, "fruitless": 0, **fields}, self.now())

@@ -269,13 +269,14 @@ def request_runs(
     wanted = set(new) - covered(order, unfinished_spans(instance, name))
     if ledger.requests.fail_crash_looping(name, list(wanted), code_version=entry.code_version):
         wanted &= set(ledger.jobs.keys_in(name, JobState.NEW, limit=limits.jobs))
+    jobs, now = ledger.jobs.get_many(name, wanted), ledger.now()
+    wanted -= {key for key, job in jobs.items() if not job.run_is_due(now)}
     batches = _batches(order, wanted, entry, ledger)
     known = ledger.jobs.summaries(name, wanted)
-    jobs = ledger.jobs.get_many(name, wanted)
     requests = []
     for batch in batches:
         asked = {key: known[key][2] for key in batch if key in wanted}
-        ledger.requests.count_run_request(name, list(asked))
+        ledger.requests.count_run_request(name, asked)
         found = set().union(*(found_in_job(jobs[key]) for key in asked if key in jobs))
         requests.append(_run_request(batch, asked, tags_of(found, known={})))
     return requests

@@ -3,12 +3,14 @@
 import subprocess
 import sys
 
+import dagster as dg
 import pytest
+from dagster._core.test_utils import create_run_for_test
 from rich.console import Console
 
-from cli.dagster_processes import only_one_daemon
+from cli.dagster_processes import only_one_daemon, prepare_dagster_home
 from cli.demo.jobs import PARAMETER_SETS, job_files, own_sessions, write_job_files
-from cli.demo.run import Patience, demo, jobs_of, polls, running_daemon, total_attempts
+from cli.demo.run import Patience, demo, end_runs, jobs_of, polls, running_daemon, total_attempts
 from cli.demo.tables import show_results
 from cli.dev.run import dev
 from domain.errors import InputError, ServerUnavailableError, SettingsError
@@ -16,6 +18,8 @@ from domain.failures import JobError
 from domain.job.state import JobState
 from operations.platform import open_platform
 from operations.requests import submit
+from resources.dagster_storage.run_launcher import HOST_TAG, PROCESS_TAG
+from resources.process import host_name
 
 
 @pytest.fixture
@@ -67,6 +71,23 @@ def test_the_demo_does_not_wait_for_ever(platform):
     patience = Patience(limit_s=0.05, poll_s=0.01)
     with pytest.raises(ServerUnavailableError, match="the demo's jobs did not end"):
         list(polls(platform, None, "jobs did not end", patience=patience))
+
+
+def test_the_demo_waits_for_other_runs_and_cancels_those_that_do_not_end(platform):
+    home = prepare_dagster_home(platform.settings)
+    patience, started = Patience(runs_s=0.2, poll_s=0.05), dg.DagsterRunStatus.STARTED
+    process = {HOST_TAG: host_name(), PROCESS_TAG: '[1, "of an earlier boot"]'}
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        gone, elsewhere, of_analysis = (
+            create_run_for_test(instance, job_name="any", status=started, tags=tags)
+            for tags in (process, {}, {"dagster/partition": "k"})
+        )
+        end_runs(instance, patience=patience)
+        states = [instance.get_run_by_id(run.run_id).status.value for run in (gone, elsewhere, of_analysis)]
+        assert states == ["CANCELED", "CANCELING", "STARTED"]
+        instance.report_run_canceled(elsewhere)
+        end_runs(instance, patience=patience)
+        assert instance.get_run_by_id(of_analysis.run_id).status is started
 
 
 def test_the_daemon_of_a_running_dev_is_used(platform, console):

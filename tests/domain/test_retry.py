@@ -1,6 +1,7 @@
 """Whether a failure is transient, how long the next attempt waits, and when a job is given up."""
 
 import errno
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,17 @@ from pydantic import ValidationError
 
 from domain.errors import InputError, ServerUnavailableError
 from domain.failures import JobError
-from domain.retry import LONGEST_WAIT_S, PROBES, UNFINISHED_RUNS, Backoff, Decision, Retry, decide, is_transient
+from domain.retry import (
+    LONGEST_WAIT_S,
+    PROBES,
+    UNFINISHED_RUNS,
+    UNSTARTED_RUNS,
+    Backoff,
+    Decision,
+    Retry,
+    decide,
+    is_transient,
+)
 
 BACKOFFS = st.builds(
     Backoff,
@@ -23,9 +34,9 @@ BACKOFFS = st.builds(
 POLICIES = st.builds(
     Retry,
     max_attempts=st.integers(1, 20),
-    delay_s=st.floats(0, 1e300),
+    delay_s=st.floats(0, 30 * 86400.0),
     later_rounds=st.integers(0, 100),
-    later_delay_s=st.floats(0, 1e300),
+    later_delay_s=st.floats(0, 30 * 86400.0),
     backoff=st.floats(1, 1e300),
 )
 TRANSIENT = JobError(kind="server", message="away", permanent=False)
@@ -142,3 +153,28 @@ def test_an_exception_is_transient_by_its_name_or_that_of_a_base(error, names, t
 )
 def test_what_the_platform_raises_is_transient_if_it_says_so(error, transient):
     assert is_transient(error) is transient
+
+
+@pytest.mark.parametrize("factor", [2.0, 1e20, 1e300])
+@pytest.mark.parametrize("rounds", [1, 100, 10**6, 2**63, 10**400])
+def test_a_wait_after_any_number_of_attempts_is_a_time_that_can_be_added_to_a_date(factor, rounds):
+    for backoff in (Backoff(first_s=1e9, factor=factor, attempts=None), Retry(backoff=factor, later_rounds=100).later):
+        wait_s = backoff.wait_after(rounds) or backoff.longest_wait_s
+        assert datetime.now(UTC) + timedelta(seconds=wait_s) <= datetime.now(UTC) + timedelta(seconds=LONGEST_WAIT_S)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -1.0, 1e300, 30 * 86400.0 + 1])
+@pytest.mark.parametrize("field", ["delay_s", "later_delay_s"])
+def test_an_absurd_delay_is_rejected(field, value):
+    with pytest.raises(ValidationError, match=field):
+        Retry(**{field: value})
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 0.0])
+def test_an_absurd_factor_is_rejected(value):
+    with pytest.raises(ValidationError, match="backoff"):
+        Retry(backoff=value)
+
+
+def test_a_run_is_requested_again_at_growing_intervals_while_none_starts():
+    assert [UNSTARTED_RUNS.wait_after(n) for n in (1, 2, 7, 10**6)] == [10, 20, 600, 600]

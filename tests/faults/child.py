@@ -71,7 +71,7 @@ def race(keys, run_id, gate, *, pool="near", **limits):
     """Process jobs without Dagster, as soon as a file is there; every racer waits for it."""
     settings = load_settings(env_file=Path("no.env"))
     found = connect(settings, limits=ClientLimits(**limits))
-    work = settings.analysis_home / "work"
+    work = settings.analysis_scratch
     services = Services(found.results_store, found.record_store, found.ledger, found.inputs, work)
     found.ledger.jobs.get(NAME, keys[0])  # connected before the start
     Path(f"{gate}.{run_id}").touch()

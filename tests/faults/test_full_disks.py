@@ -45,7 +45,7 @@ def fill(disk, *, left):
 
 @pytest.mark.parametrize("left", sizes.of([0, 20_000], small=[20_000]))
 def test_a_job_whose_disk_is_full_fails_for_a_reason_that_passes_and_goes_on(stage, judge, small_disk, left):
-    ballast = fill(small_disk(stage.settings.analysis_home / "work"), left=left)
+    ballast = fill(small_disk(stage.settings.analysis_scratch), left=left)
     stage.ask(*JOBS)
     (run,) = stage.tick()
     stage.wait([stage.start_run(run)])

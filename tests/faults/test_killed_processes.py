@@ -13,6 +13,7 @@ from tests.faults.sizes import SLOW_S
 from tests.waiting import wait_for
 
 PUBLISHING = {
+    "start": r"update results_jobs .*fruitless",
     "claim": r"findAndModify results_jobs .*\$inc:attempt_number",
     "file": r"PUT .*/number\.txt$",
     "other file": r"PUT .*/noise\.bin$",
@@ -28,8 +29,8 @@ SENSOR = {
     "store jobs": r"update results_jobs \$setOnInsert",
     "note files": r"update results_inbox",
     "repair": r"update results_jobs \$set:lease,state,updated state=new",
-    "partitions added": r"find results_jobs fields=code_version,job_key,requests,state",
-    "count the request": r"\$inc:fruitless,requests",
+    "partitions added": r"find results_jobs fields=code_version,format,job_key,requests,state",
+    "count the request": r"\$inc:unstarted",
 }
 MOMENTS = ("before", "after")
 RUN = (10, "run worker killed at a step of publishing")

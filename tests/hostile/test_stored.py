@@ -87,6 +87,9 @@ def report_of(world):
                 "retry_at",
                 "rounds",
                 "fruitless",
+                "unstarted",
+                "requested_at",
+                "counted_run",
                 "created",
             ),
         ]

@@ -41,6 +41,7 @@ OURS = {
         "refused",
         "revision",
     ),
+    *("counted_run", "requested_at", "unstarted"),
     *("run_id", "sources", "state", "superseded", "until", "updated", "when", "who", "$", "analysis_assets"),
 }
 """Names of fields that the platform's own filters and updates are made of; nothing from outside is among them."""

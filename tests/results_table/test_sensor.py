@@ -1,6 +1,7 @@
 """When catalogs are asked for, and what a run of them stores."""
 
 import json
+from datetime import timedelta
 
 import dagster as dg
 import pytest
@@ -9,8 +10,9 @@ from dagster._core.test_utils import create_run_for_test
 from domain.job.state import JobState
 from engine.assets.runs import is_run_of
 from results_table import sensor
+from results_table.age import build_age_check
 from results_table.names import JOB_NAME, TAG, catalog_key_of, report_key_of
-from results_table.sensor import BUSY_S, QUIET_S, failures_in_a_row, is_at_work, tick
+from results_table.sensor import BUSY_S, LATE_S, QUIET_S, failures_in_a_row, is_at_work, tick
 
 RUN = dg.DagsterRunStatus
 
@@ -148,3 +150,41 @@ def test_a_request_is_for_one_analysis_and_passes_batches(clockwork):
     assert json.loads(clockwork.cursor)["rich"]["seen"] == ""
     assert sensor.LOOK_EVERY_S <= QUIET_S
     assert clockwork.world.ledger.jobs.counts("rich")[JobState.FAILED] == 1
+
+
+def late_tick(clockwork, *, after=0.0):
+    """Evaluate the sensor once with the records at hand; gives the verdicts on the table's age that it reports."""
+    world = clockwork.world
+    world.wait(after)
+    found = tick(clockwork.instance, clockwork.cursor, [world.entry], world.ledger, records=world.records)
+    clockwork.cursor = found.cursor
+    for event in found.asset_events:
+        clockwork.instance.report_runless_asset_event(event)
+    return [(event.passed, event.description) for event in found.asset_events]
+
+
+def test_a_table_that_is_overdue_is_reported_once_and_so_is_its_update(clockwork):
+    world, instance = clockwork.world, clockwork.instance
+    assert late_tick(clockwork) == late_tick(clockwork, after=LATE_S + 1) == [], "there is no table yet"
+    instance.report_runless_asset_event(dg.AssetMaterialization(catalog_key_of(world.name)))
+    assert late_tick(clockwork, after=LATE_S + 1) == [], "there is no newer result"
+    world.publish(1, ended=world.ledger.now())
+    ((passed, said),) = late_tick(clockwork)
+    assert not passed
+    assert "1 newer result exists" in said
+    assert late_tick(clockwork) == []
+    check = build_age_check(world.entry)
+    only, stores = dg.AssetSelection.checks(check), {"record_store": world.records}
+    result = dg.materialize([check], instance=instance, resources=stores, selection=only)
+    (evaluation,) = result.get_asset_check_evaluations()
+    assert (evaluation.passed, evaluation.description, evaluation.severity.value) == (False, said, "WARN")
+    world.ledger = world.ledger.later(-world.ledger.late_s)  # the table is new now
+    instance.report_runless_asset_event(dg.AssetMaterialization(catalog_key_of(world.name)))
+    assert late_tick(clockwork) == [(True, None)]
+    assert late_tick(clockwork) == []
+
+
+def test_a_table_is_not_overdue_while_its_update_may_still_come(clockwork):
+    clockwork.instance.report_runless_asset_event(dg.AssetMaterialization(catalog_key_of(clockwork.world.name)))
+    clockwork.world.publish(1, ended=clockwork.world.ledger.now() + timedelta(seconds=60))
+    assert late_tick(clockwork, after=LATE_S - 60) == []

@@ -7,6 +7,7 @@ from dataclasses import replace
 import dagster as dg
 from dagster._core.test_utils import create_run_for_test
 
+from domain.job.batches import covered
 from domain.job.identity import result_id
 from domain.result.records import to_record
 from engine.assets.runs import job_name_of
@@ -57,7 +58,15 @@ class World:
             self.run_keys.append(request.run_key)
             job = job_name_of(self.name)
             runs.append(create_run_for_test(self.instance, job_name=job, tags=dict(request.tags), status=status))
+            if status is dg.DagsterRunStatus.STARTED:
+                self._begin(runs[-1])
         return runs
+
+    def _begin(self, run):
+        """Let a run begin as it does in its process: it counts for its jobs."""
+        if START in run.tags:
+            keys = covered(self.partitions(), [(run.tags[START], run.tags[END])])
+            self.stores.ledger.requests.count_started_run(self.name, keys, run_id=run.run_id)
 
     def end(self, runs, status=dg.DagsterRunStatus.FAILURE):
         """Let runs end without having done anything."""
@@ -91,7 +100,7 @@ class World:
 
     def renew(self, key, **fields):
         """Make a job new behind everybody's back, as if no run had ever been asked for it."""
-        self.change(key, state="new", requests=0, fruitless=0, **fields)
+        self.change(key, state="new", requests=0, fruitless=0, unstarted=0, **fields)
 
     def add_record(self, key):
         """Store the result of a job, record and files, as a run would have."""

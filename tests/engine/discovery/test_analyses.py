@@ -166,3 +166,10 @@ def test_an_error_names_the_analysis_and_its_file(write):
     with pytest.raises(AnalysisFileError) as raised:
         find_analyses(path.parent)
     assert raised.value.location == str(path.parent)
+
+
+@pytest.mark.parametrize("policy", ["later_delay_s=1e300", "delay_s=float('inf')", "backoff=float('nan')"])
+def test_a_retry_policy_with_absurd_waits_fails_the_load(write, policy):
+    imports = "from domain.analysis import Retry\n"
+    with pytest.raises(AnalysisFileError, match=policy.partition("=")[0]):
+        load_analysis(write(imports=imports, more=f", retry=Retry({policy})"))

@@ -1,7 +1,5 @@
 """A run's jobs side by side, and what a run leaves when it ends early."""
 
-import subprocess
-import sys
 import threading
 import time
 
@@ -9,9 +7,9 @@ import psutil
 
 from domain.errors import ServerUnavailableError
 from domain.job.state import JobState
-from engine.execution.batch import remove_leftovers
 from resources.ledger.claims import JobClaims
 from resources.ledger.ledger import Ledger
+from tests.engine.execution.runs import folders_of_runs
 from tests.waiting import PATIENCE_S, wait_for
 
 
@@ -28,7 +26,7 @@ def test_a_cancelled_run_gives_every_job_back_at_once_and_leaves_no_process(misb
     begun_jobs = marks[1]()
     time.sleep(1)
     assert marks[1]() == begun_jobs < len(keys), "nothing is begun once the run has ended"
-    assert list(misbehave.services.work_folder.iterdir()) == []
+    assert folders_of_runs(misbehave) == []
 
 
 def test_a_run_that_ends_while_a_job_waits_for_its_next_attempt_begins_no_other(make_platform, misbehave, marks):
@@ -102,17 +100,6 @@ def test_a_ledger_that_is_away_does_not_end_the_heartbeat_nor_the_way_out(misbeh
         assert asked.wait(5)
     assert misbehave.job(key).state is JobState.RUNNING, "the lease expires by itself"
     assert misbehave.record(key) is not None
-
-
-def test_folders_of_dead_runs_are_removed_and_others_are_kept(tmp_path):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    mine = tmp_path / f"{psutil.Process().pid}-ab"
-    for folder in (tmp_path / f"{gone.pid}-ab", mine, tmp_path / "some-thing"):
-        (folder / "deep").mkdir(parents=True)
-    remove_leftovers(tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([mine.name, "some-thing"])
-    remove_leftovers(tmp_path / "none")
 
 
 def test_an_outcome_of_an_unknown_job_settles_nothing(double):

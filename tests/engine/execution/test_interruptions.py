@@ -1,10 +1,6 @@
 """A run may end at any moment: the next one brings every job to the state that it would have had anyway."""
 
-import json
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import psutil
 import pytest
@@ -13,7 +9,7 @@ from domain.job.state import JobState
 from domain.result.records import from_record
 from engine.assets.materialization import provenance_of
 from engine.execution.publish import differences
-from tests.unmeasured import unmeasured_environment
+from tests.engine.execution.runs import folders_of_runs, killable
 from tests.waiting import PATIENCE_S, wait_for
 
 STEPS = ["claim", "put_file", "put_file", "put_bytes", "put_bytes", "begin_commit", "commit", *2 * ["report"], "finish"]
@@ -131,48 +127,18 @@ def test_a_run_that_dies_while_it_recovers_loses_nothing(misbehave, marks, verbs
     assert marks[1]() == 1
 
 
-def killable(platform, keys, docdb_uri, home, *, at=None):
-    """Start a run in a process of its own."""
-    services = platform.services
-    said = {
-        "at": at,
-        "file": str(platform.entry.path),
-        "keys": keys,
-        "uri": docdb_uri,
-        "database": services.ledger.mongo.database,
-        "home": str(home),
-        "work": str(services.work_folder),
-        "root": services.results.root,
-    }
-    root = Path(__file__).parents[3]
-    return subprocess.Popen(
-        [
-            sys.executable,
-            "-B",
-            "-c",
-            "import json, sys; from tests.engine.execution import killed_run; killed_run.main(json.loads(sys.argv[1]))",
-            json.dumps(said),
-        ],
-        env={**unmeasured_environment(), "PYTHONPATH": str(root)},
-        cwd=root,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("at", [2, 5, 8])
 def test_a_killed_process_costs_one_execution_at_most(misbehave, marks, docdb_uri, home, at):
     (key,) = misbehave.ingest({"number": 7, "note": marks[0]})
     assert killable(misbehave, [key], docdb_uri, home, at=at).wait(60) == -signal.SIGKILL
     repaired(misbehave, key)
-    leftovers = list(misbehave.services.work_folder.iterdir())
-    assert len(leftovers) == 1
+    (leftover,) = folders_of_runs(misbehave)
     assert misbehave.run([key]).success
     state = end_state(misbehave, key)
     assert {k: state[k] for k in UNDISTURBED} == UNDISTURBED
     assert marks[1]() == (2 if at < 6 else 1)
-    assert not leftovers[0].exists(), "the private folder of a dead run is removed"
+    assert not leftover.exists(), "the private folder of a dead run is removed"
 
 
 @pytest.mark.slow

@@ -4,7 +4,9 @@ import pytest
 
 from domain.result.records import to_record
 from explorer.data.analysis_data import CHECKED_S, MOST_RECORDS
+from resources.result_store.catalog_age import MOST_COUNTED, age_of_table
 from resources.result_store.catalog_files import TABLE, CatalogFiles
+from resources.result_store.catalog_tables import with_facts
 from resources.s3.connection import S3Connection
 from tests.explorer.worlds import NAME, catalog_of, make_world, provenance, record_store, write
 
@@ -42,6 +44,48 @@ def test_a_newer_catalog_is_read_and_an_old_one_kept(empty, s3, root, clock):
     assert second.frame.height == 5
     clock.now += CHECKED_S
     assert empty.tables.table(NAME).frame is second.frame
+
+
+def test_a_table_that_is_older_than_the_newest_results_says_so_until_it_is_updated(
+    empty, s3, root, clock, docdb_uri, database
+):
+    records, updated = record_store(docdb_uri, database), {"updated": "2026-01-02T03:04:05+00:00"}
+    for number in range(3):
+        records.insert_once(to_record(provenance(number)))
+    write(s3, root, with_facts(catalog_of([provenance(n) for n in range(3)]), updated))
+    assert empty.tables.table(NAME).note == ""
+    records.insert_once(to_record(provenance(3)))
+    clock.now += CHECKED_S
+    note = empty.tables.table(NAME).note
+    assert "`quality` is from 2026-01-02 03:04 UTC; 1 newer result exists" in note
+    records.insert_once(to_record(provenance(4)))
+    clock.now += CHECKED_S
+    assert "2 newer results exist" in empty.tables.table(NAME).note
+    assert "2 newer results exist" in empty.tables.table("").note
+    write(s3, root, catalog_of([provenance(n) for n in range(5)]))
+    clock.now += CHECKED_S
+    assert empty.tables.table(NAME).note == ""
+    write(s3, root, with_facts(catalog_of([provenance(n) for n in range(2)]), {"updated": "never"}))
+    clock.now += CHECKED_S
+    assert "is of an unknown time; 3 newer results" in empty.tables.table(NAME).note
+
+
+def test_a_table_is_shown_while_mongodb_does_not_answer_and_it_is_not_asked_each_time(
+    s3, root, database, clock, caplog
+):
+    uri = "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=100"
+    world = make_world(s3=s3, root=root, uri=uri, database=database, clock=clock)
+    write(s3, root, catalog_of([provenance(1)]))
+    for _ in range(3):
+        table = world.tables.table(NAME)
+        assert (table.frame.height, table.note) == (1, "")
+        clock.now += CHECKED_S
+    assert caplog.text.count("is up to date is not known") == 1
+
+
+def test_many_newer_results_are_not_counted_to_the_end():
+    assert "1000 newer results or more exist" in age_of_table(NAME, None, MOST_COUNTED)
+    assert age_of_table(NAME, None, 0) == ""
 
 
 def test_without_a_catalog_results_are_read_from_mongodb_and_the_note_says_how_to_get_one(empty, docdb_uri, database):

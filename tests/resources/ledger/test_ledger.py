@@ -239,7 +239,7 @@ def test_jobs_of_older_code_are_found(ledger):
 
 def test_summaries_and_counts_tell_state_code_and_requests(ledger):
     new, ended = stored(ledger, 0), done(ledger, 1)
-    ledger.requests.count_run_request("demo", [new.job_key])
+    ledger.requests.count_run_request("demo", {new.job_key: 0})
     assert ledger.jobs.summaries("demo", [new.job_key, ended.job_key]) == {
         new.job_key: (NEW, None, 1),
         ended.job_key: (DONE, CODE, 0),
@@ -247,10 +247,13 @@ def test_summaries_and_counts_tell_state_code_and_requests(ledger):
     assert ledger.jobs.counts("demo") == {NEW: 1, RUNNING: 0, DONE: 1, FAILED: 0, ARCHIVED: 0}
 
 
-def test_every_request_is_counted(ledger):
-    entries = [stored(ledger, n) for n in range(2)]
-    together(10, lambda _: ledger.requests.count_run_request("demo", [e.job_key for e in entries]))
-    assert [now(ledger, e).requests for e in entries] == [10, 10]
+def test_every_request_is_counted_once_however_often_it_is_sent(ledger):
+    first, second = (stored(ledger, n) for n in range(2))
+    together(10, lambda _: ledger.requests.count_run_request("demo", {first.job_key: 0}))
+    together(10, lambda n: ledger.requests.count_run_request("demo", {first.job_key: 1, second.job_key: n % 2}))
+    assert [now(ledger, e).requests for e in (first, second)] in ([2, 1], [2, 2])
+    assert now(ledger, first).unstarted_runs == 2
+    assert now(ledger, first).requested_at is not None
 
 
 def test_runs_at_work_are_those_that_hold_leases(ledger):
@@ -546,18 +549,18 @@ def test_jobs_of_dead_runs_and_expired_leases_become_new_and_live_ones_stay(ledg
     assert ledger.claims.release_lost("demo", dead_runs=["dead"]) == 0
 
 
-def ask_for_runs(ledger, entry, times):
-    """Ask for runs that leave the job unfinished; give how many jobs are given up then."""
+def begin_runs(ledger, entry, times):
+    """Begin runs that leave the job unfinished; give how many jobs are given up then."""
     for _ in range(times):
-        ledger.requests.count_run_request(entry.analysis, [entry.job_key])
+        ledger.requests.count_started_run(entry.analysis, [entry.job_key], run_id=str(uuid.uuid4()))
     return ledger.requests.fail_crash_looping(entry.analysis, [entry.job_key], code_version="v1")
 
 
 def test_a_job_that_run_after_run_leaves_unfinished_fails(ledger):
     entry, other = stored(ledger, 0), stored(ledger, 1)
-    assert ask_for_runs(ledger, entry, UNFINISHED_RUNS.attempts - 1) == 0
+    assert begin_runs(ledger, entry, UNFINISHED_RUNS.attempts - 1) == 0
     assert now(ledger, entry).state is NEW
-    assert ask_for_runs(ledger, entry, 1) == 1
+    assert begin_runs(ledger, entry, 1) == 1
     hopeless = now(ledger, entry)
     assert (hopeless.state, hopeless.error.kind, hopeless.error.permanent) == (FAILED, "lost", False)
     assert f"{UNFINISHED_RUNS.attempts} runs" in hopeless.error.message
@@ -567,7 +570,8 @@ def test_a_job_that_run_after_run_leaves_unfinished_fails(ledger):
 def test_only_new_jobs_that_are_named_are_given_up(ledger):
     running, unnamed = stored(ledger, 0), stored(ledger, 1)
     for _ in range(UNFINISHED_RUNS.attempts):
-        ledger.requests.count_run_request("demo", [running.job_key, unnamed.job_key])
+        keys = [running.job_key, unnamed.job_key]
+        ledger.requests.count_started_run("demo", keys, run_id=str(uuid.uuid4()))
     claim(ledger, running)
     assert (
         ledger.requests.fail_crash_looping("demo", [running.job_key], code_version="v1")
@@ -580,7 +584,7 @@ def test_only_new_jobs_that_are_named_are_given_up(ledger):
 @pytest.mark.parametrize("how", ["a person", "new code", "a result", "a result elsewhere"])
 def test_a_job_that_was_given_up_gets_all_its_chances_again(ledger, how):
     entry = stored(ledger)
-    ask_for_runs(ledger, entry, UNFINISHED_RUNS.attempts)
+    begin_runs(ledger, entry, UNFINISHED_RUNS.attempts)
     if how == "new code":
         stored(ledger, code_version=NEXT_CODE)
     elif how == "a result":
@@ -589,15 +593,39 @@ def test_a_job_that_was_given_up_gets_all_its_chances_again(ledger, how):
         ledger.claims.mark_unclaimed(entry, state=DONE, code_version=CODE, result_id="r")
     ledger.requests.requeue("demo", [entry.job_key], who="me")
     assert now(ledger, entry).state is NEW
-    assert ask_for_runs(ledger, entry, UNFINISHED_RUNS.attempts - 1) == 0
+    assert begin_runs(ledger, entry, UNFINISHED_RUNS.attempts - 1) == 0
 
 
 def test_runs_before_a_result_do_not_count(ledger):
     entry = stored(ledger)
-    ask_for_runs(ledger, entry, UNFINISHED_RUNS.attempts - 1)
+    begin_runs(ledger, entry, UNFINISHED_RUNS.attempts - 1)
     finish(ledger, claim(ledger, entry))
     assert now(ledger, entry).unfinished_runs == 0
-    assert now(ledger, entry).requests == UNFINISHED_RUNS.attempts - 1
+
+
+def test_runs_that_never_start_do_not_give_a_job_up(ledger):
+    entry = stored(ledger)
+    for number in range(2 * UNFINISHED_RUNS.attempts):
+        ledger.requests.count_run_request("demo", {entry.job_key: number})
+    assert ledger.requests.fail_crash_looping("demo", [entry.job_key], code_version="v1") == 0
+    assert (now(ledger, entry).requests, now(ledger, entry).unfinished_runs) == (10, 0)
+
+
+def test_a_run_that_starts_counts_once_and_only_for_new_jobs(ledger):
+    entry, ended = stored(ledger, 0), done(ledger, 1)
+    ledger.requests.count_run_request("demo", {entry.job_key: 0})
+    for run in ("r1", "r1", "r2", "r2"):
+        ledger.requests.count_started_run("demo", [entry.job_key, ended.job_key], run_id=run)
+    assert (now(ledger, entry).unfinished_runs, now(ledger, entry).unstarted_runs) == (2, 0)
+    assert now(ledger, ended).unfinished_runs == 0
+
+
+def test_requests_that_an_earlier_release_counted_do_not_give_a_job_up(ledger):
+    entry = stored(ledger)
+    jobs_of(ledger).update_one({"job_key": entry.job_key}, {"$set": {"fruitless": 9}, "$unset": {"unstarted": 1}})
+    assert begin_runs(ledger, entry, 0) == begin_runs(ledger, entry, UNFINISHED_RUNS.attempts - 1) == 0
+    assert now(ledger, entry).unfinished_runs == UNFINISHED_RUNS.attempts - 1
+    assert begin_runs(ledger, entry, 1) == 1
 
 
 # -- a server that dies --------------------------------------------------------------------------------------------

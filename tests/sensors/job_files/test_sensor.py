@@ -11,7 +11,7 @@ from domain.failures import JobError
 from domain.job.identity import keys_digest
 from domain.job.state import JobState
 from domain.job.stored import Source
-from domain.retry import UNFINISHED_RUNS
+from domain.retry import UNFINISHED_RUNS, UNSTARTED_RUNS
 from engine.assets.factory import KEYS_TAG
 from engine.assets.materialization import asset_key_of, inbox_key_of
 from resources.ledger.claims import Finished
@@ -180,6 +180,30 @@ def test_a_hopeless_job_holds_up_nobody_else(world):
     assert world.asked(world.tick()) == [key_of(world, 2)]
 
 
+def test_a_job_whose_runs_never_start_is_not_given_up_but_requested_at_growing_intervals(world):
+    write_jobs(world, 1)
+    for number in range(2 * UNFINISHED_RUNS.attempts):
+        found = world.tick()
+        key = key_of(world, 0)
+        assert world.asked(found) == [key], number
+        world.end(world.launch(found, status=dg.DagsterRunStatus.STARTING))
+        if number > 1:
+            assert world.asked(world.tick()) == [], "the next request waits"
+        world.change(key, requested_at=world.stores.ledger.now() - timedelta(seconds=UNSTARTED_RUNS.longest_s))
+    assert world.jobs()[key]["state"] == "new"
+    world.launch(world.tick())
+    assert (world.jobs()[key]["fruitless"], world.jobs()[key]["unstarted"]) == (1, 0)
+
+
+def test_an_operator_need_not_wait_for_the_next_request_of_a_run(world):
+    write_jobs(world, 1)
+    for _ in range(3):
+        world.end(world.launch(world.tick(), status=dg.DagsterRunStatus.STARTING))
+    assert world.asked(world.tick()) == []
+    world.stores.ledger.requests.requeue("double", [key_of(world, 0)], who="me")
+    assert world.asked(world.tick()) == [key_of(world, 0)]
+
+
 def test_ranges_pass_over_results_of_the_current_code_and_over_nothing_else(world):
     write_jobs(world, 9)
     world.launch(world.tick())
@@ -219,6 +243,8 @@ def test_a_tick_asks_for_a_limited_number_of_jobs_oldest_first(world):
     for number in range(3):
         write_jobs(world, 1, start=number)
         world.tick()
+    for number in range(3):
+        world.renew(key_of(world, number))
     first = world.tick()
     assert set(world.asked(first)) == {key_of(world, 0), key_of(world, 1)}
     world.launch(first)
