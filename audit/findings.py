@@ -33,7 +33,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "files_missing": Kind(
-        "error", "A record whose files are gone.", "repair", "The job becomes new; a run computes it again."
+        "error", "A record whose files are missing.", "repair", "The job becomes new; a run computes it again."
     ),
     "files_differ": Kind(
         "error",
@@ -76,7 +76,7 @@ KINDS: dict[str, Kind] = {
     ),
     "done_without_record": Kind(
         "error",
-        "A job that is done, without its record.",
+        "A job that is done but has no record.",
         "repair",
         "The job becomes new; a complete attempt is committed again, otherwise it is computed.",
     ),
@@ -94,7 +94,7 @@ KINDS: dict[str, Kind] = {
     ),
     "record_of_failed_job": Kind(
         "warning",
-        "A record of the current code, whose job is failed.",
+        "A record of the current code, whose job has failed.",
         "repair",
         "The job becomes new, and the existing result is reused.",
     ),
@@ -105,7 +105,7 @@ KINDS: dict[str, Kind] = {
         "note",
         "A record of an earlier version, which `analysis results` with conditions leaves out.",
         "repair",
-        "What it is found by is added to it.",
+        "Its search fields are added.",
     ),
     "job_without_partition": Kind("warning", "A job that Dagster has no partition for.", "repair", "It is added."),
     "partition_without_job": Kind(
@@ -121,15 +121,15 @@ KINDS: dict[str, Kind] = {
     ),
     "input_changed": Kind(
         "warning",
-        "An input that is not what it was when it was read (`--inputs`).",
+        "An input that has changed since it was read (`--inputs`).",
         "person",
-        "If the change is wanted: `analysis rerun ANALYSIS --key KEY --force --reason …`",
+        "If the change is intended: `analysis rerun ANALYSIS --key KEY --force --reason …`",
     ),
     "input_gone": Kind(
         "note",
-        "An input that cannot be read any more (`--inputs`).",
+        "An input that can no longer be read (`--inputs`).",
         "person",
-        "The result stays; it cannot be remade.",
+        "The result is kept; it cannot be computed again.",
     ),
     "uncommitted_attempt": Kind(
         "warning",
@@ -138,10 +138,13 @@ KINDS: dict[str, Kind] = {
         "The job becomes new, and the attempt is committed without computing.",
     ),
     "orphan_attempt": Kind(
-        "note", "Files of an attempt that was cut off, or lost a race.", "clean", "`analysis clean` removes them."
+        "note", "Files of an attempt that was interrupted, or lost a race.", "clean", "`analysis clean` removes them."
     ),
     "superseded_files_gone": Kind(
-        "note", "A superseded record whose files are gone without `analysis clean`.", "person", "Nothing, if wanted."
+        "note",
+        "A superseded record whose files are missing, but not because of `analysis clean`.",
+        "person",
+        "Nothing, if they were deleted on purpose.",
     ),
     "foreign_object": Kind(
         "note",

@@ -1,6 +1,7 @@
 """Help, messages and pages use the terms of the glossary: one term for each idea, the one that Dagster and MongoDB use."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -49,7 +50,8 @@ PACKAGES = (
     "results_table",
     "sensors",
 )
-PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
+NOTEBOOKS = sorted(ROOT.glob("docs/**/*.ipynb"))
 
 
 def found_in(text, where, line=1):
@@ -113,9 +115,17 @@ def test_messages_use_the_terms(package):
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages_use_the_terms(page):
     found = found_in(page.read_text(encoding="utf-8"), page.relative_to(ROOT))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
+def test_notebooks_use_the_terms(notebook):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    assert cells
+    found = [fault for cell in cells for fault in found_in("".join(cell["source"]), f"{notebook.name}, {cell['id']}")]
     assert not found, "\n".join(found)
 
 
