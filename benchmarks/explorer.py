@@ -48,7 +48,7 @@ _QUESTIONS = {
     "a page, a box in the plot": '&x=duration_s&y=outputs.rate_hz&selection={"box":{"x":[5,20],"y":[1,3]}}',
 }
 _PLOTS = {
-    "a scatter plot of all, coloured by texts": "&x=duration_s&y=outputs.rate_hz&colour=parameters.method",
+    "a scatter plot of all, colored by texts": "&x=duration_s&y=outputs.rate_hz&colour=parameters.method",
     "a histogram of all": "&x=outputs.rate_hz&colour=parameters.method",
 }
 

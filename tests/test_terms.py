@@ -30,6 +30,7 @@ TERMS = {
     r"somebody|nobody|whoever": "the role: operator, author, user, run",
     r"made-up": "synthetic",
     r"fruitless|hopeless": "unfinished, crash-looping",
+    r"colours?|coloured": "color",
     r"bad (job )?files?": "rejected job file, with a reason",
 }
 # A space in a term also matches a line break.

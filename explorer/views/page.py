@@ -203,7 +203,7 @@ def _grid(table: Table, view: View) -> Any:
 
 
 def _axes(table: Table, view: View) -> Any:
-    """Offer axes and colour."""
+    """Return the controls of axes and color."""
     names = options(table.columns)
     return html.Div(
         [
@@ -214,9 +214,7 @@ def _axes(table: Table, view: View) -> Any:
                 "Vertical axis",
                 dcc.Dropdown(id="y", options=names, value=view.y or None, placeholder="none: a histogram"),
             ),
-            _labelled(
-                "Colour", dcc.Dropdown(id="colour", options=names, value=view.colour or None, placeholder="none")
-            ),
+            _labelled("Color", dcc.Dropdown(id="colour", options=names, value=view.colour or None, placeholder="none")),
             html.Fieldset(
                 [
                     html.Legend("Logarithmic"),
