@@ -1,4 +1,4 @@
-"""How a job fails: the kinds, and what is kept of each failure."""
+"""Failures of jobs: their kinds, and the stored error."""
 
 from typing import Literal
 
@@ -23,11 +23,11 @@ FailureKind = Literal[
 
 
 ENDED_BY_PEOPLE: tuple[FailureKind, ...] = ("invalidated", "cancelled")
-"""Kinds that are no fault: only the person who wished them, or another one, asks for the job again."""
+"""Kinds that an operator has caused on purpose: such a job is only requested again by an operator."""
 
 
 class JobError(BaseModel):
-    """Why a job failed, in the words of the analysis where it has any."""
+    """Why a job failed, with the message and traceback of the analysis if there are any."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -1,4 +1,4 @@
-"""What is remembered of an input: never part of a result's identity, always part of its provenance."""
+"""The recorded state of an input, which is part of a result's provenance and not of its identity."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class InputFile(BaseModel):
-    """One input as it was when an analysis read it."""
+    """The state of an input when an analysis read it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

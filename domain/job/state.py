@@ -1,8 +1,8 @@
-"""The states of a job, and what is kept of one that failed.
+"""The states of a job, and the document of a job in the ledger.
 
-``new`` (asked for) -> ``running`` (claimed under a lease) -> ``done`` (its record exists) or ``failed``. A failed job
-becomes new again by its retry policy or a person only. A person may retire a job that is done: it is ``archived`` then. *Queued* is not stored: it means new, and covered by a run that
-has not ended.
+``new`` (requested) -> ``running`` (claimed under a lease) -> ``done`` (its record exists) or ``failed``. A failed job
+becomes new again only by its retry policy or an operator. An operator may archive a done job: it is ``archived`` then.
+*Queued* is not stored: it means new, and covered by an unfinished run.
 """
 
 from datetime import datetime
@@ -17,7 +17,7 @@ from domain.job.stored import Source, StoredJob
 
 
 class JobState(StrEnum):
-    """What the ledger stores."""
+    """A state as stored in the ledger."""
 
     NEW = "new"
     RUNNING = "running"
@@ -27,13 +27,13 @@ class JobState(StrEnum):
 
 
 class _Frozen(BaseModel):
-    """Base of what the ledger stores."""
+    """Base of stored models."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Lease(_Frozen):
-    """Who works on a job, and until when nobody else may."""
+    """The run and worker that compute a job, and when their claim expires."""
 
     owner: str = Field(description="Worker process.")
     attempt: str = Field(description="Execution that it makes.")
@@ -42,7 +42,7 @@ class Lease(_Frozen):
 
 
 class Attempt(_Frozen):
-    """One execution of a job, as far as it got."""
+    """One execution of a job; its end may be missing."""
 
     attempt: str = Field(description="Identifier; also the folder of its files.")
     run_id: str = Field(description="Dagster run.")
@@ -54,7 +54,7 @@ class Attempt(_Frozen):
 
 
 class Force(_Frozen):
-    """A person's wish to compute a result again."""
+    """An operator's request to compute a result again."""
 
     reason: str = Field(description="Why.")
     who: str = Field(description="Who requested the job.")
@@ -62,7 +62,7 @@ class Force(_Frozen):
 
 
 class LedgerEntry(_Frozen):
-    """One job in the ledger."""
+    """The document of a job in the ledger."""
 
     analysis: str = Field(description="Name of the analysis.")
     job_key: str = Field(description="Partition key.")
@@ -87,5 +87,5 @@ class LedgerEntry(_Frozen):
 
     @property
     def stored_job(self) -> StoredJob:
-        """The job itself."""
+        """Inputs and parameters of the job."""
         return StoredJob.model_validate(self.model_dump(include=set(StoredJob.model_fields)))
