@@ -1,7 +1,8 @@
-"""Removing what nobody needs any more: attempts that were cut off or lost a race, and superseded results of some age.
+"""Deletes interrupted attempts, attempts that lost a race, and superseded results older than a given age.
 
-Never a current record's attempt, never one at work, nothing outside ``<root>/<result_id>/<attempt>/``. Each is looked at
-again right before it is removed, so a crash in the middle, or a run beside it, does no harm.
+It never deletes the attempt of a current record, a running attempt, or anything outside
+``<root>/<result_id>/<attempt>/``. Each attempt is checked again immediately before its deletion, so that a crash, or a
+concurrent run, does no harm.
 """
 
 from collections.abc import Iterator
@@ -19,23 +20,23 @@ from resources.result_store.attempts import StoredAttempt, stored_attempts
 from resources.result_store.store import ResultsStore
 
 YOUNGEST = timedelta(hours=1)
-"""Nothing younger is ever removed: its attempt may be between two steps."""
+"""Younger attempts are never deleted: they may be between two steps."""
 
 
 @dataclass(frozen=True)
 class Removable:
-    """One attempt that may be removed.
+    """An attempt that may be deleted.
 
     Attributes
     ----------
     why : str
-        ``orphan``, or ``superseded``.
+        ``orphan``: no record names the attempt; ``superseded``: a superseded record does.
     analysis : str
-        Whose it is, where that is known.
+        Name of the analysis; empty if unknown.
     result_id, attempt : str
-        Its folder.
+        Parts of its folder ``<root>/<result_id>/<attempt>/``.
     files, bytes : int
-        How much it is.
+        Number of files, and their total size.
     newest : datetime
         When its latest file was written.
     """
@@ -57,21 +58,21 @@ def removable(
     older_than: timedelta,
     youngest: timedelta = YOUNGEST,
 ) -> Iterator[Removable]:
-    """Yield what may be removed; a complete attempt without any record is kept, because it can still be committed.
+    """Yield attempts that may be deleted; complete attempts without a record are kept, because they can be committed.
 
     Parameters
     ----------
     results, records, ledger
-        Where results, records and claims are.
+        Result store, record store and ledger; only read.
     older_than : timedelta
         Age of the latest file, by the servers' clocks.
     youngest : timedelta
-        The shortest age that is accepted.
+        Smallest accepted value of `older_than`.
 
     Raises
     ------
     SettingsError
-        If the age is shorter than that.
+        If `older_than` is below `youngest`.
     """
     if older_than < youngest:
         msg = f"Results younger than an hour are never removed; found {older_than}, expected 1h or more."
@@ -94,7 +95,7 @@ def removable(
 
 
 def remove(one: Removable, results: ResultsStore, records: RecordStore, ledger: Ledger) -> bool:
-    """Remove one attempt, unless it has become current or is at work; returns whether it was removed."""
+    """Delete an attempt unless it is current or running by now; return whether it was deleted."""
     record = records.get(one.result_id)
     if record is not None and attempt_of(record) == one.attempt:
         return False

@@ -1,4 +1,4 @@
-"""The deep part: every byte of a result against its manifest, and the manifest against the record."""
+"""The option `--deep`: compares each file of a result with the manifest, and the manifest with the record."""
 
 import json
 from typing import Any
@@ -13,22 +13,22 @@ from resources.result_store.store import ResultsStore
 
 
 def audit_content(results: ResultsStore, record: dict[str, Any], one: Provenance, tell: Tell) -> None:
-    """Compare the content of a result's files with its manifest and record; files are read in pieces.
+    """Compare the content of a result's files with its manifest and record; files are read in chunks.
 
     Parameters
     ----------
     results : ResultsStore
-        Where the files are.
+        Store to read the files from.
     record : dict
-        The record.
+        Record as stored in MongoDB; it must equal ``metadata.nd.json``.
     one : Provenance
-        The same, read.
+        The same record, parsed.
     tell : callable
-        Takes each finding.
+        Called with each finding.
     """
 
     def told(kind: str, what: str) -> None:
-        """Make a finding about this result."""
+        """Return a finding about this result."""
         tell(Finding(kind, f"{one.location}: {what}", one.analysis, one.job_key, one.result_id, one.attempt))
 
     manifest = _json(results, one.location, MANIFEST)
@@ -47,7 +47,6 @@ def audit_content(results: ResultsStore, record: dict[str, Any], one: Provenance
 
 
 def _json(results: ResultsStore, location: str, path: str) -> dict[str, Any] | None:
-    """Read a JSON document of a result."""
     content = results.get_bytes(location, path)
     try:
         found: dict[str, Any] = json.loads(content or b"")

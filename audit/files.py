@@ -1,4 +1,4 @@
-"""S3 against MongoDB: one listing of all results, each attempt compared with the record that names it."""
+"""Compares S3 with MongoDB: each attempt in one listing of all results with the record that names it."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,7 @@ from resources.result_store.attempts import ForeignObject, StoredAttempt, stored
 
 @dataclass
 class Seen:
-    """What the listing has shown, so that the other side can name what it has not.
+    """Results and superseded attempts that have files, to find records without files.
 
     Attributes
     ----------
@@ -34,18 +34,18 @@ def audit_files(sources: Sources, report: Report, tell: Tell, *, others: bool) -
     Parameters
     ----------
     sources : Sources
-        What is compared.
+        Result store, record store and ledger; only read.
     report : Report
-        Counts what was looked at.
+        Its `looked_at` counts the attempts.
     tell : callable
-        Takes each finding.
+        Called with each finding.
     others : bool
-        Also look for objects that belong to no result.
+        Also report objects that belong to no result.
 
     Returns
     -------
     Seen
-        What has files.
+        Results and attempts that have files.
     """
     seen = Seen()
     for batch in in_batches(stored_attempts(sources.results, others=others), AT_ONCE):
@@ -70,7 +70,7 @@ def audit_files(sources: Sources, report: Report, tell: Tell, *, others: bool) -
 
 
 def _compare(sources: Sources, one: StoredAttempt, record: dict[str, Any], tell: Tell) -> None:
-    """Compare the files of a result with what was recorded after their upload; look twice before telling."""
+    """Compare the files of a result with those recorded after the upload; check twice before reporting a difference."""
     own = record[OWN]
     if own["analysis"] not in sources.entries:
         return
@@ -78,8 +78,8 @@ def _compare(sources: Sources, one: StoredAttempt, record: dict[str, Any], tell:
         return
     now = sources.records.get(one.result_id)
     if now is None or attempt_of(now) != one.attempt:
-        return  # replaced while we looked
-    found = readable(now)  # the records' side tells of one that is not
+        return  # replaced in the meantime
+    found = readable(now)  # if it is not, `RecordAudit` reports the record
     changed = differences(sources.results, found) if found is not None else []
     if changed:
         what = f"{now['location']}: {'; '.join(changed)}"
@@ -87,10 +87,10 @@ def _compare(sources: Sources, one: StoredAttempt, record: dict[str, Any], tell:
 
 
 def _without_record(sources: Sources, one: StoredAttempt, tell: Tell) -> None:
-    """Tell of an attempt that no record names and nobody works on."""
+    """Report an attempt that no record names and no run is computing."""
     record = sources.records.get(one.result_id)
     if record is not None and attempt_of(record) == one.attempt:
-        return  # committed while we looked
+        return  # committed in the meantime
     location = sources.results.location(one.result_id, one.attempt)
     complete = complete_attempt(sources.results, one.result_id, one.attempt) if one.complete else None
     whose = (complete or record or {}).get(OWN, {})

@@ -1,4 +1,4 @@
-"""What an audit can find: every way in which Dagster, MongoDB and S3 may disagree, and what to do about each."""
+"""The kinds of findings of an audit: how Dagster, MongoDB and S3 can differ, and the remedy for each."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -15,14 +15,14 @@ class Kind:
     Attributes
     ----------
     severity : str
-        ``error``: a result cannot be trusted or is lost; ``warning``: something stands still or is not shown;
-        ``note``: it only takes space, or needs a look.
+        ``error``: a result cannot be trusted or is lost; ``warning``: a job is stuck or a result is not shown;
+        ``note``: it only takes space, or should be reviewed.
     meaning : str
-        What it means.
+        One sentence, shown with the finding and in the documentation.
     remedy : str
-        Who mends it: ``analysis audit --repair``, ``analysis clean``, or a person.
+        What fixes it: ``analysis audit --repair``, ``analysis clean``, or a person.
     advice : str
-        What is to be done.
+        What the remedy does, or what the operator should do.
     """
 
     severity: Severity
@@ -157,16 +157,16 @@ KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One difference.
+    """A difference between two systems.
 
     Attributes
     ----------
     kind : str
-        One of `KINDS`.
+        Key of `KINDS`, which has severity and remedy.
     found : str
-        What was found, on which object.
+        Message that names the object and the difference.
     analysis, job_key, result_id, attempt : str
-        Whose it is, as far as that is known.
+        The result or job; empty if unknown.
     """
 
     kind: str
@@ -177,25 +177,25 @@ class Finding:
     attempt: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON values, with what its kind means."""
+        """Return the finding as JSON values, with severity, remedy and advice of its kind."""
         known = KINDS[self.kind]
         return asdict(self) | {"severity": known.severity, "remedy": known.remedy, "advice": known.advice}
 
 
 @dataclass
 class Report:
-    """What an audit found; of each kind only the first few are kept, and all are counted.
+    """The findings of an audit: all are counted, and the first of each kind are kept.
 
     Attributes
     ----------
     counts : Counter
-        Findings by analysis and kind; the analysis is empty where nobody knows whose it is.
+        Findings by analysis and kind; the analysis is empty if unknown.
     first : list of Finding
         The first of each analysis and kind.
     looked_at : Counter
-        How much was compared: attempts, records, jobs, partitions.
+        Number of compared attempts, records, jobs and partitions.
     kept : int
-        How many of each are kept.
+        Maximum number of findings that are kept for each analysis and kind.
     """
 
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -204,7 +204,7 @@ class Report:
     kept: int = 50
 
     def add(self, finding: Finding) -> None:
-        """Count a finding, and keep it if it is one of the first."""
+        """Count a finding, and keep it if it is among the first of its kind."""
         where = (finding.analysis, finding.kind)
         self.counts[where] += 1
         if self.counts[where] <= self.kept:
@@ -227,7 +227,7 @@ class Report:
         return [finding for finding in self.first if finding.analysis == analysis]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the report as JSON values."""
         return {
             "looked_at": dict(self.looked_at),
             "counts": dict(self.by_kind()),

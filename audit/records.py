@@ -1,4 +1,4 @@
-"""MongoDB against itself, S3 and Dagster: every record of an analysis, with its job, its partition and its inputs."""
+"""Compares each record of an analysis with its job, its files, its partition and its inputs."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -29,13 +29,13 @@ class RecordAudit:
     Parameters
     ----------
     sources : Sources
-        What is compared.
+        All connections; only read.
     name : str
-        The analysis.
+        Name of the analysis; it must be in `sources.entries`.
     depth : Depth
-        How much is compared.
+        Whether to compare content and inputs too.
     seen : Seen
-        Which results have files.
+        Results that have files, from `audit_files`.
     materialized : set of str or None
         Partitions that Dagster shows as materialized; None: unknown.
     """
@@ -47,7 +47,7 @@ class RecordAudit:
         self._describe = lru_cache(maxsize=_INPUTS_REMEMBERED)(sources.inputs.reader.describe)
 
     def run(self, report: Report, tell: Tell) -> set[str]:
-        """Compare every record; returns the keys of the jobs that have one."""
+        """Compare every record, and return the keys of the jobs that have one."""
         code = self._sources.entries[self._name].code_version
         for batch in in_batches(self._sources.records.find({f"{OWN}.analysis": self._name}), AT_ONCE):
             report.looked_at["records"] += len(batch)
@@ -70,7 +70,7 @@ class RecordAudit:
         return self._keys
 
     def _superseded(self, tell: Tell) -> None:
-        """Tell of superseded records whose files are gone without having been cleaned away."""
+        """Report superseded records whose files are missing, but were not deleted by ``analysis clean``."""
         for record in self._sources.records.superseded(self._name):
             if record["_id"] not in self._seen.superseded and "files_removed" not in record["superseded"]:
                 what = f"superseded record {record['_id']}: its files are gone"
@@ -78,11 +78,10 @@ class RecordAudit:
                 tell(Finding("superseded_files_gone", what, self._name, own["job_key"], record["name"], own["attempt"]))
 
     def _finding(self, kind: str, what: str, one: Provenance) -> Finding:
-        """Make a finding about a record."""
         return Finding(kind, what, self._name, one.job_key, one.result_id, one.attempt)
 
     def _read(self, record: dict[str, Any], tell: Tell) -> Provenance | None:
-        """Read a record, and compute its identity again from what it says."""
+        """Parse a record, and verify its id against its inputs, parameters and code."""
         try:
             found = from_record(record)
             inputs = JobInputs.of(Job(s3_location=found.locations, file_location=found.files))
@@ -99,7 +98,7 @@ class RecordAudit:
             duplicate = found.result_id != result and self._sources.records.get(result) is not None
             tell(self._finding("duplicate_result" if duplicate else "identity_differs", what, found))
             self._keys.add(found.job_key)
-            return None  # nothing else that it says of itself can be relied on
+            return None  # none of its other fields can be relied on
         if faults := faults_of_record(record):
             tell(self._finding("record_unreadable", f"record {found.result_id}: {'; '.join(faults)[:300]}", found))
         if record[OWN].get("search") != search_entries(found):
@@ -107,7 +106,6 @@ class RecordAudit:
         return found
 
     def _compare_with_job(self, one: Provenance, job: LedgerEntry | None, tell: Tell) -> None:
-        """Compare a record of the current code with its job."""
         if job is None:
             tell(self._finding("record_without_job", f"record {one.result_id}: no job {one.job_key}", one))
         elif job.state is JobState.FAILED:
@@ -115,21 +113,21 @@ class RecordAudit:
             tell(self._finding("record_of_failed_job", f"record {one.result_id}: its job is failed ({kind})", one))
 
     def _compare_with_partition(self, one: Provenance, job: LedgerEntry | None, tell: Tell) -> None:
-        """Tell of a record that Dagster does not show, unless its partition was retired."""
+        """Report a record that Dagster does not show, unless its partition is archived."""
         if job is not None and job.state is JobState.ARCHIVED:
             return
         if self._materialized is not None and one.job_key not in self._materialized:
             tell(self._finding("not_materialized", f"record {one.result_id}: partition {one.job_key}", one))
 
     def _compare_with_files(self, one: Provenance, tell: Tell) -> None:
-        """Tell of a record that has no file; looks again, because it may be younger than the listing."""
+        """Report a record without files; check again first, because it may be newer than the listing."""
         if bytes.fromhex(one.result_id) in self._seen.results:
             return
         if not self._sources.results.list_files(one.location) and self._sources.records.get(one.result_id) is not None:
             tell(self._finding("files_missing", f"{one.location}: nothing is there", one))
 
     def _inputs(self, one: Provenance) -> Iterator[Finding]:
-        """Compare each input with what it was."""
+        """Compare each input with its recorded state."""
         for was in one.inputs:
             try:
                 now = self._describe(was.url)
@@ -142,7 +140,7 @@ class RecordAudit:
 
 
 def _differ(was: InputFile, now: InputFile) -> bool:
-    """Tell whether an input has changed: by ETag and size where there is an ETag, otherwise by size and time."""
+    """Return whether an input has changed: by ETag and size if it has an ETag, otherwise by size and time."""
     if was.etag is not None and now.etag is not None:
         return (was.etag, was.bytes) != (now.etag, now.bytes)
     return (was.bytes, was.files, was.modified) != (now.bytes, now.files, now.modified)

@@ -1,7 +1,7 @@
 """The Dash application: thin callbacks over the functions of this package.
 
-What is seen is one value, an address (`explorer.state`). One callback changes it; each part of the page is made again
-when what it is made from has changed. Nothing is kept on the server, so any process can answer any request. See
+The state of the page is its URL (`explorer.state`). One callback changes it; each part of the page is rendered again
+when its part of the state has changed. The server keeps no state, so any process can answer any request. See
 https://dash.plotly.com/sharing-data-between-callbacks for why.
 """
 
@@ -49,14 +49,14 @@ _BUTTONS = ("show", "hide", "compare", "uncompare")
 
 
 def make_app(world: ExplorerContext, server: Flask) -> dash.Dash:
-    """Make the application on a Flask server.
+    """Return the application on a Flask server.
 
     Parameters
     ----------
     world : ExplorerContext
-        What it reads.
+        Tables, records and files to show.
     server : Flask
-        Where its routes are added; log-in and headers are the server's business.
+        Server to add the routes to; it is responsible for login and headers.
     """
     app = dash.Dash(
         "explorer",
@@ -71,18 +71,18 @@ def make_app(world: ExplorerContext, server: Flask) -> dash.Dash:
     )
     app.layout = shell()
     app.validation_layout = None
-    app.config.suppress_callback_exceptions = True  # the page is made when its address is known
+    app.config.suppress_callback_exceptions = True  # the page is rendered when its URL is known
     _Callbacks(world).register(app)
     return app
 
 
 def seen(world: ExplorerContext, search: str) -> tuple[Table, View, list[str]]:
-    """Return what an address means: table, view and notes.
+    """Return table, view and notes for the query of a URL.
 
     Raises
     ------
     KeyError
-        If there is no such analysis.
+        If the analysis does not exist.
     """
     asked, notes = from_search(search)
     table = world.tables.table(asked.analysis)
@@ -91,19 +91,19 @@ def seen(world: ExplorerContext, search: str) -> tuple[Table, View, list[str]]:
 
 
 def facts_named(world: ExplorerContext, table: Table, name: str) -> Facts | None:
-    """Return what is known of a row by its short name; None when there is none."""
+    """Return the facts of a row by its short name; None if there is no such row."""
     row = row_named(table, name) if name else None
     return None if row is None else facts_of(row, world.records)
 
 
 class _Callbacks:
-    """The callbacks, each a method with what it needs at hand."""
+    """The callbacks of the application."""
 
     def __init__(self, world: ExplorerContext) -> None:
         self._world = world
 
     def register(self, app: dash.Dash) -> None:
-        """Add the callbacks to the application."""
+        """Register the callbacks with the application."""
         add = app.callback
         add(Output("page", "children"), Input("url", "search"))(self.whole)
         buttons = [Input({"type": kind, "row": ALL}, "n_clicks") for kind in _BUTTONS]
@@ -133,7 +133,7 @@ class _Callbacks:
             add_here(ClientsideFunction("explorer", name), output, *inputs, prevent_initial_call=True)
 
     def whole(self, search: str | None) -> Any:
-        """Make the page of an address."""
+        """Return the page of a URL."""
         names = list(self._world.tables.entries)
         try:
             table, view, notes = seen(self._world, search or "")
@@ -145,7 +145,7 @@ class _Callbacks:
         return page(table, names, view, notes, self._world.dagster_url)
 
     def change(self, *values: Any) -> list[Any]:
-        """Change what is seen by whatever was done."""
+        """Update the state after events of controls."""
         before = values[-1]
         table, old, _ = seen(self._world, before)
         view = old
@@ -159,7 +159,7 @@ class _Callbacks:
         return [search, *(new if new != was else no_update for was, new in parts)]
 
     def rows(self, request: dict[str, Any] | None, search: str) -> tuple[Any, Any]:
-        """Give the rows that the grid asks for."""
+        """Return the rows that the grid requests."""
         if request is None:
             return no_update, no_update
         table, view, _ = seen(self._world, search)
@@ -170,17 +170,17 @@ class _Callbacks:
         return {"rowData": page_of(found, start, end), "rowCount": found.height}, total
 
     def columns(self, search: str) -> Any:
-        """Define the columns that are shown."""
+        """Return the definitions of the shown columns."""
         table, view, _ = seen(self._world, search)
         return column_definitions(table, view)
 
     def values(self, search: str) -> Any:
-        """List the values to choose from."""
+        """Return the options of the value list."""
         table, view, _ = seen(self._world, search)
         return values_of(table, view.facet) if view.facet else []
 
     def plot(self, search: str, whole: str) -> tuple[Any, str]:
-        """Draw the plot, with what is selected in it."""
+        """Return the plot with its selection."""
         table, view, _ = seen(self._world, search)
         selected, _ = from_search(whole)
         same_axes = (selected.x, selected.y) == (view.x, view.y)
@@ -190,7 +190,7 @@ class _Callbacks:
         return drawing.figure, drawing.note
 
     def gallery(self, search: str) -> tuple[Any, bool]:
-        """Show the figures of what is selected."""
+        """Return the figures of the selected results."""
         table, view, _ = seen(self._world, search)
         if not view.selection:
             return [], True
@@ -200,13 +200,13 @@ class _Callbacks:
         return gallery([(Facts(row, {}), axes[0], axes[1]) for row in rows], found.height, MOST_CHOSEN), False
 
     def details(self, search: str) -> Any:
-        """Show one row."""
+        """Return the details of a row."""
         table, view, _ = seen(self._world, search)
         facts = facts_named(self._world, table, view.show)
         return [] if facts is None else details(self._world, facts, table.columns)
 
     def compare(self, search: str) -> tuple[Any, bool]:
-        """Compare two rows."""
+        """Return the comparison of two rows."""
         table, view, _ = seen(self._world, search)
         if not view.compare:
             return [], True
@@ -223,30 +223,29 @@ _IN_THE_BROWSER: list[tuple[Any, ...]] = [
     ("clicked", Output("clicked", "data"), Input("plot", "clickData"), State("plot", "figure")),
     ("hasSelection", Output("clear", "hidden"), Input("view", "data")),
 ]
-"""What needs no server; the functions are in assets/explorer.js."""
+"""Callbacks without a server; the functions are in assets/explorer.js."""
 
 
 def _events() -> Iterator[tuple[str, Any]]:
-    """Yield what was done, and the value of each control that did it."""
+    """Yield the changed controls with their values."""
     for one in ctx.triggered:
         name, value = one["prop_id"], one["value"]
         if name in _EVENTS:
             yield _EVENTS[name], value
     button = ctx.triggered_id
-    if isinstance(button, dict) and any(one["value"] for one in ctx.triggered):  # a button that is new has no clicks
+    if isinstance(button, dict) and any(one["value"] for one in ctx.triggered):  # a new button has no clicks
         yield str(button["type"]), str(button["row"])
 
 
 def _whole(found: Any) -> int:
-    """Take a whole number; anything else is none."""
+    """Return an integer; None for anything else."""
     return found if isinstance(found, int) else 0
 
 
-def _with_selection(view: View, selected: View, same_axes: bool) -> View:  # noqa: FBT001  a view, another, and whether they go together
-    """Return a view with what is selected in another one."""
+def _with_selection(view: View, selected: View, same_axes: bool) -> View:  # noqa: FBT001  two views and a condition
+    """Return a view with the selection of another one."""
     return replace(view, selection=selected.selection) if same_axes else view
 
 
 def _assets() -> Path:
-    """Return the folder of style and scripts."""
     return Path(__file__).parent / "assets"

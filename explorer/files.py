@@ -1,4 +1,4 @@
-"""Files of results for a browser: only those that a result's own manifest lists, below the store's own root.
+"""Serves files of results: only those in the manifest of the result, below the root of the store.
 
 What an analysis wrote is not trusted: apart from figures, which are shown as images, everything is a download.
 """
@@ -28,7 +28,7 @@ IMAGES = {
     ".webp": "image/webp",
     ".svg": "image/svg+xml",
 }
-"""Figures that are shown; of any other kind there is a link."""
+"""Formats of figures that are shown; others are linked."""
 
 _PIECE_BYTES = 256 * 1024
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
@@ -36,16 +36,16 @@ _SAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file that is being read.
+    """An open file of a result.
 
     Attributes
     ----------
     name : str
         A name to save it under: letters, digits, dots and dashes.
     size : int
-        Bytes.
+        Size in bytes, from the manifest.
     pieces : iterator of bytes
-        The content.
+        Chunks of the content.
     """
 
     name: str
@@ -54,7 +54,7 @@ class FoundFile:
 
 
 def is_image(path: str | None) -> bool:
-    """Tell whether a figure can be shown."""
+    """Return whether a figure can be shown."""
     return path is not None and PurePosixPath(path).suffix.lower() in IMAGES
 
 
@@ -64,9 +64,9 @@ def result_named(world: ExplorerContext, result_id: str) -> Provenance:
     Raises
     ------
     OutputError
-        If it is no id, or the result's files are not below this store's root.
+        If it is not an id, or the files are not below the root of this store.
     UnknownJobError
-        If there is no such result.
+        If the result does not exist.
     """
     check_result(result_id)
     record = world.records.get_many([result_id]).get(result_id)
@@ -81,7 +81,7 @@ def result_named(world: ExplorerContext, result_id: str) -> Provenance:
 
 
 def listed(world: ExplorerContext, found: Provenance) -> dict[str, int]:
-    """Return the files of a result, by path, with their sizes (bytes).
+    """Return the sizes (bytes) of a result's files, by path.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def open_file(world: ExplorerContext, found: Provenance, path: str) -> FoundFile
     Raises
     ------
     OutputError
-        If the manifest does not list it, or it is gone.
+        If the manifest does not list it, or it is missing.
     """
     if path not in {MANIFEST, METADATA} and path not in listed(world, found):
         msg = f"{found.result_id} has no such file; its manifest lists all that it has."

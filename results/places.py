@@ -1,4 +1,4 @@
-"""Which results meet a query, and where each one is stored: light enough for hundreds of thousands at once."""
+"""Finds results that match a query, with little memory: there may be hundreds of thousands."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +16,7 @@ from results.queries import ResultQuery, check_name, has_group, has_parts
 from results.summaries import ResultState
 
 WITHOUT_SEARCH: Mapping[str, int] = {f"{OWN}.search": 0}
-"""Fields that a result is read without."""
+"""Fields of the record that are not read."""
 
 _PROCESS = "processing.data_processes"
 FOR_ROWS: Mapping[str, int] = {
@@ -25,7 +25,7 @@ FOR_ROWS: Mapping[str, int] = {
     **{f"{_PROCESS}.{name}": 0 for name in ("resources", "code.input_data", "object_type", "notes", "stage")},
     **dict.fromkeys(("describedBy", "object_type", "processing.dependency_graph", "processing.object_type"), 0),
 }
-"""The same for a row of a table: what no column tells either, so that many rows are read in less time."""
+"""Fields that are not read for rows of a table, because no column shows them."""
 
 _FIELDS = ("name", *(f"{OWN}.{name}" for name in ("analysis", "job_key", "code_version", "attempt", "search_time")))
 _KEY = re.compile(r"[0-9a-f]{6,64}(/[0-9a-f-]{32,36})?")
@@ -33,7 +33,7 @@ _MANY = 5
 
 
 class Place(NamedTuple):
-    """Where a result is stored; places are sorted by the time that results ended at."""
+    """The location of a stored result; sorted by the end of results."""
 
     ended: str
     result_id: str
@@ -44,7 +44,7 @@ class Place(NamedTuple):
     state: ResultState
 
     def judged_by(self, current: str | None) -> "Place":
-        """Return the place with the state that its result has when this is the current code."""
+        """Return the location with the state of its result for a current code version."""
         if self.state == SUPERSEDED:
             return self
         return self._replace(
@@ -53,14 +53,14 @@ class Place(NamedTuple):
 
 
 def places_of(records: RecordStore, query: ResultQuery, *, current: str | None) -> list[Place]:
-    """Return the places of the results that meet a query, newest first.
+    """Return the locations of results that match a query, newest first.
 
     Parameters
     ----------
     records : RecordStore
-        Where they are.
+        Store of the records; only read.
     query : ResultQuery
-        What is wanted; of failed jobs nothing is found here.
+        Conditions; failed jobs are not found here.
     current : str, optional
         The analysis's current code; without it, no result is outdated.
     """
@@ -85,9 +85,9 @@ def newest_of_each_job(places: Iterable[Place]) -> Iterator[Place]:
 def records_at(
     records: RecordStore, places: Iterable[Place], fields: Mapping[str, int] = WITHOUT_SEARCH
 ) -> Iterator[tuple[Place, Document]]:
-    """Yield records with their places, in one or two queries and in the order of the places.
+    """Yield records with their locations, in one or two queries and in the order of the locations.
 
-    A result that was replaced or invalidated since is read from the superseded records; one that is gone is left out.
+    A result that was superseded in the meantime is read from the superseded records; a missing one is left out.
     """
     wanted = list(places)
     standing = [place.result_id for place in wanted if place.state != SUPERSEDED]
@@ -100,12 +100,12 @@ def records_at(
 
 
 def place_called(records: RecordStore, key: str, *, analysis: str | None) -> Place:
-    """Return the place that a person means by an id.
+    """Return the location of a result by its id or job key.
 
     Parameters
     ----------
     records : RecordStore
-        Where results are.
+        Store of the records; only read.
     key : str
         A result id or a job key, or the first six digits or more of one; ``<result id>/<attempt>`` is a superseded
         result. Of a job, the newest result is meant.
@@ -138,14 +138,14 @@ def place_called(records: RecordStore, key: str, *, analysis: str | None) -> Pla
 
 
 def _ambiguous(key: str, places: list[Place]) -> UnknownJobError:
-    """Say which results an id may mean."""
+    """Return the error for an ambiguous id."""
     some = ", ".join(f"{place.result_id} ({place.analysis})" for place in places[:_MANY])
     more = f" and {len(places) - _MANY} more" if len(places) > _MANY else ""
     return UnknownJobError(f"{key} may mean several results: {some}{more}. Give more digits, or analysis=.")
 
 
 def _read(records: RecordStore, query: ResultQuery, current: str | None, *, superseded: bool) -> Iterator[Place]:
-    """Yield the places in one collection."""
+    """Yield the locations in one collection."""
     match = match_of(records, query.analysis, query.indexed)
     match[TIME] |= {} if query.since is None else {"$gte": query.since}
     match[TIME] |= {} if query.until is None else {"$lt": query.until}
@@ -157,7 +157,7 @@ def _read(records: RecordStore, query: ResultQuery, current: str | None, *, supe
 
 
 def _places(documents: Iterable[Document], *, superseded: bool) -> Iterator[Place]:
-    """Yield the places of records; damaged ones have none."""
+    """Yield the locations of records; damaged ones are left out."""
     state: ResultState = SUPERSEDED if superseded else DONE
     for document in documents:
         try:
@@ -169,7 +169,7 @@ def _places(documents: Iterable[Document], *, superseded: bool) -> Iterator[Plac
 
 
 def _has_parts(document: Document, wanted: Mapping[str, Any]) -> bool:
-    """Tell whether a record's parameters hold what is wanted."""
+    """Return whether a record's parameters match."""
     if not wanted:
         return True
     try:
@@ -179,7 +179,7 @@ def _has_parts(document: Document, wanted: Mapping[str, Any]) -> bool:
 
 
 def _has_group(document: Document, wanted: Mapping[str, Any]) -> bool:
-    """Tell whether a record's group holds what is wanted."""
+    """Return whether a record's group matches."""
     if not wanted:
         return True
     try:
@@ -189,6 +189,6 @@ def _has_group(document: Document, wanted: Mapping[str, Any]) -> bool:
 
 
 def _key(document: Document) -> str:
-    """Return result and attempt of a record."""
+    """Return result id and attempt of a record."""
     own = document.get(OWN)
     return f"{document.get('name')}/{own.get('attempt') if isinstance(own, dict) else None}"

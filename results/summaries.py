@@ -1,6 +1,6 @@
-"""Results in short: what was computed, from what, by which code, and where it is. What `analysis results` lists.
+"""Summaries of results, as listed by `analysis results`.
 
-Scripts and notebooks use `results.results.Results`, whose results can also be opened.
+Scripts and notebooks use `results.results.Results`, which also opens files.
 """
 
 import logging
@@ -22,27 +22,27 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ResultSummary:
-    """One result in short.
+    """Summary of one result.
 
     Attributes
     ----------
     result_id, job_key, code_version : str
-        Identity.
+        Identity of the result.
     state : str
-        ``done``; ``outdated`` when the analysis's code has changed since; ``superseded`` when it was replaced by a newer
-        result of the same code, or invalidated.
+        ``done``; ``outdated`` if it is from an older code version; ``superseded`` if it was replaced by a newer
+        result of the same code version, or invalidated.
     location : str
-        Folder of its files.
+        URL of the folder of its files.
     inputs : list of str
-        Data assets and files.
+        URLs of data assets and files.
     subject_ids, session_names : list of str
-        Whom the inputs were recorded from, and when.
+        Subjects and sessions of the inputs.
     parameters, outputs : dict
-        What went in and what came out.
+        Validated parameters, and outputs.
     started, ended : datetime
-        Times of user code.
+        Start and end of user code.
     figure_location : str or None
-        The figure's address.
+        URL of the figure; None if there is none.
     """
 
     result_id: str
@@ -72,11 +72,11 @@ def results_of(records: RecordStore, analysis: str, *, code_version: str) -> lis
     Parameters
     ----------
     records : RecordStore
-        Where they are.
+        Store of the records; only read.
     analysis : str
         Name of the analysis.
     code_version : str
-        Its current code; results of other code are outdated.
+        Current code version; results of others are outdated.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def results_of(records: RecordStore, analysis: str, *, code_version: str) -> lis
 
 
 def results_among(records: Iterable[dict[str, Any]], *, code_version: str) -> list[ResultSummary]:
-    """Return the results that records describe, in their order; what it takes and leaves out: as `results_of`."""
+    """Return the results of records, in order; arguments and unreadable records as in `results_of`."""
     found = []
     for record in records:
         provenance = readable_or_told(record)
@@ -98,7 +98,7 @@ def results_among(records: Iterable[dict[str, Any]], *, code_version: str) -> li
 
 
 def readable_or_told(record: dict[str, Any]) -> Provenance | None:
-    """Read a record; one that cannot be read is named in a warning, and None is returned."""
+    """Parse a record; if it cannot be parsed, warn and return None."""
     provenance = readable(record)
     if provenance is None:
         _log.warning("The record %s cannot be read and is left out.", shown(str(record.get("_id"))))

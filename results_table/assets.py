@@ -1,6 +1,6 @@
-"""Two assets for each analysis: its catalog, a table of all results, and its report, a page to look at.
+"""Two assets for each analysis: its results table (asset key ``catalog``) and its report, a page.
 
-Both are made in one run, by the Dagster job ``catalog``. See https://docs.dagster.io/guides/build/assets.
+Both are materialized in one run, by the Dagster job ``catalog``. See https://docs.dagster.io/guides/build/assets.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,23 +22,23 @@ _TYPES = {"json": "string (JSON)", "time": "timestamp (UTC)", "texts": "list of 
 def build_catalogs(
     entries: Sequence[AnalysisEntry], *, ui_url: str, dry_run: bool = False
 ) -> list[dg.AssetsDefinition]:
-    """Make catalog and report of each analysis.
+    """Return the assets of the results table and the report of each analysis.
 
     Parameters
     ----------
     entries : sequence of AnalysisEntry
-        The analyses.
+        Each gets two assets.
     ui_url : str
-        Where Dagster's UI is, for links in reports.
+        URL of Dagster's UI, for links in reports.
     dry_run : bool
-        Only tell what would be written (the setting ``DRY_RUN``).
+        Only log what would be written (the setting ``DRY_RUN``).
     """
     catalogs = [_catalog(entry, dry_run=dry_run) for entry in entries]
     return [*catalogs, *(_report(entry, ui_url=ui_url, dry_run=dry_run) for entry in entries)]
 
 
 def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
-    """Return columns as Dagster shows them."""
+    """Return the column schema that Dagster shows."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -50,7 +50,6 @@ def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
 
 
 def _catalog(entry: AnalysisEntry, *, dry_run: bool) -> dg.AssetsDefinition:
-    """Declare the catalog of one analysis."""
     name = entry.analysis.name
 
     @dg.asset(
@@ -92,7 +91,6 @@ def _catalog(entry: AnalysisEntry, *, dry_run: bool) -> dg.AssetsDefinition:
 
 
 def _report(entry: AnalysisEntry, *, ui_url: str, dry_run: bool) -> dg.AssetsDefinition:
-    """Declare the report of one analysis."""
     name = entry.analysis.name
 
     @dg.asset(

@@ -72,7 +72,7 @@ def clean(
 
 
 def _show(report: "Report") -> None:
-    """Show what was found, and how much was compared."""
+    """Print findings, and the number of compared objects."""
     from audit.findings import KINDS
 
     table = Table("severity", "kind", "analysis", "found", "fixed by")

@@ -1,4 +1,4 @@
-"""`analysis demo`: the main job from end to end, on real servers of its own, and then again to see nothing computed."""
+"""`analysis demo`: from job files to results on embedded servers, twice, to show that each job is computed once."""
 
 import subprocess
 import time
@@ -25,16 +25,16 @@ from results_table.names import JOB_NAME
 
 @dataclass(frozen=True)
 class Patience:
-    """How long the demo waits.
+    """Time limits and poll interval of the demo.
 
     Attributes
     ----------
     limit_s : float
-        For its jobs, and until its files are ingested (s).
+        Time for its jobs, and for its files to be ingested (s).
     poll_s : float
-        Between two looks.
+        Interval between two checks (s).
     catalogs_s : float
-        For runs that make catalogs when everything else has ended.
+        Time for runs of results tables after all other runs (s).
     """
 
     limit_s: float = 900
@@ -48,9 +48,9 @@ def demo(*, data: Path | None, console: Console) -> bool:
     Parameters
     ----------
     data : Path, optional
-        Folder with a person's own NWB files; otherwise sessions are generated.
+        Folder with NWB files; by default, sessions are generated.
     console : Console
-        Where to show progress and results.
+        Console for progress and results.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def demo(*, data: Path | None, console: Console) -> bool:
 
 @contextmanager
 def running_daemon(platform: Platform, console: Console) -> Iterator["subprocess.Popen[bytes] | None"]:
-    """Run Dagster's daemon with the sensors on, unless `analysis dev` already runs one over this folder.
+    """Run Dagster's daemon with the sensors on, unless `analysis dev` already runs one for this folder.
 
     Yields
     ------
@@ -109,7 +109,6 @@ def running_daemon(platform: Platform, console: Console) -> Iterator["subprocess
 def _wait_for_jobs(
     platform: Platform, files: Sequence[JobFile], daemon: "subprocess.Popen[bytes] | None", console: Console
 ) -> dict[str, list[LedgerEntry]]:
-    """Wait until every job has ended; returns them by analysis."""
     n_jobs = len({(file.analysis, file.job_key) for file in files})
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
@@ -121,11 +120,11 @@ def _wait_for_jobs(
             progress.update(task, completed=ended, description=f"Jobs ({states[JobState.RUNNING]} running)")
             if ended == n_jobs:
                 return jobs
-    raise AssertionError  # pragma: no cover  the polls end by an error
+    raise AssertionError  # pragma: no cover  the polls end with an error
 
 
 def jobs_of(platform: Platform, files: Sequence[JobFile]) -> dict[str, list[LedgerEntry]]:
-    """Return the demo's jobs that the ledger knows, by analysis and in the order of their files."""
+    """Return the demo's jobs in the ledger, by analysis and in the order of their files."""
     keys: dict[str, dict[str, None]] = {}
     for file in files:
         keys.setdefault(file.analysis, {})[file.job_key] = None
@@ -138,7 +137,7 @@ def jobs_of(platform: Platform, files: Sequence[JobFile]) -> dict[str, list[Ledg
 def _second_pass(
     platform: Platform, files: Sequence[JobFile], daemon: "subprocess.Popen[bytes] | None", console: Console
 ) -> bool:
-    """Ask for the same jobs by other files, and see that nothing is computed."""
+    """Request the same jobs with other files, and verify that nothing is computed."""
     before = total_attempts(platform, files)
     write_job_files(platform, files, "demo-again")
     names = {(file.analysis, f"demo-again/{file.name}") for file in files}
@@ -155,7 +154,7 @@ def _second_pass(
 
 
 def _let_catalogs_end(platform: Platform, *, patience: Patience = Patience()) -> None:
-    """Wait a little for runs that make catalogs: with the daemon they would be killed, and show as failed later."""
+    """Wait for runs of results tables: they would be killed with the daemon, and later be shown as failed."""
     end = time.monotonic() + patience.catalogs_s
     with dg.DagsterInstance.from_config(str(platform.settings.dagster_home)) as instance:
         unfinished = dg.RunsFilter(job_name=JOB_NAME, statuses=UNFINISHED)
@@ -166,23 +165,23 @@ def _let_catalogs_end(platform: Platform, *, patience: Patience = Patience()) ->
 def polls(
     platform: Platform, daemon: "subprocess.Popen[bytes] | None", what: str, *, patience: Patience = Patience()
 ) -> Iterator[None]:
-    """Yield until the time is up or the daemon ends, both of which are errors.
+    """Yield until the time limit is reached or the daemon ends; both raise.
 
     Parameters
     ----------
     platform : Platform
-        Whose daemon.
+        Its home has the log of the daemon.
     daemon : subprocess.Popen or None
-        The daemon, if the demo runs it itself.
+        The daemon; None if `analysis dev` runs it.
     what : str
-        What has not happened when the time is up, for the message.
+        Description of the awaited event, for the message.
     patience : Patience
-        How long, and how often.
+        Time limit and interval.
 
     Raises
     ------
     ServerUnavailableError
-        When the time is up, or the daemon has ended.
+        If the time limit is reached, or the daemon has ended.
     """
     log = platform.settings.analysis_home / "logs" / "demo-daemon.log"
     end = time.monotonic() + patience.limit_s
@@ -197,6 +196,6 @@ def polls(
 
 
 def total_attempts(platform: Platform, files: Sequence[JobFile]) -> int:
-    """Count how often the demo's jobs were ever claimed for execution."""
+    """Return the number of attempts of all jobs of the demo."""
     jobs = jobs_of(platform, files)
     return sum(job.attempt_number for of_analysis in jobs.values() for job in of_analysis)

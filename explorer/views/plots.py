@@ -1,4 +1,4 @@
-"""Scatter plots and histograms, as plotly takes them: plain values, packed where there are many."""
+"""Scatter plots and histograms as plotly figures: plain values, packed if there are many."""
 
 import base64
 from dataclasses import dataclass
