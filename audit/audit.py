@@ -5,14 +5,14 @@ loads completely. Everything else is read in batches of 500.
 """
 
 from audit.files import audit_files
-from audit.findings import Finding, Report
+from audit.findings import AuditReport, Finding
 from audit.jobs import JobAudit
 from audit.records import RecordAudit
 from audit.sources import Depth, Sources, Tell
 from engine.assets.materialization import asset_key_of
 
 
-def run_audit(sources: Sources, depth: Depth | None = None, *, then: Tell | None = None) -> Report:
+def run_audit(sources: Sources, depth: Depth | None = None, *, then: Tell | None = None) -> AuditReport:
     """Compare all systems without changing anything.
 
     Parameters
@@ -26,7 +26,7 @@ def run_audit(sources: Sources, depth: Depth | None = None, *, then: Tell | None
 
     Returns
     -------
-    Report
+    AuditReport
         All findings, and the number of compared objects.
 
     Raises
@@ -34,7 +34,7 @@ def run_audit(sources: Sources, depth: Depth | None = None, *, then: Tell | None
     ServerUnavailableError
         If MongoDB or S3 does not answer; nothing is reported then.
     """
-    report = Report()
+    report = AuditReport()
 
     def tell(finding: Finding) -> None:
         report.add(finding)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from audit.audit import run_audit
-from audit.findings import KINDS, Report
+from audit.findings import KINDS, AuditReport
 from audit.sources import Ages, Sources
 from engine.assets.materialization import asset_key_of
 from engine.assets.runs import UNFINISHED
@@ -76,7 +76,7 @@ def _operation(entries: dict[str, AnalysisEntry], ages: Ages) -> dg.AssetChecksD
     return audit
 
 
-def _verdict(report: Report, name: str) -> dg.AssetCheckResult:
+def _verdict(report: AuditReport, name: str) -> dg.AssetCheckResult:
     """Return the check result of one analysis; findings of severity `note` do not fail it."""
     counts = report.by_kind(name)
     bad = report.serious(name)

@@ -27,23 +27,23 @@ def audit_content(results: ResultsStore, record: dict[str, Any], one: Provenance
         Called with each finding.
     """
 
-    def told(kind: str, what: str) -> None:
+    def report(kind: str, what: str) -> None:
         """Return a finding about this result."""
         tell(Finding(kind, f"{one.location}: {what}", one.analysis, one.job_key, one.result_id, one.attempt))
 
     manifest = _json(results, one.location, MANIFEST)
     if manifest is None:
-        told("manifest_differs", f"{MANIFEST} is missing or cannot be read")
+        report("manifest_differs", f"{MANIFEST} is missing or cannot be read")
         return
     if sha256_hex(canonical_json(manifest.get("files"))) != one.manifest_sha256:
-        told("manifest_differs", f"the digest of {MANIFEST} is not the record's")
+        report("manifest_differs", f"the digest of {MANIFEST} is not the record's")
     for file in (*manifest.get("files", []), *manifest.get("logs", [])):
         found = results.sha256_of(one.location, file["path"])
         if found != file["sha256"]:
-            told("content_differs", f"{file['path']} is {'missing' if found is None else f'of sha256 {found}'}")
+            report("content_differs", f"{file['path']} is {'missing' if found is None else f'of sha256 {found}'}")
     metadata = _json(results, one.location, METADATA)
     if metadata is None or without_search(metadata) != without_search(record):
-        told("metadata_differs", f"{METADATA} is missing, or is not the record")
+        report("metadata_differs", f"{METADATA} is missing, or is not the record")
 
 
 def _json(results: ResultsStore, location: str, path: str) -> dict[str, Any] | None:

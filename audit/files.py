@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from audit.findings import Finding, Report
+from audit.findings import AuditReport, Finding
 from audit.sources import AT_ONCE, Sources, Tell
 from domain.batching import in_batches
 from domain.result.records import readable
@@ -28,14 +28,14 @@ class Seen:
     superseded: set[str] = field(default_factory=set)
 
 
-def audit_files(sources: Sources, report: Report, tell: Tell, *, others: bool) -> Seen:
+def audit_files(sources: Sources, report: AuditReport, tell: Tell, *, others: bool) -> Seen:
     """Compare every attempt in S3 with the records.
 
     Parameters
     ----------
     sources : Sources
         Result store, record store and ledger; only read.
-    report : Report
+    report : AuditReport
         Its `looked_at` counts the attempts.
     tell : callable
         Called with each finding.

@@ -183,7 +183,7 @@ class Finding:
 
 
 @dataclass
-class Report:
+class AuditReport:
     """The findings of an audit: all are counted, and the first of each kind are kept.
 
     Attributes

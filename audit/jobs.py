@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from audit.findings import Finding, Report
+from audit.findings import AuditReport, Finding
 from audit.sources import AT_ONCE, Sources, Tell
 from domain.batching import in_batches
 from domain.job.state import JobState
@@ -33,12 +33,12 @@ class JobAudit:
         self._ended = self._ended_runs()
         self._live: set[str] = set()
 
-    def run(self, report: Report, *, with_record: set[str], materialized: set[str] | None) -> None:
+    def run(self, report: AuditReport, *, with_record: set[str], materialized: set[str] | None) -> None:
         """Compare every job.
 
         Parameters
         ----------
-        report : Report
+        report : AuditReport
             Its `looked_at` counts jobs and partitions.
         with_record : set of str
             Keys of the jobs that have a record, of any code.

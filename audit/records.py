@@ -6,7 +6,7 @@ from typing import Any
 
 from audit.content import audit_content
 from audit.files import Seen
-from audit.findings import Finding, Report
+from audit.findings import AuditReport, Finding
 from audit.sources import AT_ONCE, Depth, Sources, Tell
 from domain.batching import in_batches
 from domain.errors import InputError
@@ -46,7 +46,7 @@ class RecordAudit:
         self._keys: set[str] = set()
         self._describe = lru_cache(maxsize=_INPUTS_REMEMBERED)(sources.inputs.reader.describe)
 
-    def run(self, report: Report, tell: Tell) -> set[str]:
+    def run(self, report: AuditReport, tell: Tell) -> set[str]:
         """Compare every record, and return the keys of the jobs that have one."""
         code = self._sources.entries[self._name].code_version
         for batch in in_batches(self._sources.records.find({f"{OWN}.analysis": self._name}), AT_ONCE):
@@ -59,8 +59,8 @@ class RecordAudit:
                 self._compare_with_partition(one, jobs.get(one.job_key), tell)
                 self._compare_with_files(one, tell)
                 if self._depth.inputs:
-                    for told in self._inputs(one):
-                        tell(told)
+                    for finding in self._inputs(one):
+                        tell(finding)
             self._keys |= {one.job_key for one in found}
             if self._depth.content:
                 whole = {record["_id"]: record for record in batch}

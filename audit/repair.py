@@ -52,7 +52,7 @@ class Repairer:
             "not_searchable": self._make_searchable,
         }
 
-    def mend(self, finding: Finding) -> None:
+    def fix(self, finding: Finding) -> None:
         """Fix a finding if that is safe; otherwise leave it to the operator."""
         way = self._ways.get(finding.kind) if KINDS[finding.kind].remedy == "repair" else None
         done = way is not None and way(finding)

@@ -54,7 +54,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the shares as a table."""
     found = medians(figures["rounds"])
     rows = [f"| {_NAMES[k]} | {found[f'{k} share']:.0%} | {found[f'{k} wall_share']:.0%} |" for k in STORAGES]
@@ -87,4 +87,4 @@ def targets(figures: Figures) -> list[Target]:
     ]
 
 
-SECTION = Section("busy", "Cores busy with user code", measure, told, targets)
+SECTION = Section("busy", "Cores busy with user code", measure, as_markdown, targets)

@@ -141,7 +141,7 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the medians as a table."""
     cost = PlanCost(**medians(figures["rounds"]))
     cells = f"{cost.records:.0f} | {cost.jobs + cost.known:.0f} | {cost.known:.0f} | {cost.seconds:.1f}"
@@ -163,7 +163,7 @@ def targets(figures: Figures) -> list[Target]:  # noqa: ARG001  the form of ever
     return []
 
 
-SECTION = Section("dispatch", "Planning a dispatch", measure, told, targets)
+SECTION = Section("dispatch", "Planning a dispatch", measure, as_markdown, targets)
 
 
 if __name__ == "__main__":

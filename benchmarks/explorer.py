@@ -181,7 +181,7 @@ def _sorted(tab: Page) -> float:
     return time.perf_counter() - begin
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the figures as tables."""
     lines = [
         f"{figures['rows']:,} results in the catalog, read in {figures['read_s']:.1f} s when it is new. What the server takes:",
@@ -211,4 +211,4 @@ def targets(figures: Figures) -> list[Target]:
     ]
 
 
-SECTION = Section("explorer", "The explorer", measure, told, targets)
+SECTION = Section("explorer", "The explorer", measure, as_markdown, targets)

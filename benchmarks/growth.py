@@ -53,7 +53,7 @@ def draw(figures: Figures, folder: Path) -> None:
     figure.savefig(folder / FIGURE, dpi=110)
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the sizes as a table."""
     rows = "\n".join(_row(size, figures["sizes"][0]) for size in figures["sizes"])
     return _TEXT.format(rows=rows, figure=FIGURE)
@@ -88,4 +88,4 @@ def targets(figures: Figures) -> list[Target]:
     return [Target(what, "within 1.3x", f"{ratio:.2f}x ({more['per_job_ms']:.1f} ms)", ratio <= _WANTED)]
 
 
-SECTION = Section("growth", "Growth", measure, told, targets, draw)
+SECTION = Section("growth", "Growth", measure, as_markdown, targets, draw)

@@ -72,7 +72,7 @@ def measure(options: Options) -> Figures:
     return figures
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the figures as a table."""
     meant = {
         "small": "1 data asset, 5 parameters",
@@ -94,4 +94,4 @@ def targets(figures: Figures) -> list[Target]:
     return [Target("job keys", f"{_WANTED:,} a second or more", f"{found:,.0f} a second", found >= _WANTED)]
 
 
-SECTION = Section("identity", "Identity", measure, told, targets)
+SECTION = Section("identity", "Identity", measure, as_markdown, targets)

@@ -134,19 +134,23 @@ def _each_ms(seconds: list[float], jobs: int) -> list[float]:
 def _queue(folder: Path, rounds: int, known: int) -> Figures:
     """Let a queue tell of a few files where few are known, and where many are."""
     inbox_queue.WAIT_S = 0  # moto's server needs no waiting, which would hide what is measured
-    with told_bucket() as told:
-        os.environ |= {"AWS_ACCESS_KEY_ID": "made", "AWS_SECRET_ACCESS_KEY": "up", "AWS_ENDPOINT_URL_SQS": told.address}
-        few = _told(folder, told.renewed(), rounds, min(known, _FEW))
-        return {"few": few, "many": _told(folder, told.renewed(), rounds, known)}
+    with told_bucket() as bucket:
+        os.environ |= {
+            "AWS_ACCESS_KEY_ID": "made",
+            "AWS_SECRET_ACCESS_KEY": "up",
+            "AWS_ENDPOINT_URL_SQS": bucket.address,
+        }
+        few = _measure_queue(folder, bucket.renewed(), rounds, min(known, _FEW))
+        return {"few": few, "many": _measure_queue(folder, bucket.renewed(), rounds, known)}
 
 
-def _told(folder: Path, told: ToldBucket, rounds: int, known: int) -> Figures:
+def _measure_queue(folder: Path, bucket: ToldBucket, rounds: int, known: int) -> Figures:
     """Measure the sensor of the queue, and that of the analysis after it."""
-    place = f"s3://{told.bucket}/jobs_{known}"
-    with intake_world(folder / "home", inbox=place, s3_address=told.address) as world:
+    place = f"s3://{bucket.bucket}/jobs_{known}"
+    with intake_world(folder / "home", inbox=place, s3_address=bucket.address) as world:
         world.note([InboxFile(f"{number:06}.json", "-") for number in range(known)])
         stores, analyses = world.stores, {world.name: world.entry}
-        watched = Watched(InboxQueue(url=told.queue_url), stores.inbox, stores.notes, stores.ledger)
+        watched = Watched(InboxQueue(url=bucket.queue_url), stores.inbox, stores.notes, stores.ledger)
         world.cursor = Memory(listed=stores.ledger.now().timestamp()).written()
         watch_s, ticks_s = [], []
         for number in range(rounds + 1):
@@ -159,7 +163,7 @@ def _told(folder: Path, told: ToldBucket, rounds: int, known: int) -> Figures:
         return {"watch_s": watch_s[1:], "ticks_s": ticks_s[1:], "seen": seen - NEW, "wanted": rounds * NEW}
 
 
-def _told_section(found: Figures) -> str:
+def _as_markdown(found: Figures) -> str:
     """Write the figures as Markdown."""
     sight, s3, queue, done = (found[part] for part in ("folder", "s3", "queue", "done"))
     first = sight["first_sight"]
@@ -193,9 +197,7 @@ def _targets(found: Figures) -> list[Target]:
     return [
         Target(f"{what}, in a folder", "at most 2 s", f"{folder_s:.2f} s", folder_s <= _FOLDER_S),
         Target(f"{what}, in S3 by listing", "at most 15 s", f"longest {longest_s:.1f} s", longest_s <= _S3_S),
-        Target(
-            f"{what}, told by a queue", "as where few are known", f"{many / few:.2f} times", many / few <= _CONSTANT
-        ),
+        Target(f"{what}, with a queue", "as where few are known", f"{many / few:.2f} times", many / few <= _CONSTANT),
         Target(
             "first sight: longest tick", "at most 20 s", f"{first['longest_s']:.1f} s", first["longest_s"] <= _TICK_S
         ),
@@ -215,7 +217,7 @@ Ticks of the sensor with {known} known job files and {new} new ones, medians; Da
 |---|---|---|
 | a folder | {folder_s:.2f} | |
 | S3, by listing | {longest_s:.1f} for the longest tick, {round_s:.1f} for all ticks of one round | {bare_s:.1f} for a bare loop over the pages: {ratio:.2f} times |
-| S3, told by a queue | {many_s:.2f} for both sensors | {few_s:.2f} where a hundred files are known |
+| S3, with a queue | {many_s:.2f} for both sensors | {few_s:.2f} where a hundred files are known |
 
 A tick lists S3 for about 8 seconds and the next one goes on from there, so a new file waits for one round at most.
 
@@ -226,7 +228,7 @@ First sight of {known} files in a folder: {first_ticks} ticks, {first_median_s:.
 (they are read, checked and added to the jobs' requests). No run is asked for.
 """
 
-SECTION = Section("intake", "Taking job files in", measure, _told_section, _targets)
+SECTION = Section("intake", "Taking job files in", measure, _as_markdown, _targets)
 
 
 def main(part: str, folder: str, rounds: int, known: int, done: int) -> None:

@@ -66,7 +66,7 @@ def _on_storage(home: Path, kind: Storage, server: str, sizes: Mapping[str, int]
     }
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the medians as a table, for both storages side by side."""
     sizes, found = figures["sizes"], medians(figures["rounds"])
     rows = [(label, sizes[size], *(_cells(found, way, kind) for kind in STORAGES)) for way, label, size in _WAYS]
@@ -130,4 +130,4 @@ def _targets(rounds: list[dict[str, Any]], kind: str) -> list[Target]:
     ]
 
 
-SECTION = Section("overhead", "Overhead per job", measure, told, targets)
+SECTION = Section("overhead", "Overhead per job", measure, as_markdown, targets)

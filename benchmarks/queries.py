@@ -131,7 +131,7 @@ def _timed(work: Callable[[], int], times: int) -> Figures:
     return {"found": found, "first_ms": took[0], "median_ms": statistics.median(took), "p95_ms": late}
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the figures as a table."""
     intro = (
         f"{figures['records']:,} records of {figures['bytes']:,.0f} bytes; pages of {_PAGE}, newest first. All of them at "
@@ -162,4 +162,4 @@ def targets(figures: Figures) -> list[Target]:
     ]
 
 
-SECTION = Section("queries", "Finding results", measure, told, targets)
+SECTION = Section("queries", "Finding results", measure, as_markdown, targets)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine, told
+from benchmarks.machine import as_markdown, machine
 from benchmarks.section import Figures, Options, Section, Target
 
 _TEXT = """# Results of the benchmark
@@ -103,8 +103,8 @@ def _row(section: Section, found: Mapping[str, Any], target: Target) -> str:
 def _part(section: Section, found: Mapping[str, Any]) -> str:
     """Write one section."""
     partly = "" if found["complete"] else " **Interrupted: this is what it had until then.**"
-    when = f"{found['date']}, `{found['command']}`, {found['took_s']} s, on {told(found['machine'])}."
-    return f"## {section.title}\n\n{when}{partly}\n\n{section.told(found['figures']).strip()}\n"
+    when = f"{found['date']}, `{found['command']}`, {found['took_s']} s, on {as_markdown(found['machine'])}."
+    return f"## {section.title}\n\n{when}{partly}\n\n{section.as_markdown(found['figures']).strip()}\n"
 
 
 def anchor(title: str) -> str:

@@ -74,6 +74,6 @@ class Section:
     name: str
     title: str
     measure: Callable[[Options], Figures]
-    told: Callable[[Figures], str]
+    as_markdown: Callable[[Figures], str]
     targets: Callable[[Figures], list[Target]]
     draw: Callable[[Figures, Path], None] | None = None

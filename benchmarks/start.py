@@ -48,7 +48,7 @@ def _start(stage: Stage) -> dict[str, float]:
     return dict(zip(_PARTS, [*parts, code - written], strict=True))
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the parts as a table."""
     starts = figures["starts"]
     rows = [f"| {label} | {_median(starts, part):.1f} | {_most(starts, part):.1f} |" for part, label in _PARTS.items()]
@@ -85,4 +85,4 @@ def _most(starts: list[dict[str, float]], part: str) -> float:
     return max(start[part] for start in starts)
 
 
-SECTION = Section("start", "Start of a batch", measure, told, targets)
+SECTION = Section("start", "Start of a batch", measure, as_markdown, targets)

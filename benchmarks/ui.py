@@ -121,7 +121,7 @@ def _chromium() -> str:
     return found
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write first and later openings as a table."""
     rows = []
     for kind, label in _STORAGES.items():
@@ -160,4 +160,4 @@ def targets(figures: Figures) -> list[Target]:
     return found
 
 
-SECTION = Section("ui", "Partition page in the UI", measure, told, targets)
+SECTION = Section("ui", "Partition page in the UI", measure, as_markdown, targets)

@@ -148,7 +148,7 @@ def _large(folder: Path, size: int) -> Path:
     return folder
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the figures as Markdown."""
     rows = [
         f"| {found['files']} files, {found['bytes'] / 1e6:.0f} MB | {way} | {found[way]['seconds']:.2f} | "
@@ -182,7 +182,7 @@ Speed of the platform relative to `rclone copy`, median of the rounds: {small}x 
 large ones.
 """
 
-SECTION = Section("uploads", "Uploading results", measure, told, targets)
+SECTION = Section("uploads", "Uploading results", measure, as_markdown, targets)
 
 
 def main(home: str, folder: str) -> None:

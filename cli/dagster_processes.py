@@ -15,13 +15,13 @@ from pathlib import Path
 from domain.errors import ServerUnavailableError
 from resources.environment import child_environment
 from resources.extras import require
-from resources.process import asker_for_end_with_parent
+from resources.process import parent_death_signal
 from resources.settings import PROJECT_ROOT, Settings
 
 EVENTS_AT_ONCE = 500
 """Number of events that Dagster stores together; by default it stores each event separately."""
 
-_ASK_FOR_END = asker_for_end_with_parent(signal.SIGINT)
+_ASK_FOR_END = parent_death_signal(signal.SIGINT)
 
 
 def prepare_dagster_home(settings: Settings) -> Path:

@@ -19,7 +19,7 @@ _FIELD_CHECK_S = 5.0
 
 
 @dataclass
-class Found:
+class MatchingRecords:
     """Records that were found, and names without a record.
 
     Attributes
@@ -40,7 +40,7 @@ class Found:
     warnings: list[str] = field(default_factory=list)
 
 
-def find_records(options: DispatchOptions, assets: AssetRecords) -> Found:
+def find_records(options: DispatchOptions, assets: AssetRecords) -> MatchingRecords:
     """Return the records that match the options.
 
     Parameters
@@ -52,7 +52,7 @@ def find_records(options: DispatchOptions, assets: AssetRecords) -> Found:
 
     Returns
     -------
-    Found
+    MatchingRecords
         Records, and names that were not found.
 
     Raises
@@ -74,7 +74,7 @@ def find_records(options: DispatchOptions, assets: AssetRecords) -> Found:
     return found
 
 
-def _by_query(options: DispatchOptions, assets: AssetRecords) -> Found:
+def _by_query(options: DispatchOptions, assets: AssetRecords) -> MatchingRecords:
     """Find records by a filter; the matches are counted first, so that a mistake does not fill the memory."""
     query = parse_query(options.query)
     _check_number(assets.count(query, time_limit_s=options.time_limit_s), "The query finds", options)
@@ -82,10 +82,10 @@ def _by_query(options: DispatchOptions, assets: AssetRecords) -> Found:
     records = list(islice(found, options.max_records + 1))  # records may have been added after the count
     _check_number(len(records), "The query finds", options)
     warnings = _unknown_fields(fields_of(query), options, assets)
-    return Found(records, canonical_json(query).decode(), warnings=warnings)
+    return MatchingRecords(records, canonical_json(query).decode(), warnings=warnings)
 
 
-def _by_asset_id(options: DispatchOptions, assets: AssetRecords) -> Found:
+def _by_asset_id(options: DispatchOptions, assets: AssetRecords) -> MatchingRecords:
     """Find records by asset ids, in all fields that may hold them."""
     ids = options.all_asset_ids()
     _check_number(len(ids), "There are", options, "asset ids")
@@ -100,10 +100,10 @@ def _by_asset_id(options: DispatchOptions, assets: AssetRecords) -> Found:
     missing = [
         Skip(Reason.NOT_FOUND, i, f"no record in {assets.description} has this asset id") for i in ids if i not in known
     ]
-    return Found(_each_once(records), skips=missing)
+    return MatchingRecords(_each_once(records), skips=missing)
 
 
-def _by_hand(options: DispatchOptions, assets: AssetRecords) -> Found:
+def _by_hand(options: DispatchOptions, assets: AssetRecords) -> MatchingRecords:
     """Find records by id, name or URL; a URL without a record is used as it is."""
     words = list(dict.fromkeys(word.strip() for word in options.records if word.strip()))
     _check_number(len(words), "There are", options, "records")
@@ -116,7 +116,7 @@ def _by_hand(options: DispatchOptions, assets: AssetRecords) -> Found:
     by_address = [AssetRecord.by_hand(word) for word in missing if "://" in word]
     reason = f"no record in {assets.description} has this id or name"
     skips = [Skip(Reason.NOT_FOUND, word, reason) for word in missing if "://" not in word]
-    return Found([*_each_once(records), *by_address], skips=skips)
+    return MatchingRecords([*_each_once(records), *by_address], skips=skips)
 
 
 def _named(words: Sequence[str]) -> dict[str, Any]:

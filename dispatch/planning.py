@@ -105,8 +105,10 @@ class Planning:
             what=f"Looking for {extension} files",
             progress=self.progress,
         )
-        told = {url: str(files) if isinstance(files, PermanentError) else files for url, files in found.items()}
-        return with_files(candidates, told, split=self.options.split_files, skips=skips)
+        files_or_reason = {
+            url: str(files) if isinstance(files, PermanentError) else files for url, files in found.items()
+        }
+        return with_files(candidates, files_or_reason, split=self.options.split_files, skips=skips)
 
     def _small(
         self, jobs: list[PlannedJob], given: Mapping[str, Any], query: str | None, skips: list[Skip]

@@ -43,16 +43,16 @@ def materialization(plan: DispatchPlan, written: Written, *, who: str) -> dg.Ass
             "job files": written.files,
             "folder": dg.MetadataValue.path(_place(written.folder)),
             "results": dg.MetadataValue.asset(asset_key_of(plan.analysis)),
-            **_told(plan),
+            **_plan_metadata(plan),
         },
     )
 
 
 def observation(plan: DispatchPlan) -> dg.AssetObservation:
     """Return the observation of a plan that was not written."""
-    told = {"plan only": dg.MetadataValue.bool(True), "jobs to write": len(plan.jobs), **_told(plan)}
+    entries = {"plan only": dg.MetadataValue.bool(True), "jobs to write": len(plan.jobs), **_plan_metadata(plan)}
     return dg.AssetObservation(
-        asset_key=dispatch_key_of(plan.analysis), description=f"Plan only: {plan.summary}", metadata=told
+        asset_key=dispatch_key_of(plan.analysis), description=f"Plan only: {plan.summary}", metadata=entries
     )
 
 
@@ -70,7 +70,7 @@ def _place(url: str) -> str:
     return unquote(url.removeprefix("file://")) if url.startswith("file://") else url
 
 
-def _told(plan: DispatchPlan) -> dict[str, Any]:
+def _plan_metadata(plan: DispatchPlan) -> dict[str, Any]:
     """Return the metadata of a plan, whether it was written or not."""
     options = plan.options.model_dump(mode="json", exclude_defaults=True)
     columns = [dg.TableColumn(name, "string") for name in ("what", "of", "more")]

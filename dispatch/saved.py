@@ -104,8 +104,8 @@ def check_saved(document: dict[str, Any], *, what: str, analyses: Collection[str
         saved = SavedDispatch.model_validate(document)
         saved.dispatch_options()
     except ValidationError as error:
-        told = joined([f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors(include_url=False)])
-        msg = f"{what} cannot be used: {told}."
+        errors = joined([f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors(include_url=False)])
+        msg = f"{what} cannot be used: {errors}."
         raise DispatchError(msg) from None
     except DispatchError as error:
         msg = f"{what}: {error}"
@@ -165,19 +165,19 @@ def _schedule(path: Path, job: dg.JobDefinition, analyses: Collection[str], *, d
     tick = _tick(path, analyses, dry_run=dry_run)
     try:
         saved = read_saved(path, analyses=analyses)
-        told = f"Saved dispatch of {saved.analysis}: {path}"
-        return _defined(path, job, tick, cron=saved.cron, timezone=saved.timezone, told=told)
+        description = f"Saved dispatch of {saved.analysis}: {path}"
+        return _defined(path, job, tick, cron=saved.cron, timezone=saved.timezone, description=description)
     except DispatchError as error:
         reason = str(error)
     _log.error("%s It is not dispatched until it is fixed and the code location is reloaded.", reason)
-    return _defined(path, job, _failing(reason), cron=_BROKEN_CRON, timezone="UTC", told=f"BROKEN. {reason}")
+    return _defined(path, job, _failing(reason), cron=_BROKEN_CRON, timezone="UTC", description=f"BROKEN. {reason}")
 
 
 Tick = Callable[[dg.ScheduleEvaluationContext], dg.RunRequest | dg.SkipReason]
 
 
 def _defined(
-    path: Path, job: dg.JobDefinition, tick: Tick, *, cron: str, timezone: str, told: str
+    path: Path, job: dg.JobDefinition, tick: Tick, *, cron: str, timezone: str, description: str
 ) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name=_schedule_name(path),
@@ -185,7 +185,7 @@ def _defined(
         cron_schedule=cron,
         execution_timezone=timezone,
         execution_fn=tick,
-        description=told,
+        description=description,
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
 

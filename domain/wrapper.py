@@ -151,6 +151,6 @@ def _field(field: FieldInfo) -> Any:
 
 def _description(field: FieldInfo) -> str:
     """Return a field's description as one text; the wrapper's models may have none, or a tuple of strings."""
-    told: Any = field.description
-    text = " ".join(map(str, told)) if isinstance(told, tuple | list) else str(told or "")
+    found: Any = field.description
+    text = " ".join(map(str, found)) if isinstance(found, tuple | list) else str(found or "")
     return " ".join(text.split()) or "Not described by its author."

@@ -48,12 +48,12 @@ _INDEX = """<!DOCTYPE html>
 _BUTTONS = ("show", "hide", "compare", "uncompare")
 
 
-def make_app(world: ExplorerContext, server: Flask) -> dash.Dash:
+def make_app(context: ExplorerContext, server: Flask) -> dash.Dash:
     """Return the application on a Flask server.
 
     Parameters
     ----------
-    world : ExplorerContext
+    context : ExplorerContext
         Tables, records and files to show.
     server : Flask
         Server to add the routes to; it is responsible for login and headers.
@@ -72,11 +72,11 @@ def make_app(world: ExplorerContext, server: Flask) -> dash.Dash:
     app.layout = shell()
     app.validation_layout = None
     app.config.suppress_callback_exceptions = True  # the page is rendered when its URL is known
-    _Callbacks(world).register(app)
+    _Callbacks(context).register(app)
     return app
 
 
-def seen(world: ExplorerContext, search: str) -> tuple[Table, View, list[str]]:
+def seen(context: ExplorerContext, search: str) -> tuple[Table, View, list[str]]:
     """Return table, view and notes for the query of a URL.
 
     Raises
@@ -85,22 +85,22 @@ def seen(world: ExplorerContext, search: str) -> tuple[Table, View, list[str]]:
         If the analysis does not exist.
     """
     asked, notes = from_search(search)
-    table = world.tables.table(asked.analysis)
+    table = context.tables.table(asked.analysis)
     view, more = fitted(asked, table.columns)
     return table, view, notes + more
 
 
-def facts_named(world: ExplorerContext, table: Table, name: str) -> Facts | None:
+def facts_named(context: ExplorerContext, table: Table, name: str) -> Facts | None:
     """Return the facts of a row by its short name; None if there is no such row."""
     row = row_named(table, name) if name else None
-    return None if row is None else facts_of(row, world.records)
+    return None if row is None else facts_of(row, context.records)
 
 
 class _Callbacks:
     """The callbacks of the application."""
 
-    def __init__(self, world: ExplorerContext) -> None:
-        self._world = world
+    def __init__(self, context: ExplorerContext) -> None:
+        self._context = context
 
     def register(self, app: dash.Dash) -> None:
         """Register the callbacks with the application."""
@@ -134,20 +134,20 @@ class _Callbacks:
 
     def whole(self, search: str | None) -> Any:
         """Return the page of a URL."""
-        names = list(self._world.tables.entries)
+        names = list(self._context.tables.entries)
         try:
-            table, view, notes = seen(self._world, search or "")
+            table, view, notes = seen(self._context, search or "")
         except KeyError:
             return unknown(names, from_search(search or "")[0].analysis)
         view = with_axes(view, table.columns)
         missing = [name for name in (view.show, *view.compare) if name and row_named(table, name) is None]
         notes += [f"There is no result {name[:30]} in this table any more." for name in dict.fromkeys(missing)]
-        return page(table, names, view, notes, self._world.dagster_url)
+        return page(table, names, view, notes, self._context.dagster_url)
 
     def change(self, *values: Any) -> list[Any]:
         """Update the state after events of controls."""
         before = values[-1]
-        table, old, _ = seen(self._world, before)
+        table, old, _ = seen(self._context, before)
         view = old
         for what, value in _events():
             view = changed(table, view, what, value)
@@ -162,7 +162,7 @@ class _Callbacks:
         """Return the rows that the grid requests."""
         if request is None:
             return no_update, no_update
-        table, view, _ = seen(self._world, search)
+        table, view, _ = seen(self._context, search)
         view, _ = fitted(changed(table, view, "grid", request), table.columns)
         found = listed(table, view)
         start, end = (_whole(request.get(name)) for name in ("startRow", "endRow"))
@@ -171,17 +171,17 @@ class _Callbacks:
 
     def columns(self, search: str) -> Any:
         """Return the definitions of the shown columns."""
-        table, view, _ = seen(self._world, search)
+        table, view, _ = seen(self._context, search)
         return column_definitions(table, view)
 
     def values(self, search: str) -> Any:
         """Return the options of the value list."""
-        table, view, _ = seen(self._world, search)
+        table, view, _ = seen(self._context, search)
         return values_of(table, view.facet) if view.facet else []
 
     def plot(self, search: str, whole: str) -> tuple[Any, str]:
         """Return the plot with its selection."""
-        table, view, _ = seen(self._world, search)
+        table, view, _ = seen(self._context, search)
         selected, _ = from_search(whole)
         same_axes = (selected.x, selected.y) == (view.x, view.y)
         drawing = draw(
@@ -191,7 +191,7 @@ class _Callbacks:
 
     def gallery(self, search: str) -> tuple[Any, bool]:
         """Return the figures of the selected results."""
-        table, view, _ = seen(self._world, search)
+        table, view, _ = seen(self._context, search)
         if not view.selection:
             return [], True
         found = listed(table, view)
@@ -201,16 +201,16 @@ class _Callbacks:
 
     def details(self, search: str) -> Any:
         """Return the details of a row."""
-        table, view, _ = seen(self._world, search)
-        facts = facts_named(self._world, table, view.show)
-        return [] if facts is None else details(self._world, facts, table.columns)
+        table, view, _ = seen(self._context, search)
+        facts = facts_named(self._context, table, view.show)
+        return [] if facts is None else details(self._context, facts, table.columns)
 
     def compare(self, search: str) -> tuple[Any, bool]:
         """Return the comparison of two rows."""
-        table, view, _ = seen(self._world, search)
+        table, view, _ = seen(self._context, search)
         if not view.compare:
             return [], True
-        found = [facts_named(self._world, table, name) for name in view.compare]
+        found = [facts_named(self._context, table, name) for name in view.compare]
         pair = [facts for facts in found if facts is not None]
         return comparison(pair, table.columns, len(found) - len(pair)), False
 

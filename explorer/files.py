@@ -58,7 +58,7 @@ def is_image(path: str | None) -> bool:
     return path is not None and PurePosixPath(path).suffix.lower() in IMAGES
 
 
-def result_named(world: ExplorerContext, result_id: str) -> Provenance:
+def result_named(context: ExplorerContext, result_id: str) -> Provenance:
     """Return a result by its id.
 
     Raises
@@ -69,18 +69,18 @@ def result_named(world: ExplorerContext, result_id: str) -> Provenance:
         If the result does not exist.
     """
     check_result(result_id)
-    record = world.records.get_many([result_id]).get(result_id)
+    record = context.records.get_many([result_id]).get(result_id)
     found = readable(record) if record is not None else None
     if found is None:
         msg = f"There is no result {result_id}: it was replaced or invalidated, or never was."
         raise UnknownJobError(msg)
-    if found.location != world.results.location(result_id, found.attempt):
-        msg = f"The files of {result_id} are not below s3://{world.results.root}: open them where they are."
+    if found.location != context.results.location(result_id, found.attempt):
+        msg = f"The files of {result_id} are not below s3://{context.results.root}: open them where they are."
         raise OutputError(msg)
     return found
 
 
-def listed(world: ExplorerContext, found: Provenance) -> dict[str, int]:
+def listed(context: ExplorerContext, found: Provenance) -> dict[str, int]:
     """Return the sizes (bytes) of a result's files, by path.
 
     Raises
@@ -88,7 +88,7 @@ def listed(world: ExplorerContext, found: Provenance) -> dict[str, int]:
     OutputError
         If the manifest cannot be read.
     """
-    content = world.results.get_bytes(found.location, MANIFEST)
+    content = context.results.get_bytes(found.location, MANIFEST)
     try:
         files: Any = json.loads(content or b"null")
         return {str(one["path"]): int(one["bytes"]) for one in (*files["files"], *files["logs"])}
@@ -97,7 +97,7 @@ def listed(world: ExplorerContext, found: Provenance) -> dict[str, int]:
         raise OutputError(msg) from None
 
 
-def open_file(world: ExplorerContext, found: Provenance, path: str) -> FoundFile:
+def open_file(context: ExplorerContext, found: Provenance, path: str) -> FoundFile:
     """Open one file of a result.
 
     Raises
@@ -105,13 +105,13 @@ def open_file(world: ExplorerContext, found: Provenance, path: str) -> FoundFile
     OutputError
         If the manifest does not list it, or it is missing.
     """
-    if path not in {MANIFEST, METADATA} and path not in listed(world, found):
+    if path not in {MANIFEST, METADATA} and path not in listed(context, found):
         msg = f"{found.result_id} has no such file; its manifest lists all that it has."
         raise OutputError(msg)
     bucket, key = key_of(found.location, path)
-    with s3_errors(f"read {path} of {found.location}", server=world.results.s3.server_name):
+    with s3_errors(f"read {path} of {found.location}", server=context.results.s3.server_name):
         try:
-            answer = world.results.s3.client.get_object(Bucket=bucket, Key=key)
+            answer = context.results.s3.client.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
             if not is_missing(error):
                 raise

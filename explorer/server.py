@@ -66,12 +66,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def make_server(world: ExplorerContext, *, login: Login | None, loopback: bool = True) -> Flask:
+def make_server(context: ExplorerContext, *, login: Login | None, loopback: bool = True) -> Flask:
     """Return the web application.
 
     Parameters
     ----------
-    world : ExplorerContext
+    context : ExplorerContext
         Tables, records and files to show.
     login : Login or None
         Required for every request; None only on the loopback interface.
@@ -97,9 +97,9 @@ def make_server(world: ExplorerContext, *, login: Login | None, loopback: bool =
         auth = HTTPBasicAuth(realm="Results explorer")
         auth.verify_password(login.is_right)
         server.before_request(auth.login_required(lambda: None))
-    _add_files(server, world)
-    server.register_error_handler(PlatformError, _told)
-    app = make_app(world, server)
+    _add_files(server, context)
+    server.register_error_handler(PlatformError, _error_response)
+    app = make_app(context, server)
     policy = _policy(app)
     server.after_request(lambda response: _with_headers(response, policy))
     return server
@@ -120,32 +120,32 @@ def _only_this_machine() -> None:
         abort(403, "The explorer answers to localhost and 127.0.0.1 only.")
 
 
-def _add_files(server: Flask, world: ExplorerContext) -> None:
+def _add_files(server: Flask, context: ExplorerContext) -> None:
     """Add the routes of figures, files, records and downloads."""
 
     @server.get("/figure/<result_id>")
     def figure(result_id: str) -> Response:
-        found = result_named(world, result_id)
+        found = result_named(context, result_id)
         if found.figure is None or not is_image(found.figure):
             abort(404, "This result has no figure that can be shown.")
-        file = open_file(world, found, found.figure)
+        file = open_file(context, found, found.figure)
         kind = IMAGES[PurePosixPath(found.figure).suffix.lower()]
         return _file(Response(file.pieces, mimetype=kind), file.size, keep=True)
 
     @server.get("/file/<result_id>/<path:path>")
     def one_file(result_id: str, path: str) -> Response:
-        file = open_file(world, result_named(world, result_id), path)
+        file = open_file(context, result_named(context, result_id), path)
         return _file(_download(file.pieces, file.name), file.size)
 
     @server.get("/record/<result_id>")
     def record(result_id: str) -> Response:
-        file = open_file(world, result_named(world, result_id), METADATA)
+        file = open_file(context, result_named(context, result_id), METADATA)
         return _file(_download(file.pieces, f"{result_id[:12]}.{METADATA}"), file.size)
 
     @server.get("/download.<any(csv, parquet):form>")
     def download(form: str) -> Response:
         try:
-            table, view, _ = seen(world, request.query_string.decode("ascii", "replace"))
+            table, view, _ = seen(context, request.query_string.decode("ascii", "replace"))
         except KeyError:
             abort(404, "There is no such analysis.")
         rows = listed(table, view)
@@ -168,7 +168,7 @@ def _file(response: Response, size: int, *, keep: bool = False) -> Response:
     return response
 
 
-def _told(error: Exception) -> tuple[str, int, dict[str, str]]:
+def _error_response(error: Exception) -> tuple[str, int, dict[str, str]]:
     """Return an error as plain text."""
     _log.info("Rejected: %s", redacted(str(error)))
     status = 404 if isinstance(error, PermanentError) else 503 if isinstance(error, TransientError) else 500

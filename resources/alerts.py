@@ -61,9 +61,9 @@ class Alerts(dg.ConfigurableResource["Alerts"]):
 
     def _post(self, alert: Alert) -> None:
         """Post to the webhook: Slack, Mattermost and others show `text`; the other fields are for scripts."""
-        told: dict[str, Any] = {"text": alert.body(), **alert.model_dump(mode="json", exclude={"text"})}
-        told["details"], told["facts"] = alert.text, dict(alert.facts)
-        answer = requests.post(str(self.webhook_url), json=told, timeout=self.time_limit_s, allow_redirects=False)
+        body: dict[str, Any] = {"text": alert.body(), **alert.model_dump(mode="json", exclude={"text"})}
+        body["details"], body["facts"] = alert.text, dict(alert.facts)
+        answer = requests.post(str(self.webhook_url), json=body, timeout=self.time_limit_s, allow_redirects=False)
         if answer.status_code >= 300:  # noqa: PLR2004  a redirect would send the alert to another server
             msg = f"it answered {answer.status_code}"
             raise OSError(msg)

@@ -17,7 +17,7 @@ def person() -> str:
         return f"user {os.getuid()}"
 
 
-def asker_for_end_with_parent(number: int) -> Callable[[], None] | None:
+def parent_death_signal(number: int) -> Callable[[], None] | None:
     """Return a function for child processes: the kernel then sends a signal when the parent ends (Linux).
 
     Everything is resolved beforehand, because little is safe between fork and exec.

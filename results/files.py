@@ -87,7 +87,7 @@ class ResultFiles:
         if not local.is_file():
             names = [file.path for file in self.listed()]
             if name not in names:
-                msg = f"There is no file {name!r} in {self.location}. {_told(names)}"
+                msg = f"There is no file {name!r} in {self.location}. {_file_list(names)}"
                 raise OutputError(msg, location=self.location)
             self.store.download(self.location, name, local)
         return local
@@ -108,12 +108,12 @@ class ResultFiles:
         tables = tables_among(names)
         if len(tables) != 1:
             found = "none" if not tables else ", ".join(tables)
-            msg = f"Give the name of the table: {self.location} must have exactly one .parquet or .csv file; it has {found}. {_told(names)}"
+            msg = f"Give the name of the table: {self.location} must have exactly one .parquet or .csv file; it has {found}. {_file_list(names)}"
             raise OutputError(msg, location=self.location)
         return tables[0]
 
 
-def _told(names: list[str]) -> str:
+def _file_list(names: list[str]) -> str:
     """Return the list of files for a message."""
     if not names:
         return "It has no files: `analysis audit` lists what is missing."

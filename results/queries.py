@@ -67,10 +67,10 @@ class ResultQuery:
         Its time is the end of its last attempt; without one, it matches no condition on time.
         """
         ended = job.attempts[-1].ended if job.attempts else None
-        told = search_time(ended) if ended else ""
+        ended_text = search_time(ended) if ended else ""
         return (
-            (self.since is None or told >= self.since)
-            and (self.until is None or "" < told < self.until)
+            (self.since is None or ended_text >= self.since)
+            and (self.until is None or "" < ended_text < self.until)
             and self.code_version in {None, job.code_version, (job.code_version or "").partition("+")[0]}
             and has_parts(job.parameters, self.parameters)
             and (not self.group or any(has_group(source.group, self.group) for source in job.sources))

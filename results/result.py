@@ -69,8 +69,8 @@ class Result(ResultSummary):
         cls, provenance: Provenance, *, state: ResultState, source: ResultSource, superseded: dict[str, Any] | None
     ) -> "Result":
         """Return a result from its provenance."""
-        told = summary_fields(provenance, state)
-        return cls(**told, provenance=provenance, superseded=superseded, source=source)
+        facts = summary_fields(provenance, state)
+        return cls(**facts, provenance=provenance, superseded=superseded, source=source)
 
     @property
     def analysis(self) -> str:
@@ -192,7 +192,7 @@ class Result(ResultSummary):
 
     def _repr_html_(self) -> str:
         """Show the result as a table in Jupyter; every text is escaped."""
-        told: dict[str, object] = {
+        facts: dict[str, object] = {
             "result": f"{self.result_id} ({self.state})",
             "analysis": f"{self.analysis}, code {self.code_version}",
             "subject": ", ".join(self.subject_ids),
@@ -202,7 +202,7 @@ class Result(ResultSummary):
             **{f"output {name}": value for name, value in self.outputs.items()},
             "ended (UTC)": self.ended.astimezone(UTC),
         }
-        return html_facts(told, self.links)
+        return html_facts(facts, self.links)
 
     @cached_property
     def _files(self) -> ResultFiles:

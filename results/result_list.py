@@ -14,13 +14,13 @@ from domain.result.rows import failure_row, result_row
 from domain.result.search_entries import search_time
 from results.frames import pandas_frame, polars_frame
 from results.html import html_table
-from results.places import FOR_ROWS, Place, records_at
+from results.refs import FOR_ROWS, ResultRef, records_at
 from results.result import FailedJob, Result, ResultSource
-from results.summaries import readable_or_told
+from results.summaries import parsed_or_warned
 
 _SHOWN = 10
 
-Item = Place | FailedJob
+Item = ResultRef | FailedJob
 
 
 class ResultList(Sequence[Result | FailedJob]):
@@ -32,8 +32,8 @@ class ResultList(Sequence[Result | FailedJob]):
     ----------
     source : ResultSource
         Source of records and files.
-    items : sequence of Place or FailedJob
-        Locations of results, and failed jobs.
+    items : sequence of ResultRef or FailedJob
+        References to results, and failed jobs.
     at_once, page : int
         Number of records in one query: for all items, and for a single item.
     """
@@ -45,7 +45,7 @@ class ResultList(Sequence[Result | FailedJob]):
 
     @property
     def items(self) -> Sequence[Item]:
-        """Locations of results, and failed jobs, without reading them."""
+        """References to results, and failed jobs, without reading them."""
         return self._items
 
     def __len__(self) -> int:
@@ -111,12 +111,12 @@ class ResultList(Sequence[Result | FailedJob]):
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield all readable items as the rows of `to_pandas`, many records at a time."""
         for items in in_batches(self._items, self._at_once):
-            places = [item for item in items if isinstance(item, Place)]
-            found = dict(records_at(self._source.records, places, FOR_ROWS))
+            refs = [item for item in items if isinstance(item, ResultRef)]
+            found = dict(records_at(self._source.records, refs, FOR_ROWS))
             for item in items:
                 if isinstance(item, FailedJob):
                     yield failure_row(item.entry)
-                elif item in found and (provenance := readable_or_told(found[item])) is not None:
+                elif item in found and (provenance := parsed_or_warned(found[item])) is not None:
                     yield result_row(provenance, state=item.state)
 
     def _read(self, begin: int) -> dict[int, Result]:
@@ -125,16 +125,16 @@ class ResultList(Sequence[Result | FailedJob]):
         return {number: item for number, item in enumerate(opened, start=begin) if isinstance(item, Result)}
 
 
-def sorted_items(places: Sequence[Place], failed: Sequence[FailedJob]) -> list[Item]:
+def sorted_items(refs: Sequence[ResultRef], failed: Sequence[FailedJob]) -> list[Item]:
     """Return results and failed jobs sorted together, newest first."""
     if not failed:
-        return list(places)
-    return sorted([*places, *failed], key=ended_of, reverse=True)
+        return list(refs)
+    return sorted([*refs, *failed], key=ended_of, reverse=True)
 
 
 def ended_of(item: Item) -> str:
     """Return the end of a result, or of a failed job's last attempt, in the form of `search_time`."""
-    if isinstance(item, Place):
+    if isinstance(item, ResultRef):
         return item.ended
     ended = item.row()["ended"]
     return search_time(ended) if isinstance(ended, datetime) else ""
@@ -142,13 +142,13 @@ def ended_of(item: Item) -> str:
 
 def _opened(source: ResultSource, items: Sequence[Item]) -> list[Result | FailedJob | None]:
     """Return the items' results in order; None for a record that is missing or cannot be read."""
-    found = dict(records_at(source.records, (item for item in items if isinstance(item, Place))))
+    found = dict(records_at(source.records, (item for item in items if isinstance(item, ResultRef))))
     return [item if isinstance(item, FailedJob) else opened(source, item, found.get(item)) for item in items]
 
 
-def opened(source: ResultSource, place: Place, record: dict[str, Any] | None) -> Result | None:
-    """Return the result at a location, from its record."""
-    provenance = None if record is None else readable_or_told(record)
+def opened(source: ResultSource, ref: ResultRef, record: dict[str, Any] | None) -> Result | None:
+    """Return the result of a reference, from its record."""
+    provenance = None if record is None else parsed_or_warned(record)
     if record is None or provenance is None:
         return None
-    return Result.of(provenance, state=place.state, source=source, superseded=record.get("superseded"))
+    return Result.of(provenance, state=ref.state, source=source, superseded=record.get("superseded"))

@@ -20,8 +20,8 @@ from resources.records.reader import OWN
 from resources.records.search import left_out
 from resources.result_store.catalog_tables import catalog_facts, read_catalog
 from resources.settings import Settings, load_settings
-from results.places import Place, place_called, places_of, records_at
 from results.queries import ResultQuery, State, When, read_query, wanted_parameters
+from results.refs import ResultRef, find_ref, records_at, refs_of
 from results.result import FailedJob, Result, ResultSource
 from results.result_list import ResultList, ended_of, opened, sorted_items
 from results.wrapper_records import wrapper_records
@@ -157,13 +157,13 @@ class Results:
             newest=newest,
         )
         self._check_known(analysis)
-        places = places_of(self._source.records, query, current=self._current_code(query, current_code_version))
-        if not places:
+        refs = refs_of(self._source.records, query, current=self._current_code(query, current_code_version))
+        if not refs:
             self._warn_of_unknown_parameters(query)
         failed = self._failed(query) if FAILED in query.states else []
         if newest:
-            failed, places = _newest(failed, places)
-        return ResultList(self._source, sorted_items(places, failed))
+            failed, refs = _newest(failed, refs)
+        return ResultList(self._source, sorted_items(refs, failed))
 
     def count(self, analysis: str, **conditions: Any) -> int:
         """Return the number of results that match all conditions, which are those of `find`."""
@@ -185,11 +185,11 @@ class Results:
         UnknownJobError
             If there is no such result, it cannot be read, or the key is ambiguous.
         """
-        place = place_called(self._source.records, key, analysis=analysis)
-        place = place.judged_by(self._catalogued_code(place.analysis))
-        result = opened(self._source, place, dict(records_at(self._source.records, [place])).get(place))
+        ref = find_ref(self._source.records, key, analysis=analysis)
+        ref = ref.judged_by(self._catalogued_code(ref.analysis))
+        result = opened(self._source, ref, dict(records_at(self._source.records, [ref])).get(ref))
         if result is None:
-            msg = f"The record of result {place.result_id} cannot be read: see `analysis audit`."
+            msg = f"The record of result {ref.result_id} cannot be read: see `analysis audit`."
             raise UnknownJobError(msg)
         return result
 
@@ -278,12 +278,12 @@ class Results:
             warnings.warn(message, stacklevel=4)
 
 
-def _newest(failed: Iterable[FailedJob], places: Iterable[Place]) -> tuple[list[FailedJob], list[Place]]:
+def _newest(failed: Iterable[FailedJob], refs: Iterable[ResultRef]) -> tuple[list[FailedJob], list[ResultRef]]:
     """Keep the newest item of each job: a result, or the failure."""
-    newest = {place.job_key: place.ended for place in places}
+    newest = {ref.job_key: ref.ended for ref in refs}
     lasting = [one for one in failed if one.job_key not in newest or ended_of(one) > newest[one.job_key]]
     lost = {one.job_key for one in lasting}
-    return lasting, [place for place in places if place.job_key not in lost]
+    return lasting, [ref for ref in refs if ref.job_key not in lost]
 
 
 def source_of(connections: Connections, settings: Settings) -> ResultSource:

@@ -61,9 +61,9 @@ class ResultSummary:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as JSON values."""
-        told = {field.name: getattr(self, field.name) for field in fields(ResultSummary)}
-        told["figure"] = told.pop("figure_location")
-        return told | {"started": self.started.isoformat(), "ended": self.ended.isoformat()}
+        values = {field.name: getattr(self, field.name) for field in fields(ResultSummary)}
+        values["figure"] = values.pop("figure_location")
+        return values | {"started": self.started.isoformat(), "ended": self.ended.isoformat()}
 
 
 def results_of(records: RecordStore, analysis: str, *, code_version: str) -> list[ResultSummary]:
@@ -90,14 +90,14 @@ def results_among(records: Iterable[dict[str, Any]], *, code_version: str) -> li
     """Return the results of records, in order; arguments and unreadable records as in `results_of`."""
     found = []
     for record in records:
-        provenance = readable_or_told(record)
+        provenance = parsed_or_warned(record)
         if provenance is not None:
             state = state_by_code(provenance.code_version, current=code_version)
             found.append(ResultSummary(**summary_fields(provenance, state)))
     return found
 
 
-def readable_or_told(record: dict[str, Any]) -> Provenance | None:
+def parsed_or_warned(record: dict[str, Any]) -> Provenance | None:
     """Parse a record; if it cannot be parsed, warn and return None."""
     provenance = readable(record)
     if provenance is None:

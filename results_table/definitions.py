@@ -6,8 +6,8 @@ import dagster as dg
 
 from engine.discovery.analyses import AnalysisEntry
 from resources.settings import Settings
-from results_table.assets import build_catalogs
-from results_table.sensor import build_catalog_sensor
+from results_table.assets import build_table_assets
+from results_table.sensor import build_table_sensor
 
 
 def table_definitions(entries: Sequence[AnalysisEntry], settings: Settings) -> dg.Definitions:
@@ -20,6 +20,6 @@ def table_definitions(entries: Sequence[AnalysisEntry], settings: Settings) -> d
     settings : Settings
         Its URL of Dagster's UI is used in links; with ``DRY_RUN`` nothing is written.
     """
-    assets = build_catalogs(entries, ui_url=settings.dagster_ui_url, dry_run=settings.dry_run)
-    sensors = [build_catalog_sensor(entries, assets, dry_run=settings.dry_run)] if entries else []
+    assets = build_table_assets(entries, ui_url=settings.dagster_ui_url, dry_run=settings.dry_run)
+    sensors = [build_table_sensor(entries, assets, dry_run=settings.dry_run)] if entries else []
     return dg.Definitions(assets=assets, sensors=sensors)

@@ -9,20 +9,20 @@ import dagster as dg
 from engine.assets.thumbnail import thumbnail
 from resources.result_store.catalog_tables import catalog_facts
 from results_table.columns import OTHER_VALUES
-from results_table.report import Report
-from results_table.update import CatalogUpdate
+from results_table.report import AnalysisReport
+from results_table.update import TableUpdate
 
 _PREVIEW = 10
 _SHOWN = ("state", "subject", "session", "ended", "failure", "job_key")
 _LONGEST = {"failure": 80, "job_key": 12}
 
 
-def catalog_metadata(update: CatalogUpdate, *, address: str, link: str) -> Mapping[str, Any]:
+def table_metadata(update: TableUpdate, *, address: str, link: str) -> Mapping[str, Any]:
     """Return the metadata of a results table, the most important first.
 
     Parameters
     ----------
-    update : CatalogUpdate
+    update : TableUpdate
         The updated table, and what the update has read.
     address, link : str
         URI in S3, and URL for a browser.
@@ -49,12 +49,12 @@ def catalog_metadata(update: CatalogUpdate, *, address: str, link: str) -> Mappi
     }
 
 
-def report_metadata(report: Report, *, address: str, link: str) -> Mapping[str, Any]:
+def report_metadata(report: AnalysisReport, *, address: str, link: str) -> Mapping[str, Any]:
     """Return the metadata of a report, with its figures scaled down for the event log.
 
     Parameters
     ----------
-    report : Report
+    report : AnalysisReport
         Its counts, failures and figures are shown.
     address, link : str
         URI in S3, and URL for a browser.
@@ -81,7 +81,7 @@ def report_metadata(report: Report, *, address: str, link: str) -> Mapping[str, 
     }
 
 
-def _preview(update: CatalogUpdate) -> dg.TableMetadataValue:
+def _preview(update: TableUpdate) -> dg.TableMetadataValue:
     """Return the newest rows as a Markdown table with the most important columns."""
     rows = update.table.slice(0, _PREVIEW).select(_SHOWN).to_pylist()
     records = [dg.TableRecord({name: _cell(name, value) for name, value in row.items()}) for row in rows]

@@ -10,7 +10,7 @@ PRIORITY = "10"
 """An update takes seconds, so it does not wait behind batches, whose priority is 0."""
 
 
-def catalog_key_of(name: str) -> dg.AssetKey:
+def table_key_of(name: str) -> dg.AssetKey:
     """Return the asset key of the results table of an analysis."""
     return dg.AssetKey([name, "catalog"])
 

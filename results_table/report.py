@@ -24,7 +24,7 @@ _LISTED_FAILURES, _LONGEST = 20, 300
 
 
 @dataclass(frozen=True)
-class Report:
+class AnalysisReport:
     """The page of a report, and its parts.
 
     Attributes
@@ -45,7 +45,7 @@ class Report:
     failures: list[dict[str, Any]]
 
 
-def make_report(entry: AnalysisEntry, table: pa.Table, *, ui_url: str) -> Report:
+def make_report(entry: AnalysisEntry, table: pa.Table, *, ui_url: str) -> AnalysisReport:
     """Return the report of an analysis, from its results table.
 
     Parameters
@@ -84,7 +84,7 @@ def make_report(entry: AnalysisEntry, table: pa.Table, *, ui_url: str) -> Report
             asset="/".join(asset_key_of(entry.analysis.name).path),
         )
     )
-    return Report(html, figures, counts, failures)
+    return AnalysisReport(html, figures, counts, failures)
 
 
 def _environment() -> Environment:

@@ -17,7 +17,7 @@ from domain.retry import Backoff
 from engine.assets.runs import UNFINISHED
 from engine.discovery.analyses import AnalysisEntry
 from resources.ledger.ledger import Ledger
-from results_table.names import JOB_NAME, PRIORITY, TAG, catalog_key_of, report_key_of
+from results_table.names import JOB_NAME, PRIORITY, TAG, report_key_of, table_key_of
 
 LOOK_EVERY_S = 10
 QUIET_S, BUSY_S = 15.0, 600.0
@@ -43,7 +43,7 @@ class LastRequest:
     at: str
 
 
-def build_catalog_sensor(
+def build_table_sensor(
     entries: Sequence[AnalysisEntry], assets: Sequence[dg.AssetsDefinition], *, dry_run: bool = False
 ) -> dg.SensorDefinition:
     """Return the sensor, and the job that it launches.
@@ -53,7 +53,7 @@ def build_catalog_sensor(
     entries : sequence of AnalysisEntry
         Analyses whose tables are updated.
     assets : sequence of AssetsDefinition
-        Assets from `results_table.assets.build_catalogs`; at least one.
+        Assets from `results_table.assets.build_table_assets`; at least one.
     dry_run : bool
         Request no runs (the setting ``DRY_RUN``).
     """
@@ -96,20 +96,20 @@ def tick(
         Counts of jobs by state, and the time of the last change; only read.
     """
     memory, now = _remembered(cursor), ledger.now()
-    requests, told = [], []
+    requests, reasons = [], []
     for entry in entries:
         name, seen = entry.analysis.name, _seen(entry, ledger)
         asked = memory.setdefault(name, LastRequest("", now.isoformat()))
         why_not = _why_not(instance, name, seen, asked, now)
         if why_not:
-            told.append(f"{name}: {why_not}")
+            reasons.append(f"{name}: {why_not}")
         else:
             memory[name] = LastRequest(seen.text, now.isoformat())
             requests.append(_request(name, now))
     kept = json.dumps({name: asdict(asked) for name, asked in memory.items()})
     if requests:
         return dg.SensorResult(run_requests=requests, cursor=kept)
-    return dg.SensorResult(skip_reason="; ".join(told), cursor=kept)
+    return dg.SensorResult(skip_reason="; ".join(reasons), cursor=kept)
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _why_not(instance: dg.DagsterInstance, name: str, seen: _Seen, asked: LastRe
     left = due - now
     if left > timedelta(0):
         return f"due in {left.total_seconds():.0f} s"
-    return "its results table is being updated" if is_at_work(instance, name) else ""
+    return "its results table is being updated" if is_updating(instance, name) else ""
 
 
 def failures_in_a_row(instance: dg.DagsterInstance, name: str) -> int:
@@ -153,9 +153,9 @@ def failures_in_a_row(instance: dg.DagsterInstance, name: str) -> int:
     return len(list(takewhile(lambda run: run.status is dg.DagsterRunStatus.FAILURE, runs)))
 
 
-def is_at_work(instance: dg.DagsterInstance, name: str) -> bool:
+def is_updating(instance: dg.DagsterInstance, name: str) -> bool:
     """Return whether a run that updates the table is unfinished, no matter who launched it."""
-    key = catalog_key_of(name)
+    key = table_key_of(name)
     return any(
         key in run.asset_selection if run.asset_selection else run.job_name == JOB_NAME
         for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
@@ -166,7 +166,7 @@ def _request(name: str, now: datetime) -> dg.RunRequest:
     """Return the run request for table and report of one analysis."""
     return dg.RunRequest(
         run_key=f"catalog-{name}-{now.isoformat()}",
-        asset_selection=[catalog_key_of(name), report_key_of(name)],
+        asset_selection=[table_key_of(name), report_key_of(name)],
         tags={TAG: name, "dagster/priority": PRIORITY},
     )
 

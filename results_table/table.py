@@ -25,7 +25,7 @@ _ORDER = [("ended", "descending"), ("job_key", "ascending"), ("result_id", "asce
 
 def schema_of(columns: Sequence[Column]) -> pa.Schema:
     """Return the schema of a results table; the metadata of a column has its description and unit."""
-    return pa.schema([pa.field(c.name, _TYPES[c.kind], metadata=_told(c)) for c in columns])
+    return pa.schema([pa.field(c.name, _TYPES[c.kind], metadata=_column_metadata(c)) for c in columns])
 
 
 def table_of(rows: Iterable[dict[str, Any]], columns: Sequence[Column]) -> pa.Table:
@@ -71,6 +71,6 @@ def _fitted(row: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
     return found
 
 
-def _told(column: Column) -> dict[str, str]:
+def _column_metadata(column: Column) -> dict[str, str]:
     """Return the metadata of a column in the Parquet file."""
     return {"kind": column.kind, "meaning": column.meaning, "unit": column.unit}

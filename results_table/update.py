@@ -31,7 +31,7 @@ _NAMED = 20
 
 
 @dataclass(frozen=True)
-class CatalogUpdate:
+class TableUpdate:
     """An updated results table, and what the update has read.
 
     Attributes
@@ -53,9 +53,9 @@ class CatalogUpdate:
     was_rebuilt: bool
 
 
-def update_catalog(
+def update_table(
     entry: AnalysisEntry, stored: pa.Table | None, *, records: RecordStore, ledger: Ledger, results: ResultsStore
-) -> CatalogUpdate:
+) -> TableUpdate:
     """Return the updated results table of an analysis.
 
     Parameters
@@ -89,7 +89,7 @@ def update_catalog(
         "unreadable": len(unreadable),
         **counts(table),
     }
-    return CatalogUpdate(with_facts(table, facts), len(wanted), gone, unreadable[:_NAMED], was_rebuilt=not usable)
+    return TableUpdate(with_facts(table, facts), len(wanted), gone, unreadable[:_NAMED], was_rebuilt=not usable)
 
 
 def _is_usable(stored: pa.Table, schema: pa.Schema) -> bool:

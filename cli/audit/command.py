@@ -9,7 +9,7 @@ from cli.terminal import AsJson, out, plain, print_json
 from domain.counted import counted
 
 if TYPE_CHECKING:
-    from audit.findings import Report
+    from audit.findings import AuditReport
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[ANALYSIS…]", help="Analyses (default: all).")]
 Yes = Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")]
@@ -71,7 +71,7 @@ def clean(
             out.print(f"Deleted: {run_clean(platform, found)}.", highlight=False)
 
 
-def _show(report: "Report") -> None:
+def _show(report: "AuditReport") -> None:
     """Print findings, and the number of compared objects."""
     from audit.findings import KINDS
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from audit.audit import run_audit
 from audit.cleaning import Removable, removable, remove
-from audit.findings import Report
+from audit.findings import AuditReport
 from audit.repair import Repairer
 from audit.sources import Depth, Sources
 from domain.errors import SettingsError
@@ -16,7 +16,7 @@ from resources.process import person
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
-def audit(platform: Platform, names: Sequence[str], *, depth: Depth) -> Report:
+def audit(platform: Platform, names: Sequence[str], *, depth: Depth) -> AuditReport:
     """Compare Dagster, MongoDB and S3 without changing anything.
 
     Parameters
@@ -35,17 +35,17 @@ def audit(platform: Platform, names: Sequence[str], *, depth: Depth) -> Report:
         return run_audit(sources, depth)
 
 
-def repair(platform: Platform, names: Sequence[str], *, depth: Depth) -> tuple[Report, Repairer]:
+def repair(platform: Platform, names: Sequence[str], *, depth: Depth) -> tuple[AuditReport, Repairer]:
     """Compare, and apply safe repairs to each finding.
 
     Returns
     -------
-    tuple of Report and Repairer
+    tuple of AuditReport and Repairer
         All findings, and the numbers of fixed and remaining ones.
     """
     with _sources(platform, names) as sources:
         repairer = Repairer(sources, who=f"{person()}, by audit --repair")
-        return run_audit(sources, depth, then=repairer.mend), repairer
+        return run_audit(sources, depth, then=repairer.fix), repairer
 
 
 def found_to_clean(platform: Platform, *, older_than: timedelta) -> Iterator[Removable]:

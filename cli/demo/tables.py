@@ -82,12 +82,12 @@ def show_report(platform: Platform, analysis: str, console: Console) -> None:
     """
     from resources.result_store.catalog_tables import read_catalog, write_catalog
     from results_table.report import make_report
-    from results_table.update import update_catalog
+    from results_table.update import update_table
 
     entry, c = platform.entry(analysis), platform.connections
     stored = read_catalog(c.catalog_files, analysis)
     table = None if stored is None else stored.table
-    made = update_catalog(entry, table, records=c.record_store, ledger=c.ledger, results=c.results_store).table
+    made = update_table(entry, table, records=c.record_store, ledger=c.ledger, results=c.results_store).table
     write_catalog(c.catalog_files, analysis, made)
     html = make_report(entry, made, ui_url=platform.settings.dagster_ui_url).html
     c.catalog_files.put(analysis, REPORT, html.encode(), content_type="text/html; charset=utf-8")

@@ -41,7 +41,7 @@ def explore(*, port: int, host: str, say: Callable[[str], None]) -> None:
     with ExitStack() as stack:
         if settings.embedded_mongo or settings.embedded_s3:
             stack.enter_context(serving(settings.analysis_home))
-        server = make_server(world_of(settings), login=login_of(settings), loopback=loopback)
+        server = make_server(context_of(settings), login=login_of(settings), loopback=loopback)
         chosen = free_port(port) if loopback else port
         shown = f"[{host}]" if ":" in host else host
         say(f"Explorer   http://{shown}:{chosen}   (Ctrl-C ends it)")
@@ -50,7 +50,7 @@ def explore(*, port: int, host: str, say: Callable[[str], None]) -> None:
         serve(server, host=host, port=chosen)
 
 
-def world_of(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> ExplorerContext:
+def context_of(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> ExplorerContext:
     """Return the context of the explorer; connections are opened on first use."""
     connections = connect(settings)
     records = RecordReader(mongo=connections.record_store.mongo, name=connections.record_store.name)

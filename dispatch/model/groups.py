@@ -125,7 +125,7 @@ def _shared(record: AssetRecord, fields: Sequence[str], options: DispatchOptions
     values = [value_at(record.document, field) for field in fields]
     nothing = [field for field, value in zip(fields, values, strict=True) if is_null(value)]
     if nothing and options.drop_null_groups:
-        told = ", ".join(f"`{field}`" for field in nothing)
-        skips.append(Skip(Reason.NULL_GROUP, record.location, f"it has no value in {told}"))
+        names = ", ".join(f"`{field}`" for field in nothing)
+        skips.append(Skip(Reason.NULL_GROUP, record.location, f"it has no value in {names}"))
         return None
     return canonical_json([None if is_null(value) else value for value in values])

@@ -143,8 +143,8 @@ class DispatchOptions(BaseModel):
         for word in self.group_parameters:
             field, equals, name = (part.strip() for part in word.rpartition("="))
             if not equals or not name or field not in self.group_by or field in named:
-                told = ", ".join(f"`{shown(f)}`" for f in self.group_by) or "nothing"
-                msg = f"`group_parameters`: found '{shown(word)}', expected FIELD=PARAMETER, FIELD one of {told}, each once."
+                fields = ", ".join(f"`{shown(f)}`" for f in self.group_by) or "nothing"
+                msg = f"`group_parameters`: found '{shown(word)}', expected FIELD=PARAMETER, FIELD one of {fields}, each once."
                 raise DispatchError(msg)
             named[field] = name
         return named

@@ -110,8 +110,8 @@ class Planner:
         self._resolved: dict[bytes, dict[str, Any] | str] = {}
         given = {*layers.given, *(key for entry in layers.sets for key in entry)}
         if both := sorted(set(layers.of_group.values()) & given):
-            told = ", ".join(f"`{shown(name)}`" for name in both)
-            msg = f"{told} is given as a parameter and named in `group_parameters`: give it in one of them."
+            names = ", ".join(f"`{shown(name)}`" for name in both)
+            msg = f"{names} is given as a parameter and named in `group_parameters`: give it in one of them."
             raise DispatchError(msg)
         self._taken = given | set(layers.inbox)
 

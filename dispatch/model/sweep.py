@@ -62,8 +62,8 @@ def sweep_sets(text: str, *, mode: SweepMode) -> list[dict[str, Any]]:
     values = _values(text)
     counts = {name: len(found) for name, found in values.items()}
     if mode is SweepMode.zip and len(set(counts.values())) > 1:
-        told = ", ".join(f"`{shown(name)}` has {count}" for name, count in counts.items())
-        msg = f"The sweep cannot be zipped: {told} values. Give lists of one length, or use `product`."
+        lengths = ", ".join(f"`{shown(name)}` has {count}" for name, count in counts.items())
+        msg = f"The sweep cannot be zipped: {lengths} values. Give lists of one length, or use `product`."
         raise DispatchError(msg)
     number = prod(counts.values()) if mode is SweepMode.product else max(counts.values())
     if number > MAX_SETS:

@@ -162,7 +162,7 @@ def _validated(analysis: Analysis, values: dict[str, Any], origins: Mapping[str,
             fit[key] = value
     parameters, errors = _try(analysis, fit)
     unfit = values.keys() - fit.keys()
-    faults += [_told(error, model, origins) for error in errors if not _follows(error, unfit)]
+    faults += [_error_message(error, model, origins) for error in errors if not _follows(error, unfit)]
     if faults or parameters is None:
         raise ParametersError(_message(analysis, faults))
     return parameters
@@ -213,7 +213,7 @@ def _follows(error: ErrorDetails, unfit: Iterable[str]) -> bool:
     return error["type"] == "missing" and str(error["loc"][0]) in unfit
 
 
-def _told(error: ErrorDetails, model: type[BaseModel], origins: Mapping[str, str]) -> str:
+def _error_message(error: ErrorDetails, model: type[BaseModel], origins: Mapping[str, str]) -> str:
     """Return the message for one of pydantic's errors: field, origin, found and expected value."""
     loc = error["loc"]
     origin = origins.get(str(loc[0]), "default") if loc else ""

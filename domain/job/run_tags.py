@@ -25,10 +25,10 @@ PER_KIND = 100
 _NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_.\-]+")
 _LONGEST_KEY, _LONGEST_VALUE = 63, 200
 
-Found = set[tuple[str, str]]
+TagValues = set[tuple[str, str]]
 
 
-def found_in_job(job: LedgerEntry) -> Found:
+def found_in_job(job: LedgerEntry) -> TagValues:
     """Return the tag values of a job that are known before its execution.
 
     Parameters
@@ -52,7 +52,7 @@ def found_in_job(job: LedgerEntry) -> Found:
     return found
 
 
-def found_in_result(provenance: Provenance) -> Found:
+def found_in_result(provenance: Provenance) -> TagValues:
     """Return the tag values that are known after the inputs were read, as in `found_in_job`."""
     found = {(SUBJECT, subject) for subject in provenance.subject_ids}
     return found | {(SESSION, session) for session in provenance.session_names}

@@ -107,9 +107,9 @@ def judge_reused(
     found = evaluations(entry, provenance, built_in, target=target)
     keys = [evaluation.asset_check_key for evaluation in found]
     known = instance.event_log_storage.get_asset_check_partition_info(keys, partition_keys=[provenance.job_key])
-    told = {info.check_key for info in known}
+    reported = {info.check_key for info in known}
     for evaluation in found:
-        if evaluation.asset_check_key not in told:
+        if evaluation.asset_check_key not in reported:
             instance.report_runless_asset_event(evaluation)
 
 

@@ -31,7 +31,7 @@ from engine.discovery.analyses import AnalysisEntry
 from engine.execution.batch import BatchRun
 from engine.execution.outcome import Outcome, RunFacts, Services
 from engine.worker.pool import WorkerPool
-from resources.dagster_storage.batch_events import Report, Reporter, report
+from resources.dagster_storage.batch_events import Event, Reporter, report
 from resources.dagster_storage.check_targets import targets_of_run
 from resources.inputs.resource import Inputs
 from resources.ledger.ledger import Ledger
@@ -222,7 +222,7 @@ def _report_verdicts(
     reporter(context, [evaluation for of_one in said for evaluation in of_one])
 
 
-def _report_of(entry: AnalysisEntry, outcome: Outcome, results: ResultsStore) -> Report | None:
+def _report_of(entry: AnalysisEntry, outcome: Outcome, results: ResultsStore) -> Event | None:
     """Return the event of an outcome: a materialization for a result, an observation for a failure."""
     if outcome.error is not None:
         return failure_observation(entry.analysis.name, outcome.job_key, outcome.error)

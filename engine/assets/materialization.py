@@ -66,12 +66,12 @@ def materialization(
     dagster.AssetMaterialization
         Event with data version (digest of the manifest) and code version as tags.
     """
-    told = metadata(provenance, analysis=analysis, results=results, figure=figure, reused=reused)
+    entries = metadata(provenance, analysis=analysis, results=results, figure=figure, reused=reused)
     return dg.AssetMaterialization(
         asset_key=asset_key_of(provenance.analysis),
         partition=provenance.job_key,
         description=_sentence(provenance, reused=reused),
-        metadata=told | ({"attempts": attempts_table(attempts, done=provenance.attempt)} if attempts else {}),
+        metadata=entries | ({"attempts": attempts_table(attempts, done=provenance.attempt)} if attempts else {}),
         tags=_version_tags(provenance),
     )
 
@@ -150,8 +150,8 @@ def _input_links(urls: Sequence[str], results: ResultsStore) -> dict[str, dg.Met
     links = {url: results.input_url(url) for url in urls}
     if len(links) == 1:
         ((url, link),) = links.items()
-        told: dict[str, dg.MetadataValue[Any]] = {"input": dg.MetadataValue.path(url)}
-        return told | ({"open input": dg.MetadataValue.url(link)} if link else {})
+        entries: dict[str, dg.MetadataValue[Any]] = {"input": dg.MetadataValue.path(url)}
+        return entries | ({"open input": dg.MetadataValue.url(link)} if link else {})
     return {"input": dg.MetadataValue.md("  \n".join(markdown_link(url, link) for url, link in links.items()))}
 
 
@@ -182,8 +182,8 @@ def _use(provenance: Provenance) -> dict[str, dg.MetadataValue[Any]]:
         f"rows of {table.file}" if number else ROW_COUNT: dg.MetadataValue.int(table.rows)
         for number, table in enumerate(provenance.tables)
     }
-    told: dict[str, dg.MetadataValue[Any]] = {n: dg.MetadataValue.float(float(v)) for n, v in numbers.items()}
-    return told | rows
+    entries: dict[str, dg.MetadataValue[Any]] = {n: dg.MetadataValue.float(float(v)) for n, v in numbers.items()}
+    return entries | rows
 
 
 def failure_observation(analysis: str, job_key: str, error: JobError) -> dg.AssetObservation:
@@ -201,7 +201,7 @@ def failure_observation(analysis: str, job_key: str, error: JobError) -> dg.Asse
     dagster.AssetObservation
         Event with the analysis's traceback.
     """
-    told = code_block(error.traceback or error.log or error.message)
+    entries = code_block(error.traceback or error.log or error.message)
     return dg.AssetObservation(
         asset_key=asset_key_of(analysis),
         partition=job_key,
@@ -210,7 +210,7 @@ def failure_observation(analysis: str, job_key: str, error: JobError) -> dg.Asse
             "failed": dg.MetadataValue.text(error.kind),
             "message": dg.MetadataValue.text(error.message),
             "permanent": dg.MetadataValue.bool(error.permanent),
-            "traceback": dg.MetadataValue.md(told),
+            "traceback": dg.MetadataValue.md(entries),
         },
     )
 

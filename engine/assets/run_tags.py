@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from domain.job.run_tags import Found, found_in_job, found_in_result, is_tagged, tags_of
+from domain.job.run_tags import TagValues, found_in_job, found_in_result, is_tagged, tags_of
 from domain.job.state import LedgerEntry
 from domain.result.provenance import Provenance
 
@@ -26,7 +26,7 @@ class RunTags:
 
     def __init__(self, instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
         self._instance, self._run_id, self._known = instance, run.run_id, dict(run.tags)
-        self._seen: Found = set()
+        self._seen: TagValues = set()
 
     @property
     def are_missing(self) -> bool:
@@ -41,7 +41,7 @@ class RunTags:
         """Add subjects and sessions that were read from inputs, in one write; none if there are no new ones."""
         self._add(set().union(*(found_in_result(one) for one in results)))
 
-    def _add(self, found: Found) -> None:
+    def _add(self, found: TagValues) -> None:
         new = tags_of(found - self._seen, known=self._known)
         self._seen |= found
         if new:

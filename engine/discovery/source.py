@@ -104,8 +104,8 @@ def _language(analysis: Analysis) -> dict[str, str]:
     command = analysis.run
     if not isinstance(command, Command):
         return {"language": "Python", "language_version": ".".join(str(part) for part in sys.version_info[:3])}
-    told = _first_line(command.version_words) if command.version_words else None
-    return {"language": command.language, "language_version": told or "unknown"}
+    version = _first_line(command.version_words) if command.version_words else None
+    return {"language": command.language, "language_version": version or "unknown"}
 
 
 def _imported(path: Path) -> dict[str, str]:

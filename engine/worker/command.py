@@ -154,10 +154,10 @@ def run_command(command: Command, source_folder: Path, job: CommandJob) -> Comma
         raise CommandFailedError(msg) from error
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    told = print_log(pipes_messages(messages))
+    latest = print_log(pipes_messages(messages))
     if process.returncode != 0:
-        raise failure_of(argv[0], process.returncode, told)
-    return CommandEnd(outputs_of(job, told), usage.ru_maxrss * _PEAK_UNIT)
+        raise failure_of(argv[0], process.returncode, latest)
+    return CommandEnd(outputs_of(job, latest), usage.ru_maxrss * _PEAK_UNIT)
 
 
 def _copy_code(command: Command, source_folder: Path, job: CommandJob) -> Path:

@@ -31,7 +31,7 @@ from domain.retry import is_transient
 from engine.worker.command import CommandFailedError
 from engine.worker.task import Task, Work, run_task
 from resources.environment import forget
-from resources.process import asker_for_end_with_parent
+from resources.process import parent_death_signal
 
 TEXT_CHARACTERS = 16 * 1024
 _NOT_FOR_USER_CODE = ("DOCDB_URI", "ASSETS_URI", "SMTP_URL", "ALERT_WEBHOOK_URL", "DAGSTER_POSTGRES_URL")
@@ -52,7 +52,7 @@ def prepare_worker() -> None:
     forget(_NOT_FOR_USER_CODE)
     os.setpgrp()
     signal.signal(signal.SIGTERM, end_group)
-    if (ask_for_end := asker_for_end_with_parent(signal.SIGTERM)) is not None:
+    if (ask_for_end := parent_death_signal(signal.SIGTERM)) is not None:
         ask_for_end()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable(file=2, all_threads=False)
@@ -92,12 +92,12 @@ def job_error_of(error: BaseException, transient_names: tuple[str, ...]) -> JobE
             traceback=_storable(error.traceback),
         )
     chain = not isinstance(error, PlatformError)  # the causes of the platform's errors are not shown
-    told = "".join(traceback.format_exception(type(error), error, user_frames(error), chain=chain))
-    sys.stderr.write(told)
+    text = "".join(traceback.format_exception(type(error), error, user_frames(error), chain=chain))
+    sys.stderr.write(text)
     kind = next((kind for kinds, kind in _KINDS if isinstance(error, kinds)), "exception")
     transient = is_transient(error, transient_names if kind == "exception" else None)
     name = "" if isinstance(error, PlatformError) else f"{type(error).__name__}: "
-    message, trace = _storable(f"{name}{error}"), _storable(told)
+    message, trace = _storable(f"{name}{error}"), _storable(text)
     return JobError(kind=kind, message=message, permanent=not transient, traceback=trace)
 
 

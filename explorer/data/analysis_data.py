@@ -149,9 +149,9 @@ class Tables:
         ]
         code = entry.code_version if entry else ""
         rows = [result_row(one, state=state_by_code(one.code_version, current=code)) for one in found]
-        told = f"the newest {len(rows):,} results" if len(rows) == MOST_RECORDS else "the results that MongoDB has"
+        origin = f"the newest {len(rows):,} results" if len(rows) == MOST_RECORDS else "the results that MongoDB has"
         note = (
-            f"`{analysis}` has no results table yet: these are {told}, without failed jobs. "
+            f"`{analysis}` has no results table yet: these are {origin}, without failed jobs. "
             f"For a complete and faster table open Catalog in Dagster, then {analysis} / catalog, and choose Materialize."
         )
         return _table(analysis, from_rows(rows, analysis), entry, note)

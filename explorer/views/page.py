@@ -71,7 +71,7 @@ def navigation(names: list[str], current: str | None) -> Any:
 
 def page(table: Table, names: list[str], view: View, notes: list[str], dagster_url: str) -> Any:
     """Return the page of a table."""
-    told = [note for note in (*notes, table.note) if note]
+    shown_notes = [note for note in (*notes, table.note) if note]
     stores = [dcc.Store(id=f"part-{name}", data=part_of(view, name)) for name in PARTS]
     return [
         navigation(names, view.analysis),
@@ -79,7 +79,9 @@ def page(table: Table, names: list[str], view: View, notes: list[str], dagster_u
         dcc.Store(id="picked"),
         dcc.Store(id="clicked"),
         *stores,
-        html.Div([html.P(note) for note in told], className="note", role="status", hidden=not told, id="notes"),
+        html.Div(
+            [html.P(note) for note in shown_notes], className="note", role="status", hidden=not shown_notes, id="notes"
+        ),
         html.Div(
             [_table_part(table, view, dagster_url), html.Aside(id="details", **aria(live="polite"))],
             className="columns",

@@ -49,7 +49,7 @@ def file_url(result_id: str, path: str) -> str:
     return f"/file/{result_id}/{quote(path)}"
 
 
-def details(world: ExplorerContext, facts: Facts, columns: dict[str, Column]) -> Any:
+def details(context: ExplorerContext, facts: Facts, columns: dict[str, Column]) -> Any:
     """Return the details of one row."""
     return html.Section(
         [
@@ -58,13 +58,16 @@ def details(world: ExplorerContext, facts: Facts, columns: dict[str, Column]) ->
                 className="bar",
             ),
             html.P(
-                [html.Span(facts.row.get("state"), className=f"state {facts.row.get('state')}"), *_links(world, facts)]
+                [
+                    html.Span(facts.row.get("state"), className=f"state {facts.row.get('state')}"),
+                    *_links(context, facts),
+                ]
             ),
             *([html.P(facts.note, className="note")] if facts.note else []),
             _compare_button(facts),
             figure_of(facts),
             *(_part(part, facts, columns) for part in PARTS),
-            *_files(world, facts),
+            *_files(context, facts),
         ],
         **aria(label="Details of one result"),
     )
@@ -102,8 +105,8 @@ def comparison(pair: list[Facts], columns: dict[str, Column], missing: int) -> A
     )
     gone = [html.P("A result of this address is not in the table any more.", className="note")] if missing else []
     if len(pair) < 2:  # noqa: PLR2004  a comparison has two rows
-        words = "Choose one more: open its details, or use the button below its figure." if pair else ""
-        return [chips, *gone, html.P(words, className="quiet")]
+        hint = "Choose one more: open its details, or use the button below its figure." if pair else ""
+        return [chips, *gone, html.P(hint, className="quiet")]
     lines = compared(*pair)
     different = sum(line.differs for line in lines)
     return [
@@ -142,12 +145,12 @@ def _comparison_table(lines: list[Line], pair: list[Facts], columns: dict[str, C
 
 
 def _card(facts: Facts, x: Column | None, y: Column | None) -> Any:
-    told = [f"{one.title}: {text_of(facts.row.get(one.name))}" for one in (x, y) if one is not None]
+    lines = [f"{one.title}: {text_of(facts.row.get(one.name))}" for one in (x, y) if one is not None]
     return html.Div(
         [
             html.H3(facts.title),
             figure_of(facts),
-            html.P([part for text in told for part in (text, html.Br())], className="quiet"),
+            html.P([part for text in lines for part in (text, html.Br())], className="quiet"),
             html.Div(
                 [
                     html.Button("Details", id={"type": "show", "row": facts.name}, className="plain"),
@@ -164,12 +167,12 @@ def _compare_button(facts: Facts) -> Any:
     return html.Button("Compare this one", id={"type": "compare", "row": facts.name}, className="plain")
 
 
-def _links(world: ExplorerContext, facts: Facts) -> list[Any]:
+def _links(context: ExplorerContext, facts: Facts) -> list[Any]:
     """Return links to other pages about a row."""
-    links = [("Partition in Dagster", world.partition_url(facts)), ("Run", world.run_url(facts))]
+    links = [("Partition in Dagster", context.partition_url(facts)), ("Run", context.run_url(facts))]
     if facts.provenance is not None:
         links += [
-            ("Files", world.results.browse_url(facts.provenance.location)),
+            ("Files", context.results.browse_url(facts.provenance.location)),
             ("Record", f"/record/{facts.result_id}"),
         ]
     return [
@@ -191,11 +194,11 @@ def _part(part: str, facts: Facts, columns: dict[str, Column]) -> Any:
     return html.Div([html.H3(_HEADINGS[part]), html.Table(html.Tbody(rows), className="facts")])
 
 
-def _files(world: ExplorerContext, facts: Facts) -> list[Any]:
+def _files(context: ExplorerContext, facts: Facts) -> list[Any]:
     if facts.provenance is None or facts.result_id is None:
         return []
     try:
-        files = listed(world, result_named(world, facts.result_id))
+        files = listed(context, result_named(context, facts.result_id))
     except PlatformError as error:
         return [html.H3("Files"), html.P(str(error), className="note")]
     shown = [

@@ -12,11 +12,11 @@ import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, DagsterEventType
 from dagster._core.execution.context.system import StepExecutionContext
 
-Report = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
-Reporter = Callable[[dg.AssetExecutionContext, Sequence[Report]], None]
+Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
+Reporter = Callable[[dg.AssetExecutionContext, Sequence[Event]], None]
 
 
-def report(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, reports: Sequence[Report]) -> None:
+def report(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, reports: Sequence[Event]) -> None:
     """Log events as ``context.log_event`` does, stored together if ``DAGSTER_EVENT_BATCH_SIZE`` is set.
 
     Parameters

@@ -12,7 +12,7 @@ import psutil
 
 from domain.errors import ServerUnavailableError
 from resources.embedded.programs import Program, lacks_libcurl, start_advice, with_bundled_libcurl
-from resources.process import asker_for_end_with_parent
+from resources.process import parent_death_signal
 
 _MAX_STARTS = 4
 
@@ -86,7 +86,7 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=asker_for_end_with_parent(signal.SIGTERM),  # noqa: PLW1509 - this process has one thread
+                preexec_fn=parent_death_signal(signal.SIGTERM),  # noqa: PLW1509 - this process has one thread
             )
 
     def wait_until_ready(self) -> None:

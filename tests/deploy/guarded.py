@@ -30,7 +30,7 @@ from resources.alerts import Alerts
 from resources.connections import connect
 from resources.settings import PROJECT_ROOT
 from results.summaries import results_of
-from results_table.names import catalog_key_of, report_key_of
+from results_table.names import report_key_of, table_key_of
 from sensors.alerts import breaker_alerts
 from tests.lab_workspace import LAB
 
@@ -240,7 +240,7 @@ class Walk:
 
     def catalog(self):
         """Make catalog and report, and bring them up to date; the sensor looks whether they are due."""
-        chosen = [catalog_key_of(NAME), report_key_of(NAME)]
+        chosen = [table_key_of(NAME), report_key_of(NAME)]
         for _ in range(2):
             job = self.repository.get_job("catalog")
             assert job.execute_in_process(instance=self.instance, asset_selection=chosen).success

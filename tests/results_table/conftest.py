@@ -20,7 +20,7 @@ from resources.records.reader import OWN
 from resources.records.store import RecordStore
 from resources.result_store.catalog_files import CatalogFiles
 from resources.result_store.catalog_tables import read_catalog, write_catalog
-from results_table.update import update_catalog
+from results_table.update import update_table
 from tests.provenances import STARTED, sparse
 from tests.raw import jobs_of, records_of
 
@@ -116,7 +116,7 @@ class CatalogWorld:
 
     def make(self, stored=None):
         """Bring a catalog up to date; gives the update."""
-        return update_catalog(self.entry, stored, records=self.records, ledger=self.ledger, results=self.results)
+        return update_table(self.entry, stored, records=self.records, ledger=self.ledger, results=self.results)
 
     def update(self):
         """Bring the stored catalog up to date; gives the update."""

@@ -9,8 +9,8 @@ from dagster._core.test_utils import create_run_for_test
 from domain.job.state import JobState
 from engine.assets.runs import is_run_of
 from results_table import sensor
-from results_table.names import JOB_NAME, TAG, catalog_key_of, report_key_of
-from results_table.sensor import BUSY_S, QUIET_S, failures_in_a_row, is_at_work, tick
+from results_table.names import JOB_NAME, TAG, report_key_of, table_key_of
+from results_table.sensor import BUSY_S, QUIET_S, failures_in_a_row, is_updating, tick
 
 RUN = dg.DagsterRunStatus
 
@@ -97,14 +97,14 @@ def test_never_two_at_once(clockwork):
 
 def test_a_run_by_hand_counts_as_one_and_others_do_not(clockwork, instance):
     for selection, name, is_it in (
-        (frozenset([catalog_key_of("rich")]), "__ASSET_JOB", True),
-        (frozenset([catalog_key_of("other")]), "__ASSET_JOB", False),
+        (frozenset([table_key_of("rich")]), "__ASSET_JOB", True),
+        (frozenset([table_key_of("other")]), "__ASSET_JOB", False),
         (frozenset([dg.AssetKey(["analysis", "rich"])]), "__ASSET_JOB", False),
         (None, JOB_NAME, True),
         (None, "rich_batch", False),
     ):
         run = create_run_for_test(instance, job_name=name, asset_selection=selection, status=RUN.STARTED)
-        assert is_at_work(instance, "rich") == is_it
+        assert is_updating(instance, "rich") == is_it
         assert not (is_it and is_run_of(run, "rich")), "it computes no job of the analysis"
         instance.delete_run(run.run_id)
 
@@ -143,7 +143,7 @@ def test_a_request_is_for_one_analysis_and_passes_batches(clockwork):
     (request,) = tick(
         clockwork.instance, clockwork.cursor, [clockwork.world.entry], clockwork.world.ledger
     ).run_requests
-    assert request.asset_selection == [catalog_key_of("rich"), report_key_of("rich")]
+    assert request.asset_selection == [table_key_of("rich"), report_key_of("rich")]
     assert int(request.tags["dagster/priority"]) > 0
     assert json.loads(clockwork.cursor)["rich"]["seen"] == ""
     assert sensor.LOOK_EVERY_S <= QUIET_S
