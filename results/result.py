@@ -12,38 +12,12 @@ from domain.job.state import LedgerEntry
 from domain.result.provenance import Provenance
 from domain.result.records import without_search
 from domain.result.rows import FAILED, SUPERSEDED, failure_row, result_row
-from resources.ledger.ledger import Ledger
-from resources.records.store import RecordStore
-from resources.result_store.store import ResultsStore, StoredFile
+from resources.result_store.store import StoredFile
 from results.files import Figure, ResultFiles
 from results.frames import Engine
 from results.html import html_facts
+from results.source import ResultSource
 from results.summaries import ResultState, ResultSummary, summary_fields
-
-
-@dataclass(frozen=True)
-class ResultSource:
-    """The systems that results are read from.
-
-    Attributes
-    ----------
-    records : RecordStore
-        Store of the records; only read.
-    store : ResultsStore
-        Store of the result files; only read.
-    ledger : Ledger
-        Ledger of the jobs, for failed ones; only read.
-    cache : Path
-        Folder for downloaded files.
-    ui_url : str
-        URL of Dagster's UI, for links.
-    """
-
-    records: RecordStore
-    store: ResultsStore
-    ledger: Ledger
-    cache: Path
-    ui_url: str
 
 
 @dataclass(frozen=True, repr=False)

@@ -15,7 +15,8 @@ from domain.result.search_entries import search_time
 from results.frames import pandas_frame, polars_frame
 from results.html import html_table
 from results.refs import FOR_ROWS, ResultRef, records_at
-from results.result import FailedJob, Result, ResultSource
+from results.result import FailedJob, Result
+from results.source import ResultSource
 from results.summaries import parsed_or_warned
 
 _SHOWN = 10

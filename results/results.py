@@ -14,7 +14,7 @@ from domain.errors import UnknownJobError
 from domain.job.state import JobState
 from domain.json_values import shown
 from domain.result.rows import FAILED, OUTDATED
-from resources.connections import Connections, connect
+from resources.connections import connect
 from resources.embedded.embedded import serving
 from resources.records.reader import OWN
 from resources.records.search import left_out
@@ -22,8 +22,9 @@ from resources.result_store.catalog_tables import catalog_facts, read_catalog
 from resources.settings import Settings, load_settings
 from results.queries import ResultQuery, State, When, read_query, wanted_parameters
 from results.refs import ResultRef, find_ref, records_at, refs_of
-from results.result import FailedJob, Result, ResultSource
+from results.result import FailedJob, Result
 from results.result_list import ResultList, ended_of, opened, sorted_items
+from results.source import source_of
 from results.wrapper_records import wrapper_records
 
 
@@ -284,22 +285,3 @@ def _newest(failed: Iterable[FailedJob], refs: Iterable[ResultRef]) -> tuple[lis
     lasting = [one for one in failed if one.job_key not in newest or ended_of(one) > newest[one.job_key]]
     lost = {one.job_key for one in lasting}
     return lasting, [ref for ref in refs if ref.job_key not in lost]
-
-
-def source_of(connections: Connections, settings: Settings) -> ResultSource:
-    """Return the source of results.
-
-    Parameters
-    ----------
-    connections : Connections
-        Connections of the platform; only read.
-    settings : Settings
-        Folder of downloaded files, and URL of Dagster's UI.
-    """
-    return ResultSource(
-        records=connections.record_store,
-        store=connections.results_store,
-        ledger=connections.ledger,
-        cache=settings.analysis_home / "cache" / "results",
-        ui_url=settings.dagster_ui_url,
-    )

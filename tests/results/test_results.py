@@ -27,7 +27,8 @@ from resources.result_store.catalog_tables import write_catalog
 from resources.settings import PROJECT_ROOT, Settings
 from results.result import FailedJob, Result
 from results.result_list import ResultList
-from results.results import Results, source_of
+from results.results import Results
+from results.source import source_of
 from tests.provenances import STARTED, rich, sparse
 from tests.raw import records_of
 
