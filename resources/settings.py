@@ -5,11 +5,9 @@ table of all settings is in ``docs/settings.md``, a file to copy in ``.env.examp
 """
 
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -17,7 +15,18 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import SettingsError
 from resources.environment import environment
-from resources.setting_values import bucket_and_prefix, is_postgresql, refuse, seconds, without_secrets, yes_or_no
+from resources.setting_types import (
+    CollectionName,
+    DatabaseName,
+    Duration,
+    HookUrl,
+    HttpUrl,
+    MailAddresses,
+    MongoUri,
+    PostgresUrl,
+    YesNo,
+)
+from resources.setting_values import bucket_and_prefix, refuse, without_secrets
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 """The folder of ``definitions.py``; relative paths in settings start here."""
@@ -38,9 +47,6 @@ RETIRED: Mapping[str, str] = {
 """Retired settings of the earlier wrapper, and their replacements."""
 
 _SHORTEST_PASSWORD = 12
-_DATABASE = re.compile(r"[A-Za-z0-9_\-]{1,38}")
-_MAIL = re.compile(r"[^@\s,<>]+@[^@\s,<>]+")
-_COLLECTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}")
 
 _log = logging.getLogger(__name__)
 
@@ -75,51 +81,55 @@ class Settings(BaseSettings):
         default_factory=lambda data: str(data["analysis_home"] / "inbox"),
         description="Where job files arrive: a folder, or s3://bucket/prefix.",
     )
-    job_inbox_queue_url: str | None = Field(
+    job_inbox_queue_url: HttpUrl | None = Field(
         default=None, description="Queue (Amazon SQS) that receives S3's notifications of new files in the inbox."
     )
-    job_inbox_listing_s: float = Field(
+    job_inbox_listing_s: Duration = Field(
         default=3600.0, description="With a queue: interval between full listings of the inbox (s)."
     )
     analysis_bucket: str = Field(
         default="analysis-results", description="Where results are stored: `bucket` or `bucket/prefix`."
     )
-    docdb_uri: SecretStr | None = Field(default=None, description="Address of MongoDB or Amazon DocumentDB.")
-    docdb_database: str = Field(default="analysis", description="Database that holds records and ledger.")
-    docdb_collection: str = Field(default="results", description="Collection of the records.")
-    assets_uri: SecretStr | None = Field(
+    docdb_uri: MongoUri | None = Field(default=None, description="Address of MongoDB or Amazon DocumentDB.")
+    docdb_database: DatabaseName = Field(default="analysis", description="Database that holds records and ledger.")
+    docdb_collection: CollectionName = Field(default="results", description="Collection of the records.")
+    assets_uri: MongoUri | None = Field(
         default=None, description="Address of the MongoDB with the metadata records of data assets."
     )
-    assets_api_url: str | None = Field(
+    assets_api_url: HttpUrl | None = Field(
         default=None, description="Address of the REST API of a metadata database without direct access."
     )
-    assets_database: str = Field(
+    assets_database: DatabaseName = Field(
         default_factory=_assets_database, description="Database of the assets' metadata records."
     )
-    assets_collection: str = Field(default="data_assets", description="Collection of the assets' metadata records.")
+    assets_collection: CollectionName = Field(
+        default="data_assets", description="Collection of the assets' metadata records."
+    )
     dispatches: Path = Field(
         default_factory=lambda data: data["analysis_home"] / "dispatches",
         description="Folder of saved dispatches, each with its own schedule.",
     )
-    alert_webhook_url: SecretStr | None = Field(default=None, description="Webhook that alerts are posted to.")
-    alert_email_to: str | None = Field(default=None, description="Addresses that alerts are sent to.")
-    alert_email_from: str = Field(default="analysis-assets@localhost", description="Sender of alerts.")
-    smtp_url: SecretStr | None = Field(default=None, description="Mail server, with user and password.")
-    dagster_ui_url: str = Field(default="http://127.0.0.1:3000", description="Where Dagster's UI is, for links.")
-    explorer_url: str | None = Field(default=None, description="Where people open the explorer, for links.")
+    alert_webhook_url: HookUrl | None = Field(default=None, description="Webhook that alerts are posted to.")
+    alert_email_to: MailAddresses | None = Field(default=None, description="Addresses that alerts are sent to.")
+    alert_email_from: MailAddresses = Field(default="analysis-assets@localhost", description="Sender of alerts.")
+    smtp_url: HookUrl | None = Field(default=None, description="Mail server, with user and password.")
+    dagster_ui_url: HttpUrl = Field(default="http://127.0.0.1:3000", description="Where Dagster's UI is, for links.")
+    explorer_url: HttpUrl | None = Field(default=None, description="Where people open the explorer, for links.")
     explorer_user: str | None = Field(default=None, description="User name for the explorer.")
     explorer_password: SecretStr | None = Field(default=None, description="Password for the explorer.")
-    dry_run: bool = Field(default=False, description="Sensors only report what they would do.")
-    input_s3_endpoint_url: str | None = Field(default=None, description="S3 server of the inputs, when not AWS.")
-    input_s3_unsigned: bool = Field(default=False, description="Read inputs without credentials (public buckets).")
-    aws_endpoint_url: str | None = Field(default=None, description="S3 server of results and inbox, when not AWS.")
-    aws_endpoint_url_s3: str | None = Field(default=None, description="As AWS_ENDPOINT_URL, for S3 alone; it wins.")
-    results_browser_url: str | None = Field(default=None, description="Where a person can browse results over http.")
+    dry_run: YesNo = Field(default=False, description="Sensors only report what they would do.")
+    input_s3_endpoint_url: HttpUrl | None = Field(default=None, description="S3 server of the inputs, when not AWS.")
+    input_s3_unsigned: YesNo = Field(default=False, description="Read inputs without credentials (public buckets).")
+    aws_endpoint_url: HttpUrl | None = Field(default=None, description="S3 server of results and inbox, when not AWS.")
+    aws_endpoint_url_s3: HttpUrl | None = Field(default=None, description="As AWS_ENDPOINT_URL, for S3 alone; it wins.")
+    results_browser_url: HttpUrl | None = Field(
+        default=None, description="Where a person can browse results over http."
+    )
     dagster_home: Path = Field(
         default_factory=lambda data: data["analysis_home"] / "dagster",
         description="Dagster's storage and configuration.",
     )
-    dagster_postgres_url: SecretStr | None = Field(
+    dagster_postgres_url: PostgresUrl | None = Field(
         default=None, description="Address of a PostgreSQL database for Dagster's storage, instead of SQLite."
     )
 
@@ -189,52 +199,6 @@ class Settings(BaseSettings):
         """Raise for values that would store results in an unintended location."""
         return bucket_and_prefix("ANALYSIS_BUCKET", value, value)
 
-    @field_validator("docdb_uri", "assets_uri", mode="after")
-    @classmethod
-    def _uri_is_mongodb(cls, value: SecretStr | None, info: Any) -> SecretStr | None:
-        """Check scheme and host without showing the value."""
-        if value is None:
-            return None
-        scheme, separator, rest = value.get_secret_value().partition("://")
-        if scheme not in {"mongodb", "mongodb+srv"} or not rest.rpartition("@")[2].strip("/"):
-            found = f"an address of scheme {scheme!r}" if separator else "an address without a scheme"
-            good = "mongodb://user:password@host:27017/"
-            refuse(info.field_name.upper(), f"{found} (not shown: it may hold a password)", good)
-        return value
-
-    @field_validator("dagster_postgres_url", mode="after")
-    @classmethod
-    def _storage_is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
-        """Check scheme, host and database without showing the value."""
-        if value is not None and not is_postgresql(value.get_secret_value()):
-            good = "postgresql://user:password@host:5432/database, with special characters in the password as %XX"
-            refuse("DAGSTER_POSTGRES_URL", "another address (not shown: it may hold a password)", good)
-        return value
-
-    @field_validator("docdb_database", "assets_database", mode="after")
-    @classmethod
-    def _database_is_a_name(cls, value: str, info: Any) -> str:
-        """Raise for names that MongoDB or DocumentDB would reject later."""
-        if not _DATABASE.fullmatch(value):
-            refuse(info.field_name.upper(), repr(value), "1 to 38 letters, digits, `_` or `-`, such as `analysis`")
-        return value
-
-    @field_validator("docdb_collection", "assets_collection", mode="after")
-    @classmethod
-    def _collection_is_a_name(cls, value: str, info: Any) -> str:
-        """Raise for names that MongoDB or DocumentDB would reject later."""
-        if not _COLLECTION.fullmatch(value) or value.startswith("system."):
-            refuse(
-                info.field_name.upper(), repr(value), "up to 100 letters, digits, `_`, `-` or `.`, such as `results`"
-            )
-        return value
-
-    @field_validator("job_inbox_listing_s", mode="before")
-    @classmethod
-    def _is_a_time(cls, value: Any) -> float:
-        """Parse a number of seconds, at most a week."""
-        return seconds("JOB_INBOX_LISTING_S", value, longest=7 * 24 * 3600)
-
     @model_validator(mode="after")
     def _a_queue_needs_a_bucket(self) -> "Settings":
         """Raise for a queue with a folder, because only S3 reports files to it."""
@@ -243,34 +207,6 @@ class Settings(BaseSettings):
             refuse("JOB_INBOX_QUEUE_URL", found, "JOB_INBOX as s3://bucket/prefix, or no queue")
         return self
 
-    @field_validator("dry_run", "input_s3_unsigned", mode="before")
-    @classmethod
-    def _is_a_word(cls, value: Any, info: Any) -> bool:
-        return yes_or_no(info.field_name.upper(), value)
-
-    @field_validator(
-        "input_s3_endpoint_url",
-        "aws_endpoint_url",
-        "aws_endpoint_url_s3",
-        "results_browser_url",
-        "assets_api_url",
-        "dagster_ui_url",
-        "explorer_url",
-        "job_inbox_queue_url",
-        mode="after",
-    )
-    @classmethod
-    def _url_is_http(cls, value: str | None, info: Any) -> str | None:
-        """Accept http(s) URLs without user info and query, because they are shown in messages and in the UI."""
-        if value is None:
-            return None
-        parts = urlsplit(value)
-        plain = parts.hostname and "@" not in parts.netloc and "?" not in value and "#" not in value
-        if parts.scheme not in {"http", "https"} or not plain:
-            good = "an address such as https://host:9000, without user name, password or query"
-            refuse(info.field_name.upper(), repr(without_secrets(value)), good)
-        return value.rstrip("/")
-
     @model_validator(mode="after")
     def _a_server_needs_a_bucket(self) -> "Settings":
         """Raise for an S3 server without a bucket: results would go to an unintended bucket."""
@@ -278,26 +214,6 @@ class Settings(BaseSettings):
             good = "`bucket` or `bucket/prefix` on that server; or unset AWS_ENDPOINT_URL to use the embedded one"
             refuse("ANALYSIS_BUCKET", f"nothing, while AWS_ENDPOINT_URL is {self.s3_endpoint_url!r}", good)
         return self
-
-    @field_validator("alert_webhook_url", "smtp_url", mode="after")
-    @classmethod
-    def _hook_is_an_address(cls, value: SecretStr | None, info: Any) -> SecretStr | None:
-        """Check scheme and host without showing the value."""
-        good = {"alert_webhook_url": ("https", "http"), "smtp_url": ("smtp", "smtps")}[info.field_name]
-        parts = urlsplit(value.get_secret_value()) if value is not None else None
-        if parts is not None and (parts.scheme not in good or not parts.hostname):
-            found = "another address (not shown: it may hold a password)"
-            refuse(info.field_name.upper(), found, f"{good[0]}://host/… or {good[1]}://host:port")
-        return value
-
-    @field_validator("alert_email_to", "alert_email_from", mode="after")
-    @classmethod
-    def _mail_goes_to_addresses(cls, value: str | None, info: Any) -> str | None:
-        """Accept addresses separated by commas."""
-        for address in (value or "a@b").split(","):
-            if not _MAIL.fullmatch(address.strip()):
-                refuse(info.field_name.upper(), repr(address), "addresses such as ann@lab.org, separated by commas")
-        return value
 
     @model_validator(mode="after")
     def _mail_needs_a_server(self) -> "Settings":
