@@ -40,7 +40,7 @@ class Parameters(ParametersModel):
     alpha: float = Field(description="A number (no unit).")
     method: Literal["a", "b"] = Field(description="A choice.")
     bin_s: float = Field(description="A width (s).")
-    seed: int = Field(description="A number that tells jobs apart (no unit).")
+    seed: int = Field(description="A number that distinguishes jobs (no unit).")
 
 
 class Outputs(OutputsModel):
@@ -58,11 +58,11 @@ def _entry() -> AnalysisEntry:
 
 
 def _run(job: Any, parameters: Any, results_dir: Path) -> Any:
-    """Do nothing: nobody runs it."""
+    """Do nothing: it is never executed."""
 
 
 def measure(options: Options) -> Figures:
-    """Fill a database of its own on the embedded servers; each step is a process of its own, as a run is."""
+    """Fill a new database on the embedded servers; each step is a separate process, as a run is."""
     count = options.size(_RECORDS, least=1000)
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as addresses:
         S3Connection(embedded_home=folder).ensure_bucket("results")
@@ -167,7 +167,7 @@ def as_markdown(figures: Figures) -> str:
 
 
 def targets(figures: Figures) -> list[Target]:
-    """Compare with what was wanted."""
+    """Compare the figures with the targets."""
     steps, count = figures["steps"], f"{figures['records']:,}"
     middle = {name: statistics.median(one["s"] for one in rounds) for name, rounds in steps.items()}
     most = max(one["mb"] for rounds in steps.values() for one in rounds)

@@ -1,7 +1,7 @@
-"""What a tick of the sensor costs when a hundred thousand job files are known, and how they are first taken in.
+"""The cost of a tick of the sensor with a hundred thousand known job files, and of their first ingestion.
 
-Servers are the embedded ones. Runs are asked for and never launched. Each part is a process of its own, so that its
-memory can be told.
+It uses the embedded servers. Runs are requested and never launched. Each part is a separate process, so that its
+memory can be measured.
 """
 
 import json
@@ -34,7 +34,7 @@ def measure(options: Options) -> Figures:
     Parameters
     ----------
     options : Options
-        How much.
+        Scale and number of rounds.
     """
     known, done = options.size(KNOWN, least=20), options.size(DONE, least=DONE)
     with tempfile.TemporaryDirectory(prefix="bench-intake-") as folder, serving(Path(folder) / "home"):
@@ -43,13 +43,13 @@ def measure(options: Options) -> Figures:
 
 
 def _apart(part: str, folder: str, *numbers: int) -> Any:
-    """Measure one part in a process of its own."""
+    """Measure one part in a separate process."""
     command = [sys.executable, "-m", "benchmarks.intake", part, folder, *map(str, numbers)]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def _folder(folder: Path, rounds: int, known: int) -> Figures:
-    """Take in every file of a folder; then let ticks find a few more."""
+    """Ingest all files of a folder; then let ticks find a few more."""
     with intake_world(folder / "home", inbox=str(folder / "files")) as world:
         start_mb = peak_mb()
         _fill(folder / "files" / world.name, known)
@@ -85,7 +85,7 @@ def _s3(folder: Path, rounds: int, known: int) -> Figures:
 
 
 def _done(folder: Path, rounds: int, jobs: int) -> Figures:
-    """Look at jobs that are all done: the same files again, and other files that ask for the same jobs."""
+    """Process jobs that are all done: the same files again, and other files that request the same jobs."""
     with intake_world(folder / "home", inbox=str(folder / "done")) as world:
         _fill(folder / "done" / world.name, jobs)
         world.tick()
@@ -132,7 +132,7 @@ def _each_ms(seconds: list[float], jobs: int) -> list[float]:
 
 
 def _queue(folder: Path, rounds: int, known: int) -> Figures:
-    """Let a queue tell of a few files where few are known, and where many are."""
+    """Let a queue report a few files where few are known, and where many are."""
     inbox_queue.WAIT_S = 0  # moto's server needs no waiting, which would hide what is measured
     with told_bucket() as bucket:
         os.environ |= {
@@ -186,7 +186,7 @@ def _as_markdown(found: Figures) -> str:
 
 
 def _targets(found: Figures) -> list[Target]:
-    """Compare with what was wanted."""
+    """Compare the figures with the targets."""
     first, s3, queue, done = found["folder"]["first_sight"], found["s3"], found["queue"], found["done"]
     folder_s, longest_s = median(found["folder"]["ticks_s"]), max(s3["ticks_s"])
     many, few = (median(queue[which]["watch_s"]) for which in ("many", "few"))
@@ -211,7 +211,7 @@ _FEW = 100
 _FOLDER_S, _S3_S, _CONSTANT, _TICK_S, _MEMORY_MB, _SIGHT_MIN, _SKIP_MS = 2.0, 15.0, 1.5, 20.0, 500.0, 30.0, 0.2
 _PARTS = ("folder", "s3", "queue", "done")
 _TEXT = """\
-Ticks of the sensor with {known} known job files and {new} new ones, medians; Dagster on SQLite, runs are asked for and never launched:
+Ticks of the sensor with {known} known job files and {new} new ones, medians; Dagster on SQLite, runs are requested and never launched:
 
 | inbox | seconds | beside it |
 |---|---|---|
@@ -225,10 +225,10 @@ First sight of {known} files in a folder: {first_ticks} ticks, {first_median_s:.
 {first_wall_s:.0f} s in all, {first_paced_s:.0f} s with the pauses that the daemon makes between ticks; {first_peak_mb:.0f} MB at the peak, of which {first_start_mb:.0f} MB before the first one.
 
 {jobs} jobs that are all done, per job: {same_ms:.3f} ms while nothing has changed; {other_ms:.2f} ms once, when other files ask for them again
-(they are read, checked and added to the jobs' requests). No run is asked for.
+(they are read, checked and added to the jobs' requests). No run is requested.
 """
 
-SECTION = Section("intake", "Taking job files in", measure, _as_markdown, _targets)
+SECTION = Section("intake", "Ingesting job files", measure, _as_markdown, _targets)
 
 
 def main(part: str, folder: str, rounds: int, known: int, done: int) -> None:

@@ -104,7 +104,7 @@ relative to the platform in batches on the same storage.
 A job ends with two small files, `metadata.nd.json` and a record; the platform adds a manifest, a claim in the ledger and provenance. The
 platform's figure is wall time from the first job file written to the last job done, so it holds the sensor's interval and the start
 of the runs' processes ({runs}). *Dagster's own events* are a planned event and a materialization for each job, in runs of {batch} in one
-process, over Dagster's own storage as it comes. *The earlier wrapper's loop* is made anew from its description (`benchmarks/peers/wrapper_loop.py`):
+process, over Dagster's own storage as it comes. *The earlier wrapper's loop* is reimplemented from its description (`benchmarks/peers/wrapper_loop.py`):
 one query, one upload by s3fs, one insert for each job; it keeps no events, claims or manifests. *Snakemake* starts a Python process for
 each job, as its `shell` and `script` rules do.
 """
