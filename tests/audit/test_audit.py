@@ -55,7 +55,7 @@ def discard(platform, key):
 
 
 def add_attempt(platform, key, *, complete=False):
-    """Leave an attempt behind, as a run that was cut off would."""
+    """Leave an attempt behind, as a run that was interrupted would."""
     result, attempt, results = platform.result_id(key), str(uuid.uuid4()), platform.services.results
     location = results.location(result, attempt)
     results.put_bytes(location, "double.txt", b"8")

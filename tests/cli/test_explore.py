@@ -34,7 +34,7 @@ def test_others_are_served_only_with_a_login(host):
 
 
 def status_of_a_served_page():
-    """Serve the explorer, and ask for its page until it answers; give the status, and what the command said."""
+    """Serve the explorer, and request its page until it answers; give the status, and the output of the command."""
     said = []
     threading.Thread(target=explore, kwargs={"port": 0, "host": "127.0.0.1", "say": said.append}, daemon=True).start()
 

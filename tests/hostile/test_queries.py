@@ -32,7 +32,7 @@ def records(mongo):
 @example(asked={"group": {"$odd.name": {"$ne": 1}}}, analysis="demo")
 @example(asked={"subject": {"$ne": ""}}, analysis="demo")
 @example(asked={}, analysis={"$gt": ""})
-@example(asked={}, analysis="\ud800")  # no text that MongoDB can be asked for
+@example(asked={}, analysis="\ud800")  # not a text for a query of MongoDB
 def test_any_condition_is_a_value_or_refused(records, asked, analysis):
     nothing = dict.fromkeys((*TEXTS, "parameters", "group"))
     for name in ("parameters", "group"):

@@ -191,7 +191,7 @@ def test_results_are_those_that_meet_all_conditions_newest_first(results, asked,
 
 
 def test_newest_goes_by_inputs_and_parameters_and_nothing_else(results):
-    """The earlier wrapper's `latest_only` kept a single record of all that were asked for."""
+    """The earlier wrapper's `latest_only` kept a single record of all that were requested."""
     newest = results.find("quality", newest=True)
     everything = list(results.find("quality"))
     assert len(newest) == len({one.job_key for one in everything}) == COUNT

@@ -1,4 +1,4 @@
-"""A catalog's world: one analysis, stores of its own, and results, failures and odd records made by hand."""
+"""One analysis with its own stores, and results, failures and odd records made by hand."""
 
 import hashlib
 import uuid
@@ -43,7 +43,7 @@ class LateLedger(Ledger):
 
 
 class CatalogWorld:
-    """One analysis, and the verbs of whoever changes its results."""
+    """One analysis, and functions that change its results."""
 
     def __init__(self, entry, mongo, results):
         self.entry, self.results = entry, results
@@ -137,5 +137,5 @@ class CatalogWorld:
 
 @pytest.fixture
 def world(docdb_uri, database, results_store):
-    """Give the world of an analysis that has outputs of every type."""
+    """Give the stores of an analysis that has outputs of every type."""
     return CatalogWorld(load_analysis(RICH), MongoConnection(uri=docdb_uri, database=database), results_store)

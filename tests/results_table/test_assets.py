@@ -78,7 +78,7 @@ class Whole:
         return job.execute_in_process(instance=self.instance, asset_selection=chosen, raise_on_error=False)
 
     def told(self, key):
-        """Return what Dagster was told last of an asset."""
+        """Return the latest metadata of an asset."""
         event = self.instance.get_latest_materialization_event(key)
         return {name: value.value for name, value in event.asset_materialization.metadata.items()} if event else None
 

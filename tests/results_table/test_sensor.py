@@ -1,4 +1,4 @@
-"""When catalogs are asked for, and what a run of them stores."""
+"""When updates of tables are requested, and what their runs store."""
 
 import json
 
@@ -17,7 +17,7 @@ RUN = dg.DagsterRunStatus
 
 @pytest.fixture
 def instance():
-    """Give a Dagster of its own."""
+    """Give a new Dagster instance."""
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
@@ -29,7 +29,7 @@ class Clockwork:
         self.world, self.instance, self.cursor = world, instance, None
 
     def tick(self, *, after=0.0):
-        """Evaluate the sensor once; gives the analyses that it asks for."""
+        """Evaluate the sensor once; gives the analyses that it requests."""
         self.world.wait(after)
         found = tick(self.instance, self.cursor, [self.world.entry], self.world.ledger)
         assert isinstance(found, dg.SensorResult)
@@ -38,7 +38,7 @@ class Clockwork:
         return [request.tags[TAG] for request in found.run_requests or ()]
 
     def run(self, status, **more):
-        """Let there be a run of the catalog, as the sensor asks for it."""
+        """Add a run of the table, as the sensor requests it."""
         tags = {TAG: self.world.name}
         return create_run_for_test(self.instance, job_name=JOB_NAME, tags=tags, status=status, **more)
 
@@ -50,7 +50,7 @@ def clockwork(world, instance):
 
 
 def asked_for(clockwork):
-    """Bring the sensor to where it has asked for a catalog."""
+    """Let the sensor request an update of the table."""
     clockwork.world.fail(1)
     assert clockwork.tick() == []
     assert clockwork.tick(after=QUIET_S) == ["rich"]

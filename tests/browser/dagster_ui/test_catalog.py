@@ -12,7 +12,7 @@ NAME = "unit_quality"
 
 
 def told(stage, key):
-    """Return what Dagster was told last of an asset."""
+    """Return the latest metadata of an asset."""
     event = stage.instance.get_latest_materialization_event(key)
     return {name: value.value for name, value in event.asset_materialization.metadata.items()} if event else {}
 
