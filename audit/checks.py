@@ -67,7 +67,7 @@ def _operation(entries: dict[str, AnalysisEntry], ages: Ages) -> dg.AssetChecksD
         audited = {name: entry for name, entry in entries.items() if name in chosen}
         sources = Sources(audited, results_store, record_store, ledger, inputs, context.instance, ages)
         report = run_audit(sources)
-        context.log.info("Compared: %s.", ", ".join(f"{n} {what}" for what, n in report.looked_at.items()))
+        context.log.info("Compared: %s.", report.compared())
         for finding in report.of(""):
             context.log.warning("%s: %s", finding.kind, finding.found)
         for name in audited:

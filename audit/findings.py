@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from domain.counted import counted
+
 Severity = Literal["error", "warning", "note"]
 Remedy = Literal["repair", "clean", "person"]
 
@@ -225,6 +227,10 @@ class AuditReport:
     def of(self, analysis: str) -> list[Finding]:
         """Return the findings of an analysis that were kept."""
         return [finding for finding in self.first if finding.analysis == analysis]
+
+    def compared(self) -> str:
+        """Return the numbers of compared objects as text: ``2 attempts, 1 job``."""
+        return ", ".join(counted(number, what.removesuffix("s")) for what, number in self.looked_at.items())
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON values."""

@@ -73,7 +73,7 @@ class RecordAudit:
         """Report superseded records whose files are missing, but were not deleted by ``analysis clean``."""
         for record in self._sources.records.superseded(self._name):
             if record["_id"] not in self._seen.superseded and "files_removed" not in record["superseded"]:
-                what = f"superseded record {record['_id']}: its files are gone"
+                what = f"superseded record {record['_id']}: its files are missing"
                 own = record[OWN]
                 tell(Finding("superseded_files_gone", what, self._name, own["job_key"], record["name"], own["attempt"]))
 

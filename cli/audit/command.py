@@ -83,6 +83,5 @@ def _show(report: "AuditReport") -> None:
         out.print(table)
     for kind, number in sorted(report.by_kind().items()):
         out.print(f"{number} {kind}: {KINDS[kind].meaning} {KINDS[kind].advice}", highlight=False, soft_wrap=True)
-    looked = ", ".join(f"{number} {what}" for what, number in report.looked_at.items())
     found = sum(report.counts.values())
-    out.print(f"Compared: {looked}. Differences: {found or 'none'}.", highlight=False, soft_wrap=True)
+    out.print(f"Compared: {report.compared()}. Differences: {found or 'none'}.", highlight=False, soft_wrap=True)
