@@ -1,6 +1,6 @@
 """Deletes interrupted attempts, attempts that lost a race, and superseded results older than a given age.
 
-It never deletes the attempt of a current record, a running attempt, or anything outside
+It never deletes the attempt of a current record, an attempt in use, or anything outside
 ``<root>/<result_id>/<attempt>/``. Each attempt is checked again immediately before its deletion, so that a crash, or a
 concurrent run, does no harm.
 """
@@ -13,7 +13,11 @@ from typing import Literal
 from audit.sources import AT_ONCE
 from domain.batching import in_batches
 from domain.errors import SettingsError
+from domain.failures import ENDED_BY_PEOPLE
+from domain.job.state import JobState
+from engine.execution.publish import complete_attempt
 from resources.ledger.ledger import Ledger
+from resources.mongo_collection import Document
 from resources.records.reader import BRIEF, OWN, attempt_of
 from resources.records.store import RecordStore
 from resources.result_store.attempts import StoredAttempt, stored_attempts
@@ -31,8 +35,8 @@ class Removable:
     ----------
     why : str
         ``orphan``: no record names the attempt; ``superseded``: a superseded record does.
-    analysis : str
-        Name of the analysis; empty if unknown.
+    analysis, job_key : str
+        Name of the analysis, and key of the job; empty if unknown.
     result_id, attempt : str
         Parts of its folder ``<root>/<result_id>/<attempt>/``.
     files, bytes : int
@@ -43,6 +47,7 @@ class Removable:
 
     why: Literal["orphan", "superseded"]
     analysis: str
+    job_key: str
     result_id: str
     attempt: str
     files: int
@@ -58,7 +63,10 @@ def removable(
     older_than: timedelta,
     youngest: timedelta = YOUNGEST,
 ) -> Iterator[Removable]:
-    """Yield attempts that may be deleted; complete attempts without a record are kept, because they can be committed.
+    """Yield attempts that may be deleted.
+
+    A complete attempt without a record is kept, because it can still be committed, unless its job was cancelled or its
+    result invalidated.
 
     Parameters
     ----------
@@ -79,29 +87,47 @@ def removable(
         raise SettingsError(msg)
     attempts = (one for one in stored_attempts(results) if isinstance(one, StoredAttempt))
     for batch in in_batches(attempts, AT_ONCE):
-        before, at_work = ledger.now() - older_than, ledger.claims.runs_by_attempt()
-        old = [one for one in batch if one.newest < before and one.attempt not in at_work]
+        before, in_use = ledger.now() - older_than, ledger.claims.in_use()
+        old = [one for one in batch if one.newest < before and one.attempt not in in_use]
         current = records.get_many({one.result_id for one in old}, BRIEF)
         superseded = records.existing((f"{one.result_id}/{one.attempt}" for one in old), superseded=True)
         for one in old:
             record = current.get(one.result_id)
-            lost = f"{one.result_id}/{one.attempt}" in superseded
             if record is not None and attempt_of(record) == one.attempt:
                 continue
-            if lost or record is not None or not one.complete:
-                name = record[OWN]["analysis"] if record is not None else ""
-                why: Literal["orphan", "superseded"] = "superseded" if lost else "orphan"
-                yield Removable(why, name, one.result_id, one.attempt, len(one.files), one.bytes, one.newest)
+            if f"{one.result_id}/{one.attempt}" in superseded:
+                yield _removable("superseded", one, record)
+            elif record is not None or not one.complete:
+                yield _removable("orphan", one, record)
+            elif (left := complete_attempt(results, one.result_id, one.attempt)) and is_ended_by_people(ledger, left):
+                yield _removable("orphan", one, left)
 
 
 def remove(one: Removable, results: ResultsStore, records: RecordStore, ledger: Ledger) -> bool:
-    """Delete an attempt unless it is current or running by now; return whether it was deleted."""
+    """Delete an attempt unless it is current or in use by now; return whether it was deleted."""
     record = records.get(one.result_id)
     if record is not None and attempt_of(record) == one.attempt:
         return False
-    if one.attempt in ledger.claims.runs_by_attempt():
+    if one.attempt in ledger.claims.in_use():
+        return False
+    if one.job_key and not ledger.claims.drop_attempt(one.analysis, one.job_key, one.attempt):
         return False
     results.discard(results.location(one.result_id, one.attempt))
     if one.why == "superseded":
         records.note_removed_files(one.result_id, one.attempt)
     return True
+
+
+def is_ended_by_people(ledger: Ledger, record: Document) -> bool:
+    """Return whether the job of a record was cancelled or its result invalidated, and nobody has requested it since."""
+    job = ledger.jobs.get(record[OWN]["analysis"], record[OWN]["job_key"])
+    return (
+        job is not None and job.state is JobState.FAILED and job.error is not None and job.error.kind in ENDED_BY_PEOPLE
+    )
+
+
+def _removable(why: Literal["orphan", "superseded"], one: StoredAttempt, record: Document | None) -> Removable:
+    """Describe an attempt with the job that it belongs to, if a record of its result is there."""
+    own = record[OWN] if record is not None else {}
+    name, key = own.get("analysis", ""), own.get("job_key", "")
+    return Removable(why, name, key, one.result_id, one.attempt, len(one.files), one.bytes, one.newest)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from audit.cleaning import is_ended_by_people
 from audit.findings import AuditReport, Finding
 from audit.sources import AT_ONCE, Sources, Tell
 from domain.batching import in_batches
@@ -54,7 +55,7 @@ def audit_files(sources: Sources, report: AuditReport, tell: Tell, *, others: bo
             if isinstance(one, ForeignObject):
                 tell(Finding("foreign_object", f"s3://{sources.results.root}/{one.key}"))
         report.looked_at["attempts"] += len(attempts)
-        now, at_work = sources.ledger.now(), sources.ledger.claims.runs_by_attempt()
+        now, in_use = sources.ledger.now(), sources.ledger.claims.in_use()
         records = sources.records.get_many({one.result_id for one in attempts}, BRIEF)
         superseded = sources.records.existing((f"{one.result_id}/{one.attempt}" for one in attempts), superseded=True)
         for one in attempts:
@@ -64,7 +65,7 @@ def audit_files(sources: Sources, report: AuditReport, tell: Tell, *, others: bo
                 _compare(sources, one, record, tell)
             elif f"{one.result_id}/{one.attempt}" in superseded:
                 seen.superseded.add(f"{one.result_id}/{one.attempt}")
-            elif now - one.newest > sources.ages.young and one.attempt not in at_work:
+            elif now - one.newest > sources.ages.young and one.attempt not in in_use:
                 _without_record(sources, one, tell)
     return seen
 
@@ -97,6 +98,7 @@ def _without_record(sources: Sources, one: StoredAttempt, tell: Tell) -> None:
     name, key = whose.get("analysis", ""), whose.get("job_key", "")
     if name and name not in sources.entries:
         return
-    kind = "uncommitted_attempt" if complete is not None and record is None else "orphan_attempt"
+    can_be_committed = complete is not None and record is None and not is_ended_by_people(sources.ledger, complete)
+    kind = "uncommitted_attempt" if can_be_committed else "orphan_attempt"
     what = f"{location}: {len(one.files)} files, {one.bytes} bytes, written until {one.newest:%Y-%m-%d %H:%M}"
     tell(Finding(kind, what, name, key, one.result_id, one.attempt))

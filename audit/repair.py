@@ -65,7 +65,8 @@ class Repairer:
         job = self._sources.ledger.jobs.get(finding.analysis, finding.job_key)
         if job is None or (job.error is not None and job.error.kind in ENDED_BY_PEOPLE):
             return False
-        return self._sources.ledger.requests.requeue(finding.analysis, [finding.job_key], who=self._who) == 1
+        requests = self._sources.ledger.requests
+        return requests.requeue(finding.analysis, [finding.job_key], who=self._who, ended_by_people=False) == 1
 
     def _make_new_if_current(self, finding: Finding) -> bool:
         """Set a job with a damaged result of the current code to new: a run does not compute older code."""

@@ -18,6 +18,7 @@ The first level of the tree says whether the same call may succeed later.
     └── TransientError              the same call may succeed later; retried with a limit
         ├── ServerUnavailableError  MongoDB or S3 did not answer
         ├── InputChangedError       an input changed while it was being read
+        ├── ResultChangedError      a record changed while another one was to take its place
         ├── CodeChangedError        the analysis file changed while a run was using it
         └── RunsActiveError         partitions must not change while runs are active
 
@@ -122,6 +123,10 @@ class ServerUnavailableError(TransientError):
 
 class InputChangedError(TransientError):
     """An input changed while it was being read."""
+
+
+class ResultChangedError(TransientError):
+    """A record changed while another one was to take its place."""
 
 
 class CodeChangedError(TransientError):

@@ -129,9 +129,11 @@ def invalidate(platform: Platform, name: str, keys: Sequence[str], *, reason: st
         job_key = provenance.job_key
         # the job first: cut off in between, the result is still there and the same command finishes the work
         version = provenance.code_version
-        if not connections.ledger.requests.invalidate(name, job_key, who=who, reason=reason, code_version=version):
+        job = connections.ledger.requests.invalidate(name, job_key, who=who, reason=reason, code_version=version)
+        if job is None:
             raise UnknownJobError(_is_running(name, job_key), analysis=name, job_key=job_key)
-        connections.record_store.invalidate(record, who=who, reason=reason)
+        attempts = [one.attempt for one in job.attempts]
+        connections.record_store.invalidate(record, who=who, reason=reason, attempts=attempts)
         _tell_dagster(platform.settings, provenance, who=who, reason=reason)
     return [record["_id"] for record in found]
 

@@ -120,7 +120,8 @@ def rerun(
     Returns
     -------
     list of str
-        The jobs that are new now; a job that is running is left to its run.
+        The jobs that are new now; a job that is running is left to its run. If the run executes other code than the current
+        one, the job becomes new when it ends.
 
     Raises
     ------
@@ -136,8 +137,15 @@ def rerun(
     if outdated:
         chosen += ledger.jobs.keys_in(name, JobState.DONE, match={"code_version": {"$ne": entry.code_version}})
     states = ledger.jobs.summaries(name, chosen)
-    chosen = [key for key in dict.fromkeys(chosen) if states[key][0] is not JobState.RUNNING]
-    ledger.requests.requeue(name, chosen, who=person(), reason=force_reason, force=force_reason is not None)
+    chosen = list(dict.fromkeys(chosen))
+    running = [key for key in chosen if states[key][0] is JobState.RUNNING]
+    ledger.requests.request_code(name, running, code_version=entry.code_version)
+    chosen = [key for key in chosen if states[key][0] is not JobState.RUNNING]
+    forced = force_reason is not None
+    changed = ledger.requests.requeue(name, chosen, who=person(), reason=force_reason, force=forced)
+    if forced and changed < len(chosen):  # a run has claimed some of them since their states were read
+        entries = ledger.jobs.get_many(name, chosen)
+        chosen = [key for key in chosen if key in entries and entries[key].force is not None]
     return chosen
 
 

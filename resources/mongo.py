@@ -14,8 +14,9 @@ from typing import Any
 import dagster as dg
 from bson import CodecOptions
 from pydantic import Field
-from pymongo import ASCENDING, DESCENDING, MongoClient, WriteConcern
+from pymongo import ASCENDING, DESCENDING, MongoClient, ReadPreference, WriteConcern
 from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import split_options
 
 from domain.errors import SettingsError
@@ -49,7 +50,9 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
     setting: str = Field(default="DOCDB_URI", description="Name of the setting that holds the address, for messages.")
     attempts: int = Field(default=4, ge=1, description="Tries of one request until the server counts as unavailable.")
 
-    def collection(self, name: str, *, indexes: Indexes = (), durable: bool = False) -> RetryingCollection:
+    def collection(
+        self, name: str, *, indexes: Indexes = (), durable: bool = False, read_only: bool = False
+    ) -> RetryingCollection:
         """Return a collection.
 
         Parameters
@@ -60,11 +63,15 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
             Fields of each index that its queries need; a leading ``-`` means descending. Created once per process.
         durable : bool
             Wait until writes are in the journal: for writes that commit something.
+        read_only : bool
+            Read from the servers and with the guarantees that the address names, because nothing is decided by what is
+            read. Otherwise every read sees all writes that were acknowledged before, whatever the address says: from the
+            primary, with majority read concern.
         """
-        concern = WriteConcern(w="majority", j=True) if durable else WriteConcern(w="majority")
-        raw = (
-            self._client().get_database(self.database).get_collection(name, codec_options=_AWARE, write_concern=concern)
-        )
+        options: dict[str, Any] = {"write_concern": WriteConcern(w="majority", j=True if durable else None)}
+        if not read_only:
+            options |= {"read_preference": ReadPreference.PRIMARY, "read_concern": ReadConcern("majority")}
+        raw = self._client().get_database(self.database).get_collection(name, codec_options=_AWARE, **options)
         collection = RetryingCollection(raw, self.calls)
         indexed = self._server().indexed.setdefault(self.database, set())
         if indexes and name not in indexed:

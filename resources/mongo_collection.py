@@ -14,7 +14,15 @@ from typing import Any, ParamSpec, TypeVar
 from pymongo import DeleteOne, ReplaceOne, ReturnDocument, UpdateOne
 from pymongo.collection import Collection
 from pymongo.cursor import Cursor
-from pymongo.errors import AutoReconnect, ConfigurationError, InvalidURI, OperationFailure, PyMongoError
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConfigurationError,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+)
 from pymongo.results import BulkWriteResult, DeleteResult, InsertOneResult, UpdateResult
 
 from domain.errors import PlatformError, ServerUnavailableError, SettingsError
@@ -31,6 +39,35 @@ T = TypeVar("T")
 
 IDS_IN_A_QUERY = 10_000
 """Maximum number of ids in one query: a document of MongoDB, and so a query, has at most 16 MB."""
+
+_INTERRUPTED = frozenset(
+    {
+        *(
+            6,
+            7,
+            89,
+            91,
+            134,
+            189,
+            262,
+            9001,
+            10107,
+            11600,
+            11602,
+            13435,
+            13436,
+        ),  # retryable by the drivers' specification
+        *(
+            43,
+            64,
+            112,
+        ),  # a cursor that a restarted server does not know, an unconfirmed write, a conflict of two writes
+    }
+)
+"""Codes of errors that a server gives while members of its replica set stop, start or elect a primary.
+
+See https://github.com/mongodb/specifications/blob/master/source/retryable-writes/retryable-writes.md
+"""
 
 _UNAUTHORIZED = 13
 _LOGIN_FAILED = 18
@@ -62,7 +99,7 @@ class ServerCalls:
     attempts: int
 
     def __call__(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call an idempotent function, again after a lost connection.
+        """Call an idempotent function, again after a lost connection or while a replica set elects a primary.
 
         Raises
         ------
@@ -73,7 +110,7 @@ class ServerCalls:
         """
         attempts = retrying(
             Backoff(first_s=0.25, longest_s=5, attempts=self.attempts),
-            is_transient=lambda error: isinstance(error, AutoReconnect) and not self._is_lasting(error),
+            is_transient=lambda error: _is_interrupted(error) and not self._is_lasting(error),
         )
         with self.errors():
             return attempts(function, *args, **kwargs)
@@ -88,6 +125,8 @@ class ServerCalls:
         except (ConfigurationError, InvalidURI) as error:  # the cause would show the whole address
             raise self._unavailable(error) from None
         except OperationFailure as error:
+            if _is_interrupted(error):
+                raise self._unavailable(error) from error
             if error.code in {_LOGIN_FAILED, _UNAUTHORIZED}:
                 raise self._denied(error) from None
             raise
@@ -243,6 +282,16 @@ class RetryingCollection:
     def index_information(self) -> Mapping[str, Any]:
         """Return the indexes by name."""
         return self._calls(self.raw.index_information)
+
+
+def _is_interrupted(error: BaseException) -> bool:
+    """Return whether a call failed because of the state of the servers: a lost connection, or a write that is not confirmed."""
+    if isinstance(error, BulkWriteError):  # without errors of the writes themselves, their confirmation is missing
+        details = error.details or {}
+        return not details.get("writeErrors") and bool(details.get("writeConcernErrors"))
+    if isinstance(error, OperationFailure):
+        return isinstance(error, WriteConcernError) or error.code in _INTERRUPTED
+    return isinstance(error, AutoReconnect)
 
 
 def _command(error: OperationFailure) -> str:

@@ -65,7 +65,7 @@ def results_of_rates(monkeypatch, s3, home, database):
             "outputs": {"mean_rate_hz": rate},
             "subject_ids": (f"70000{1 + number}",),
         }
-        connections.record_store.insert_once(to_record(sparse(**made, **values)))
+        connections.record_store.commit(to_record(sparse(**made, **values)))
     facts = {"code_version": CODE}
     write_catalog(connections.catalog_files, "rates", with_facts(pa.table({"result_id": ["x"]}), facts))
 

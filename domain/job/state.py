@@ -53,6 +53,19 @@ class Attempt(_Frozen):
     error: JobError | None = Field(default=None, description="Why it failed.")
 
 
+class Commit(_Frozen):
+    """A complete attempt whose record is being inserted. From here on the job cannot be cancelled.
+
+    It stays with the job if the run that wrote it vanishes: the next attempt at the job finishes the commit first.
+    """
+
+    attempt: str = Field(description="The attempt.")
+    result_id: str = Field(description="The result whose record it is.")
+    replaces: str | None = Field(default=None, description="Attempt whose record it replaces; None: there was none.")
+    who: str = Field(default="", description="Who replaces that record.")
+    reason: str = Field(default="", description="Why it is replaced.")
+
+
 class Force(_Frozen):
     """An operator's request to compute a result again."""
 
@@ -84,6 +97,17 @@ class LedgerEntry(_Frozen):
     attempts: tuple[Attempt, ...] = Field(default=(), description="The latest executions, oldest first.")
     code_version: str | None = Field(default=None, description="Code of the latest result or failure.")
     result_id: str | None = Field(default=None, description="The latest result.")
+    requested_code: str | None = Field(
+        default=None, description="Code version of the latest request that no result or failure has answered."
+    )
+    committing: Commit | None = Field(default=None, description="The commit that has begun.")
+    fenced: bool = Field(default=False, description="Only `usable_attempts` count: the job was forced or invalidated.")
+    usable_attempts: tuple[str, ...] = Field(default=(), description="Attempts since then, oldest first.")
+    revision: int = Field(default=0, description="Changes of the state so far.")
+
+    def may_use(self, attempt: str) -> bool:
+        """Return whether an attempt's result may answer this job: not if it is older than a force or an invalidation."""
+        return not self.fenced or attempt in self.usable_attempts
 
     @property
     def stored_job(self) -> StoredJob:

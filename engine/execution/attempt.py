@@ -1,29 +1,35 @@
 """One attempt at a job, from its claim to its outcome.
 
-The order of steps is the contract: claim, use a record that was committed meanwhile, commit what an earlier attempt left
-complete, execute, upload, manifest and record as files, and last the record, which is the commit point.
+The order of steps is the contract: claim, finish the commit of a run that vanished, use a record that was committed
+meanwhile, commit what an earlier attempt left complete, execute, upload, check the claim, manifest and record as files,
+check the claim again and announce the commit, and last the record, which is the commit point.
+
+The first check keeps an attempt that has lost its job from becoming complete: another run would commit it. From then on its
+files are deleted only if another attempt's record is there. The second check and a cancellation exclude each other.
 """
 
 import uuid
 from dataclasses import dataclass
 from typing import Any, Self
 
+from domain.errors import ResultChangedError
 from domain.failures import JobError
-from domain.job.state import JobState, LedgerEntry
+from domain.job.state import Commit, JobState, LedgerEntry
 from domain.result.provenance import Provenance
 from domain.result.records import to_record
+from domain.retry import is_transient
 from engine.assets.builtin_checks import after_listing, after_upload, without_looking
 from engine.execution.context import RunContext
 from engine.execution.execute import JobExecution
 from engine.execution.outcome import Outcome, OutcomeKind, error_of
 from engine.execution.provenance import other_code
 from engine.execution.publish import (
-    Replacement,
     commit,
+    complete_attempt,
+    earlier_attempt,
     listing_digest,
     manifest_of,
     read_record,
-    recover,
     result_files,
     stored_figure,
     upload,
@@ -96,7 +102,7 @@ class Attempt:
         now = self.context.services.ledger.jobs.get(job.analysis, job.job_key)
         if now is not None and now.state is JobState.FAILED:
             return Outcome(job.job_key, "failed", error=now.error)
-        return Outcome(job.job_key, "put_off")
+        return Outcome(job.job_key, "deferred")
 
     def release(self) -> None:
         """Give the job back, for another attempt of this run or of another one."""
@@ -109,12 +115,18 @@ class Attempt:
 
     def _run(self) -> Outcome:
         """Take the steps in their order; raises whatever goes wrong outside user code."""
+        self._finish_commit()
         current = self.context.services.records.get(self._result_id)
-        if current is not None and self._is_news(current):
+        if current is not None and self._is_answer(current):
             return self._published(current, "reused")  # finished just before our claim
-        recovered = self._recover() if current is None else None
-        if recovered is not None:
-            return self._published(recovered, "computed")
+        earlier = self._earlier_attempt(current)
+        if earlier is not None:
+            winner = self._commit_earlier(earlier, current)
+            if winner is not None:
+                return self._published(winner, "computed")
+            if self.is_lost:
+                return self._deferred()
+            current = self.context.services.records.get(self._result_id)
         execution = JobExecution(self.context, self.job, self.attempt_id)
         with execution.running() as (task, work):
             if isinstance(work, JobError):
@@ -126,16 +138,31 @@ class Attempt:
         """The id of the result that this attempt is to make."""
         return self.context.result_id(self.job)
 
-    def _is_news(self, record: dict[str, Any]) -> bool:
-        """Return whether a record is another one than the run read before the claim."""
-        return self.seen is None or attempt_of(record) != attempt_of(self.seen)
+    def _finish_commit(self) -> None:
+        """Finish the commit that a vanished run has begun: it may be alive after all, and insert its record at any time."""
+        begun = self.job.committing
+        if begun is not None:
+            record = complete_attempt(self.context.services.results, begun.result_id, begun.attempt)
+            winner = None if record is None else self._commit_unless_refused(record, begun)
+            self._end_commit(begun, is_done=winner is not None)
 
-    def _recover(self) -> dict[str, Any] | None:
-        """Commit an earlier attempt that has everything but its record; a first attempt has no earlier one."""
-        if self.job.attempt_number <= 1:
+    def _is_answer(self, record: dict[str, Any]) -> bool:
+        """Return whether a record that the run has not seen before the claim is what was requested."""
+        attempt, run = attempt_of(record), self.context.run
+        if run.force_reason:
+            return any(one.attempt == attempt and one.run_id == run.run_id for one in self.job.attempts)
+        return self.job.may_use(attempt) and (self.seen is None or attempt != attempt_of(self.seen))
+
+    def _earlier_attempt(self, current: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Return the record of an earlier attempt that may be committed in the place of the current one."""
+        if self.job.attempt_number <= 1 or self.context.run.force_reason:
+            return None
+        if current is not None and self.job.may_use(attempt_of(current)):
             return None
         services = self.context.services
-        return recover(self._result_id, but=self.attempt_id, results=services.results, records=services.records)
+        return earlier_attempt(
+            self.job, self._result_id, but=self.attempt_id, results=services.results, records=services.records
+        )
 
     def _publish(self, execution: JobExecution, task: Task, work: Work, current: dict[str, Any] | None) -> Outcome:
         """Upload what the worker made and commit its record in the place of the current one."""
@@ -145,20 +172,61 @@ class Attempt:
         digest, why = listing_digest(stored), self._why_new()
         provenance = execution.provenance(work, manifest, listing_sha256=digest, why=why)
         record = to_record(provenance)
-        write_documents(results, record, manifest)
         if not self.context.claims.holds(self.attempt_id):
             results.discard(execution.location)
-            return Outcome(self.job.job_key, "put_off")
-        winner = self._commit(record, current)
+            return self._deferred()
+        write_documents(results, record, manifest)
+        how = self._how_to_commit(record, current)
+        if not self.context.claims.begin_commit(self.attempt_id, how):
+            return self._deferred()
+        winner = self._commit(record, how)
+        if winner is None or not self.job.may_use(attempt_of(winner)):
+            msg = f"The record {how.result_id} was changed while attempt {how.attempt} was being committed."
+            raise ResultChangedError(msg)
         if attempt_of(winner) != self.attempt_id:
             return self._published(winner, "reused")
         return self._computed(record, provenance, self._local_figure(task))
 
-    def _commit(self, record: dict[str, Any], current: dict[str, Any] | None) -> dict[str, Any]:
-        """Insert the record; returns the one that counts now."""
+    def _commit_earlier(self, record: dict[str, Any], current: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Commit an earlier attempt; returns the record that is current now, or None if it does not answer the job."""
+        how = self._how_to_commit(record, current)
+        if not self.context.claims.begin_commit(self.attempt_id, how):
+            return None
+        winner = self._commit_unless_refused(record, how)
+        if winner is not None and self.job.may_use(attempt_of(winner)):
+            return winner
+        self._end_commit(how, is_done=False)
+        return None
+
+    def _commit_unless_refused(self, record: dict[str, Any], how: Commit) -> dict[str, Any] | None:
+        """Commit an earlier attempt; None also if its record is refused for good: this attempt makes another one then."""
+        try:
+            return self._commit(record, how)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            return None
+
+    def _commit(self, record: dict[str, Any], how: Commit) -> dict[str, Any] | None:
+        """Insert the record of a complete attempt; returns the one that is current now, or None if it was invalidated."""
         services = self.context.services
-        replacement = None if current is None else Replacement(current, *self._who_and_why())
-        return commit(record, results=services.results, records=services.records, replacement=replacement)
+        return commit(record, how, results=services.results, records=services.records)
+
+    def _end_commit(self, how: Commit, *, is_done: bool) -> None:
+        """Record the end of an earlier attempt's commit."""
+        claims = self.context.services.ledger.claims
+        claims.end_commit(self.job, how, attempt=self.attempt_id, is_done=is_done)
+
+    def _how_to_commit(self, record: dict[str, Any], current: dict[str, Any] | None) -> Commit:
+        """Return what the ledger announces: which record is to be inserted, and in whose place."""
+        who, reason = self._who_and_why()
+        return Commit(
+            attempt=attempt_of(record),
+            result_id=self._result_id,
+            replaces=None if current is None else attempt_of(current),
+            who=who,
+            reason=reason,
+        )
 
     def _who_and_why(self) -> tuple[str, str]:
         """Return who replaces a record, and why."""
@@ -204,6 +272,10 @@ class Attempt:
             notes=self.notes,
             verdicts=after_listing(record, found) if kind == "computed" else without_looking(record),
         )
+
+    def _deferred(self) -> Outcome:
+        """Leave the job to the run that has it now."""
+        return Outcome(self.job.job_key, "deferred")
 
     def _failed(self, error: JobError) -> Outcome:
         """Describe why there is no result."""

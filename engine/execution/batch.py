@@ -141,12 +141,12 @@ class BatchRun:
         while waiting and not self._halted.is_set():
             self._jobs.update(self._ledger.jobs.get_many(self._name, waiting))
             self._runner.look_up(self._jobs.values())
-            put_off = []
+            deferred = []
             for ended in self._one_pass(waiting):
-                put_off += [outcome.job_key for outcome in ended if outcome.kind == "put_off"]
-                if settled := [outcome for outcome in ended if outcome.kind != "put_off"]:
+                deferred += [outcome.job_key for outcome in ended if outcome.kind == "deferred"]
+                if settled := [outcome for outcome in ended if outcome.kind != "deferred"]:
                     yield settled
-            waiting = put_off
+            waiting = deferred
             if waiting and not self._halted.is_set():
                 self._stopping.wait(self._pace.poll_s)
 
@@ -156,7 +156,7 @@ class BatchRun:
         Counted here and not where outcomes are reported: jobs may fail faster than Dagster takes reports.
         """
         outcome = self._runner.process(job_key, self._jobs.get(job_key))
-        if self._breaker is not None and not self._dry_run and outcome.kind != "put_off":
+        if self._breaker is not None and not self._dry_run and outcome.kind != "deferred":
             with self._counting:
                 self._ended.append(outcome.error)
                 if outcome.error is not None and self.stopped is None:
@@ -172,7 +172,7 @@ class BatchRun:
                 self._ledger.breakers.open(self._name, code_version=self._code_version, found=self.stopped)
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
-        """Record in the ledger which jobs are done, after Dagster was told."""
+        """Record in the ledger which jobs are done, after they were reported to Dagster."""
         finished = []
         for outcome in outcomes:
             job = self._jobs.get(outcome.job_key)
@@ -182,9 +182,10 @@ class BatchRun:
             if outcome.attempt is None:
                 version = self._code_version
                 with error_context(analysis=self._name, job_key=job.job_key):
-                    self._ledger.claims.mark_unclaimed(
+                    if not self._ledger.claims.mark_unclaimed(
                         job, state=JobState.DONE, code_version=version, result_id=result, error=None
-                    )
+                    ):
+                        self._ledger.requests.report_again(self._name, job.job_key)
             else:
                 finished.append(Finished(job, outcome.attempt, result))
         with error_context(analysis=self._name, job_key=finished[0].entry.job_key if len(finished) == 1 else None):

@@ -1,7 +1,7 @@
 """The claims of one run on jobs, kept alive by a heartbeat.
 
-A claim can be lost while its job is computed: a person cancelled the job, or this process stood still for longer than a
-lease lasts and somebody else took it. Then the job's process is ended, and nothing of it is published.
+A claim can be lost while its job is computed: an operator cancelled the job, or this process stood still for longer than a
+lease lasts and another run claimed it. Then the job's process is ended, and nothing of it is published.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from domain.errors import ServerUnavailableError
 from domain.failures import JobError
-from domain.job.state import JobState, LedgerEntry
+from domain.job.state import Commit, JobState, LedgerEntry
 from resources.ledger.claims import Finished
 from resources.ledger.ledger import Ledger
 
@@ -33,7 +33,7 @@ class Claims:
         self._lost: set[str] = set()
 
     def claim(self, job: LedgerEntry, attempt: str, states: Iterable[JobState]) -> LedgerEntry | None:
-        """Claim a job for an attempt; None if it is in another state or somebody else has it."""
+        """Claim a job for an attempt; None if it is in another state or another run has it."""
         claimed = self._ledger.claims.claim(
             job,
             attempt=attempt,
@@ -47,14 +47,22 @@ class Claims:
         return claimed
 
     def holds(self, attempt: str) -> bool:
-        """Ask the ledger whether an attempt still has its job: right before it would publish."""
+        """Return whether an attempt still has its job, by the ledger: right before it would become complete."""
         job = self._open.get(attempt)
         if job is None or not self._ledger.claims.holds(job, attempt):
             self._lost.add(attempt)
         return attempt not in self._lost
 
+    def begin_commit(self, attempt: str, commit: Commit) -> bool:
+        """Announce a commit in the ledger; False if the attempt has lost its job, or there is nothing left to commit."""
+        job = self._open.get(attempt)
+        if job is not None and self._ledger.claims.begin_commit(job, commit, attempt=attempt):
+            return True
+        self.holds(attempt)  # notes that it is lost, if it is
+        return False
+
     def is_lost(self, attempt: str) -> bool:
-        """Tell whether an attempt was found to have lost its job."""
+        """Return whether an attempt was found to have lost its job."""
         return attempt in self._lost
 
     def drop(self, attempt: str) -> None:
@@ -68,7 +76,7 @@ class Claims:
         self.drop(attempt)
 
     def release_all(self) -> None:
-        """Give everything back that is not settled; a server that is away lets the leases expire by themselves."""
+        """Give everything back that is not settled; the leases expire if the server is unavailable."""
         with contextlib.suppress(ServerUnavailableError):
             for attempt in list(self._open):
                 self.release(attempt)
@@ -90,7 +98,7 @@ class Claims:
             self.drop(job.attempt)
 
     def keep(self, stopping: threading.Event, end_job: Callable[[str], None]) -> None:
-        """Extend the leases until the run ends; a server that is away is asked again.
+        """Extend the leases until the run ends, also after the server was unavailable.
 
         Parameters
         ----------

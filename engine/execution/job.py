@@ -18,6 +18,7 @@ from engine.execution.context import RunContext
 from engine.execution.execute import dry_run
 from engine.execution.outcome import Outcome, error_of
 from engine.execution.publish import differences, read_record, stored_figure
+from resources.records.reader import attempt_of
 
 
 @dataclass
@@ -61,6 +62,10 @@ class JobRunner:
         if job is None:
             message = f"No job is stored under {job_key}: submit its job file again, or delete the partition."
             return Outcome(job_key, "failed", error=JobError(kind="unknown_job", message=message, permanent=True))
+        if job.state is JobState.ARCHIVED:
+            name = self.context.entry.analysis.name
+            message = f"The job is archived. To run it:  analysis archive {name} --restore --key {job_key}"
+            return Outcome(job_key, "failed", error=JobError(kind="unknown_job", message=message, permanent=True))
         if job.state is JobState.FAILED and not self.context.run.by_hand:
             return Outcome(job_key, "failed", error=job.error)
         try:
@@ -74,7 +79,7 @@ class JobRunner:
         result, services = self.context.result_id(job), self.context.services
         record = services.records.get(result) if result in self._with_record else None
         notes: tuple[str, ...] = ()
-        if record is not None and not self.context.force_reason(job):
+        if record is not None and not self._is_forced(job, record):
             found = read_record(record, job)
             changed = differences(services.results, found)
             if not changed:
@@ -85,6 +90,10 @@ class JobRunner:
             )
         return self._compute(job, record, notes)
 
+    def _is_forced(self, job: LedgerEntry, record: dict[str, Any]) -> bool:
+        """Return whether a job is to be computed although it has a record."""
+        return bool(self.context.run.force_reason) or (job.fenced and not job.may_use(attempt_of(record)))
+
     def _compute(self, job: LedgerEntry, record: dict[str, Any] | None, notes: tuple[str, ...]) -> Outcome:
         """Make attempts, after a transient failure another one, as often as the analysis's policy allows."""
         retry, stopping = self.context.entry.analysis.retry, self.context.stopping
@@ -92,7 +101,7 @@ class JobRunner:
         while True:
             attempt = Attempt.claim(self.context, job, record, notes)
             if attempt is None:
-                return Outcome(job.job_key, "put_off")
+                return Outcome(job.job_key, "deferred")
             outcome = attempt.run()
             if attempt.is_lost:
                 return attempt.abandon()
@@ -113,9 +122,12 @@ class JobRunner:
     def _fail_unclaimed(self, job: LedgerEntry, error: JobError) -> Outcome:
         """Record the failure of a job that was not claimed; a finished one stays done while a server is unavailable."""
         if not self.context.run.dry_run and (error.permanent or job.state is not JobState.DONE):
-            told = {"code_version": self.context.entry.code_version, "error": error.model_dump()}
             decision = decide(self.context.entry.analysis.retry, error, attempt=None, rounds=job.rounds)
             self.context.services.ledger.claims.mark_unclaimed(
-                job, state=JobState.FAILED, retry_in_s=decision.retry_in_s, **told
+                job,
+                state=JobState.FAILED,
+                code_version=self.context.entry.code_version,
+                retry_in_s=decision.retry_in_s,
+                error=error.model_dump(),
             )
         return Outcome(job.job_key, "failed", error=error)

@@ -18,7 +18,7 @@ from resources.ledger.ledger import Ledger
 from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore
 
-OutcomeKind = Literal["computed", "reused", "failed", "put_off", "dry_run"]
+OutcomeKind = Literal["computed", "reused", "failed", "deferred", "dry_run"]
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Services:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """How a run was asked for.
+    """How a run was requested.
 
     Attributes
     ----------
     run_id : str
         The Dagster run.
     by_hand : bool
-        Launched by a person, who also wants failed jobs tried again.
+        Launched by an operator: failed jobs are tried again.
     dry_run : bool
         Execute and show, but claim, write and report nothing.
     force_reason : str
@@ -71,7 +71,7 @@ class Outcome:
     job_key : str
         The partition.
     kind : str
-        computed, reused, failed, put_off (somebody else has it now) or dry_run.
+        computed, reused, failed, deferred (another run has it now) or dry_run.
     provenance : Provenance or None
         The result, unless it failed.
     error : JobError or None
@@ -83,7 +83,7 @@ class Outcome:
     notes : tuple of str
         What an operator should know.
     attempts : tuple of Attempt
-        The job's executions so far, where they are worth telling.
+        The job's executions so far, where they matter.
     verdicts : tuple of Verdict
         What the built-in checks say of the result.
     """

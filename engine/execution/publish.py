@@ -7,7 +7,6 @@ leaves either nothing that counts or a complete result, and every step may be re
 import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from domain.errors import OutputError
-from domain.job.state import LedgerEntry
+from domain.job.state import Commit, LedgerEntry
 from domain.json_values import canonical_json, sha256_hex
 from domain.result.provenance import Provenance
 from domain.result.records import from_record, readable
@@ -111,15 +110,6 @@ def listing_digest(files: Iterable[StoredFile]) -> str:
     return sha256_hex(canonical_json(listed))
 
 
-@dataclass(frozen=True)
-class Replacement:
-    """A record that is to lose its place, who wants that, and why."""
-
-    old: dict[str, Any]
-    who: str
-    reason: str
-
-
 def write_documents(results: ResultsStore, record: dict[str, Any], manifest: dict[str, Any]) -> None:
     """Write the manifest, and last the whole record, beside the uploaded files: the attempt is complete then."""
     results.put_bytes(record["location"], MANIFEST, _pretty(manifest), "application/json")
@@ -127,29 +117,27 @@ def write_documents(results: ResultsStore, record: dict[str, Any], manifest: dic
 
 
 def commit(
-    record: dict[str, Any], *, results: ResultsStore, records: RecordStore, replacement: Replacement | None = None
-) -> dict[str, Any]:
-    """Commit a complete attempt by inserting its record.
+    record: dict[str, Any], how: Commit, *, results: ResultsStore, records: RecordStore
+) -> dict[str, Any] | None:
+    """Commit a complete attempt, which the ledger has announced. Its files are deleted if another attempt won.
 
     Parameters
     ----------
     record : dict
         The whole record.
+    how : Commit
+        What it replaces, and why.
     results, records
         Where its files are, and where it goes.
-    replacement : Replacement, optional
-        The record whose place it takes; otherwise the first record wins.
 
     Returns
     -------
-    dict
-        The record that counts now. If it is not this one, this attempt's files have been discarded.
+    dict or None
+        The record that is current now; None if this attempt was invalidated meanwhile.
     """
-    if replacement is None:
-        winner = records.insert_once(record)
-    else:
-        winner = records.replace(record, old=replacement.old, who=replacement.who, reason=replacement.reason)
-    if attempt_of(winner) != attempt_of(record):
+    replaces = () if how.replaces is None else (how.replaces,)
+    winner = records.commit(record, replaces=replaces, who=how.who, reason=how.reason)
+    if winner is not None and attempt_of(winner) != attempt_of(record) and not records.was_superseded(record):
         results.discard(record["location"])
     return winner
 
@@ -190,28 +178,34 @@ def complete_attempt(results: ResultsStore, result_id: str, attempt: str) -> dic
     return record if is_ours and not differences(results, provenance) else None
 
 
-def recover(result_id: str, *, but: str, results: ResultsStore, records: RecordStore) -> dict[str, Any] | None:
-    """Commit an earlier attempt that has everything but its record.
+def earlier_attempt(
+    job: LedgerEntry, result_id: str, *, but: str, results: ResultsStore, records: RecordStore
+) -> dict[str, Any] | None:
+    """Return the record of the first earlier attempt at a job that has everything but its place among the records.
 
     Parameters
     ----------
+    job : LedgerEntry
+        The job, as it was claimed.
     result_id : str
         The result.
     but : str
-        The attempt that looks; like those that were superseded, it is left out.
+        The attempt that looks.
     results, records
-        Where its files are, and where its record goes.
+        Where files and records are.
 
     Returns
     -------
     dict or None
-        The record that counts now; None if no attempt is complete.
+        None if no attempt is complete, or none may answer the job: attempts of before a force or an invalidation, and
+        those that were superseded, may not.
     """
     left_out = records.superseded_attempts(result_id) | {but}
     for earlier in results.complete_attempts(result_id):
-        record = None if earlier in left_out else complete_attempt(results, result_id, earlier)
-        if record is not None:
-            return commit(record, results=results, records=records)
+        if earlier not in left_out and job.may_use(earlier):
+            record = complete_attempt(results, result_id, earlier)
+            if record is not None:
+                return record
     return None
 
 

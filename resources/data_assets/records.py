@@ -99,7 +99,7 @@ class MongoAssetRecords(dg.ConfigurableResource["MongoAssetRecords"]):
 
     @property
     def _records(self) -> RetryingCollection:
-        return self.mongo.collection(self.name)
+        return self.mongo.collection(self.name, read_only=True)
 
     @contextmanager
     def _errors(self, time_limit_s: float) -> Iterator[None]:

@@ -8,8 +8,8 @@ from typing import Any
 from pymongo import UpdateOne
 
 from domain.failures import JobError
-from domain.job.state import JobState, LedgerEntry
-from resources.ledger.documents import RESET, job_id, readable_entry
+from domain.job.state import Commit, JobState, LedgerEntry
+from resources.ledger.documents import KEPT_USABLE, RESET, change_to, job_id, readable_entry
 from resources.ledger.jobs import Jobs
 from resources.mongo_collection import Document, RetryingCollection
 
@@ -90,10 +90,11 @@ class JobClaims:
                 {"state": JobState.RUNNING.value, "lease.until": {"$lt": now}},
             ],
         }
-        change = {
-            "$set": {"state": JobState.RUNNING.value, "lease": lease, "updated": now},
-            "$inc": {"attempt_number": 1},
-            "$push": {"attempts": {"$each": [begun], "$slice": -KEPT_ATTEMPTS}},
+        change = change_to({"state": JobState.RUNNING.value, "lease": lease}, now)
+        change["$inc"]["attempt_number"] = 1
+        change["$push"] = {
+            "attempts": {"$each": [begun], "$slice": -KEPT_ATTEMPTS},
+            "usable_attempts": {"$each": [attempt], "$slice": -KEPT_USABLE},
         }
         claimed = self.documents.find_one_and_update(match, change)
         if claimed is not None:
@@ -108,15 +109,66 @@ class JobClaims:
         match = {"lease.owner": owner, "state": JobState.RUNNING.value}
         return self.documents.update_many(match, {"$set": {"lease.until": until}}).matched_count
 
+    def begin_commit(self, entry: LedgerEntry, commit: Commit, *, attempt: str) -> bool:
+        """Check the claim of an attempt and, in the same update, announce that a record is being inserted.
+
+        From here on nobody cancels the job. Should the run vanish, the next attempt finishes the commit.
+
+        Parameters
+        ----------
+        entry : LedgerEntry
+            The job.
+        commit : Commit
+            The complete attempt whose record is inserted: the one that holds the claim, or an earlier one.
+        attempt : str
+            The attempt that holds the claim.
+
+        Returns
+        -------
+        bool
+            False if the claim was lost, or the attempt's files are being removed: nothing may be inserted.
+        """
+        match = {
+            "_id": job_id(entry.analysis, entry.job_key),
+            "lease.attempt": attempt,
+            "dropped_attempts": {"$ne": commit.attempt},
+        }
+        change = {"$set": {"committing": commit.model_dump()}}
+        return self.documents.update_one(match, change).matched_count == 1
+
+    def end_commit(self, entry: LedgerEntry, commit: Commit, *, attempt: str, is_done: bool) -> None:
+        """Record that the commit of an earlier attempt is finished, or that this attempt is never to be committed.
+
+        Parameters
+        ----------
+        entry : LedgerEntry
+            The job.
+        commit : Commit
+            The commit that was begun.
+        attempt : str
+            The attempt that holds the claim.
+        is_done : bool
+            False: the files are not complete any more, or its record was refused.
+        """
+        match = {
+            "_id": job_id(entry.analysis, entry.job_key),
+            "lease.attempt": attempt,
+            "committing.attempt": commit.attempt,
+        }
+        change: Document = {"$set": {"committing": None}}
+        if not is_done:
+            change["$push"] = _dropped(commit.attempt)
+        self.documents.update_one(match, change)
+
     def finish(self, finished: Iterable[Finished], *, code_version: str) -> None:
         """Record that claimed jobs have their results, and end their leases, in one request."""
         now = self.now()
-        fields = {"code_version": code_version, "error": None, "force": None, **RESET}
-        ends = [
-            UpdateOne(*_ending(f.entry, f.attempt, JobState.DONE, "done", now, {**fields, "result_id": f.result_id}))
-            for f in finished
-        ]
-        self.documents.bulk_write(ends, ordered=False)
+        fields: Document = {"code_version": code_version, "error": None, "force": None, "committing": None, **RESET}
+        ends: list[UpdateOne] = []
+        for f in finished:
+            ending = _ending(f.entry, f.attempt, JobState.DONE, "done", now, {**fields, "result_id": f.result_id})
+            ends += _answering(*ending, code_version=code_version)
+        self.documents.bulk_write(ends)
 
     def fail(
         self,
@@ -128,34 +180,49 @@ class JobClaims:
         retry_in_s: float | None = None,
     ) -> None:
         """Record that a claimed job failed, and when it is retried automatically; ends its lease."""
-        fields = {"code_version": code_version, "error": error.model_dump(), "force": None}
-        self._end(entry, attempt, JobState.FAILED, "failed", {**fields, "retry_at": self._in(retry_in_s)})
+        fields: Document = {"code_version": code_version, "error": error.model_dump(), "retry_at": self._in(retry_in_s)}
+        if error.permanent:  # the server has refused the record, if one was sent; otherwise it may have arrived
+            fields["committing"] = None
+        ending = _ending(entry, attempt, JobState.FAILED, "failed", self.now(), fields)
+        self.documents.bulk_write(_answering(*ending, code_version=code_version))
 
     def release(self, entry: LedgerEntry, *, attempt: str) -> None:
         """Make a claimed job new again: it was not finished, and nothing is known to be wrong with it."""
-        self._end(entry, attempt, JobState.NEW, "released", {})
+        self.documents.update_one(*_ending(entry, attempt, JobState.NEW, "released", self.now(), {}))
 
     def mark_unclaimed(
-        self, entry: LedgerEntry, *, state: JobState, retry_in_s: float | None = None, **fields: Any
-    ) -> None:
+        self,
+        entry: LedgerEntry,
+        *,
+        state: JobState,
+        code_version: str,
+        retry_in_s: float | None = None,
+        **fields: Any,
+    ) -> bool:
         """Record that a job without a claim is done, because its result is reused, or has failed before a claim.
 
-        Without effect if the job was requested again after ``entry`` was read: that request stays. A job that has
-        changed its state since is not failed either: it may have been finished.
+        Returns
+        -------
+        bool
+            False if the job has changed in any way since ``entry`` was read: it was requested again, cancelled,
+            invalidated or finished, and that stays.
         """
         now = self.now()
         match = {
             "_id": job_id(entry.analysis, entry.job_key),
-            "force.when": entry.force.when if entry.force else None,
+            "state": entry.state.value,
+            "revision": entry.revision or None,  # null finds a job whose state has not changed since it was stored
             "$or": [{"state": {"$ne": JobState.RUNNING.value}}, {"lease.until": {"$lt": now}}],
         }
-        change = {"state": state.value, "lease": None, "force": None, "fruitless": 0, "updated": now, **fields}
+        change = {"state": state.value, "lease": None, "fruitless": 0, "code_version": code_version, **fields}
         change["retry_at"] = self._in(retry_in_s)
-        if state is JobState.FAILED:
-            match["state"] = entry.state.value
-        else:
-            change["rounds"] = 0
-        self.documents.update_one(match, {"$set": change})
+        if entry.requested_code == code_version:
+            change["requested_code"] = None
+        if state is JobState.DONE:
+            change |= {"rounds": 0, "force": None}
+            if entry.committing is not None and entry.committing.result_id == fields.get("result_id"):
+                change["committing"] = None
+        return self.documents.update_one(match, change_to(change, now)).matched_count == 1
 
     def release_lost(self, analysis: str, *, dead_runs: Sequence[str]) -> int:
         """Make running jobs new whose lease has expired or whose run has ended; returns how many."""
@@ -165,7 +232,7 @@ class JobClaims:
             "state": JobState.RUNNING.value,
             "$or": [{"lease.until": {"$lt": now}}, {"lease.run_id": {"$in": list(dead_runs)}}],
         }
-        change = {"$set": {"state": JobState.NEW.value, "lease": None, "updated": now}}
+        change = change_to({"state": JobState.NEW.value, "lease": None}, now)
         return self.documents.update_many(lost, change).modified_count
 
     def holds(self, entry: LedgerEntry, attempt: str) -> bool:
@@ -192,13 +259,21 @@ class JobClaims:
         found = self.documents.find(held, {"lease.attempt": 1, "lease.run_id": 1}).to_list()
         return {d["lease"]["attempt"]: d["lease"]["run_id"] for d in found}
 
+    def in_use(self) -> set[str]:
+        """Return the attempts of all analyses that hold a lease, or whose commit has begun."""
+        committing = self.documents.find({"committing.attempt": {"$gt": ""}}, {"committing.attempt": 1}).to_list()
+        return {*self.runs_by_attempt(), *(d["committing"]["attempt"] for d in committing)}
+
+    def drop_attempt(self, analysis: str, job_key: str, attempt: str) -> bool:
+        """Keep an attempt from being committed, because its files are removed; False if its commit has begun."""
+        begun = {"_id": job_id(analysis, job_key), "committing.attempt": attempt}
+        match = {**begun, "committing.attempt": {"$ne": attempt}}
+        self.documents.update_one(match, {"$push": _dropped(attempt)})
+        return self.documents.find_one(begun, {"_id": 1}) is None
+
     def _in(self, seconds: float | None) -> datetime | None:
         """Return the server's time after some seconds."""
         return None if seconds is None else self.now() + timedelta(seconds=seconds)
-
-    def _end(self, entry: LedgerEntry, attempt: str, state: JobState, outcome: str, fields: Document) -> None:
-        """End a claimed attempt; without effect when the claim was lost."""
-        self.documents.update_one(*_ending(entry, attempt, state, outcome, self.now(), fields))
 
 
 def _ending(
@@ -208,5 +283,22 @@ def _ending(
     ended: Document = {"attempts.$.ended": now, "attempts.$.outcome": outcome}
     if fields.get("error"):
         ended["attempts.$.error"] = fields["error"]
-    change = {"$set": {"state": state.value, "lease": None, "updated": now, **fields, **ended}}
-    return {"_id": job_id(entry.analysis, entry.job_key), "lease.attempt": attempt, "attempts.attempt": attempt}, change
+    match = {"_id": job_id(entry.analysis, entry.job_key), "lease.attempt": attempt, "attempts.attempt": attempt}
+    return match, change_to({"state": state.value, "lease": None, **fields, **ended}, now)
+
+
+def _dropped(attempt: str) -> Document:
+    """Return what an attempt that is never to be committed is added to."""
+    return {"dropped_attempts": {"$each": [attempt], "$slice": -KEPT_ATTEMPTS}}
+
+
+def _answering(match: Document, change: Document, *, code_version: str) -> list[UpdateOne]:
+    """Return the writes that end an attempt. A request for another code version, made meanwhile, stays with the job.
+
+    The second write finds the job only if the first did not, because either one ends the lease.
+    """
+    answered = {**change, "$set": {**change["$set"], "requested_code": None}}
+    return [
+        UpdateOne({**match, "requested_code": {"$in": [None, code_version]}}, answered),
+        UpdateOne(match, change),
+    ]

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -14,10 +15,19 @@ INDEXES = (
     ("analysis", "state", "created", "_id"),
     ("analysis", "-updated"),
     ("analysis", "retry_at"),
+    ("analysis", "state", "requested_code"),
     ("lease.owner",),
+    ("committing.attempt",),
+    ("analysis", "unreported"),
 )
 RESET: Document = {"fruitless": 0, "rounds": 0, "retry_at": None}
 """What a request for a job resets: the counts by which the platform decides that another run is useless."""
+
+FENCE: Document = {"fenced": True, "usable_attempts": []}
+"""What a force and an invalidation set: no attempt that was claimed before answers the job."""
+
+KEPT_USABLE = 50
+"""Maximum number of attempts that are kept as usable; an older one is computed again, should it ever be needed."""
 
 _SHOWN_ERRORS = 3
 
@@ -27,6 +37,11 @@ _log = logging.getLogger(__name__)
 def job_id(analysis: str, job_key: str) -> str:
     """Return the ``_id`` of a job: a key alone may belong to several analyses."""
     return f"{analysis}/{job_key}"
+
+
+def change_to(fields: Document, now: datetime) -> Document:
+    """Return the update that changes a job's state. It counts the change, so that who read the job before can tell."""
+    return {"$set": {**fields, "updated": now}, "$inc": {"revision": 1}}
 
 
 def id_chunks(analysis: str, job_keys: Iterable[str]) -> Iterator[list[str]]:

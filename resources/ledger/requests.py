@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from domain.failures import ENDED_BY_PEOPLE, JobError
-from domain.job.state import JobState
+from domain.job.state import JobState, LedgerEntry
 from domain.job.stored import Source, StoredJob
 from domain.retry import UNFINISHED_RUNS
-from resources.ledger.documents import RESET, id_chunks, job_id
+from resources.ledger.documents import FENCE, RESET, change_to, id_chunks, job_id, readable_entry
 from resources.ledger.sources import writes_of
 from resources.mongo_collection import Document, RetryingCollection
 
@@ -37,7 +37,8 @@ class Requests:
     def store(self, requests: Sequence[tuple[StoredJob, Source]], *, code_version: str) -> None:
         """Store jobs as new, and add each request to those that are known.
 
-        A finished or failed job whose code has changed since becomes new: a request is for the current code.
+        A finished or failed job whose code has changed since becomes new: a request is for the current code. One that is
+        still computed by other code keeps the request, and becomes new when that has ended (`requeue_for_code`).
 
         Parameters
         ----------
@@ -49,20 +50,61 @@ class Requests:
         if not requests:
             return
         now = self.now()
-        fields = {**RESET, "created": now, "updated": now}
+        fields = {**RESET, "created": now, "updated": now, "requested_code": code_version}
         writes = [write for job, source in requests for write in writes_of(job, source, fields)]
         self.documents.bulk_write(writes, ordered=False)
-        outdated = {
-            "_id": {"$in": [job_id(job.analysis, job.job_key) for job, _ in requests]},
+        analysis, keys = requests[0][0].analysis, [job.job_key for job, _ in requests]
+        self.request_code(analysis, keys, code_version=code_version)
+        ended = {"$in": [JobState.DONE.value, JobState.FAILED.value]}
+        for ids in id_chunks(analysis, keys):
+            outdated = {"_id": {"$in": ids}, "state": ended, "code_version": {"$ne": code_version}}
+            self.documents.update_many(outdated, change_to({"state": JobState.NEW.value, **RESET}, now))
+
+    def request_code(self, analysis: str, job_keys: Iterable[str], *, code_version: str) -> None:
+        """Note with jobs that a code version is requested, unless their result or failure is of that code.
+
+        A run that executes other code meanwhile does not answer the request.
+        """
+        waiting = {"$in": [JobState.NEW.value, JobState.RUNNING.value]}
+        for ids in id_chunks(analysis, job_keys):
+            match = {"_id": {"$in": ids}, "$or": [{"state": waiting}, {"code_version": {"$ne": code_version}}]}
+            self.documents.update_many(match, {"$set": {"requested_code": code_version}, "$inc": {"revision": 1}})
+
+    def requeue_for_code(self, analysis: str, *, code_version: str) -> int:
+        """Make jobs new that have ended with other code although the current one was requested; returns how many."""
+        match = {
+            "analysis": analysis,
             "state": {"$in": [JobState.DONE.value, JobState.FAILED.value]},
+            "requested_code": {"$gt": ""},
             "code_version": {"$ne": code_version},
+            "error.kind": {"$nin": list(ENDED_BY_PEOPLE)},
         }
-        self.documents.update_many(outdated, {"$set": {"state": JobState.NEW.value, "updated": now, **RESET}})
+        change = change_to({"state": JobState.NEW.value, "requested_code": code_version, **RESET}, self.now())
+        return self.documents.update_many(match, change).modified_count
+
+    def report_again(self, analysis: str, job_key: str) -> None:
+        """Note that Dagster may show an earlier result of a job, because a reuse was reported after a newer result."""
+        self.documents.update_one({"_id": job_id(analysis, job_key)}, {"$set": {"unreported": True}})
+
+    def requeue_unreported(self, analysis: str) -> int:
+        """Make finished jobs new that Dagster may show an earlier result of, so that the current one is reused; returns how many."""
+        match = {"analysis": analysis, "unreported": True, "state": JobState.DONE.value}
+        change = change_to({"state": JobState.NEW.value, "unreported": False}, self.now())
+        return self.documents.update_many(match, change).modified_count
 
     def requeue(
-        self, analysis: str, job_keys: Iterable[str], *, who: str, reason: str | None = None, force: bool = False
+        self,
+        analysis: str,
+        job_keys: Iterable[str],
+        *,
+        who: str,
+        reason: str | None = None,
+        force: bool = False,
+        ended_by_people: bool = True,
     ) -> int:
         """Make finished or failed jobs new, because an operator requests it.
+
+        A force stays with the job until an attempt that was claimed after it has the result.
 
         Parameters
         ----------
@@ -76,29 +118,33 @@ class Requests:
             Why; kept when forced.
         force : bool
             Compute even what has a result.
+        ended_by_people : bool
+            Also cancelled and invalidated jobs, which only an operator requeues.
 
         Returns
         -------
         int
             How many became new, or were new and are now forced.
         """
-        now = self.now()
-        change: Document = {"state": JobState.NEW.value, "updated": now, **RESET}
+        change: Document = {"state": JobState.NEW.value, **RESET}
         if force:
-            change["force"] = {"reason": reason or f"requested by {who}", "who": who, "when": now}
-        return self._change(analysis, job_keys, _IDLE, change)
+            change |= {"force": {"reason": reason or f"requested by {who}", "who": who, "when": self.now()}, **FENCE}
+        match = {} if ended_by_people else {"error.kind": {"$nin": list(ENDED_BY_PEOPLE)}}
+        return self._change(analysis, job_keys, _IDLE, change, match)
 
     def requeue_due(self, analysis: str) -> int:
         """Make failed jobs new whose delayed retry is due; returns how many."""
         now = self.now()
         due = {"analysis": analysis, "state": JobState.FAILED.value, "retry_at": {"$lte": now}, "rounds": {"$gte": 0}}
-        change = {"state": JobState.NEW.value, "retry_at": None, "fruitless": 0, "updated": now}
-        return self.documents.update_many(due, {"$set": change, "$inc": {"rounds": 1}}).modified_count
+        change = change_to({"state": JobState.NEW.value, "retry_at": None, "fruitless": 0}, now)
+        change["$inc"]["rounds"] = 1
+        return self.documents.update_many(due, change).modified_count
 
     def cancel(self, analysis: str, job_keys: Iterable[str], *, who: str, reason: str, code_version: str) -> int:
         """End jobs that wait or run, because an operator requests it.
 
-        A worker that has one of them notices at its next heartbeat, ends the job's process and publishes nothing.
+        A worker that has one of them notices at its next heartbeat, ends the job's process and publishes nothing. A job
+        whose record is just being inserted is not cancelled.
 
         Parameters
         ----------
@@ -117,10 +163,11 @@ class Requests:
             How many were cancelled.
         """
         ended = _ended_by("cancelled", f"Cancelled by {who}: {reason}", code_version)
-        keys, change = list(job_keys), {**ended, "updated": self.now()}
-        return self._change(analysis, keys, [JobState.NEW, JobState.RUNNING], change)
+        return self._change(analysis, job_keys, [JobState.NEW, JobState.RUNNING], ended, {"committing": None})
 
-    def invalidate(self, analysis: str, job_key: str, *, who: str, reason: str, code_version: str) -> bool:
+    def invalidate(
+        self, analysis: str, job_key: str, *, who: str, reason: str, code_version: str
+    ) -> LedgerEntry | None:
         """Fail a job whose result is wrong; the record store invalidates its record.
 
         Parameters
@@ -134,22 +181,26 @@ class Requests:
 
         Returns
         -------
-        bool
-            False if the job is running or unknown: nothing was changed.
+        LedgerEntry or None
+            The job, with the attempts that were made so far: none of them may become its result. None if it is
+            running or unknown: nothing was changed.
         """
         ended = _ended_by("invalidated", f"Invalidated by {who}: {reason}", code_version)
-        return self._change(analysis, [job_key], _IDLE, {**ended, "updated": self.now()}) == 1
+        match = {"_id": job_id(analysis, job_key), "state": {"$in": [s.value for s in _IDLE]}}
+        change = change_to({**ended, **FENCE, "committing": None}, self.now())
+        changed = self.documents.find_one_and_update(match, change)
+        return None if changed is None else readable_entry(changed)
 
     def archive(self, analysis: str, job_keys: Iterable[str]) -> int:
         """Archive those of some jobs that are done; returns how many.
 
         Dagster has no partition for an archived job, and no tick, retry or later job file changes it: its result stays.
         """
-        return self._change(analysis, job_keys, [JobState.DONE], {"state": JobState.ARCHIVED.value})
+        return self._move(analysis, job_keys, JobState.DONE, JobState.ARCHIVED)
 
     def restore(self, analysis: str, job_keys: Iterable[str]) -> int:
         """Make those of some jobs done again that are archived; returns how many."""
-        return self._change(analysis, job_keys, [JobState.ARCHIVED], {"state": JobState.DONE.value})
+        return self._move(analysis, job_keys, JobState.ARCHIVED, JobState.DONE)
 
     def count_run_request(self, analysis: str, job_keys: Sequence[str]) -> None:
         """Count that a run is requested for these jobs: its key contains the number, so the next run gets another key."""
@@ -182,16 +233,32 @@ class Requests:
             "state": JobState.NEW.value,
             "fruitless": {"$gte": UNFINISHED_RUNS.attempts},
         }
-        fields = {"error": error.model_dump(), "code_version": code_version}
-        change = {"state": JobState.FAILED.value, "fruitless": 0, "updated": self.now(), **fields}
-        return self.documents.update_many(match, {"$set": change}).modified_count
+        fields = {"error": error.model_dump(), "code_version": code_version, "requested_code": None}
+        change = change_to({"state": JobState.FAILED.value, "fruitless": 0, **fields}, self.now())
+        return self.documents.update_many(match, change).modified_count
 
-    def _change(self, analysis: str, job_keys: Iterable[str], states: Iterable[JobState], fields: Document) -> int:
-        """Set fields of those jobs that are in one of some states; returns how many."""
-        among, changed = [s.value for s in states], 0
+    def _move(self, analysis: str, job_keys: Iterable[str], before: JobState, after: JobState) -> int:
+        """Move jobs between two states; returns how many. The time of their last result or reuse stays."""
+        moved = 0
         for ids in id_chunks(analysis, job_keys):
-            match = {"_id": {"$in": ids}, "state": {"$in": among}}
-            changed += self.documents.update_many(match, {"$set": fields}).matched_count
+            match = {"_id": {"$in": ids}, "state": before.value}
+            change = {"$set": {"state": after.value}, "$inc": {"revision": 1}}
+            moved += self.documents.update_many(match, change).matched_count
+        return moved
+
+    def _change(
+        self,
+        analysis: str,
+        job_keys: Iterable[str],
+        states: Iterable[JobState],
+        fields: Document,
+        match: Document | None = None,
+    ) -> int:
+        """Set fields of those jobs that are in one of some states, and match; returns how many."""
+        among, change, changed = {"$in": [s.value for s in states]}, change_to(fields, self.now()), 0
+        for ids in id_chunks(analysis, job_keys):
+            one_of = {"_id": {"$in": ids}, "state": among, **(match or {})}
+            changed += self.documents.update_many(one_of, change).matched_count
         return changed
 
 
@@ -210,4 +277,4 @@ def _ended_by(kind: Any, message: str, code_version: str) -> Document:
     """Return the fields of a job that an operator has ended."""
     error = JobError(kind=kind, message=message, permanent=True).model_dump()
     ended = {"state": JobState.FAILED.value, "lease": None, "force": None, "error": error}
-    return {**ended, "code_version": code_version, **RESET}
+    return {**ended, "code_version": code_version, "requested_code": None, **RESET}

@@ -12,6 +12,8 @@ from resources.mongo import MongoConnection
 from resources.mongo_collection import IDS_IN_A_QUERY, Document, Fields, RetryingCollection, RetryingCursor, Sort
 
 OWN = "analysis_assets"
+WITHDRAWN = "withdrawn"
+"""The only field beside ``_id`` of what stays in the place of an invalidated record until a new result takes it."""
 ENDED = "processing.data_processes.end_date_time"
 SEARCH, TIME = f"{OWN}.search", f"{OWN}.search_time"
 BRIEF = tuple(f"{OWN}.{name}" for name in ("analysis", "job_key", "attempt", "listing_sha256"))
@@ -26,7 +28,7 @@ class RecordReader(dg.ConfigurableResource["RecordReader"]):
 
     def get(self, result_id: str) -> Document | None:
         """Return the record of a result, or None."""
-        return self._records.find_one({"_id": result_id})
+        return self._records.find_one({"_id": result_id, WITHDRAWN: None})
 
     def get_superseded(self, result_id: str) -> Document | None:
         """Return the record of a result that was replaced or invalidated last, or None."""
@@ -35,7 +37,7 @@ class RecordReader(dg.ConfigurableResource["RecordReader"]):
     def get_many(self, result_ids: Iterable[str], fields: Fields = None) -> dict[str, Document]:
         """Return the records of those ids that have one, in one query; whole unless fields are named."""
         ids = [str(one) for one in result_ids]
-        return {d["_id"]: d for d in self._records.find({"_id": {"$in": ids}}, fields).to_list()}
+        return {d["_id"]: d for d in self._records.find({"_id": {"$in": ids}, WITHDRAWN: None}, fields).to_list()}
 
     def existing(self, ids: Iterable[str], *, superseded: bool = False) -> set[str]:
         """Return those of the ids that have a record, in as few queries as their number allows.
@@ -49,7 +51,7 @@ class RecordReader(dg.ConfigurableResource["RecordReader"]):
         """
         collection, found = self._collection(superseded=superseded), set()
         for some in in_batches(ids, IDS_IN_A_QUERY):
-            found |= {d["_id"] for d in collection.find({"_id": {"$in": some}}, {"_id": 1}).to_list()}
+            found |= {d["_id"] for d in collection.find({"_id": {"$in": some}, WITHDRAWN: None}, {"_id": 1}).to_list()}
         return found
 
     def find(
@@ -109,12 +111,12 @@ class RecordReader(dg.ConfigurableResource["RecordReader"]):
     @property
     def _records(self) -> RetryingCollection:
         """Return the collection of records, as it is."""
-        return self.mongo.collection(self.name)
+        return self.mongo.collection(self.name, read_only=True)
 
     @property
     def _superseded(self) -> RetryingCollection:
         """Return the collection of replaced and invalidated records, as it is."""
-        return self.mongo.collection(f"{self.name}_superseded")
+        return self.mongo.collection(f"{self.name}_superseded", read_only=True)
 
 
 def attempts_by_result(records: RecordReader, analysis: str) -> dict[str, str]:

@@ -3,14 +3,16 @@
 Replaced and invalidated records move to ``<collection>_superseded``. Nothing here decides when.
 """
 
+from collections.abc import Collection
 from contextlib import suppress
 
 import dagster as dg
 from pymongo.errors import DuplicateKeyError
 
+from domain.errors import ServerUnavailableError
 from resources.mongo import MongoConnection
 from resources.mongo_collection import Document, RetryingCollection
-from resources.records.reader import ENDED, OWN, SEARCH, TIME, RecordReader, attempt_of
+from resources.records.reader import ENDED, OWN, SEARCH, TIME, WITHDRAWN, RecordReader, attempt_of
 
 _INDEXES = (
     (f"{OWN}.analysis", f"{SEARCH}.k", f"{SEARCH}.v", f"-{TIME}", "-_id"),  # serves every `analysis results --where`
@@ -22,6 +24,9 @@ _INDEXES = (
     (f"{OWN}.subject_ids",),
     (f"{OWN}.session_names",),
 )
+_TRIES = 10
+"""Of a commit: each needs another process to change the record between two requests."""
+
 _SUPERSEDED_INDEXES = (("name",), (f"{OWN}.job_key",), (f"{OWN}.analysis", "-superseded.when"))
 
 
@@ -30,53 +35,61 @@ class RecordStore(RecordReader):
 
     mongo: dg.ResourceDependency[MongoConnection]  # again: mypy does not know the type of an inherited dependency
 
-    def insert_once(self, record: Document) -> Document:
-        """Store a record unless its id is taken: the commit point of a result.
+    def commit(
+        self, record: Document, *, replaces: Collection[str] = (), who: str = "", reason: str = ""
+    ) -> Document | None:
+        """Make a complete attempt the result: the commit point.
+
+        May be called by several processes at once, for the same attempt or for others, and may be cut off and repeated.
 
         Parameters
         ----------
         record : dict
-            The record, with ``_id``.
-
-        Returns
-        -------
-        dict
-            The record that is stored under the id now: this one, or that of whoever was first.
-        """
-        try:
-            self._records.insert_one(record)
-        except DuplicateKeyError:
-            winner = self.get(record["_id"])
-            return winner if winner is not None else self.insert_once(record)
-        return record
-
-    def replace(self, record: Document, *, old: Document, who: str, reason: str) -> Document:
-        """Put a record in the place of an old one, which moves to the superseded records.
-
-        Parameters
-        ----------
-        record : dict
-            The new record.
-        old : dict
-            The record that it replaces.
+            The record of the attempt, with ``_id``.
+        replaces : collection of str
+            Attempts whose record it replaces; that of any other attempt keeps its place.
         who, reason : str
-            Kept with the old record.
+            Kept with the record that is replaced.
 
         Returns
         -------
-        dict
-            The record that is stored under the id now: another one if somebody else replaced ``old`` first.
-        """
-        self._keep_superseded(old, who=who, reason=reason, how="replaced")
-        match = {"_id": record["_id"], f"{OWN}.attempt": {"$in": [attempt_of(old), attempt_of(record)]}}
-        done = self._records.replace_one(match, record)
-        if not done.matched_count:
-            return self.insert_once(record)
-        self._sign_superseded(old, who=who, reason=reason)
-        return record
+        dict or None
+            The record that is current now: this one, or that of another attempt. None if this attempt was invalidated.
 
-    def invalidate(self, record: Document, *, who: str, reason: str) -> None:
+        Raises
+        ------
+        ServerUnavailableError
+            If others change the record faster than it can be read.
+        """
+        mine = attempt_of(record)
+        for _ in range(_TRIES):
+            with suppress(DuplicateKeyError):
+                self._records.insert_one(record)
+                return record
+            current = self._records.find_one({"_id": record["_id"]})
+            if current is None:
+                continue
+            if current.get(WITHDRAWN) is not None:
+                if mine in current[WITHDRAWN]["attempts"]:
+                    return None
+                replaced = self._replace_withdrawn(record)
+            elif mine == attempt_of(current) or attempt_of(current) not in replaces or self.was_superseded(record):
+                return current
+            else:
+                replaced = self._replace(record, current, who=who, reason=reason)
+            if replaced:
+                return record
+        msg = f"The record {record['_id']} changed {_TRIES} times while attempt {mine} was being committed."
+        raise ServerUnavailableError(msg)
+
+    def was_superseded(self, record: Document) -> bool:
+        """Return whether the attempt of a record has been the result, and was replaced or invalidated."""
+        return bool(self.existing([_superseded_id(record)], superseded=True))
+
+    def invalidate(self, record: Document, *, who: str, reason: str, attempts: Collection[str] = ()) -> None:
         """Move a record to the superseded ones, because its result is wrong; may be cut off and repeated.
+
+        What stays in its place keeps attempts that were made before from being committed, however late they come.
 
         Parameters
         ----------
@@ -84,10 +97,13 @@ class RecordStore(RecordReader):
             The record, as it was read; another one that has taken its place since stays.
         who, reason : str
             Kept with it.
+        attempts : collection of str
+            The attempts that were made so far, besides that of the record.
         """
         self._keep_superseded(record, who=who, reason=reason, how="invalidated")
         match = {"_id": record["_id"], f"{OWN}.attempt": attempt_of(record)}
-        self._records.delete_one(match)
+        withdrawn = {"attempts": sorted({*attempts, attempt_of(record)}), "when": self.mongo.now()}
+        self._records.replace_one(match, {"_id": record["_id"], WITHDRAWN: withdrawn})
 
     def note_removed_files(self, result_id: str, attempt: str) -> None:
         """Note with a superseded record that its files were removed; without effect when there is none."""
@@ -99,6 +115,21 @@ class RecordStore(RecordReader):
         change = {f"{OWN}.{name}": value for name, value in fields.items()}
         match = {"_id": record["_id"], f"{OWN}.attempt": attempt_of(record)}
         self._records.update_one(match, {"$set": change})
+
+    def _replace_withdrawn(self, record: Document) -> bool:
+        """Put a record in the place of an invalidated one; False if that has changed meanwhile."""
+        mine = attempt_of(record)
+        match = {"_id": record["_id"], WITHDRAWN: {"$ne": None}, f"{WITHDRAWN}.attempts": {"$ne": mine}}
+        return self._records.replace_one(match, record).matched_count == 1
+
+    def _replace(self, record: Document, old: Document, *, who: str, reason: str) -> bool:
+        """Put a record in the place of an old one, which moves to the superseded ones; False if that has changed."""
+        self._keep_superseded(old, who=who, reason=reason, how="replaced")
+        match = {"_id": record["_id"], f"{OWN}.attempt": attempt_of(old)}
+        if not self._records.replace_one(match, record).matched_count:
+            return False
+        self._sign_superseded(old, who=who, reason=reason)
+        return True
 
     def _keep_superseded(self, old: Document, *, who: str, reason: str, how: str) -> None:
         """Copy a record to the superseded ones, before it loses its place; a copy that is there stays as it is."""

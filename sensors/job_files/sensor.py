@@ -16,7 +16,7 @@ from domain.errors import PermanentError
 from domain.job.batches import covered, ranges, run_key
 from domain.job.identity import keys_digest, result_id
 from domain.job.run_tags import found_in_job, tags_of
-from domain.job.state import JobState
+from domain.job.state import JobState, LedgerEntry
 from domain.json_values import shown
 from domain.result.provenance import Provenance
 from domain.result.records import readable
@@ -196,6 +196,8 @@ def repair(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *
     stores.ledger.claims.release_lost(name, dead_runs=dead)
     cancel_terminated(instance, name, stores.ledger, code_version=entry.code_version)
     stores.ledger.requests.requeue_due(name)
+    stores.ledger.requests.requeue_for_code(name, code_version=entry.code_version)
+    stores.ledger.requests.requeue_unreported(name)
     end_lost_runs(instance, entry, stores.ledger, grace_s=limits.grace_s)
     reuse_existing(instance, entry, stores, limits=limits)
 
@@ -209,14 +211,15 @@ def reuse_existing(
     first: cut off in between, the next tick reuses it again.
     """
     name, version = entry.analysis.name, entry.code_version
-    keys = stores.ledger.jobs.keys_in(name, JobState.NEW, match={"force": None}, limit=limits.jobs)
+    without_answer = {"fenced": True, "usable_attempts": []}  # forced or invalidated, and not tried since
+    keys = stores.ledger.jobs.keys_in(name, JobState.NEW, match={"$nor": [without_answer]}, limit=limits.jobs)
     by_result = {result_id(name, version, key): key for key in keys}
     found = sorted(stores.records.existing(by_result))[: limits.reused] if by_result else []
     entries = stores.ledger.jobs.get_many(name, [by_result[r] for r in found]) if found else {}
     reused = 0
     for result, record in stores.records.get_many(found).items() if found else ():
         key = by_result[result]
-        reusable = _reusable(record, key, stores.results) if key in entries else None
+        reusable = _reusable(record, entries[key], stores.results) if key in entries else None
         if reusable is None:
             continue
         provenance, figure = reusable
@@ -225,20 +228,23 @@ def reuse_existing(
             materialization(provenance, analysis=entry.analysis, results=stores.results, figure=figure, reused=True)
         )
         judge_reused(instance, entry, provenance, after_listing(record, provenance))
-        stores.ledger.claims.mark_unclaimed(
+        if not stores.ledger.claims.mark_unclaimed(
             entries[key], state=JobState.DONE, code_version=version, result_id=result, error=None
-        )
+        ):
+            stores.ledger.requests.report_again(name, key)
         reused += 1
     return reused
 
 
-def _reusable(record: dict[str, Any], key: str, results: ResultsStore) -> tuple[Provenance, bytes | None] | None:
-    """Return a stored result and its figure; None if its record or files are not what was published.
+def _reusable(
+    record: dict[str, Any], job: LedgerEntry, results: ResultsStore
+) -> tuple[Provenance, bytes | None] | None:
+    """Return a stored result and its figure; None if its record or files are not what was published, or not what is requested.
 
     A record that cannot be read, is another job's, or names a bucket which is gone must not hold up every other job.
     """
     provenance = readable(record)
-    if provenance is None or provenance.job_key != key:
+    if provenance is None or provenance.job_key != job.job_key or not job.may_use(provenance.attempt):
         return None
     try:
         changed = differences(results, provenance)

@@ -14,7 +14,7 @@ from engine.assets.factory import build_asset
 from engine.assets.materialization import materialization
 from engine.discovery.analyses import load_analysis
 from engine.execution.outcome import Services
-from engine.execution.publish import build_manifest, commit, listing_digest, upload, write_documents
+from engine.execution.publish import build_manifest, listing_digest, upload, write_documents
 from resources.inputs.resource import Inputs
 from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection
@@ -92,7 +92,7 @@ def publish(platform, key, number, folder):
         manifest_sha256=manifest["sha256"],
     )
     write_documents(results, to_record(made), manifest)
-    commit(to_record(made), results=results, records=platform.services.records)
+    platform.services.records.commit(to_record(made))
     event = materialization(made, results=results, figure=None, reused=False)
     platform.instance.report_runless_asset_event(event)
     facts = {"code_version": platform.entry.code_version, "result_id": result, "error": None}

@@ -280,7 +280,7 @@ def test_inputs_that_changed_or_are_gone_are_told_apart(platform, audited, tmp_p
     for number, path in enumerate(paths):
         inputs = (reader.describe(path.as_uri()),)
         found = from_record(record_with_identity(platform, number, path.as_uri(), inputs))
-        records.insert_once(to_record(found))
+        records.commit(to_record(found))
     paths[1].write_bytes(b"newer")
     paths[2].unlink()
     found = audited(inputs=True)

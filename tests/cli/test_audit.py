@@ -38,7 +38,9 @@ def test_jobs_without_partitions_are_found_where_dagster_has_a_home_and_mended(p
 def test_a_job_that_is_done_without_a_record_is_made_new(platform):
     (job,) = submit(platform, "double", ["s3://b/a"], by_hand={})
     ledger = platform.connections.ledger
-    ledger.claims.mark_unclaimed(ledger.jobs.get("double", job.job_key), state=JobState.DONE, result_id="0" * 64)
+    ledger.claims.mark_unclaimed(
+        ledger.jobs.get("double", job.job_key), state=JobState.DONE, code_version="1", result_id="0" * 64
+    )
     repair(platform, ["double"], depth=Depth())
     assert ledger.jobs.get("double", job.job_key).state is JobState.NEW
 

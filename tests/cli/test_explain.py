@@ -54,7 +54,7 @@ def finish(platform, key, *, version=None, record=True):
     result = result_id("double", version, key)
     if record:
         made = sparse(analysis="double", job_key=key, code_version=version, result_id=result)
-        platform.connections.record_store.insert_once(to_record(made))
+        platform.connections.record_store.commit(to_record(made))
     platform.connections.ledger.claims.finish([Finished(claimed, "a", result)], code_version=version)
 
 
@@ -196,7 +196,7 @@ def test_a_key_that_is_not_known_is_refused(platform):
 def give_record(platform, job_key, **facts):
     result = result_id("double", facts["code_version"], job_key)
     made = sparse(analysis="double", job_key=job_key, result_id=result, **facts)
-    platform.connections.record_store.insert_once(to_record(made))
+    platform.connections.record_store.commit(to_record(made))
 
 
 def test_without_earlier_results_it_is_the_first(platform, path):

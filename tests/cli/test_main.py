@@ -87,7 +87,7 @@ def add_result(platform, key, **changes):
         job_key=key,
         **({"code_version": version, "result_id": result_id(NAME, version, key)} | changes),
     )
-    platform.connections.record_store.insert_once(to_record(found))
+    platform.connections.record_store.commit(to_record(found))
     return found
 
 
@@ -419,7 +419,7 @@ def test_jobs_are_cancelled_and_results_invalidated_and_the_history_shows_them(i
     assert invoke("cancel", NAME, "--dispatch", "nobody").stdout.startswith("Cancelled: 0.")
     result = result_id(NAME, version, other)
     record = to_record(rich(analysis=NAME, job_key=other, code_version=version, result_id=result))
-    platform.connections.record_store.insert_once(record)
+    platform.connections.record_store.commit(record)
     found = invoke("invalidate", NAME, "--key", other, "--reason", "bad [clock]").stdout
     assert f"invalidated  {result}" in found
     assert "bad [clock]" in invoke("results", NAME, "--superseded").stdout
@@ -432,7 +432,7 @@ def test_an_audit_shows_what_differs_and_mends_it_when_told(invoke, platform):
     ledger = platform.connections.ledger
     (key,) = ledger.jobs.keys_in(NAME, JobState.NEW)
     assert "Compared: " in invoke("audit", NAME).stdout
-    ledger.claims.mark_unclaimed(ledger.jobs.get(NAME, key), state=JobState.DONE, result_id="0" * 64)
+    ledger.claims.mark_unclaimed(ledger.jobs.get(NAME, key), state=JobState.DONE, code_version="1", result_id="0" * 64)
     shown = invoke("audit", NAME, code=1).stdout
     assert "1 done_without_record: A job that is done but has no record." in shown
     told = json.loads(invoke("audit", NAME, "--json", code=1).stdout)

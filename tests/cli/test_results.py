@@ -35,7 +35,7 @@ def stored(platform, name, *, parameter="number", output="double"):
         record = to_record(
             rich(analysis=name, job_key=key, code_version=version, result_id=result, ended=ended, **fields)
         )
-        platform.connections.record_store.insert_once(record)
+        platform.connections.record_store.commit(record)
         found.append(result)
     return found
 

@@ -181,7 +181,7 @@ def counting(cls, verbs, *names):
 
 def counting_claims(verbs):
     """Make a class of ledgers whose every change of a claim is counted."""
-    claims = counting(JobClaims, verbs, "claim", "finish", "fail", "release", "mark_unclaimed")
+    claims = counting(JobClaims, verbs, "claim", "begin_commit", "finish", "fail", "release", "mark_unclaimed")
 
     class CountingLedger(Ledger):
         """A ledger with counted claims."""
@@ -198,7 +198,7 @@ def counting_stores(verbs):
     """Make the classes of ledger, records and results whose every change is counted."""
     return (
         counting_claims(verbs),
-        counting(RecordStore, verbs, "insert_once", "replace"),
+        counting(RecordStore, verbs, "commit"),
         counting(ResultsStore, verbs, "put_file", "put_bytes", "discard"),
     )
 

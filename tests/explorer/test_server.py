@@ -179,7 +179,7 @@ def test_what_a_result_does_not_have_is_not_found(client, place):
 
 def test_files_below_another_root_are_not_read(client, docdb_uri, database, results_store):
     elsewhere = provenance(60, root="other-bucket")
-    record_store(docdb_uri, database).insert_once(to_record(elsewhere))
+    record_store(docdb_uri, database).commit(to_record(elsewhere))
     answer = client.get(f"/figure/{elsewhere.result_id}")
     assert answer.status_code == 404
     assert f"not below s3://{results_store.root}" in answer.text

@@ -102,7 +102,7 @@ def publish(store, records, found, files=()):
     store.put_bytes(found.location, "manifest.json", json.dumps({"files": listed, "logs": []}).encode())
     record = to_record(found)
     store.put_bytes(found.location, "metadata.nd.json", json.dumps(record).encode())
-    records.insert_once(record)
+    records.commit(record)
 
 
 def catalog_of(found):

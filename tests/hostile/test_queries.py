@@ -22,7 +22,7 @@ TEXTS = ("subject", "session", "tag", "code_version", "since", "until")
 def records(mongo):
     """Give a store with one result, watched."""
     store = RecordStore(mongo=mongo, name="records")
-    store.insert_once(to_record(rich()))
+    store.commit(to_record(rich()))
     return store
 
 

@@ -1,5 +1,7 @@
 """Cancelling jobs, and declaring results wrong."""
 
+from dataclasses import replace
+
 import dagster as dg
 import pytest
 
@@ -12,6 +14,7 @@ from domain.result.records import to_record
 from engine.assets.materialization import asset_key_of
 from operations.lifecycle import cancel, invalidate, superseded
 from operations.requests import ANY_FAULT, rerun, submit
+from resources.ledger.ledger import Ledger
 from results.summaries import results_of
 from tests.provenances import rich
 from tests.raw import jobs_of
@@ -30,7 +33,7 @@ def give_result(platform, key, version=None, *, name="double"):
     version = version or entry.code_version
     result = result_id(name, version, key)
     record = to_record(rich(analysis=name, job_key=key, code_version=version, result_id=result))
-    connections.record_store.insert_once(record)
+    connections.record_store.commit(record)
     job = connections.ledger.jobs.get(name, key)
     connections.ledger.claims.mark_unclaimed(job, state=JobState.DONE, code_version=version, result_id=result)
     return result
@@ -71,11 +74,40 @@ def test_cancelled_jobs_are_not_asked_for_again_with_those_that_failed(platform,
     cancel(platform, "double", keys=keys[:1], reason="x")
     error = JobError(kind="killed", message="no memory", permanent=False).model_dump()
     job = platform.connections.ledger.jobs.get("double", keys[1])
-    platform.connections.ledger.claims.mark_unclaimed(job, state=JobState.FAILED, error=error)
+    platform.connections.ledger.claims.mark_unclaimed(job, state=JobState.FAILED, code_version="1", error=error)
     assert rerun(platform, "double", failed=ANY_FAULT) == [keys[1]]
     assert rerun(platform, "double", failed="cancelled") == [keys[0]]
     with pytest.raises(UnknownJobError, match=r"no kind of failure 'asleep'\. The kinds are: exception, crash"):
         rerun(platform, "double", failed="asleep")
+
+
+def test_what_a_run_has_claimed_since_is_not_reported_as_forced(platform, keys):
+    """A run claims one of the jobs after their states were read."""
+    claims, jobs = platform.connections.ledger.claims, platform.connections.ledger.jobs
+    facts = {"attempt": "a", "owner": "w", "run_id": "r", "code_version": "1+other", "states": [JobState.NEW]}
+
+    class Claiming(Ledger):
+        """A ledger in which a run is faster."""
+
+        @property
+        def requests(self):
+            """Claim a job before anything is requested."""
+            claims.claim(jobs.get("double", keys[0]), **facts)
+            return super().requests
+
+    ledger = platform.connections.ledger
+    rival = Claiming(mongo=ledger.mongo, records_name=ledger.records_name)
+    connections = replace(platform.connections, ledger=rival)
+    forced = rerun(replace(platform, connections=connections), "double", keys=keys[:2], force_reason="drift")
+    assert forced == [keys[1]]
+
+
+def test_a_running_job_of_other_code_is_requested_for_the_current_code(platform, keys):
+    ledger = platform.connections.ledger
+    facts = {"attempt": "a", "owner": "w", "run_id": "r", "code_version": "1+other", "states": [JobState.NEW]}
+    ledger.claims.claim(ledger.jobs.get("double", keys[0]), **facts)
+    assert rerun(platform, "double", keys=keys[:1]) == []
+    assert ledger.jobs.get("double", keys[0]).requested_code == platform.entry("double").code_version
 
 
 @pytest.mark.parametrize("version", [None, "0+000000000000"], ids=["current code", "earlier code"])

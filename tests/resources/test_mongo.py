@@ -2,10 +2,12 @@ import os
 import signal
 import threading
 import time
+import uuid
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
+from pymongo import UpdateOne
 from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure
 
 from domain.errors import ServerUnavailableError, SettingsError
@@ -13,6 +15,7 @@ from resources.embedded.embedded import server_pids, serving
 from resources.embedded.server_process import free_port
 from resources.mongo import MongoConnection
 from resources.mongo_collection import RetryingCursor
+from tests import secure_servers
 from tests.raw import database_of
 
 SECRET = "t0p-s3cret"  # noqa: S105 - the point of the tests
@@ -192,6 +195,71 @@ def test_a_server_that_goes_away_while_documents_are_read_is_named(impatient):
     things = connection.collection("things")
     with pytest.raises(ServerUnavailableError, match="did not answer"):
         list(things.find({}))
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory):
+    """Give a connection to a server that fails commands on demand, and a function that demands it."""
+    with secure_servers.serving(
+        tmp_path_factory.mktemp("failing"), "mongo", "--setParameter", "enableTestCommands=1"
+    ) as host:
+        mongo = MongoConnection(
+            uri=f"mongodb://{host}/?directConnection=true&serverMonitoringMode=poll&heartbeatFrequencyMS=500",
+            database="d",
+        )
+
+        def fail(times, command, **how):
+            point = {"configureFailPoint": "failCommand", "mode": {"times": times}}
+            database_of(mongo).client.admin.command({**point, "data": {"failCommands": [command], **how}})
+
+        yield mongo, fail
+        mongo.close()
+
+
+UNCONFIRMED = {"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}}
+STEPPED_DOWN = {"writeConcernError": {"code": 189, "errmsg": "primary stepped down"}}
+WRITES = {
+    "insert": lambda things: things.insert_one({"_id": uuid.uuid4().hex}),
+    "update": lambda things: things.update_one({"_id": 1}, {"$set": {"n": 1}}, upsert=True),
+    "findAndModify": lambda things: things.find_one_and_update({"_id": 1}, {"$set": {"n": 2}}),
+    "delete": lambda things: things.delete_one({"_id": 9}),
+}
+BULK = {"update": lambda things: things.bulk_write([UpdateOne({"_id": 1}, {"$set": {"n": 3}}, upsert=True)])}
+
+
+@pytest.mark.parametrize(
+    "how", [UNCONFIRMED, STEPPED_DOWN, {"errorCode": 11602}], ids=["unconfirmed", "stepped", "interrupted"]
+)
+@pytest.mark.parametrize(("command", "write"), [*WRITES.items(), *BULK.items()], ids=[*WRITES, "bulk"])
+def test_a_write_that_the_replica_set_does_not_confirm_is_repeated(failing, command, write, how):
+    mongo, fail = failing
+    things = mongo.collection("things")
+    fail(2, command, **how)
+    try:
+        write(things)
+    except DuplicateKeyError:
+        assert command == "insert", "the first one has arrived"
+    fail(0, command, **how)
+
+
+@pytest.mark.parametrize("how", [UNCONFIRMED, {"errorCode": 189}], ids=["unconfirmed", "stepped"])
+@pytest.mark.parametrize(
+    ("command", "write"), [("update", WRITES["update"]), ("update", BULK["update"])], ids=["one", "bulk"]
+)
+def test_a_write_that_is_never_confirmed_ends_with_an_error_that_names_the_server(failing, command, write, how):
+    mongo, fail = failing
+    impatient = MongoConnection(uri=mongo.uri, database="d", attempts=2)
+    fail(2, command, **how)
+    with pytest.raises(ServerUnavailableError, match=r"MongoDB at 127\.0\.0\.1:\d+ did not answer"):
+        write(impatient.collection("things"))
+
+
+def test_a_list_is_read_again_when_the_server_has_forgotten_its_cursor(failing):
+    mongo, fail = failing
+    many = mongo.collection("many")
+    many.raw.insert_many([{"_id": n} for n in range(300)])
+    fail(1, "getMore", errorCode=43)
+    assert len(many.find({}).to_list()) == 300
 
 
 def test_documents_are_read_one_by_one(connection):

@@ -100,10 +100,10 @@ def results(settings, connections, records):
     """Give eight jobs with a result each; four of them have one of older code too, and one job failed."""
     with Results(settings) as results:
         for number in range(COUNT):
-            records.insert_once(to_record(made(number)))
+            records.commit(to_record(made(number)))
         for number in range(4):  # of the older code; that of job 3 was computed last: somebody went back
             minute = 30 if number == 3 else -30
-            records.insert_once(to_record(made(number, OLD, minute=minute)))
+            records.commit(to_record(made(number, OLD, minute=minute)))
         _supersede(records)
         _fail(connections.ledger)
         facts = {b"analysis_assets": json.dumps({"code_version": CURRENT}).encode()}
@@ -114,9 +114,9 @@ def results(settings, connections, records):
 
 def _supersede(records):
     """Replace the result of job 5, and invalidate that of a job 9."""
-    old, wrong = to_record(made(5)), to_record(made(9))
-    records.replace(to_record(made(5, minute=5)), old=old, who="me", reason="forced")
-    records.insert_once(wrong)
+    wrong = to_record(made(9))
+    records.commit(to_record(made(5, minute=5)), replaces=[made(5).attempt], who="me", reason="forced")
+    records.commit(wrong)
     records.invalidate(wrong, who="you", reason="wrong")
 
 
@@ -243,7 +243,7 @@ def test_a_misspelled_name_is_told_of(results):
 
 
 def test_without_a_catalog_everything_counts_as_done_with_a_warning(results, records):
-    records.insert_once(to_record(made(50, analysis="new", result_id="e" * 64)))
+    records.commit(to_record(made(50, analysis="new", result_id="e" * 64)))
     with pytest.warns(UserWarning, match="current code of `new` is unknown"):
         (found,) = results.find("new")
     assert found.state == "done"
@@ -255,7 +255,7 @@ def test_without_a_catalog_everything_counts_as_done_with_a_warning(results, rec
 
 def test_a_new_catalog_is_noticed(results, connections, records):
     files = connections.catalog_files
-    records.insert_once(to_record(made(51, analysis="noticed", result_id="d" * 64)))
+    records.commit(to_record(made(51, analysis="noticed", result_id="d" * 64)))
     for code, state in ((OLD, "outdated"), (CURRENT, "done")):
         facts = {b"analysis_assets": json.dumps({"code_version": code}).encode()}
         write_catalog(files, "noticed", pa.table({"a": [code]}).replace_schema_metadata(facts))
@@ -268,7 +268,7 @@ def test_results_that_cannot_be_searched_are_told_of(settings):
     own = settings.model_copy(update={"docdb_collection": "earlier"})
     records = connect(own).record_store
     with Results(own) as results:
-        records.insert_once(record)
+        records.commit(record)
         with pytest.warns(UserWarning, match="Not searched: 1 results of an earlier version"):
             assert len(results.find("earlier", current_code_version=OLD)) == 0
         assert results.get(record["_id"]).job_key == key_of(1)
@@ -409,7 +409,7 @@ def test_digits_that_may_mean_several_are_refused(results):
 
 def test_a_job_of_two_analyses_needs_the_name(results, records):
     for name, result in (("one", "a" * 64), ("two", "b" * 64)):
-        records.insert_once(to_record(made(60, analysis=name, result_id=result, job_key="c" * 64)))
+        records.commit(to_record(made(60, analysis=name, result_id=result, job_key="c" * 64)))
     with pytest.raises(UnknownJobError, match="analysis="):
         results.get("c" * 64)
     assert results.get("c" * 64, analysis="two").result_id == "b" * 64
@@ -425,14 +425,10 @@ def test_a_superseded_result_says_who_why_and_still_has_its_record(results):
 
 def test_what_was_found_stays_what_it_was_when_it_is_replaced_or_invalidated_meanwhile(results, records):
     for number in (70, 71):
-        records.insert_once(to_record(made(number, analysis="moving")))
+        records.commit(to_record(made(number, analysis="moving")))
     found = results.find("moving", current_code_version=CURRENT)
-    records.replace(
-        to_record(made(70, analysis="moving", minute=9)),
-        old=to_record(made(70, analysis="moving")),
-        who="me",
-        reason="r",
-    )
+    again = to_record(made(70, analysis="moving", minute=9))
+    records.commit(again, replaces=[made(70, analysis="moving").attempt], who="me", reason="r")
     records.invalidate(to_record(made(71, analysis="moving")), who="me", reason="r")
     assert [one.provenance for one in found] == [made(71, analysis="moving"), made(70, analysis="moving")]
     assert found[1].record()["analysis_assets"]["attempt"] == made(70, analysis="moving").attempt
@@ -440,7 +436,7 @@ def test_what_was_found_stays_what_it_was_when_it_is_replaced_or_invalidated_mea
 
 def test_a_damaged_record_is_left_out_and_told_of(results, caplog, records):
     for number in (80, 81):
-        records.insert_once(to_record(made(number, analysis="damaged")))
+        records.commit(to_record(made(number, analysis="damaged")))
     records_of(records).update_one({"_id": made(80).result_id}, {"$set": {"processing": None}})
     found = results.find("damaged", current_code_version=CURRENT)
     assert names(found) == ["81"]
@@ -503,7 +499,7 @@ def test_parameters_that_a_result_does_not_have_are_empty(settings):
     records = connect(own).record_store
     with Results(own) as results:
         for number, parameters in enumerate(({"a": 1}, {"b": 2.5}, {"a": 3, "c": [1, {"d": None}]})):
-            records.insert_once(to_record(made(number, parameters=parameters)))
+            records.commit(to_record(made(number, parameters=parameters)))
         found = results.find("quality")
         assert found.to_pandas()["parameters.a"].fillna(0).tolist() == [3, 0, 1]
         assert found.to_polars()["parameters.b"].to_list() == [None, 2.5, None]
@@ -541,7 +537,7 @@ def test_jobs_that_failed_meet_the_same_conditions(results, asked, count):
 
 def test_jupyter_shows_texts_and_no_markup_of_theirs(results, records):
     hostile = made(90, analysis="hostile", session_names=(SCRIPT,), parameters={"<b>": SCRIPT}, outputs={"x": SCRIPT})
-    records.insert_once(to_record(hostile))
+    records.commit(to_record(hostile))
     found = results.find("hostile", current_code_version=CURRENT)
     failed = results.find("quality", state="failed")
     for shown in (in_jupyter(one)["text/html"] for one in (found, found[0], failed)):
@@ -613,7 +609,7 @@ def test_everything_of_a_rich_result_fits_into_both_frames(settings):
     own = settings.model_copy(update={"docdb_collection": "rich"})
     records = connect(own).record_store
     with Results(own) as results:
-        records.insert_once(to_record(rich()))
+        records.commit(to_record(rich()))
         found = results.find("demo", current_code_version=rich().code_version)
         assert found.to_pandas().iloc[0]["inputs"] == found[0].row()["inputs"]
         assert list(found.rows()) == [one.row() for one in found], "what rows are read without is in none of them"

@@ -20,7 +20,7 @@ def records(docdb_uri, database):
 
 def test_a_result_tells_what_was_computed_from_what_and_where_it_is(records):
     provenance = rich()
-    records.insert_once(to_record(provenance))
+    records.commit(to_record(provenance))
     (result,) = results_of(records, "demo", code_version=CODE)
     assert (result.result_id, result.job_key, result.code_version) == ("b" * 64, "a" * 64, CODE)
     assert result.inputs == [*provenance.locations, *provenance.files]
@@ -33,7 +33,7 @@ def test_a_result_tells_what_was_computed_from_what_and_where_it_is(records):
 
 @pytest.mark.parametrize(("code_version", "state"), [(CODE, "done"), ("2+0123456789ab", "outdated")])
 def test_a_result_of_other_code_is_outdated(code_version, state, records):
-    records.insert_once(to_record(sparse()))
+    records.commit(to_record(sparse()))
     (result,) = results_of(records, "demo", code_version=code_version)
     assert (result.state, result.figure_location) == (state, None)
 
@@ -41,14 +41,14 @@ def test_a_result_of_other_code_is_outdated(code_version, state, records):
 def test_results_come_newest_first_and_of_one_analysis(records):
     for number in range(3):
         ended = sparse().ended + timedelta(days=number)
-        records.insert_once(to_record(sparse(result_id=str(number) * 64, ended=ended)))
-    records.insert_once(to_record(sparse(result_id="9" * 64, analysis="other")))
+        records.commit(to_record(sparse(result_id=str(number) * 64, ended=ended)))
+    records.commit(to_record(sparse(result_id="9" * 64, analysis="other")))
     assert [r.result_id[0] for r in results_of(records, "demo", code_version=CODE)] == ["2", "1", "0"]
     assert results_of(records, "unknown", code_version=CODE) == []
 
 
 def test_a_result_is_written_as_json_with_times_that_have_a_zone(records):
-    records.insert_once(to_record(rich()))
+    records.commit(to_record(rich()))
     (result,) = results_of(records, "demo", code_version=CODE)
     told = json.loads(json.dumps(result.as_dict(), allow_nan=False))
     assert told["started"] == "2025-03-01T09:30:00.123456+00:00"

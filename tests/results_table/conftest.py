@@ -79,7 +79,7 @@ class CatalogWorld:
         if old is not None and replace:
             self.records.replace(record, old=old, who="test", reason="test")
         elif old is None:
-            self.records.insert_once(record)
+            self.records.commit(record)
         return record
 
     def invalidate(self, number):

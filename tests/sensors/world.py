@@ -110,7 +110,7 @@ class World:
         }
         record = to_record(sparse(**facts))
         write_documents(results, record, {"files": [], "logs": []})
-        self.stores.records.insert_once(record)
+        self.stores.records.commit(record)
         return record
 
     def bad(self):

@@ -16,8 +16,7 @@ from engine.execution.publish import differences
 from tests.unmeasured import unmeasured_environment
 from tests.waiting import PATIENCE_S, wait_for
 
-STEPS = ["claim", "put_file", "put_file", "put_bytes", "put_bytes", "insert_once", *2 * ["report"], "finish"]
-FORCED = [name if name != "insert_once" else "replace" for name in STEPS]
+STEPS = ["claim", "put_file", "put_file", "put_bytes", "put_bytes", "begin_commit", "commit", *2 * ["report"], "finish"]
 
 
 def crashed(platform, key):
@@ -93,7 +92,7 @@ def test_a_run_that_dies_before_any_step_costs_one_execution_at_most(misbehave, 
     assert len(manifest_digest) == 1
     assert marks[1]() == (2 if 2 <= at <= 5 else 1), "a complete attempt is committed without executing"
     assert len(misbehave.materializations(key)) == (
-        2 if at >= 8 else 1
+        2 if at >= 9 else 1
     )  # its verdicts and its end in the ledger come after it
 
 
@@ -120,7 +119,7 @@ def test_a_forced_run_that_dies_leaves_the_old_result_or_the_new_one(misbehave, 
 
 def test_a_run_that_dies_while_it_recovers_loses_nothing(misbehave, marks, verbs):
     (key,) = misbehave.ingest({"number": 7, "note": marks[0]})
-    verbs.at = STEPS.index("insert_once") + 1
+    verbs.at = STEPS.index("commit") + 1
     crashed(misbehave, key)
     for at in (1, 2, 3):  # the claim, the insert, and Dagster
         verbs.calls.clear()

@@ -151,11 +151,11 @@ def test_a_fault_of_the_platform_while_publishing_fails_its_job_alone(misbehave)
     class Broken(RecordStore):
         """Records, of which one cannot be inserted."""
 
-        def insert_once(self, record):
+        def commit(self, record, **how):
             """Insert a record."""
             if record["analysis_assets"]["job_key"] == first:
                 raise ZeroDivisionError
-            return super().insert_once(record)
+            return super().commit(record, **how)
 
     found = misbehave.having(records=misbehave.records(Broken)).work(first, second)
     assert (found[first].error.kind, found[first].error.permanent) == ("platform", True)
@@ -224,40 +224,31 @@ def test_of_twenty_runs_that_race_for_one_job_one_executes(misbehave, marks):
     assert (misbehave.job(key).state, misbehave.job(key).attempt_number) == (JobState.DONE, 1)
 
 
-def test_a_slow_owner_does_not_publish_over_the_new_one(misbehave, marks):
+def test_the_commit_of_a_run_that_stands_still_is_finished_by_the_next_one(misbehave, marks):
     (key,) = misbehave.ingest({"number": 1, "note": marks[0]})
     slow, go_on = threading.Event(), threading.Event()
 
     class Hesitates(RecordStore):
         """Records whose insertion stands still."""
 
-        def insert_once(self, record):
+        def commit(self, record, **how):
             """Insert a record when it is allowed."""
             slow.set()
             assert go_on.wait(60)
-            return super().insert_once(record)
-
-    class NothingComplete(ResultsStore):
-        """Results in which the files of the slow one are not there yet."""
-
-        def complete_attempts(self, *_):
-            """Find no attempt."""
-            return []
+            return super().commit(record, **how)
 
     hesitant = misbehave.having(records=misbehave.records(Hesitates))
-    other = misbehave.having(results=misbehave.results(NothingComplete))
     with ThreadPoolExecutor(1) as thread:
         first = thread.submit(hesitant.work, key)
         assert slow.wait(60)
         misbehave.change(key, **{"lease.until": misbehave.services.ledger.now()})  # the slow one stands still
-        second = other.work(key)[key]
+        second = misbehave.work(key)[key]
         go_on.set()
         late = first.result()[key]
-    assert (second.kind, late.kind) == ("computed", "reused")
-    assert late.provenance.attempt == second.provenance.attempt
-    assert misbehave.attempts_stored(key) == {second.provenance.attempt}, "the loser's files are discarded"
-    assert misbehave.job(key).state is JobState.DONE
-    assert marks[1]() == 2
+    assert (second.kind, late.kind) == ("reused", "computed")
+    assert misbehave.attempts_stored(key) == {late.provenance.attempt} == {second.provenance.attempt}
+    assert (misbehave.job(key).state, misbehave.job(key).committing) == (JobState.DONE, None)
+    assert marks[1]() == 1
 
 
 def test_a_result_that_appears_just_before_the_claim_is_taken(misbehave, marks, done):

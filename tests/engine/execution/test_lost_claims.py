@@ -6,6 +6,7 @@ import uuid
 import pytest
 
 from domain.job.state import JobState
+from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore
 from tests.waiting import PATIENCE_S, wait_for
 
@@ -65,23 +66,54 @@ def test_a_job_that_somebody_else_has_taken_is_left_to_them(misbehave, at_work):
     assert [a.outcome for a in misbehave.job(key).attempts] == [None, None]
 
 
-def test_a_job_that_is_cancelled_while_it_publishes_is_not_published(misbehave, marks):
-    (key,) = misbehave.ingest({"number": 1, "note": marks[0]})
+def cancelling(misbehave, key, file):
+    """Give results whose job is cancelled before one of its files is written."""
 
-    class CancelledMeanwhile(ResultsStore):
-        """Results whose job is cancelled before the last of its files is written."""
+    class Cancelling(ResultsStore):
+        """Results whose job is cancelled meanwhile."""
+
+        def put_file(self, location, path, *rest):
+            """Write a file of the analysis."""
+            if path == file:
+                assert cancel(misbehave, key) == 1
+            return super().put_file(location, path, *rest)
 
         def put_bytes(self, location, path, *rest):
-            """Write a file."""
-            if path == "metadata.nd.json":
-                cancel(misbehave, key)
+            """Write a file of the platform."""
+            if path == file:
+                assert cancel(misbehave, key) == 1
             return super().put_bytes(location, path, *rest)
 
-    run = misbehave.having(results=misbehave.results(CancelledMeanwhile))
-    assert run.work(key)[key].error.kind == "cancelled"
+    return misbehave.having(results=misbehave.results(Cancelling))
+
+
+@pytest.mark.parametrize(("file", "is_left"), [("analysis.log", False), ("metadata.nd.json", True)])
+def test_a_job_that_is_cancelled_while_it_publishes_is_not_published(misbehave, marks, file, is_left):
+    (key,) = misbehave.ingest({"number": 1, "note": marks[0]})
+    assert cancelling(misbehave, key, file).work(key)[key].error.kind == "cancelled"
     assert misbehave.record(key) is None
-    assert misbehave.attempts_stored(key) == set(), "its files are discarded"
+    assert len(misbehave.attempts_stored(key)) == is_left, "a complete attempt stays until the job is requested again"
     assert marks[1]() == 1
+    misbehave.services.ledger.requests.requeue(misbehave.name, [key], who="ann")
+    assert misbehave.work(key)[key].kind == "computed"
+    assert marks[1]() == (1 if is_left else 2)
+
+
+def test_a_job_whose_record_is_being_inserted_is_not_cancelled(misbehave):
+    (key,) = misbehave.ingest({"number": 1})
+    cancelled = []
+
+    class Cancelling(RecordStore):
+        """Records before whose insertion the job is cancelled."""
+
+        def commit(self, record, **how):
+            """Insert a record."""
+            cancelled.append(cancel(misbehave, key))
+            return super().commit(record, **how)
+
+    assert misbehave.having(records=misbehave.records(Cancelling)).work(key)[key].kind == "computed"
+    assert cancelled == [0]
+    assert (misbehave.job(key).state, misbehave.job(key).committing) == (JobState.DONE, None)
 
 
 def test_a_cancelled_job_is_computed_when_a_person_asks_again(misbehave):

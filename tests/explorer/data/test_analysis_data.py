@@ -48,7 +48,7 @@ def test_without_a_catalog_results_are_read_from_mongodb_and_the_note_says_how_t
     records = record_store(docdb_uri, database)
     for number in range(3):
         version = {} if number else {"code_version": "0.9+ba9876543210"}
-        records.insert_once(to_record(provenance(number, **version)))
+        records.commit(to_record(provenance(number, **version)))
     table = empty.tables.table(NAME)
     assert table.frame["state"].to_list() == ["done", "done", "outdated"]
     assert f"{NAME} / catalog" in table.note

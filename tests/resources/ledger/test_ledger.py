@@ -10,7 +10,7 @@ import pytest
 from domain.failures import JobError
 from domain.job.identity import JobInputs, job_key
 from domain.job.job_file import Job
-from domain.job.state import JobState
+from domain.job.state import Commit, JobState
 from domain.job.stored import Source, StoredJob
 from domain.retry import UNFINISHED_RUNS
 from resources.embedded.embedded import server_pids, serving
@@ -75,6 +75,11 @@ def finish(ledger, entry, attempt="a1"):
 
 def fail(ledger, entry, attempt="a1"):
     ledger.claims.fail(entry, attempt=attempt, code_version=CODE, error=ERROR)
+
+
+def cancelled(ledger, entry):
+    """Cancel a job; gives how many were cancelled."""
+    return ledger.requests.cancel("demo", [entry.job_key], who="ann", reason="x", code_version=CODE)
 
 
 def now(ledger, entry):
@@ -434,25 +439,95 @@ def test_a_job_that_nobody_has_claimed_is_settled(ledger, before):
 def test_settling_never_touches_a_live_claim(ledger):
     entry = stored(ledger)
     claimed = claim(ledger, entry)
-    ledger.claims.mark_unclaimed(entry, state=FAILED, error=ERROR.model_dump())
+    ledger.claims.mark_unclaimed(entry, state=FAILED, code_version=CODE, error=ERROR.model_dump())
     assert now(ledger, entry) == claimed
 
 
 def test_settling_ends_an_expired_claim(ledger, brief):
-    entry = stored(ledger)
-    claim(brief, entry)
-    ledger.claims.mark_unclaimed(entry, state=DONE, result_id="r")
+    entry = claim(brief, stored(ledger))
+    ledger.claims.mark_unclaimed(entry, state=DONE, code_version=CODE, result_id="r")
     assert (now(ledger, entry).state, now(ledger, entry).lease) == (DONE, None)
 
 
 def test_settling_keeps_a_wish_that_came_after_the_entry_was_read(ledger):
     entry = done(ledger)
     ledger.requests.requeue("demo", [entry.job_key], who="me", reason="why", force=True)
-    ledger.claims.mark_unclaimed(entry, state=DONE, result_id="r")
+    ledger.claims.mark_unclaimed(entry, state=DONE, code_version=CODE, result_id="r")
     wished = now(ledger, entry)
     assert (wished.state, wished.force.reason) == (NEW, "why")
-    ledger.claims.mark_unclaimed(wished, state=DONE, result_id="r")
+    ledger.claims.mark_unclaimed(wished, state=DONE, code_version=CODE, result_id="r")
     assert (now(ledger, entry).state, now(ledger, entry).force) == (DONE, None)
+
+
+def test_settling_has_no_effect_once_the_job_was_requested_again_since(ledger):
+    """It is in the same state as when it was read; only the count of its changes shows that its result was invalidated."""
+    entry = stored(ledger)
+    finish(ledger, claim(ledger, entry))
+    assert ledger.requests.invalidate("demo", entry.job_key, who="me", reason="why", code_version=CODE) is not None
+    ledger.requests.requeue("demo", [entry.job_key], who="me")
+    ledger.claims.mark_unclaimed(entry, state=DONE, code_version=CODE, result_id="r")
+    assert now(ledger, entry).state is NEW
+
+
+# -- force ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_force_survives_failures_and_ends_with_a_result(ledger):
+    entry = done(ledger)
+    ledger.requests.requeue("demo", [entry.job_key], who="me", reason="why", force=True)
+    first = claim(ledger, now(ledger, entry), attempt="a1")
+    ledger.claims.fail(first, attempt="a1", code_version=CODE, error=ERROR)
+    assert now(ledger, entry).force.reason == "why"
+    ledger.requests.requeue("demo", [entry.job_key], who="somebody else")
+    second = claim(ledger, now(ledger, entry), attempt="a2")
+    assert second.force.reason == "why"
+    finish(ledger, second, "a2")
+    assert now(ledger, entry).force is None
+
+
+@pytest.mark.parametrize("how", ["force", "invalidate"])
+def test_only_attempts_after_a_force_or_an_invalidation_may_be_used(ledger, how):
+    entry = stored(ledger)
+    finish(ledger, claim(ledger, entry, attempt="before"), "before")
+    assert now(ledger, entry).may_use("before")
+    assert now(ledger, entry).may_use("of an earlier release")
+    if how == "force":
+        ledger.requests.requeue("demo", [entry.job_key], who="me", reason="why", force=True)
+    else:
+        ledger.requests.invalidate("demo", entry.job_key, who="me", reason="why", code_version=CODE)
+        ledger.requests.requeue("demo", [entry.job_key], who="me")
+    after = claim(ledger, now(ledger, entry), attempt="after")
+    assert [after.may_use(a) for a in ("before", "of an earlier release", "after")] == [False, False, True]
+
+
+# -- commits -------------------------------------------------------------------------------------------------------
+
+
+def test_a_commit_and_a_cancellation_exclude_each_other(ledger):
+    entry = claim(ledger, stored(ledger), attempt="a1")
+    how = Commit(attempt="a1", result_id="r")
+    assert ledger.claims.begin_commit(entry, how, attempt="a1")
+    assert ledger.claims.begin_commit(entry, how, attempt="a1"), "repeated after a lost answer"
+    assert cancelled(ledger, entry) == 0
+    ledger.claims.release(entry, attempt="a1")
+    assert cancelled(ledger, entry) == 0, "the run that released it may still insert the record"
+    assert ledger.claims.in_use() == {"a1"}
+    again = claim(ledger, now(ledger, entry), attempt="a2")
+    assert again.committing == how
+    ledger.claims.end_commit(again, how, attempt="a2", is_done=True)
+    assert cancelled(ledger, entry) == 1
+    assert not ledger.claims.begin_commit(again, how, attempt="a2")
+
+
+def test_an_attempt_is_removed_or_committed_and_never_both(ledger):
+    entry = claim(ledger, stored(ledger), attempt="a1")
+    ledger.claims.release(entry, attempt="a1")
+    assert ledger.claims.drop_attempt("demo", entry.job_key, "a1")
+    again = claim(ledger, now(ledger, entry), attempt="a2")
+    assert not ledger.claims.begin_commit(again, Commit(attempt="a1", result_id="r"), attempt="a2")
+    assert ledger.claims.begin_commit(again, Commit(attempt="a2", result_id="r"), attempt="a2")
+    assert not ledger.claims.drop_attempt("demo", entry.job_key, "a2")
+    assert ledger.claims.drop_attempt("demo", "unknown", "a2"), "no job could commit it"
 
 
 # -- repair --------------------------------------------------------------------------------------------------------
@@ -511,7 +586,7 @@ def test_a_job_that_was_given_up_gets_all_its_chances_again(ledger, how):
     elif how == "a result":
         finish(ledger, claim(ledger, entry, states=[FAILED]))
     elif how == "a result elsewhere":
-        ledger.claims.mark_unclaimed(entry, state=DONE, result_id="r")
+        ledger.claims.mark_unclaimed(entry, state=DONE, code_version=CODE, result_id="r")
     ledger.requests.requeue("demo", [entry.job_key], who="me")
     assert now(ledger, entry).state is NEW
     assert ask_for_runs(ledger, entry, UNFINISHED_RUNS.attempts - 1) == 0
@@ -552,7 +627,7 @@ def test_a_killed_server_forgets_no_job_and_no_claim(tmp_path, database):
 def test_what_every_tick_asks_is_found_by_an_index_that_is_as_small_as_the_answer(ledger, query, index):
     for number in range(30):
         entry = stored(ledger, number)
-        ledger.claims.mark_unclaimed(entry, state=FAILED, error=ERROR.model_dump())
+        ledger.claims.mark_unclaimed(entry, state=FAILED, code_version=CODE, error=ERROR.model_dump())
     plan = str(jobs_of(ledger).find(query).explain()["queryPlanner"]["winningPlan"])
     assert index in plan
     assert "COLLSCAN" not in plan

@@ -36,8 +36,8 @@ def records(docdb_uri):
     """Give a store with results of two analyses."""
     store = RecordStore(mongo=MongoConnection(uri=docdb_uri, database=f"test_{uuid.uuid4().hex[:16]}"), name="records")
     for number in range(COUNT):
-        store.insert_once(to_record(made(number)))
-    store.insert_once(to_record(made(COUNT, analysis="other")))
+        store.commit(to_record(made(number)))
+    store.commit(to_record(made(COUNT, analysis="other")))
     return store
 
 
@@ -94,7 +94,7 @@ def test_without_a_limit_everything_comes_however_many_pages_that_takes(records)
 def test_results_of_the_same_time_are_paged_too(docdb_uri, database):
     records = RecordStore(mongo=MongoConnection(uri=docdb_uri, database=database), name="records")
     for number in range(5):
-        records.insert_once(to_record(made(number, ended=STARTED)))
+        records.commit(to_record(made(number, ended=STARTED)))
     assert found(records, limit=2) == [4, 3]
     assert found(records, limit=2, after=f"{3:064d}") == [2, 1]
 
@@ -102,7 +102,7 @@ def test_results_of_the_same_time_are_paged_too(docdb_uri, database):
 def test_a_page_goes_on_after_a_result_that_has_lost_its_place_since(docdb_uri, database):
     records = RecordStore(mongo=MongoConnection(uri=docdb_uri, database=database), name="records")
     for number in range(4):
-        records.insert_once(to_record(made(number)))
+        records.commit(to_record(made(number)))
     records.invalidate(records.get(f"{2:064d}"), who="me", reason="wrong")
     assert found(records, after=f"{2:064d}") == [1, 0]
 
@@ -117,8 +117,8 @@ def test_a_record_of_an_earlier_version_is_left_out_counted_and_found_once_it_is
     records = RecordStore(mongo=MongoConnection(uri=docdb_uri, database=database), name="records")
     old = to_record(made(1))
     del old["analysis_assets"]["search"], old["analysis_assets"]["search_time"]
-    records.insert_once(old)
-    records.insert_once(to_record(made(2)))
+    records.commit(old)
+    records.commit(to_record(made(2)))
     assert (found(records), records.count(unsearchable("demo"), limit=10)) == ([2], 1)
     records.make_searchable({**old, "analysis_assets": {"attempt": "another"}}, search_fields(made(1)))
     assert found(records) == [2], "another record has taken its place"

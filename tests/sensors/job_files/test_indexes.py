@@ -125,9 +125,7 @@ def test_no_catalog_reads_a_whole_collection(world, questions, docdb_uri):
     ],
 )
 def test_no_question_about_results_reads_a_whole_collection(world, questions, docdb_uri, wanted):
-    world.stores.records.insert_once(
-        to_record(sparse(analysis=world.name, result_id="7" * 64, attempt=str(uuid.uuid4())))
-    )
+    world.stores.records.commit(to_record(sparse(analysis=world.name, result_id="7" * 64, attempt=str(uuid.uuid4()))))
     connections = SimpleNamespace(ledger=world.stores.ledger, record_store=world.stores.records)
     questions[1].asked.clear()
     list_results(Platform(None, LAB, connections), world.name, wanted)

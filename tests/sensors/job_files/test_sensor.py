@@ -53,8 +53,10 @@ def claim(world, key, *, run_id="a-run", expired=False):
 
 
 def finish(world, key, *, version=None):
+    """Finish a job that was requested and computed by some code."""
     claimed = claim(world, key)
     version = version or world.entry.code_version
+    world.stores.ledger.requests.request_code(world.name, [key], code_version=version)
     world.stores.ledger.claims.finish([Finished(claimed, claimed.lease.attempt, "r")], code_version=version)
 
 
@@ -233,6 +235,39 @@ def test_asking_for_an_outdated_job_again_asks_for_a_run(world):
     assert isinstance(world.tick(), dg.SkipReason)
     world.write("again.json", job_file(0))
     assert world.asked(world.tick()) == world.partitions()
+
+
+@pytest.mark.parametrize("ends", ["done", "failed", "released"])
+def test_a_request_for_new_code_while_old_code_runs_is_kept(world, ends):
+    write_jobs(world, 1)
+    world.end(world.launch(world.tick()))
+    (key,) = world.partitions()
+    claimed = claim(world, key)
+    claims, (attempt, old) = world.stores.ledger.claims, (claimed.lease.attempt, "0+earlier")
+    world.write("again.json", job_file(0))
+    assert isinstance(world.tick(), dg.SkipReason), "the job is still running"
+    if ends == "done":
+        claims.finish([Finished(claimed, attempt, "r")], code_version=old)
+    elif ends == "failed":
+        error = JobError(kind="exception", message="no", permanent=True)
+        claims.fail(claimed, attempt=attempt, code_version=old, error=error)
+    else:
+        claims.release(claimed, attempt=attempt)
+    assert world.asked(world.tick()) == [key]
+    finish(world, key)
+    assert isinstance(world.tick(), dg.SkipReason)
+    assert world.jobs()[key]["requested_code"] is None
+
+
+def test_a_request_that_was_answered_is_not_repeated_when_the_code_changes(world):
+    write_jobs(world, 2)
+    world.end(world.launch(world.tick()))
+    one, other = world.partitions()
+    finish(world, one)
+    fail(world, other)
+    for key in (one, other):
+        world.change(key, code_version="0+earlier")
+    assert isinstance(world.tick(), dg.SkipReason)
 
 
 def test_asking_for_a_finished_job_again_asks_for_nothing(world):
