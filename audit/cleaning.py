@@ -119,7 +119,7 @@ def remove(one: Removable, results: ResultsStore, records: RecordStore, ledger: 
 
 
 def is_ended_by_people(ledger: Ledger, record: Document) -> bool:
-    """Return whether the job of a record was cancelled or its result invalidated, and nobody has requested it since."""
+    """Return whether the job of a record was cancelled or its result invalidated, and the job was not requested since."""
     job = ledger.jobs.get(record[OWN]["analysis"], record[OWN]["job_key"])
     return (
         job is not None and job.state is JobState.FAILED and job.error is not None and job.error.kind in ENDED_BY_PEOPLE

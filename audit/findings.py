@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from domain.counted import counted
+from domain.messages import counted
 
 Severity = Literal["error", "warning", "note"]
 Remedy = Literal["repair", "clean", "person"]

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dispatch.dispatch_job import NAME, SAVED_TAG, run_config
 from dispatch.model.options import DispatchOptions, read_options
 from domain.errors import DispatchError, JobFileError
-from domain.json_values import MAX_BYTES, joined, json_type, parse_json
+from domain.json_values import MAX_BYTES, json_type, parse_json
+from domain.messages import joined
 from resources.small_file import read_small_file
 
 _NAME = re.compile(r"[A-Za-z0-9_\-]{1,60}")

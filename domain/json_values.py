@@ -1,7 +1,7 @@
 """Rules for JSON values: strict parsing, validation, canonical text and digests.
 
 `canonical_json` writes a value that passes `check_value` to the same bytes on every machine (RFC 8785), and MongoDB
-stores it unchanged. Messages never contain the query or the user info of a URL.
+stores it unchanged.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import Any
 import rfc8785
 
 from domain.errors import JobFileError, PermanentError, PlatformError
-from domain.redaction import redacted
+from domain.messages import joined, shown
 
 MAX_BYTES = 1 << 20
 """Maximum size of a JSON file (1 MiB)."""
@@ -27,14 +27,11 @@ MAX_INTEGER = 2**53 - 1
 MAX_DIGITS = 100
 """Maximum number of digits of an integer; a longer one is rejected before it is converted."""
 
-_SHOWN = 80
-_TOLD = 50
 _JSON_TYPES = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
 _JSON_TYPES |= {int: "a number", float: "a number"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TOO_DEEP = f"lists and objects are nested deeper than {MAX_DEPTH} levels"
 _WORD = re.compile(r"[A-Za-z_]{1,12}")
-_PLAIN_AUTHORITY = re.compile(r"([A-Za-z0-9._\-]*|\[[0-9A-Fa-f:.]*\])(:[0-9]*)?")
 
 
 @dataclass(frozen=True)
@@ -166,35 +163,6 @@ def canonical_json(value: Any) -> bytes:
 def sha256_hex(data: bytes) -> str:
     """Return the sha256 digest of some bytes as 64 lower-case hexadecimal characters."""
     return hashlib.sha256(data).hexdigest()
-
-
-def shown(text: str) -> str:
-    """Return a text from outside for a message: short, printable, without the query or user info of a URL.
-
-    Parameters
-    ----------
-    text : str
-        Any text, also one that is not a URL.
-
-    Returns
-    -------
-    str
-        At most about 80 characters, without quotes; ``…`` replaces omitted parts.
-    """
-    kept, *query = re.split(r"[?#]", text, maxsplit=1)
-    scheme, mark, rest = kept.partition("://")
-    if mark and not _PLAIN_AUTHORITY.fullmatch(rest.partition("/")[0]):
-        kept = f"{scheme}://…"
-    elif not mark and "@" in kept:
-        kept = "…" + kept.rpartition("@")[2]
-    printable = repr(redacted(kept))[1:-1]
-    return printable[:_SHOWN] + ("…" if query or len(printable) > _SHOWN else "")
-
-
-def joined(faults: list[str]) -> str:
-    """Join the parts of a message with semicolons; after 50 parts only the number of the others is given."""
-    rest = len(faults) - _TOLD
-    return "; ".join(faults[:_TOLD] + ([f"and {rest} more"] if rest > 0 else []))
 
 
 def path_text(steps: tuple[str | int, ...]) -> str:

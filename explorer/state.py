@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
-from domain.json_values import shown
+from domain.messages import shown
 from domain.result.search_entries import OUTPUTS
 from explorer.data.columns import Column, shown_first
 from explorer.data.filters import Rule, cleaned

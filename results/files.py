@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from domain.errors import OutputError
-from domain.json_values import shown
+from domain.messages import shown
 from resources.result_store.names import key_of, split_location
 from resources.result_store.store import ResultsStore, StoredFile
 from results.frames import Engine, read_table, tables_among

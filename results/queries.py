@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args
 
 from domain.errors import ParametersError, PermanentError
 from domain.job.state import LedgerEntry
-from domain.json_values import canonical_json, check_value, shown
+from domain.json_values import canonical_json, check_value
+from domain.messages import shown
 from domain.result.filter import Condition
 from domain.result.search_entries import CODE, LONGEST_TEXT, PARAMETERS, SESSION, SUBJECT, is_searchable, search_time
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from domain.errors import UnknownJobError
-from domain.json_values import shown
+from domain.messages import shown
 from domain.result.provenance import GroupField
 from domain.result.rows import DONE, OUTDATED, SUPERSEDED, state_by_code
 from resources.mongo_collection import Document

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from domain.errors import UnknownJobError
 from domain.job.state import JobState
-from domain.json_values import shown
+from domain.messages import shown
 from domain.result.rows import FAILED, OUTDATED
 from resources.connections import connect
 from resources.embedded.embedded import serving

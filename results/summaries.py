@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from domain.json_values import shown
+from domain.messages import shown
 from domain.result.provenance import Provenance
 from domain.result.records import readable
 from domain.result.rows import state_by_code

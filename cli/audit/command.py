@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from cli.terminal import AsJson, out, plain, print_json
-from domain.counted import counted
+from domain.messages import counted
 
 if TYPE_CHECKING:
     from audit.findings import AuditReport

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from cli.explain.history import History, history_of
 from domain.analysis.parameter_files import read_fixed_parameters
-from domain.counted import counted
 from domain.errors import UnknownJobError
 from domain.job.identity import result_id
 from domain.job.state import JobState, LedgerEntry
 from domain.job.stored import StoredJob, ingest
+from domain.messages import counted
 from engine.discovery.analyses import AnalysisEntry
 from operations.platform import Platform
 from operations.requests import inbox_parameters

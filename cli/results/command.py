@@ -6,8 +6,8 @@ import typer
 from rich.table import Column, Table
 
 from cli.terminal import AnalysisName, AsJson, JobKeys, err, out, plain, print_json
-from domain.counted import counted
 from domain.job.state import JobState
+from domain.messages import counted
 
 if TYPE_CHECKING:
     from cli.results.run import Page

@@ -4,7 +4,7 @@ import csv
 from io import StringIO
 
 from domain.errors import DispatchError
-from domain.json_values import shown
+from domain.messages import shown
 
 COLUMN = "asset_id"
 

@@ -17,7 +17,8 @@ from dispatch.model.parameters import GivenParameters, given_parameters
 from dispatch.model.sweep import SweepMode
 from domain.data_asset.query import is_field, parse_query
 from domain.errors import DispatchError
-from domain.json_values import joined, shown, value_faults
+from domain.json_values import value_faults
+from domain.messages import joined, shown
 
 RENAMED = {
     "docdb_query": "`query`",

@@ -15,7 +15,8 @@ from domain.data_asset.record import is_null
 from domain.errors import DispatchError, InputError, ParametersError
 from domain.job.identity import JobInputs, job_key
 from domain.job.job_file import AnalysisCode, Job
-from domain.json_values import MAX_BYTES, canonical_json, shown
+from domain.json_values import MAX_BYTES, canonical_json
+from domain.messages import shown
 
 _SMALL = 500
 

@@ -7,7 +7,7 @@ from typing import Any
 from dispatch.model.options import DispatchOptions
 from dispatch.model.plan import PlannedJob
 from dispatch.model.skips import Skip, counts_of
-from domain.counted import counted
+from domain.messages import counted
 
 SHOWN = 20
 """Maximum number of shown jobs, and of shown skips for each reason; JSON has all."""

@@ -12,7 +12,8 @@ from math import isfinite, prod
 from typing import Any
 
 from domain.errors import DispatchError, JobFileError
-from domain.json_values import json_type, parse_json, shown, value_faults
+from domain.json_values import json_type, parse_json, value_faults
+from domain.messages import shown
 
 MAX_SETS = 10_000
 """Maximum number of sets; more are probably a mistake."""

@@ -5,7 +5,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.errors import JobFileError
-from domain.json_values import joined, json_type, parse_json, shown, value_faults
+from domain.json_values import json_type, parse_json, value_faults
+from domain.messages import joined, shown
 
 _SECTIONS = frozenset({"fixed_parameters", "distributed_parameters"})
 _WRAPPERS = ("analysis_parameter", "analysis_parameters")

@@ -16,7 +16,8 @@ from domain.analysis import Analysis
 from domain.analysis.model_rules import CONTROL_LABELS
 from domain.errors import ParametersError
 from domain.job.job_file import Job
-from domain.json_values import canonical_json, joined, path_text, shown, value_faults
+from domain.json_values import canonical_json, path_text, value_faults
+from domain.messages import joined, shown
 from domain.redaction import redacted, redacted_value
 
 Origin = Literal["default", "fixed_parameters", "analysis_code", "by_hand", "distributed_parameters"]

@@ -10,7 +10,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from domain.errors import DispatchError, JobFileError
-from domain.json_values import joined, json_type, parse_json, shown, value_faults
+from domain.json_values import json_type, parse_json, value_faults
+from domain.messages import joined, shown
 
 REFUSED = {
     "$where": "it runs code on the server",

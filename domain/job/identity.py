@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.errors import InputError
 from domain.job.job_file import Job
-from domain.json_values import canonical_json, joined, sha256_hex, shown
+from domain.json_values import canonical_json, sha256_hex
+from domain.messages import joined, shown
 
 JOB_FORMAT = "analysis-job/1"
 RESULT_FORMAT = "analysis-result/1"

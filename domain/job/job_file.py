@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.errors import JobFileError
-from domain.json_values import canonical_json, joined, json_type, parse_json, shown, value_faults
+from domain.json_values import canonical_json, json_type, parse_json, value_faults
+from domain.messages import joined, shown
 
 _LOCATION_LISTS = ("s3_location", "file_location")
 _DESCRIBING_LISTS = ("asset_id", "asset_name", "docdb_record_id")

@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from domain.analysis import Analysis
 from domain.analysis.fields import describe_fields
 from domain.errors import ParametersError
-from domain.json_values import shown
+from domain.messages import shown
 from domain.result.search_entries import CODE, LONGEST_TEXT, OUTPUTS, PARAMETERS, SESSION, SUBJECT, is_searchable
 
 Comparison = Literal["=", "!=", "<", "<=", ">", ">="]

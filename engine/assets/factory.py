@@ -14,8 +14,8 @@ from pydantic import Field
 
 from domain.analysis.breaker import Trip
 from domain.command import Command
-from domain.counted import counted
 from domain.job.identity import keys_digest
+from domain.messages import counted
 from engine.assets.checks import evaluations
 from engine.assets.definition_metadata import asset_metadata
 from engine.assets.markdown import code_block, escaped

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from domain.json_values import shown
+from domain.messages import shown
 from explorer.data.columns import Column, Kind
 
 Rule = dict[str, Any]

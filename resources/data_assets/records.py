@@ -16,7 +16,8 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 from domain.data_asset.query import projection
 from domain.data_asset.record import BASE_FIELDS, AssetRecord, paths_of
 from domain.errors import DispatchError
-from domain.json_values import MAX_INTEGER, shown
+from domain.json_values import MAX_INTEGER
+from domain.messages import shown
 from resources.mongo import MongoConnection
 from resources.mongo_collection import Document, RetryingCollection
 

@@ -20,7 +20,7 @@ from requests.adapters import HTTPAdapter
 from domain.data_asset.query import projection
 from domain.data_asset.record import BASE_FIELDS, AssetRecord, paths_of
 from domain.errors import DispatchError, PlatformError, ServerUnavailableError, SettingsError
-from domain.json_values import shown
+from domain.messages import shown
 from domain.retry import TRANSIENT_STATUSES, Backoff
 from resources.clients.http_retry import HttpRetry
 from resources.clients.tls import cause_of, tls_problem

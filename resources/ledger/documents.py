@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from domain.batching import in_batches
 from domain.job.state import LedgerEntry
-from domain.json_values import shown
+from domain.messages import shown
 from resources.mongo_collection import IDS_IN_A_QUERY, Document
 
 INDEXES = (
