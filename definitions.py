@@ -1,4 +1,4 @@
-"""The composition root: everything that Dagster loads, and the only file that knows all parts."""
+"""The Dagster definitions, and the only module that imports all parts."""
 
 from pathlib import Path
 
@@ -23,18 +23,18 @@ def build_defs(
     pool: type[WorkerPool] = WorkerPool,
     limits: ClientLimits | None = None,
 ) -> dg.Definitions:
-    """Make the definitions of all analyses in a folder.
+    """Return the definitions of all analyses in a folder.
 
     Parameters
     ----------
     settings : Settings
-        Servers and choices; nothing is connected to.
+        Addresses and options; no connection is opened.
     folder : Path
-        Where the analyses are.
+        Folder of the analysis files.
     pool : type of WorkerPool
-        How user code is run.
+        Pool of the processes that execute user code.
     limits : ClientLimits
-        How long the clients of outside systems wait.
+        Time limits of the clients.
     """
     analyses = find_analyses(folder)
     entries = list(analyses.values())
@@ -46,12 +46,12 @@ def build_defs(
         table_definitions(entries, settings),
         dg.Definitions(
             resources=connect(settings, for_dagster=True, limits=limits or ClientLimits()).as_dict(),
-            executor=dg.in_process_executor,  # a run is already a process of its own, and its jobs have theirs
+            executor=dg.in_process_executor,  # a run has its own process, and its jobs have theirs
         ),
     )
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Return what Dagster loads: the analyses of this project, with the settings of the environment."""
+    """Return the definitions of this project's analyses, with the settings of the environment."""
     return build_defs(load_settings())

@@ -1,43 +1,42 @@
-"""The whole audit: Dagster, MongoDB and S3 side by side, every difference named.
+"""The audit: compares Dagster, MongoDB and S3, and reports every difference.
 
-Memory grows with the number of results only by their keys: about 0.3 kB for each, besides the sets of partitions that
-Dagster itself loads whole. Everything else is read in batches of 500.
+Memory grows with the keys of the results only: about 0.3 kB for each, in addition to the partition sets, which Dagster
+loads completely. Everything else is read in batches of 500.
 """
 
 from audit.files import audit_files
-from audit.findings import Finding, Report
+from audit.findings import AuditReport, Finding
 from audit.jobs import JobAudit
 from audit.records import RecordAudit
 from audit.sources import Depth, Sources, Tell
 from engine.assets.materialization import asset_key_of
 
 
-def run_audit(sources: Sources, depth: Depth | None = None, *, then: Tell | None = None) -> Report:
-    """Compare everything, and change nothing.
+def run_audit(sources: Sources, depth: Depth | None = None, *, then: Tell | None = None) -> AuditReport:
+    """Compare all systems without changing anything.
 
     Parameters
     ----------
     sources : Sources
-        What is compared.
+        Open connections to all systems; a Dagster instance of None is not compared.
     depth : Depth, optional
-        How much; by default names, sizes and ETags.
+        What is compared in addition to names, sizes and ETags.
     then : callable, optional
-        Takes each finding beside the report: what repairs it.
+        Called with each finding, for example `Repairer.fix`.
 
     Returns
     -------
-    Report
-        What was found.
+    AuditReport
+        All findings, and the number of compared objects.
 
     Raises
     ------
     ServerUnavailableError
-        If MongoDB or S3 does not answer: nothing was compared then.
+        If MongoDB or S3 does not answer; nothing is reported then.
     """
-    report = Report()
+    report = AuditReport()
 
     def tell(finding: Finding) -> None:
-        """Report a finding, and hand it on."""
         report.add(finding)
         if then is not None:
             then(finding)

@@ -1,7 +1,7 @@
 """The audit in Dagster: a check for each analysis, and a schedule that runs all of them every hour.
 
-The audit of all analyses is one operation, because it lists the results once for all of them. It runs in a process of its
-own, never in the daemon: a tick only requests the run.
+The audit of all analyses is one operation, because it lists the results once for all of them. It runs in its own
+process, never in the daemon: a tick only requests the run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from audit.audit import run_audit
-from audit.findings import KINDS, Report
+from audit.findings import KINDS, AuditReport
 from audit.sources import Ages, Sources
 from engine.assets.materialization import asset_key_of
 from engine.assets.runs import UNFINISHED, limited
@@ -30,12 +30,12 @@ _EVERY_HOUR = "0 * * * *"
 def build_audit(
     entries: Sequence[AnalysisEntry], *, ages: Ages | None = None
 ) -> tuple[dg.AssetChecksDefinition, dg.ScheduleDefinition]:
-    """Make the checks of all analyses, which one operation evaluates, and the schedule that runs it every hour.
+    """Return the checks of all analyses, which one operation evaluates, and the schedule that runs it every hour.
 
     Parameters
     ----------
     entries : sequence of AnalysisEntry
-        The analyses; at least one.
+        At least one; each gets a check.
     ages : Ages, optional
         Ages below which nothing is reported.
     """
@@ -44,7 +44,7 @@ def build_audit(
 
 
 def _operation(entries: dict[str, AnalysisEntry], ages: Ages) -> dg.AssetChecksDefinition:
-    """Make the operation that audits whatever analyses are selected."""
+    """Return the operation that audits the selected analyses."""
     specs = [
         dg.AssetCheckSpec(
             name=CHECK_NAME,
@@ -67,7 +67,7 @@ def _operation(entries: dict[str, AnalysisEntry], ages: Ages) -> dg.AssetChecksD
         audited = {name: entry for name, entry in entries.items() if name in chosen}
         sources = Sources(audited, results_store, record_store, ledger, inputs, context.instance, ages)
         report = run_audit(sources)
-        context.log.info("Compared: %s.", ", ".join(f"{n} {what}" for what, n in report.looked_at.items()))
+        context.log.info("Compared: %s.", report.compared())
         for finding in report.of(""):
             context.log.warning("%s: %s", finding.kind, finding.found)
         for name in audited:
@@ -76,8 +76,8 @@ def _operation(entries: dict[str, AnalysisEntry], ages: Ages) -> dg.AssetChecksD
     return audit
 
 
-def _verdict(report: Report, name: str) -> dg.AssetCheckResult:
-    """Judge one analysis: notes alone do not turn its check red."""
+def _verdict(report: AuditReport, name: str) -> dg.AssetCheckResult:
+    """Return the check result of one analysis; findings of severity `note` do not fail it."""
     counts = report.by_kind(name)
     bad = report.serious(name)
     lost = any(KINDS[kind].severity == "error" for kind in bad)
@@ -98,7 +98,7 @@ def _verdict(report: Report, name: str) -> dg.AssetCheckResult:
 
 
 def _schedule(checks: dg.AssetChecksDefinition) -> dg.ScheduleDefinition:
-    """Make the schedule; after a pause of the daemon Dagster evaluates the last of the missed hours alone."""
+    """Return the schedule. After a pause of the daemon, Dagster evaluates only the last missed hour."""
 
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if _is_unfinished(context.instance):
@@ -117,5 +117,5 @@ def _schedule(checks: dg.AssetChecksDefinition) -> dg.ScheduleDefinition:
 
 
 def _is_unfinished(instance: dg.DagsterInstance) -> bool:
-    """Tell whether an audit is queued or runs."""
+    """Return whether an audit is queued or running."""
     return bool(instance.get_runs(dg.RunsFilter(job_name=JOB_NAME, statuses=UNFINISHED), limit=1))

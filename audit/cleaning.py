@@ -1,7 +1,8 @@
-"""Removing what nobody needs any more: attempts that were cut off or lost a race, and superseded results of some age.
+"""Deletes interrupted attempts, attempts that lost a race, and superseded results older than a given age.
 
-Never a current record's attempt, never one in use, nothing outside ``<root>/<result_id>/<attempt>/``. Each is looked at
-again right before it is removed, so a crash in the middle, or a run beside it, does no harm.
+It never deletes the attempt of a current record, an attempt in use, or anything outside
+``<root>/<result_id>/<attempt>/``. Each attempt is checked again immediately before its deletion, so that a crash, or a
+concurrent run, does no harm.
 """
 
 from collections.abc import Iterator
@@ -23,23 +24,23 @@ from resources.result_store.attempts import StoredAttempt, stored_attempts
 from resources.result_store.store import ResultsStore
 
 YOUNGEST = timedelta(hours=1)
-"""Nothing younger is ever removed: its attempt may be between two steps."""
+"""Younger attempts are never deleted: they may be between two steps."""
 
 
 @dataclass(frozen=True)
 class Removable:
-    """One attempt that may be removed.
+    """An attempt that may be deleted.
 
     Attributes
     ----------
     why : str
-        ``orphan``, or ``superseded``.
+        ``orphan``: no record names the attempt; ``superseded``: a superseded record does.
     analysis, job_key : str
-        Whose it is; empty where that is not known.
+        Name of the analysis, and key of the job; empty if unknown.
     result_id, attempt : str
-        Its folder.
+        Parts of its folder ``<root>/<result_id>/<attempt>/``.
     files, bytes : int
-        How much it is.
+        Number of files, and their total size.
     newest : datetime
         When its latest file was written.
     """
@@ -62,24 +63,24 @@ def removable(
     older_than: timedelta,
     youngest: timedelta = YOUNGEST,
 ) -> Iterator[Removable]:
-    """Yield what may be removed.
+    """Yield attempts that may be deleted.
 
-    A complete attempt without any record is kept, because it can still be committed, unless its job was cancelled or its
+    A complete attempt without a record is kept, because it can still be committed, unless its job was cancelled or its
     result invalidated.
 
     Parameters
     ----------
     results, records, ledger
-        Where results, records and claims are.
+        Result store, record store and ledger; only read.
     older_than : timedelta
         Age of the latest file, by the servers' clocks.
     youngest : timedelta
-        The shortest age that is accepted.
+        Smallest accepted value of `older_than`.
 
     Raises
     ------
     SettingsError
-        If the age is shorter than that.
+        If `older_than` is below `youngest`.
     """
     if older_than < youngest:
         msg = f"Results younger than an hour are never removed; found {older_than}, expected 1h or more."
@@ -103,7 +104,7 @@ def removable(
 
 
 def remove(one: Removable, results: ResultsStore, records: RecordStore, ledger: Ledger) -> bool:
-    """Remove one attempt, unless it has become current or is in use; returns whether it was removed."""
+    """Delete an attempt unless it is current or in use by now; return whether it was deleted."""
     record = records.get(one.result_id)
     if record is not None and attempt_of(record) == one.attempt:
         return False
@@ -118,7 +119,7 @@ def remove(one: Removable, results: ResultsStore, records: RecordStore, ledger: 
 
 
 def is_ended_by_people(ledger: Ledger, record: Document) -> bool:
-    """Return whether the job of a record was cancelled or its result invalidated, and nobody has requested it since."""
+    """Return whether the job of a record was cancelled or its result invalidated, and the job was not requested since."""
     job = ledger.jobs.get(record[OWN]["analysis"], record[OWN]["job_key"])
     return (
         job is not None and job.state is JobState.FAILED and job.error is not None and job.error.kind in ENDED_BY_PEOPLE

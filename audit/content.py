@@ -1,4 +1,4 @@
-"""The deep part: every byte of a result against its manifest, and the manifest against the record."""
+"""The option `--deep`: compares each file of a result with the manifest, and the manifest with the record."""
 
 import json
 from typing import Any
@@ -15,46 +15,45 @@ from resources.result_store.store import ResultsStore
 
 
 def audit_content(results: ResultsStore, record: dict[str, Any], one: Provenance, tell: Tell) -> None:
-    """Compare the content of a result's files with its manifest and record; files are read in pieces.
+    """Compare the content of a result's files with its manifest and record; files are read in chunks.
 
     Parameters
     ----------
     results : ResultsStore
-        Where the files are.
+        Store to read the files from.
     record : dict
-        The record.
+        Record as stored in MongoDB; it must equal ``metadata.nd.json``.
     one : Provenance
-        The same, read.
+        The same record, parsed.
     tell : callable
-        Takes each finding.
+        Called with each finding.
     """
 
-    def told(kind: str, what: str) -> None:
-        """Make a finding about this result."""
+    def report(kind: str, what: str) -> None:
+        """Report a finding about this result."""
         tell(Finding(kind, f"{one.location}: {what}", one.analysis, one.job_key, one.result_id, one.attempt))
 
     manifest = _json(results, one.location, MANIFEST)
     if manifest is None:
-        told("manifest_differs", f"{MANIFEST} is missing or cannot be read")
+        report("manifest_differs", f"{MANIFEST} is missing or cannot be read")
         return
     try:
         check_format(manifest, MANIFEST_FORMAT, what=MANIFEST)
     except NewerFormatError as error:
-        told("newer_format", str(error))
+        report("newer_format", str(error))
         return
     if sha256_hex(canonical_json(manifest.get("files"))) != one.manifest_sha256:
-        told("manifest_differs", f"the digest of {MANIFEST} is not the record's")
+        report("manifest_differs", f"the digest of {MANIFEST} is not the record's")
     for file in (*manifest.get("files", []), *manifest.get("logs", [])):
         found = results.sha256_of(one.location, file["path"])
         if found != file["sha256"]:
-            told("content_differs", f"{file['path']} is {'missing' if found is None else f'of sha256 {found}'}")
+            report("content_differs", f"{file['path']} is {'missing' if found is None else f'of sha256 {found}'}")
     metadata = _json(results, one.location, METADATA)
     if metadata is None or without_search(metadata) != without_search(record):
-        told("metadata_differs", f"{METADATA} is missing, or is not the record")
+        report("metadata_differs", f"{METADATA} is missing, or is not the record")
 
 
 def _json(results: ResultsStore, location: str, path: str) -> dict[str, Any] | None:
-    """Read a JSON document of a result."""
     content = results.get_bytes(location, path)
     try:
         found: dict[str, Any] = json.loads(content or b"")

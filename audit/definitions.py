@@ -1,4 +1,4 @@
-"""What Dagster loads for the audit: the check of each analysis, and what runs it every hour."""
+"""The Dagster definitions of the audit: a check for each analysis, a job and an hourly schedule."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from engine.discovery.analyses import AnalysisEntry
 
 
 def audit_definitions(entries: Sequence[AnalysisEntry]) -> dg.Definitions:
-    """Make the checks that compare Dagster, MongoDB and S3; nothing where there is no analysis."""
+    """Return the checks that compare Dagster, MongoDB and S3; empty definitions without an analysis."""
     if not entries:
         return dg.Definitions()
     checks, schedule = build_audit(entries)

@@ -1,10 +1,10 @@
-"""S3 against MongoDB: one listing of all results, each attempt compared with the record that names it."""
+"""Compares S3 with MongoDB: each attempt in one listing of all results with the record that names it."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from audit.cleaning import is_ended_by_people
-from audit.findings import Finding, Report
+from audit.findings import AuditReport, Finding
 from audit.sources import AT_ONCE, Sources, Tell
 from domain.batching import in_batches
 from domain.errors import NewerFormatError
@@ -16,7 +16,7 @@ from resources.result_store.attempts import ForeignObject, StoredAttempt, stored
 
 @dataclass
 class Seen:
-    """What the listing has shown, so that the other side can name what it has not.
+    """Results and superseded attempts that have files, to find records without files.
 
     Attributes
     ----------
@@ -30,24 +30,24 @@ class Seen:
     superseded: set[str] = field(default_factory=set)
 
 
-def audit_files(sources: Sources, report: Report, tell: Tell, *, others: bool) -> Seen:
+def audit_files(sources: Sources, report: AuditReport, tell: Tell, *, others: bool) -> Seen:
     """Compare every attempt in S3 with the records.
 
     Parameters
     ----------
     sources : Sources
-        What is compared.
-    report : Report
-        Counts what was looked at.
+        Result store, record store and ledger; only read.
+    report : AuditReport
+        Its `looked_at` counts the attempts.
     tell : callable
-        Takes each finding.
+        Called with each finding.
     others : bool
-        Also look for objects that belong to no result.
+        Also report objects that belong to no result.
 
     Returns
     -------
     Seen
-        What has files.
+        Results and attempts that have files.
     """
     seen = Seen()
     for batch in in_batches(stored_attempts(sources.results, others=others), AT_ONCE):
@@ -72,7 +72,7 @@ def audit_files(sources: Sources, report: Report, tell: Tell, *, others: bool) -
 
 
 def _compare(sources: Sources, one: StoredAttempt, record: dict[str, Any], tell: Tell) -> None:
-    """Compare the files of a result with what was recorded after their upload; look twice before telling."""
+    """Compare the files of a result with those recorded after the upload; check twice before reporting a difference."""
     own = record[OWN]
     if own["analysis"] not in sources.entries:
         return
@@ -80,29 +80,29 @@ def _compare(sources: Sources, one: StoredAttempt, record: dict[str, Any], tell:
         return
     now = sources.records.get(one.result_id)
     if now is None or attempt_of(now) != one.attempt:
-        return  # replaced while we looked
-    found = readable(now)  # the records' side tells of one that is not
+        return  # replaced in the meantime
+    found = readable(now)  # if it is not, `RecordAudit` reports the record
     if found is None:
         return
 
-    def told(kind: str, what: str) -> None:
-        """Make a finding about this result."""
+    def report(kind: str, what: str) -> None:
+        """Report a finding about this result."""
         tell(Finding(kind, what, found.analysis, found.job_key, one.result_id, one.attempt))
 
     try:
         changed = differences(sources.results, found)
     except NewerFormatError as error:
-        told("newer_format", str(error))
+        report("newer_format", str(error))
         return
     if changed:
-        told("files_differ", f"{found.location}: {'; '.join(changed)}")
+        report("files_differ", f"{found.location}: {'; '.join(changed)}")
 
 
 def _without_record(sources: Sources, one: StoredAttempt, tell: Tell) -> None:
-    """Tell of an attempt that no record names and nobody works on."""
+    """Report an attempt that no record names and no run is computing."""
     record = sources.records.get(one.result_id)
     if record is not None and attempt_of(record) == one.attempt:
-        return  # committed while we looked
+        return  # committed in the meantime
     location = sources.results.location(one.result_id, one.attempt)
     try:
         complete = complete_attempt(sources.results, one.result_id, one.attempt) if one.complete else None

@@ -1,8 +1,10 @@
-"""What an audit can find: every way in which Dagster, MongoDB and S3 may disagree, and what to do about each."""
+"""The kinds of findings of an audit: how Dagster, MongoDB and S3 can differ, and the remedy for each."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+from domain.messages import counted
 
 Severity = Literal["error", "warning", "note"]
 Remedy = Literal["repair", "clean", "person"]
@@ -15,14 +17,14 @@ class Kind:
     Attributes
     ----------
     severity : str
-        ``error``: a result cannot be trusted or is lost; ``warning``: something stands still or is not shown;
-        ``note``: it only takes space, or needs a look.
+        ``error``: a result cannot be trusted or is lost; ``warning``: a job is stuck or a result is not shown;
+        ``note``: it only takes space, or should be reviewed.
     meaning : str
-        What it means.
+        One sentence, shown with the finding and in the documentation.
     remedy : str
-        Who mends it: ``analysis audit --repair``, ``analysis clean``, or a person.
+        What fixes it: ``analysis audit --repair``, ``analysis clean``, or a person.
     advice : str
-        What is to be done.
+        What the remedy does, or what the operator should do.
     """
 
     severity: Severity
@@ -33,7 +35,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "files_missing": Kind(
-        "error", "A record whose files are gone.", "repair", "The job becomes new; a run computes it again."
+        "error", "A record whose files are missing.", "repair", "The job becomes new; a run computes it again."
     ),
     "files_differ": Kind(
         "error",
@@ -82,7 +84,7 @@ KINDS: dict[str, Kind] = {
     ),
     "done_without_record": Kind(
         "error",
-        "A job that is done, without its record.",
+        "A job that is done but has no record.",
         "repair",
         "The job becomes new; a complete attempt is committed again, otherwise it is computed.",
     ),
@@ -100,7 +102,7 @@ KINDS: dict[str, Kind] = {
     ),
     "record_of_failed_job": Kind(
         "warning",
-        "A record of the current code, whose job is failed.",
+        "A record of the current code, whose job has failed.",
         "repair",
         "The job becomes new, and the existing result is reused.",
     ),
@@ -111,7 +113,7 @@ KINDS: dict[str, Kind] = {
         "note",
         "A record of an earlier version, which `analysis results` with conditions leaves out.",
         "repair",
-        "What it is found by is added to it.",
+        "Its search fields are added.",
     ),
     "job_without_partition": Kind("warning", "A job that Dagster has no partition for.", "repair", "It is added."),
     "partition_without_job": Kind(
@@ -127,15 +129,15 @@ KINDS: dict[str, Kind] = {
     ),
     "input_changed": Kind(
         "warning",
-        "An input that is not what it was when it was read (`--inputs`).",
+        "An input that has changed since it was read (`--inputs`).",
         "person",
-        "If the change is wanted: `analysis rerun ANALYSIS --key KEY --force --reason …`",
+        "If the change is intended: `analysis rerun ANALYSIS --key KEY --force --reason …`",
     ),
     "input_gone": Kind(
         "note",
-        "An input that cannot be read any more (`--inputs`).",
+        "An input that can no longer be read (`--inputs`).",
         "person",
-        "The result stays; it cannot be remade.",
+        "The result is kept; it cannot be computed again.",
     ),
     "uncommitted_attempt": Kind(
         "warning",
@@ -144,10 +146,13 @@ KINDS: dict[str, Kind] = {
         "The job becomes new, and the attempt is committed without computing.",
     ),
     "orphan_attempt": Kind(
-        "note", "Files of an attempt that was cut off, or lost a race.", "clean", "`analysis clean` removes them."
+        "note", "Files of an attempt that was interrupted, or lost a race.", "clean", "`analysis clean` removes them."
     ),
     "superseded_files_gone": Kind(
-        "note", "A superseded record whose files are gone without `analysis clean`.", "person", "Nothing, if wanted."
+        "note",
+        "A superseded record whose files are missing, but not because of `analysis clean`.",
+        "person",
+        "Nothing, if they were deleted on purpose.",
     ),
     "foreign_object": Kind(
         "note",
@@ -160,16 +165,16 @@ KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One difference.
+    """A difference between two systems.
 
     Attributes
     ----------
     kind : str
-        One of `KINDS`.
+        Key of `KINDS`, which has severity and remedy.
     found : str
-        What was found, on which object.
+        Message that names the object and the difference.
     analysis, job_key, result_id, attempt : str
-        Whose it is, as far as that is known.
+        The result or job; empty if unknown.
     """
 
     kind: str
@@ -180,25 +185,25 @@ class Finding:
     attempt: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON values, with what its kind means."""
+        """Return the finding as JSON values, with severity, remedy and advice of its kind."""
         known = KINDS[self.kind]
         return asdict(self) | {"severity": known.severity, "remedy": known.remedy, "advice": known.advice}
 
 
 @dataclass
-class Report:
-    """What an audit found; of each kind only the first few are kept, and all are counted.
+class AuditReport:
+    """The findings of an audit: all are counted, and the first of each kind are kept.
 
     Attributes
     ----------
     counts : Counter
-        Findings by analysis and kind; the analysis is empty where nobody knows whose it is.
+        Findings by analysis and kind; the analysis is empty if unknown.
     first : list of Finding
         The first of each analysis and kind.
     looked_at : Counter
-        How much was compared: attempts, records, jobs, partitions.
+        Number of compared attempts, records, jobs and partitions.
     kept : int
-        How many of each are kept.
+        Maximum number of findings that are kept for each analysis and kind.
     """
 
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -207,7 +212,7 @@ class Report:
     kept: int = 50
 
     def add(self, finding: Finding) -> None:
-        """Count a finding, and keep it if it is one of the first."""
+        """Count a finding, and keep it if it is among the first of its kind."""
         where = (finding.analysis, finding.kind)
         self.counts[where] += 1
         if self.counts[where] <= self.kept:
@@ -229,8 +234,12 @@ class Report:
         """Return the findings of an analysis that were kept."""
         return [finding for finding in self.first if finding.analysis == analysis]
 
+    def compared(self) -> str:
+        """Return the numbers of compared objects as text: ``2 attempts, 1 job``."""
+        return ", ".join(counted(number, what.removesuffix("s")) for what, number in self.looked_at.items())
+
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the report as JSON values."""
         return {
             "looked_at": dict(self.looked_at),
             "counts": dict(self.by_kind()),

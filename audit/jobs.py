@@ -1,10 +1,10 @@
-"""The ledger against records and Dagster: every job of an analysis, and every partition."""
+"""Compares the ledger with records and Dagster: all jobs and partitions of an analysis."""
 
 from collections.abc import Sequence
 
 import dagster as dg
 
-from audit.findings import Finding, Report
+from audit.findings import AuditReport, Finding
 from audit.sources import AT_ONCE, Sources, Tell
 from domain.batching import in_batches
 from domain.job.state import JobState
@@ -20,11 +20,11 @@ class JobAudit:
     Parameters
     ----------
     sources : Sources
-        What is compared.
+        Ledger, records and Dagster instance; only read.
     name : str
-        The analysis.
+        Name of the analysis; it must be in `sources.entries`.
     tell : callable
-        Takes each finding.
+        Called with each finding.
     """
 
     def __init__(self, sources: Sources, name: str, tell: Tell) -> None:
@@ -33,13 +33,13 @@ class JobAudit:
         self._ended = self._ended_runs()
         self._live: set[str] = set()
 
-    def run(self, report: Report, *, with_record: set[str], materialized: set[str] | None) -> None:
+    def run(self, report: AuditReport, *, with_record: set[str], materialized: set[str] | None) -> None:
         """Compare every job.
 
         Parameters
         ----------
-        report : Report
-            Counts what was looked at.
+        report : AuditReport
+            Its `looked_at` counts jobs and partitions.
         with_record : set of str
             Keys of the jobs that have a record, of any code.
         materialized : set of str or None
@@ -54,9 +54,11 @@ class JobAudit:
             self._compare_with_records(batch)
             for job in batch:
                 without_job.discard(job.job_key)
-                if job.state not in _WITH_RESULT:  # failed, invalidated, or computed again: the job tells it
+                if (
+                    job.state not in _WITH_RESULT
+                ):  # failed, invalidated, or computed again: the state of the job shows it
                     unexplained.discard(job.job_key)
-                is_retired = job.state is JobState.ARCHIVED  # without a partition, because a person wants that
+                is_retired = job.state is JobState.ARCHIVED  # archived: without a partition on purpose
                 if partitions is not None and job.job_key not in partitions and not is_retired:
                     self._find("job_without_partition", f"job {job.job_key}", job.job_key)
                 self._look_at_claim(job)
@@ -67,18 +69,17 @@ class JobAudit:
         self._look_for_stuck_runs()
 
     def _find(self, kind: str, what: str, job_key: str = "", result_id: str = "") -> None:
-        """Tell of a finding."""
         self._tell(Finding(kind, what, self._name, job_key, result_id))
 
     def _compare_with_records(self, batch: Sequence[JobBrief]) -> None:
-        """Tell of jobs that are done without a record."""
+        """Report jobs that are done but have no record."""
         done = {job.result_id: job.job_key for job in batch if job.state in _WITH_RESULT and job.result_id}
         for result in sorted(set(done) - self._sources.records.existing(done)) if done else ():
             what = f"job {done[result]} is done, or archived, but there is no record {result}"
             self._find("done_without_record", what, done[result], result)
 
     def _look_at_claim(self, job: JobBrief) -> None:
-        """Tell of a claim that nobody holds any more."""
+        """Report a claim whose lease has expired or whose run has ended."""
         if job.state is not JobState.RUNNING or job.lease_until is None or job.run_id is None:
             return
         if job.lease_until < self._now - self._sources.ages.grace:
@@ -90,14 +91,14 @@ class JobAudit:
             self._live.add(job.run_id)
 
     def _ended_runs(self) -> set[str]:
-        """Return those runs that hold leases and have ended, by what Dagster knows."""
+        """Return the runs that hold leases but have ended according to Dagster."""
         instance = self._sources.instance
         if instance is None:
             return set()
         return {run_id for run_id in self._sources.ledger.claims.run_ids(self._name) if has_ended(instance, run_id)}
 
     def _look_for_stuck_runs(self) -> None:
-        """Tell of runs that are at work for long and hold no live lease."""
+        """Report runs that have been running for long and hold no live lease."""
         instance = self._sources.instance
         started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
         begun_before = (self._now - self._sources.ages.stuck).timestamp()

@@ -1,4 +1,4 @@
-"""MongoDB against itself, S3 and Dagster: every record of an analysis, with its job, its partition and its inputs."""
+"""Compares each record of an analysis with its job, its files, its partition and its inputs."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -6,7 +6,7 @@ from typing import Any
 
 from audit.content import audit_content
 from audit.files import Seen
-from audit.findings import Finding, Report
+from audit.findings import AuditReport, Finding
 from audit.sources import AT_ONCE, Depth, Sources, Tell
 from domain.batching import in_batches
 from domain.errors import InputError
@@ -29,13 +29,13 @@ class RecordAudit:
     Parameters
     ----------
     sources : Sources
-        What is compared.
+        All connections; only read.
     name : str
-        The analysis.
+        Name of the analysis; it must be in `sources.entries`.
     depth : Depth
-        How much is compared.
+        Whether to compare content and inputs too.
     seen : Seen
-        Which results have files.
+        Results that have files, from `audit_files`.
     materialized : set of str or None
         Partitions that Dagster shows as materialized; None: unknown.
     """
@@ -46,8 +46,8 @@ class RecordAudit:
         self._keys: set[str] = set()
         self._describe = lru_cache(maxsize=_INPUTS_REMEMBERED)(sources.inputs.reader.describe)
 
-    def run(self, report: Report, tell: Tell) -> set[str]:
-        """Compare every record; returns the keys of the jobs that have one."""
+    def run(self, report: AuditReport, tell: Tell) -> set[str]:
+        """Compare every record, and return the keys of the jobs that have one."""
         code = self._sources.entries[self._name].code_version
         for batch in in_batches(self._sources.records.find({f"{OWN}.analysis": self._name}), AT_ONCE):
             report.looked_at["records"] += len(batch)
@@ -59,8 +59,8 @@ class RecordAudit:
                 self._compare_with_partition(one, jobs.get(one.job_key), tell)
                 self._compare_with_files(one, tell)
                 if self._depth.inputs:
-                    for told in self._inputs(one):
-                        tell(told)
+                    for finding in self._inputs(one):
+                        tell(finding)
             self._keys |= {one.job_key for one in found}
             if self._depth.content:
                 whole = {record["_id"]: record for record in batch}
@@ -70,19 +70,18 @@ class RecordAudit:
         return self._keys
 
     def _superseded(self, tell: Tell) -> None:
-        """Tell of superseded records whose files are gone without having been cleaned away."""
+        """Report superseded records whose files are missing, but were not deleted by ``analysis clean``."""
         for record in self._sources.records.superseded(self._name):
             if record["_id"] not in self._seen.superseded and "files_removed" not in record["superseded"]:
-                what = f"superseded record {record['_id']}: its files are gone"
+                what = f"superseded record {record['_id']}: its files are missing"
                 own = record[OWN]
                 tell(Finding("superseded_files_gone", what, self._name, own["job_key"], record["name"], own["attempt"]))
 
     def _finding(self, kind: str, what: str, one: Provenance) -> Finding:
-        """Make a finding about a record."""
         return Finding(kind, what, self._name, one.job_key, one.result_id, one.attempt)
 
     def _read(self, record: dict[str, Any], tell: Tell) -> Provenance | None:
-        """Read a record, and compute its identity again from what it says."""
+        """Parse a record, and verify its id against its inputs, parameters and code."""
         if newer := newer_format(record):
             key = str(record[OWN].get("job_key"))
             tell(Finding("newer_format", newer, self._name, key, str(record["_id"])))
@@ -104,7 +103,7 @@ class RecordAudit:
             duplicate = found.result_id != result and self._sources.records.get(result) is not None
             tell(self._finding("duplicate_result" if duplicate else "identity_differs", what, found))
             self._keys.add(found.job_key)
-            return None  # nothing else that it says of itself can be relied on
+            return None  # none of its other fields can be relied on
         if faults := faults_of_record(record):
             tell(self._finding("record_unreadable", f"record {found.result_id}: {'; '.join(faults)[:300]}", found))
         if known_entries(record[OWN].get("search")) != search_entries(found):
@@ -112,7 +111,6 @@ class RecordAudit:
         return found
 
     def _compare_with_job(self, one: Provenance, job: LedgerEntry | None, tell: Tell) -> None:
-        """Compare a record of the current code with its job."""
         if job is None:
             tell(self._finding("record_without_job", f"record {one.result_id}: no job {one.job_key}", one))
         elif job.state is JobState.FAILED:
@@ -120,21 +118,21 @@ class RecordAudit:
             tell(self._finding("record_of_failed_job", f"record {one.result_id}: its job is failed ({kind})", one))
 
     def _compare_with_partition(self, one: Provenance, job: LedgerEntry | None, tell: Tell) -> None:
-        """Tell of a record that Dagster does not show, unless its partition was retired."""
+        """Report a record that Dagster does not show, unless its partition is archived."""
         if job is not None and job.state is JobState.ARCHIVED:
             return
         if self._materialized is not None and one.job_key not in self._materialized:
             tell(self._finding("not_materialized", f"record {one.result_id}: partition {one.job_key}", one))
 
     def _compare_with_files(self, one: Provenance, tell: Tell) -> None:
-        """Tell of a record that has no file; looks again, because it may be younger than the listing."""
+        """Report a record without files; check again first, because it may be newer than the listing."""
         if bytes.fromhex(one.result_id) in self._seen.results:
             return
         if not self._sources.results.list_files(one.location) and self._sources.records.get(one.result_id) is not None:
             tell(self._finding("files_missing", f"{one.location}: nothing is there", one))
 
     def _inputs(self, one: Provenance) -> Iterator[Finding]:
-        """Compare each input with what it was."""
+        """Compare each input with its recorded state."""
         for was in one.inputs:
             try:
                 now = self._describe(was.url)
@@ -147,7 +145,7 @@ class RecordAudit:
 
 
 def _differ(was: InputFile, now: InputFile) -> bool:
-    """Tell whether an input has changed: by ETag and size where there is an ETag, otherwise by size and time."""
+    """Return whether an input has changed: by ETag and size if it has an ETag, otherwise by size and time."""
     if was.etag is not None and now.etag is not None:
         return (was.etag, was.bytes) != (now.etag, now.bytes)
     return (was.bytes, was.files, was.modified) != (now.bytes, now.files, now.modified)

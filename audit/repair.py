@@ -1,7 +1,7 @@
-"""Mending what is safe to mend: states and what Dagster shows. Results are never deleted and never changed here.
+"""Applies safe repairs, to job states and to what Dagster shows. Results are never deleted or changed here.
 
-Most repairs only make a job new. The sensor and the run then do what they do after a crash: reuse a record, commit a
-complete attempt, or compute again.
+Most repairs set a job to new. The sensor and the run then proceed as after a crash: they reuse a record, commit a
+complete attempt, or compute the job again.
 """
 
 from collections import Counter
@@ -19,19 +19,19 @@ from engine.execution.publish import stored_figure
 
 
 class Repairer:
-    """Mends findings one by one, and counts what it did.
+    """Fixes findings one by one, and counts the repairs.
 
     Parameters
     ----------
     sources : Sources
-        What is repaired.
+        Connections to all systems; written to.
     who : str
-        The operator; kept with a forced job.
+        Name of the operator; stored with each forced job.
 
     Attributes
     ----------
     repaired, left : Counter
-        Findings by kind.
+        Number of findings by kind that were fixed, and that were left to the operator.
     """
 
     def __init__(self, sources: Sources, *, who: str) -> None:
@@ -52,14 +52,14 @@ class Repairer:
             "not_searchable": self._make_searchable,
         }
 
-    def mend(self, finding: Finding) -> None:
-        """Mend a finding if that is safe; otherwise leave it to a person."""
+    def fix(self, finding: Finding) -> None:
+        """Fix a finding if that is safe; otherwise leave it to the operator."""
         way = self._ways.get(finding.kind) if KINDS[finding.kind].remedy == "repair" else None
         done = way is not None and way(finding)
         (self.repaired if done else self.left)[finding.kind] += 1
 
     def _make_new(self, finding: Finding) -> bool:
-        """Make a job new that has ended; one that a person ended stays ended."""
+        """Set an ended job to new; cancelled and invalidated jobs stay as they are."""
         if not finding.analysis or not finding.job_key:
             return False
         job = self._sources.ledger.jobs.get(finding.analysis, finding.job_key)
@@ -69,7 +69,7 @@ class Repairer:
         return requests.requeue(finding.analysis, [finding.job_key], who=self._who, ended_by_people=False) == 1
 
     def _make_new_if_current(self, finding: Finding) -> bool:
-        """Make a job new whose damaged result is of the current code; a run would not make one of older code."""
+        """Set a job with a damaged result of the current code to new: a run does not compute older code."""
         entry = self._sources.entries.get(finding.analysis)
         record = self._sources.records.get(finding.result_id)
         if entry is None or record is None or from_record(record).code_version != entry.code_version:
@@ -77,16 +77,16 @@ class Repairer:
         return self._make_new(finding)
 
     def _release(self, finding: Finding) -> bool:
-        """Give a job back whose worker is gone."""
+        """Release a job whose run has ended."""
         job = self._sources.ledger.jobs.get(finding.analysis, finding.job_key)
         if job is None or job.lease is None or job.state is not JobState.RUNNING:
-            return True  # somebody was quicker
+            return True  # released in the meantime
         dead = [job.lease.run_id] if finding.kind == "dead_run" else []
         self._sources.ledger.claims.release_lost(finding.analysis, dead_runs=dead)
         return True
 
     def _materialize(self, finding: Finding) -> bool:
-        """Tell Dagster of a result: this is how its storage is rebuilt."""
+        """Report a materialization to Dagster; this rebuilds its storage."""
         record, instance = self._sources.records.get(finding.result_id), self._sources.instance
         if record is None or instance is None:
             return False
@@ -107,14 +107,13 @@ class Repairer:
         return True
 
     def _add_partition(self, finding: Finding) -> bool:
-        """Add the partition of a job."""
         if self._sources.instance is None:
             return False
         self._sources.instance.add_dynamic_partitions(finding.analysis, [finding.job_key])
         return True
 
     def _make_searchable(self, finding: Finding) -> bool:
-        """Add the fields that queries stand on to a record."""
+        """Add the search fields to a record."""
         record = self._sources.records.get(finding.result_id)
         if record is None:
             return False

@@ -1,4 +1,4 @@
-"""What an audit compares: the outside systems, and what of a record or job it needs."""
+"""The systems that an audit compares, and its ages and depth."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ AT_ONCE = 500
 
 @dataclass(frozen=True)
 class Ages:
-    """From which age on something is reported.
+    """Ages from which findings are reported.
 
     Attributes
     ----------
     young : timedelta
-        Attempts whose latest file is younger may still be running, whatever the ledger said a moment ago.
+        Attempts whose latest file is younger are not reported: they may be running, even if the ledger says otherwise.
     stuck : timedelta
-        A job that has been running for longer without a live lease is reported.
+        A run that has been running for longer without a live lease is reported.
     grace : timedelta
-        A tick releases an expired lease within seconds; leases are reported that it has not released after this time.
+        Time after which an expired lease is reported; a tick normally releases it within seconds.
     """
 
     young: timedelta = timedelta(minutes=10)
@@ -40,16 +40,16 @@ class Ages:
 
 @dataclass(frozen=True)
 class Sources:
-    """Everything that is compared.
+    """Open connections to everything that is compared.
 
     Attributes
     ----------
     entries : dict of str to AnalysisEntry
         The analyses that are audited, by name.
     results, records, ledger, inputs
-        See ``resources/``.
+        Result store, record store, ledger and input reader; see ``resources/``.
     instance : dagster.DagsterInstance or None
-        Dagster's storage; None where it has no home yet, and then nothing of it is compared.
+        Dagster's storage; None if ``DAGSTER_HOME`` does not exist, and Dagster is not compared then.
     ages : Ages
         Ages below which nothing is reported.
     """
@@ -65,14 +65,14 @@ class Sources:
 
 @dataclass(frozen=True)
 class Depth:
-    """How much is compared.
+    """What is compared in addition to names, sizes and ETags.
 
     Attributes
     ----------
     content : bool
         Read every file and compare its sha256, and compare manifest and ``metadata.nd.json`` with the record.
     inputs : bool
-        Ask for the present state of every input.
+        Compare the current state of every input with the recorded one.
     """
 
     content: bool = False

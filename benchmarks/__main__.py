@@ -51,7 +51,7 @@ def main(words: Sequence[str] | None = None, *, loaders: Loaders | None = None) 
         print(f"benchmark: {name} …", flush=True)
         try:
             _measure(sections[name], kept, rounds=given.rounds, scale=given.scale)
-        except Exception as error:  # noqa: BLE001  the other sections are measured all the same; it is told at the end
+        except Exception as error:  # noqa: BLE001  the other sections are still measured; the error is shown at the end
             failed.append(f"benchmark: {name} failed: {type(error).__name__}: {error}")
             print(failed[-1], file=sys.stderr, flush=True)
         kept.render(sections)
@@ -66,9 +66,9 @@ def load(names: Iterable[str], *, known: Sequence[str] = NAMES) -> dict[str, Sec
     Parameters
     ----------
     names : iterable of str
-        Which ones.
+        Names of sections; each must be in `known`.
     known : sequence of str
-        Those that there are.
+        Names of all sections.
 
     Raises
     ------
@@ -105,14 +105,14 @@ def _measure(section: Section, kept: Kept, *, rounds: int, scale: float) -> None
 
 
 def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
-    """Make the reader of the command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = partial(_names, known=known)
     parser.add_argument("--only", type=names, default=list(known), help=f"sections by commas, of {', '.join(known)}")
     parser.add_argument("--rounds", type=_at_least_one, default=3, help="how often each thing is measured")
     parser.add_argument("--scale", type=float, default=1.0, help="what the sizes are multiplied with")
     parser.add_argument("--output", type=Path, default=HERE, help="folder of RESULTS.md and results/")
-    parser.add_argument("--render", action="store_true", help="measure nothing, write the page anew")
+    parser.add_argument("--render", action="store_true", help="measure nothing, regenerate the page")
     return parser
 
 

@@ -14,7 +14,7 @@ _NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 
 
 def measure(options: Options) -> Figures:
-    """Work off jobs on both storages, round by round."""
+    """Process jobs on both storages, round by round."""
     jobs, rounds = options.size(JOBS, least=4), []
     with bench_home(keep=("DAGSTER_POSTGRES_URL",)) as home, postgres_server() as server:
         for _ in range(options.rounds):
@@ -28,7 +28,7 @@ def measure(options: Options) -> Figures:
 
 
 def _shares(stage: Stage, jobs: int) -> dict[str, float]:
-    """Work off jobs; the share of all cores' time that user code had."""
+    """Process jobs; return the share of all cores' time that user code had."""
     before = {record["_id"] for record in stage.platform.connections.record_store.newest("busy")}
     wall = stage.work_off("busy", jobs)
     records = stage.platform.connections.record_store.newest("busy")
@@ -54,7 +54,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the shares as a table."""
     found = medians(figures["rounds"])
     rows = [f"| {_NAMES[k]} | {found[f'{k} share']:.0%} | {found[f'{k} wall_share']:.0%} |" for k in STORAGES]
@@ -74,7 +74,7 @@ start of the batch (see the section on it).
 
 
 def targets(figures: Figures) -> list[Target]:
-    """Compare the shares with what was wanted."""
+    """Compare the shares with the targets."""
     found = medians(figures["rounds"])
     return [
         Target(
@@ -87,4 +87,4 @@ def targets(figures: Figures) -> list[Target]:
     ]
 
 
-SECTION = Section("busy", "Cores busy with user code", measure, told, targets)
+SECTION = Section("busy", "Cores busy with user code", measure, as_markdown, targets)

@@ -40,7 +40,7 @@ class Parameters(ParametersModel):
     alpha: float = Field(description="A number (no unit).")
     method: Literal["a", "b"] = Field(description="A choice.")
     bin_s: float = Field(description="A width (s).")
-    seed: int = Field(description="A number that tells jobs apart (no unit).")
+    seed: int = Field(description="A number that distinguishes jobs (no unit).")
 
 
 class Outputs(OutputsModel):
@@ -58,11 +58,11 @@ def _entry() -> AnalysisEntry:
 
 
 def _run(job: Any, parameters: Any, results_dir: Path) -> Any:
-    """Do nothing: nobody runs it."""
+    """Do nothing: it is never executed."""
 
 
 def measure(options: Options) -> Figures:
-    """Fill a database of its own on the embedded servers; each step is a process of its own, as a run is."""
+    """Fill a new database on the embedded servers; each step is a separate process, as a run is."""
     count = options.size(_RECORDS, least=1000)
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as addresses:
         S3Connection(embedded_home=folder).ensure_bucket("results")
@@ -128,12 +128,12 @@ def _measured(work: Callable[[str, str], int], uri: str, folder: str) -> Figures
 def _catalog(uri: str, folder: str) -> int:
     """Do what the asset does; returns the size of the file (bytes)."""
     from resources.result_store.catalog_tables import read_catalog, write_catalog  # noqa: PLC0415
-    from results_table.update import update_catalog  # noqa: PLC0415  as the asset does: importing is part of the time
+    from results_table.update import update_table  # noqa: PLC0415  as the asset does: importing is part of the time
 
     records, ledger, results, files = _stores(uri, folder)
     stored = read_catalog(files, "demo")
     table = None if stored is None else stored.table
-    update = update_catalog(_entry(), table, records=records, ledger=ledger, results=results)
+    update = update_table(_entry(), table, records=records, ledger=ledger, results=results)
     write_catalog(files, "demo", update.table)
     found = files.get("demo")
     return len(found.content) if found else 0
@@ -153,7 +153,7 @@ def _report(uri: str, folder: str) -> int:
     return len(page)
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the figures as a table."""
     intro = (
         f"{figures['records']:,} records and {figures['failed']:,} failed jobs, on the embedded servers. Each step is a process of "
@@ -167,7 +167,7 @@ def told(figures: Figures) -> str:
 
 
 def targets(figures: Figures) -> list[Target]:
-    """Compare with what was wanted."""
+    """Compare the figures with the targets."""
     steps, count = figures["steps"], f"{figures['records']:,}"
     middle = {name: statistics.median(one["s"] for one in rounds) for name, rounds in steps.items()}
     most = max(one["mb"] for rounds in steps.values() for one in rounds)
@@ -182,4 +182,4 @@ def targets(figures: Figures) -> list[Target]:
     return [*times, memory]
 
 
-SECTION = Section("catalog", "The catalog", measure, told, targets)
+SECTION = Section("catalog", "The catalog", measure, as_markdown, targets)

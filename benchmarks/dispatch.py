@@ -1,6 +1,6 @@
 """What it costs to plan a large dispatch: time, and memory beside what the process needs to start.
 
-It is measured in a process of its own, so that nothing else counts: ``python -m benchmarks.dispatch``.
+It is measured in a separate process, so that nothing else counts: ``python -m benchmarks.dispatch``.
 """
 
 import json
@@ -97,7 +97,6 @@ def _fill(platform: Platform, records: int) -> None:
 
 
 def _plan(platform: Platform) -> PlanCost:
-    """Plan once."""
     start_mb, begin = _peak_mb(), time.perf_counter()
     plan = _planning(platform).plan()
     seconds = time.perf_counter() - begin
@@ -105,19 +104,18 @@ def _plan(platform: Platform) -> PlanCost:
 
 
 def _planning(platform: Platform) -> Planning:
-    """Ask for every record, three times; inputs are not looked for, because there are none."""
+    """Request every record, three times; inputs do not exist, so they are not checked."""
     options = read_options({"query": "{}", "sweep": SETS, "check_inputs": "none", "max_jobs": 100_000})
     services = DispatchServices.of(platform.connections)
     return Planning(platform.entry(ANALYSIS), options, services, lambda *_: None)
 
 
 def _planned(platform: Platform) -> tuple[PlannedJob, ...]:
-    """Return every job."""
     return _planning(platform).plan().jobs
 
 
 def _taken_in(platform: Platform, job: PlannedJob) -> Any:
-    """Take a job in as the sensor would."""
+    """Ingest a job as the sensor would."""
     data = canonical_json(job_document(job, given={}, query="{}", dispatch_id="bench"))
     return ingest(platform.entry(ANALYSIS).analysis, read_job(data, name="bench"), name="bench", fixed={})
 
@@ -141,7 +139,7 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the medians as a table."""
     cost = PlanCost(**medians(figures["rounds"]))
     cells = f"{cost.records:.0f} | {cost.jobs + cost.known:.0f} | {cost.known:.0f} | {cost.seconds:.1f}"
@@ -159,11 +157,11 @@ ledger as done. Inputs are not looked for. *Memory* is what the process grows by
 
 
 def targets(figures: Figures) -> list[Target]:  # noqa: ARG001  the form of every section
-    """Nothing was wanted in figures."""
+    """There are no targets."""
     return []
 
 
-SECTION = Section("dispatch", "Planning a dispatch", measure, told, targets)
+SECTION = Section("dispatch", "Planning a dispatch", measure, as_markdown, targets)
 
 
 if __name__ == "__main__":

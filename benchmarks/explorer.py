@@ -48,7 +48,7 @@ _QUESTIONS = {
     "a page, a box in the plot": '&x=duration_s&y=outputs.rate_hz&selection={"box":{"x":[5,20],"y":[1,3]}}',
 }
 _PLOTS = {
-    "a scatter plot of all, coloured by texts": "&x=duration_s&y=outputs.rate_hz&colour=parameters.method",
+    "a scatter plot of all, colored by texts": "&x=duration_s&y=outputs.rate_hz&colour=parameters.method",
     "a histogram of all": "&x=outputs.rate_hz&colour=parameters.method",
 }
 
@@ -77,7 +77,7 @@ def _catalog(count: int) -> pl.DataFrame:
 
 
 def measure(options: Options) -> Figures:
-    """Put a catalog into the embedded S3, ask the functions that answer the page, then open it."""
+    """Put a results table into the embedded S3, call the functions behind the page, then open it."""
     count, times = options.size(_ROWS, least=1000), max(1, options.rounds * _ASKED // 3)
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as addresses:
         s3 = S3Connection(embedded_home=folder)
@@ -162,8 +162,8 @@ def _filtered(tab: Page) -> float:
     begin = time.perf_counter()
     box.fill("session 12")
     tab.wait_for_function(
-        "() => { const told = document.querySelector('#count').innerText.split(' ');"
-        " return told.length === 4 && told[0] !== told[2]; }"
+        "() => { const words = document.querySelector('#count').innerText.split(' ');"
+        " return words.length === 4 && words[0] !== words[2]; }"
     )
     return time.perf_counter() - begin
 
@@ -181,12 +181,12 @@ def _sorted(tab: Page) -> float:
     return time.perf_counter() - begin
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the figures as tables."""
     lines = [
         f"{figures['rows']:,} results in the catalog, read in {figures['read_s']:.1f} s when it is new. What the server takes:",
         "",
-        "| asked for | rows | median (ms) | 95% within (ms) |",
+        "| query | rows | median (ms) | 95% within (ms) |",
         "|---|---|---|---|",
     ]
     lines += [
@@ -200,7 +200,7 @@ def told(figures: Figures) -> str:
 
 
 def targets(figures: Figures) -> list[Target]:
-    """Compare with what was wanted: an answer before a person notices, a page before one gives up."""
+    """Compare the figures with the targets: a response before a user notices, a page before a user gives up."""
     slowest = max(figures["asked"], key=lambda what: figures["asked"][what]["p95_ms"])
     late = figures["asked"][slowest]["p95_ms"]
     drawn = figures["browser"]["points drawn"]
@@ -211,4 +211,4 @@ def targets(figures: Figures) -> list[Target]:
     ]
 
 
-SECTION = Section("explorer", "The explorer", measure, told, targets)
+SECTION = Section("explorer", "The explorer", measure, as_markdown, targets)

@@ -13,7 +13,7 @@ _WANTED = 1.3
 
 
 def measure(options: Options) -> Figures:
-    """Work off ever more jobs, each number on stores of its own; what is done is kept after each."""
+    """Process increasing numbers of jobs, each on new stores; the figures are stored after each."""
     found: list[dict[str, float]] = []
     with bench_home() as home:
         for size in sorted({options.size(size, least=10) for size in SIZES}):
@@ -23,7 +23,7 @@ def measure(options: Options) -> Figures:
 
 
 def _at(home: Path, jobs: int) -> dict[str, float]:
-    """Work off one number of jobs; the time before the first run began counts for itself."""
+    """Process one number of jobs; the time before the first run is a separate figure."""
     with storage(home, "sqlite") as settings, on_stage(settings, warm=("batched",)) as stage:
         wanted = stage.done("batched") + jobs
         begin = stage.drop("batched", jobs)
@@ -53,7 +53,7 @@ def draw(figures: Figures, folder: Path) -> None:
     figure.savefig(folder / FIGURE, dpi=110)
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the sizes as a table."""
     rows = "\n".join(_row(size, figures["sizes"][0]) for size in figures["sizes"])
     return _TEXT.format(rows=rows, figure=FIGURE)
@@ -88,4 +88,4 @@ def targets(figures: Figures) -> list[Target]:
     return [Target(what, "within 1.3x", f"{ratio:.2f}x ({more['per_job_ms']:.1f} ms)", ratio <= _WANTED)]
 
 
-SECTION = Section("growth", "Growth", measure, told, targets, draw)
+SECTION = Section("growth", "Growth", measure, as_markdown, targets, draw)

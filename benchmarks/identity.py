@@ -51,7 +51,7 @@ def _bare(made: Made) -> str:
 
 
 def _per_second(work: Callable[[Made], str], jobs: list[Made]) -> float:
-    """Return how many jobs are worked off in a second."""
+    """Return the number of calls per second."""
     begin = time.perf_counter()
     for made in jobs:
         work(made)
@@ -72,7 +72,7 @@ def measure(options: Options) -> Figures:
     return figures
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the figures as a table."""
     meant = {
         "small": "1 data asset, 5 parameters",
@@ -89,9 +89,9 @@ def told(figures: Figures) -> str:
 
 
 def targets(figures: Figures) -> list[Target]:
-    """Compare with what was wanted: of the job as most are."""
+    """Compare the figures of a typical job with the targets."""
     found = figures["small"]["keys_per_s"]
     return [Target("job keys", f"{_WANTED:,} a second or more", f"{found:,.0f} a second", found >= _WANTED)]
 
 
-SECTION = Section("identity", "Identity", measure, told, targets)
+SECTION = Section("identity", "Identity", measure, as_markdown, targets)

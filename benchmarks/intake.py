@@ -1,7 +1,7 @@
-"""What a tick of the sensor costs when a hundred thousand job files are known, and how they are first taken in.
+"""The cost of a tick of the sensor with a hundred thousand known job files, and of their first ingestion.
 
-Servers are the embedded ones. Runs are asked for and never launched. Each part is a process of its own, so that its
-memory can be told.
+It uses the embedded servers. Runs are requested and never launched. Each part is a separate process, so that its
+memory can be measured.
 """
 
 import json
@@ -34,7 +34,7 @@ def measure(options: Options) -> Figures:
     Parameters
     ----------
     options : Options
-        How much.
+        Scale and number of rounds.
     """
     known, done = options.size(KNOWN, least=20), options.size(DONE, least=DONE)
     with tempfile.TemporaryDirectory(prefix="bench-intake-") as folder, serving(Path(folder) / "home"):
@@ -43,13 +43,13 @@ def measure(options: Options) -> Figures:
 
 
 def _apart(part: str, folder: str, *numbers: int) -> Any:
-    """Measure one part in a process of its own."""
+    """Measure one part in a separate process."""
     command = [sys.executable, "-m", "benchmarks.intake", part, folder, *map(str, numbers)]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def _folder(folder: Path, rounds: int, known: int) -> Figures:
-    """Take in every file of a folder; then let ticks find a few more."""
+    """Ingest all files of a folder; then let ticks find a few more."""
     with intake_world(folder / "home", inbox=str(folder / "files")) as world:
         start_mb = peak_mb()
         _fill(folder / "files" / world.name, known)
@@ -85,7 +85,7 @@ def _s3(folder: Path, rounds: int, known: int) -> Figures:
 
 
 def _done(folder: Path, rounds: int, jobs: int) -> Figures:
-    """Look at jobs that are all done: the same files again, and other files that ask for the same jobs."""
+    """Process jobs that are all done: the same files again, and other files that request the same jobs."""
     with intake_world(folder / "home", inbox=str(folder / "done")) as world:
         _fill(folder / "done" / world.name, jobs)
         world.tick()
@@ -132,21 +132,25 @@ def _each_ms(seconds: list[float], jobs: int) -> list[float]:
 
 
 def _queue(folder: Path, rounds: int, known: int) -> Figures:
-    """Let a queue tell of a few files where few are known, and where many are."""
+    """Let a queue report a few files where few are known, and where many are."""
     inbox_queue.WAIT_S = 0  # moto's server needs no waiting, which would hide what is measured
-    with told_bucket() as told:
-        os.environ |= {"AWS_ACCESS_KEY_ID": "made", "AWS_SECRET_ACCESS_KEY": "up", "AWS_ENDPOINT_URL_SQS": told.address}
-        few = _told(folder, told.renewed(), rounds, min(known, _FEW))
-        return {"few": few, "many": _told(folder, told.renewed(), rounds, known)}
+    with told_bucket() as bucket:
+        os.environ |= {
+            "AWS_ACCESS_KEY_ID": "made",
+            "AWS_SECRET_ACCESS_KEY": "up",
+            "AWS_ENDPOINT_URL_SQS": bucket.address,
+        }
+        few = _measure_queue(folder, bucket.renewed(), rounds, min(known, _FEW))
+        return {"few": few, "many": _measure_queue(folder, bucket.renewed(), rounds, known)}
 
 
-def _told(folder: Path, told: ToldBucket, rounds: int, known: int) -> Figures:
+def _measure_queue(folder: Path, bucket: ToldBucket, rounds: int, known: int) -> Figures:
     """Measure the sensor of the queue, and that of the analysis after it."""
-    place = f"s3://{told.bucket}/jobs_{known}"
-    with intake_world(folder / "home", inbox=place, s3_address=told.address) as world:
+    place = f"s3://{bucket.bucket}/jobs_{known}"
+    with intake_world(folder / "home", inbox=place, s3_address=bucket.address) as world:
         world.note([InboxFile(f"{number:06}.json", "-") for number in range(known)])
         stores, analyses = world.stores, {world.name: world.entry}
-        watched = Watched(InboxQueue(url=told.queue_url), stores.inbox, stores.notes, stores.ledger)
+        watched = Watched(InboxQueue(url=bucket.queue_url), stores.inbox, stores.notes, stores.ledger)
         world.cursor = Memory(listed=stores.ledger.now().timestamp()).written()
         watch_s, ticks_s = [], []
         for number in range(rounds + 1):
@@ -159,7 +163,7 @@ def _told(folder: Path, told: ToldBucket, rounds: int, known: int) -> Figures:
         return {"watch_s": watch_s[1:], "ticks_s": ticks_s[1:], "seen": seen - NEW, "wanted": rounds * NEW}
 
 
-def _told_section(found: Figures) -> str:
+def _as_markdown(found: Figures) -> str:
     """Write the figures as Markdown."""
     sight, s3, queue, done = (found[part] for part in ("folder", "s3", "queue", "done"))
     first = sight["first_sight"]
@@ -182,7 +186,7 @@ def _told_section(found: Figures) -> str:
 
 
 def _targets(found: Figures) -> list[Target]:
-    """Compare with what was wanted."""
+    """Compare the figures with the targets."""
     first, s3, queue, done = found["folder"]["first_sight"], found["s3"], found["queue"], found["done"]
     folder_s, longest_s = median(found["folder"]["ticks_s"]), max(s3["ticks_s"])
     many, few = (median(queue[which]["watch_s"]) for which in ("many", "few"))
@@ -193,9 +197,7 @@ def _targets(found: Figures) -> list[Target]:
     return [
         Target(f"{what}, in a folder", "at most 2 s", f"{folder_s:.2f} s", folder_s <= _FOLDER_S),
         Target(f"{what}, in S3 by listing", "at most 15 s", f"longest {longest_s:.1f} s", longest_s <= _S3_S),
-        Target(
-            f"{what}, told by a queue", "as where few are known", f"{many / few:.2f} times", many / few <= _CONSTANT
-        ),
+        Target(f"{what}, with a queue", "as where few are known", f"{many / few:.2f} times", many / few <= _CONSTANT),
         Target(
             "first sight: longest tick", "at most 20 s", f"{first['longest_s']:.1f} s", first["longest_s"] <= _TICK_S
         ),
@@ -209,13 +211,13 @@ _FEW = 100
 _FOLDER_S, _S3_S, _CONSTANT, _TICK_S, _MEMORY_MB, _SIGHT_MIN, _SKIP_MS = 2.0, 15.0, 1.5, 20.0, 500.0, 30.0, 0.2
 _PARTS = ("folder", "s3", "queue", "done")
 _TEXT = """\
-Ticks of the sensor with {known} known job files and {new} new ones, medians; Dagster on SQLite, runs are asked for and never launched:
+Ticks of the sensor with {known} known job files and {new} new ones, medians; Dagster on SQLite, runs are requested and never launched:
 
 | inbox | seconds | beside it |
 |---|---|---|
 | a folder | {folder_s:.2f} | |
 | S3, by listing | {longest_s:.1f} for the longest tick, {round_s:.1f} for all ticks of one round | {bare_s:.1f} for a bare loop over the pages: {ratio:.2f} times |
-| S3, told by a queue | {many_s:.2f} for both sensors | {few_s:.2f} where a hundred files are known |
+| S3, with a queue | {many_s:.2f} for both sensors | {few_s:.2f} where a hundred files are known |
 
 A tick lists S3 for about 8 seconds and the next one goes on from there, so a new file waits for one round at most.
 
@@ -223,10 +225,10 @@ First sight of {known} files in a folder: {first_ticks} ticks, {first_median_s:.
 {first_wall_s:.0f} s in all, {first_paced_s:.0f} s with the pauses that the daemon makes between ticks; {first_peak_mb:.0f} MB at the peak, of which {first_start_mb:.0f} MB before the first one.
 
 {jobs} jobs that are all done, per job: {same_ms:.3f} ms while nothing has changed; {other_ms:.2f} ms once, when other files ask for them again
-(they are read, checked and added to the jobs' requests). No run is asked for.
+(they are read, checked and added to the jobs' requests). No run is requested.
 """
 
-SECTION = Section("intake", "Taking job files in", measure, _told_section, _targets)
+SECTION = Section("intake", "Ingesting job files", measure, _as_markdown, _targets)
 
 
 def main(part: str, folder: str, rounds: int, known: int, done: int) -> None:

@@ -30,18 +30,18 @@ _ANALYSIS = Path(__file__).parent / "analyses" / "batched.py"
 
 @dataclass
 class IntakeWorld:
-    """What ticks are measured on.
+    """The stores and the Dagster instance of the measured ticks.
 
     Attributes
     ----------
     entry : AnalysisEntry
-        The analysis.
+        Analysis whose sensor is evaluated.
     stores : Stores
-        Its stores, of its own.
+        Its stores, which nothing else uses.
     instance : dagster.DagsterInstance
         A Dagster with its storage on disk; runs are never launched.
     cursor : str or None
-        That of the sensor.
+        Cursor of the sensor.
     """
 
     entry: AnalysisEntry
@@ -68,7 +68,7 @@ class IntakeWorld:
             self.stores.inbox.write(self.name, f"{prefix}{number:06}.json", job_file(number))
 
     def note(self, files: Sequence[InboxFile]) -> None:
-        """Note files as taken in, and add a partition for each: what a tick asks is whether it knows the file."""
+        """Note files as ingested, and add a partition for each: a tick checks whether it knows the file."""
         for begin in range(0, len(files), 5_000):
             some = files[begin : begin + 5_000]
             self.stores.notes.save(self.name, [FileNote(f.name, f.fingerprint, None, "", "0" * 64) for f in some])
@@ -87,7 +87,7 @@ def intake_world(home: Path, *, inbox: str, s3_address: str | None = None) -> It
     Parameters
     ----------
     home : Path
-        The folder.
+        Folder of the embedded servers.
     inbox : str
         ``JOB_INBOX``; also names the database.
     s3_address : str, optional

@@ -28,7 +28,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def told(found: dict[str, Any]) -> str:
+def as_markdown(found: dict[str, Any]) -> str:
     """Write in one line on what was measured."""
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     return (

@@ -32,11 +32,11 @@ def snakemake(platform: Platform, jobs: int, *, peers: Path = PEERS) -> float:
     Parameters
     ----------
     platform : Platform
-        Where the jobs are.
+        Its inbox has the jobs.
     jobs : int
-        How many.
+        Number of jobs.
     peers : Path
-        Where the programs of the peers are.
+        Folder of the environment of the peers.
     """
     with tempfile.TemporaryDirectory(prefix="snakemake-") as folder:
         given = [f"jobs={jobs}", f"python={_program('python', peers)}", f"script={HERE / 'one_job.py'}"]

@@ -66,7 +66,7 @@ def _on_storage(home: Path, kind: Storage, server: str, sizes: Mapping[str, int]
     }
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the medians as a table, for both storages side by side."""
     sizes, found = figures["sizes"], medians(figures["rounds"])
     rows = [(label, sizes[size], *(_cells(found, way, kind) for kind in STORAGES)) for way, label, size in _WAYS]
@@ -104,7 +104,7 @@ relative to the platform in batches on the same storage.
 A job ends with two small files, `metadata.nd.json` and a record; the platform adds a manifest, a claim in the ledger and provenance. The
 platform's figure is wall time from the first job file written to the last job done, so it holds the sensor's interval and the start
 of the runs' processes ({runs}). *Dagster's own events* are a planned event and a materialization for each job, in runs of {batch} in one
-process, over Dagster's own storage as it comes. *The earlier wrapper's loop* is made anew from its description (`benchmarks/peers/wrapper_loop.py`):
+process, over Dagster's own storage as it comes. *The earlier wrapper's loop* is reimplemented from its description (`benchmarks/peers/wrapper_loop.py`):
 one query, one upload by s3fs, one insert for each job; it keeps no events, claims or manifests. *Snakemake* starts a Python process for
 each job, as its `shell` and `script` rules do.
 """
@@ -130,4 +130,4 @@ def _targets(rounds: list[dict[str, Any]], kind: str) -> list[Target]:
     ]
 
 
-SECTION = Section("overhead", "Overhead per job", measure, told, targets)
+SECTION = Section("overhead", "Overhead per job", measure, as_markdown, targets)

@@ -21,11 +21,11 @@ import psycopg2
 
 from cli.dagster_processes import free_port
 from domain.errors import ServerUnavailableError
-from resources.process import asker_for_end_with_parent
+from resources.process import parent_death_signal
 
 _USER = "bench"
 _START_S = 60
-_ASK_FOR_END = asker_for_end_with_parent(signal.SIGINT)
+_ASK_FOR_END = parent_death_signal(signal.SIGINT)
 
 
 def programs() -> Path | None:

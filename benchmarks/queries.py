@@ -74,7 +74,7 @@ def _records(count: int) -> Iterator[dict[str, Any]]:
 
 
 def questions(count: int) -> dict[str, list[Condition]]:
-    """Return what is asked, by its name; the last one is the worst that was thought of."""
+    """Return the queries by name; the last one is the worst case."""
     accuracy = "outputs.accuracy"
     rare = Condition(accuracy, ">", 0.999)
     return {
@@ -98,7 +98,7 @@ _WORST = "a range, the older half"
 
 
 def measure(options: Options) -> Figures:
-    """Fill a database of its own on the embedded server, and ask."""
+    """Fill a new database on the embedded server, and query it."""
     count = options.size(_RECORDS, least=1000)
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as addresses:
         store = RecordStore(mongo=MongoConnection(uri=addresses.docdb_uri, database="bench"), name="results")
@@ -116,7 +116,7 @@ def measure(options: Options) -> Figures:
 
 
 def _page(store: RecordStore, wanted: list[Condition]) -> int:
-    """Ask for a first page, as the command does; returns how many results it has."""
+    """Read a first page, as the command does; return its number of results."""
     return len(results_among(find_records(store, "demo", wanted, limit=_PAGE), code_version=_CODE))
 
 
@@ -131,14 +131,14 @@ def _timed(work: Callable[[], int], times: int) -> Figures:
     return {"found": found, "first_ms": took[0], "median_ms": statistics.median(took), "p95_ms": late}
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the figures as a table."""
     intro = (
         f"{figures['records']:,} records of {figures['bytes']:,.0f} bytes; pages of {_PAGE}, newest first. All of them at "
         f"once take {figures['whole']['median_ms'] / 1000:.0f} s. The index that serves the conditions takes "
         f"{max(figures['index_bytes'].values()):,.0f} bytes for each record."
     )
-    lines = [intro, "", "| asked for | found | first (ms) | median (ms) | 95% within (ms) |", "|---|---|---|---|---|"]
+    lines = [intro, "", "| query | found | first (ms) | median (ms) | 95% within (ms) |", "|---|---|---|---|---|"]
     lines += [
         f"| {name} | {one['found']} | {one['first_ms']:.0f} | {one['median_ms']:.1f} | {one['p95_ms']:.1f} |"
         for name, one in figures["asked"].items()
@@ -148,7 +148,7 @@ def told(figures: Figures) -> str:
 
 
 def targets(figures: Figures) -> list[Target]:
-    """Compare with what was wanted: of every question but the worst, and of that one beside it."""
+    """Compare the figures with the targets: all queries but the worst, and that one separately."""
     asked = figures["asked"]
     slowest = max((name for name in asked if name != _WORST), key=lambda name: asked[name]["p95_ms"])
     return [
@@ -162,4 +162,4 @@ def targets(figures: Figures) -> list[Target]:
     ]
 
 
-SECTION = Section("queries", "Finding results", measure, told, targets)
+SECTION = Section("queries", "Finding results", measure, as_markdown, targets)

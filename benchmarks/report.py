@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine, told
+from benchmarks.machine import as_markdown, machine
 from benchmarks.section import Figures, Options, Section, Target
 
 _TEXT = """# Results of the benchmark
 
-Made by `make bench`. Each section tells when, on what and with which command it was measured; a section that is measured anew
+Made by `make bench`. Each section says when, on what and with which command it was measured; a section that is measured again
 replaces its own results only. The raw figures, single rounds included, are in `benchmarks/results/`.
 
 ## Targets
 
 {targets}
 """
-_HEAD = "| section | what | wanted | found | met |\n|---|---|---|---|---|\n"
+_HEAD = "| section | what | target | found | met |\n|---|---|---|---|---|\n"
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Measured:
     begin : float
         On the monotonic clock.
     date : str
-        The day.
+        Date of the measurement (ISO 8601).
     machine : dict
-        See `benchmarks.machine`.
+        Description from `benchmarks.machine`.
     """
 
     begin: float = field(default_factory=time.monotonic)
@@ -56,7 +56,7 @@ class Kept:
     def write(
         self, name: str, figures: Figures, *, options: Options, measured: Measured, complete: bool = True
     ) -> None:
-        """Keep the figures of one section in the place of its earlier ones."""
+        """Store the figures of one section, replacing its earlier ones."""
         found = {
             "section": name,
             "date": measured.date,
@@ -103,8 +103,8 @@ def _row(section: Section, found: Mapping[str, Any], target: Target) -> str:
 def _part(section: Section, found: Mapping[str, Any]) -> str:
     """Write one section."""
     partly = "" if found["complete"] else " **Interrupted: this is what it had until then.**"
-    when = f"{found['date']}, `{found['command']}`, {found['took_s']} s, on {told(found['machine'])}."
-    return f"## {section.title}\n\n{when}{partly}\n\n{section.told(found['figures']).strip()}\n"
+    when = f"{found['date']}, `{found['command']}`, {found['took_s']} s, on {as_markdown(found['machine'])}."
+    return f"## {section.title}\n\n{when}{partly}\n\n{section.as_markdown(found['figures']).strip()}\n"
 
 
 def anchor(title: str) -> str:

@@ -1,4 +1,4 @@
-"""What every part of the benchmark has in common: what it measures, how it is told, and what was wanted."""
+"""The parts of a section of the benchmark: what it measures, its text, and its targets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Options:
     Attributes
     ----------
     rounds : int
-        How often each thing is measured; medians are told.
+        Number of repetitions; medians are shown.
     scale : float
         What the sizes are multiplied with: 1 for the sizes that count, less for a quick look or a test.
     keep : callable
@@ -37,7 +37,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Target:
-    """What was wanted of one figure, and what was found.
+    """The target of one figure, and the measured value.
 
     Attributes
     ----------
@@ -63,17 +63,17 @@ class Section:
         Its short name, and its heading.
     measure : callable
         Measures; returns figures that JSON can hold, medians and the single rounds.
-    told : callable
+    as_markdown : callable
         Writes the figures as Markdown, without the heading.
     targets : callable
-        Compares the figures with what was wanted of them.
+        Compares the figures with their targets.
     draw : callable, optional
-        Draws the figures into a folder, where what `told` writes shows them.
+        Draws the figures into a folder, where the text of `as_markdown` shows them.
     """
 
     name: str
     title: str
     measure: Callable[[Options], Figures]
-    told: Callable[[Figures], str]
+    as_markdown: Callable[[Figures], str]
     targets: Callable[[Figures], list[Target]]
     draw: Callable[[Figures, Path], None] | None = None

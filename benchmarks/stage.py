@@ -32,7 +32,7 @@ from resources.settings import Settings
 
 @dg.definitions
 def defs():
-    return build_defs(Settings(), folder=Path({folder!r}))  # no load_settings: it would read somebody's .env
+    return build_defs(Settings(), folder=Path({folder!r}))  # no load_settings: it would read the project's .env
 """
 _STILL_S = 300
 

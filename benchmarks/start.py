@@ -16,7 +16,7 @@ _WANTED_S = 15.0
 _PARTS = {
     "request": "job file written → run requested: rest of the sensor's interval, the daemon's loop, the tick",
     "launch": "→ run taken from the queue and launched",
-    "process": "→ the run's process at work: Python, imports, definitions",
+    "process": "→ the run's process starts: Python, imports, definitions",
     "code": "→ user code: claims and worker processes",
     "total": "**job file written → user code**",
 }
@@ -48,7 +48,7 @@ def _start(stage: Stage) -> dict[str, float]:
     return dict(zip(_PARTS, [*parts, code - written], strict=True))
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the parts as a table."""
     starts = figures["starts"]
     rows = [f"| {label} | {_median(starts, part):.1f} | {_most(starts, part):.1f} |" for part, label in _PARTS.items()]
@@ -64,12 +64,12 @@ _TEXT = """
 {rows}
 
 What bounds it: the sensor looks every {interval} s, the least that Dagster's daemon keeps to; each run is a process of its own, which imports Dagster and the
-definitions anew.
+definitions again.
 """
 
 
 def targets(figures: Figures) -> list[Target]:
-    """Compare the slowest start with what was wanted."""
+    """Compare the slowest start with the target."""
     most, median = _most(figures["starts"], "total"), _median(figures["starts"], "total")
     found = f"{most:.1f} s at most, {median:.1f} s in the median"
     return [Target("start of a batch: job file to user code", "at most 15 s", found, most <= _WANTED_S)]
@@ -85,4 +85,4 @@ def _most(starts: list[dict[str, float]], part: str) -> float:
     return max(start[part] for start in starts)
 
 
-SECTION = Section("start", "Start of a batch", measure, told, targets)
+SECTION = Section("start", "Start of a batch", measure, as_markdown, targets)

@@ -82,7 +82,7 @@ def _wait_until_it_answers(url: str, log: Path) -> None:
 
 
 def _open_both(url: str, sizes: dict[str, int], *, turn: int) -> dict[str, float]:
-    """Open both pages, each in a browser of its own, by turns one and the other first."""
+    """Open both pages, each in a new browser, in alternating order."""
     found, places = {}, list(PLACES.items())
     with sync_playwright() as playwright:
         for name, key in places if turn % 2 else reversed(places):
@@ -93,7 +93,7 @@ def _open_both(url: str, sizes: dict[str, int], *, turn: int) -> dict[str, float
 
 
 def _open(browser: Browser, url: str, key: dg.AssetKey, sizes: dict[str, int]) -> dict[str, float]:
-    """Open the page; seconds until the number of partitions and the first of them are seen, and what was asked for that."""
+    """Open the page; return the seconds until the first partitions and their number are shown, and the requests."""
     page = browser.new_page(viewport={"width": 1500, "height": 1000})
     page.set_default_timeout(1000 * _PATIENCE_S)
     answers: list[Any] = []
@@ -121,7 +121,7 @@ def _chromium() -> str:
     return found
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write first and later openings as a table."""
     rows = []
     for kind, label in _STORAGES.items():
@@ -149,7 +149,7 @@ What the analysis costs beyond the plain asset is ours (checks and metadata); th
 
 
 def targets(figures: Figures) -> list[Target]:
-    """Tell the seconds: the page opens, or there would be no figures."""
+    """Return the seconds; if the page did not open, there would be no figures."""
     found = []
     for kind, label in _STORAGES.items():
         if rounds := figures["storages"].get(kind):
@@ -160,4 +160,4 @@ def targets(figures: Figures) -> list[Target]:
     return found
 
 
-SECTION = Section("ui", "Partition page in the UI", measure, told, targets)
+SECTION = Section("ui", "Partition page in the UI", measure, as_markdown, targets)

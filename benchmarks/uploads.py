@@ -54,7 +54,7 @@ def measure(options: Options) -> Figures:
 
 
 def _compared(folder: Path, home: Path, addresses: ServerAddresses, rounds: int, start_s: float) -> Figures:
-    """Upload one folder both ways, in turns, and tell medians."""
+    """Upload one folder both ways, in turns, and return medians."""
     ours, theirs = [], []
     for _ in range(rounds):
         ours.append(_platform(folder, home))
@@ -80,7 +80,7 @@ def _median(rounds: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _platform(folder: Path, home: Path) -> dict[str, float]:
-    """Upload a folder as a run does, in a process of its own."""
+    """Upload a folder as a run does, in a separate process."""
     command = [sys.executable, "-m", "benchmarks.uploads", str(home), str(folder)]
     done = subprocess.run(command, cwd=PROJECT_ROOT, env=child_environment(), capture_output=True, check=True)
     found: dict[str, float] = json.loads(done.stdout)
@@ -88,7 +88,7 @@ def _platform(folder: Path, home: Path) -> dict[str, float]:
 
 
 def _rclone(folder: Path, addresses: ServerAddresses) -> dict[str, float]:
-    """Copy a folder with rclone, as it is when nobody chooses anything."""
+    """Copy a folder with rclone and its default options."""
     place = f"bench:{_BUCKET}/{uuid.uuid4().hex}"
     options = {
         "TYPE": "s3",
@@ -120,7 +120,7 @@ def _peak_mb(pid: int) -> float:
 
 
 def _forget(home: Path) -> None:
-    """Delete what was uploaded, and let the disk come to rest: no round is to pay for an earlier one."""
+    """Delete what was uploaded, and wait for the disk, so that no round pays for an earlier one."""
     for uploaded in (home / "s3" / _BUCKET).iterdir():
         shutil.rmtree(uploaded)
     os.sync()
@@ -148,7 +148,7 @@ def _large(folder: Path, size: int) -> Path:
     return folder
 
 
-def told(figures: Figures) -> str:
+def as_markdown(figures: Figures) -> str:
     """Write the figures as Markdown."""
     rows = [
         f"| {found['files']} files, {found['bytes'] / 1e6:.0f} MB | {way} | {found[way]['seconds']:.2f} | "
@@ -160,7 +160,7 @@ def told(figures: Figures) -> str:
 
 
 def targets(figures: Figures) -> list[Target]:
-    """Compare with what was wanted."""
+    """Compare the figures with the targets."""
     found = []
     for name, what in (("small", f"{figures['small']['files']} small files"), ("large", "a few large files")):
         ratio, peak = figures[name]["ratio"], figures[name]["platform"]["peak_mb"]
@@ -182,11 +182,11 @@ Speed of the platform relative to `rclone copy`, median of the rounds: {small}x 
 large ones.
 """
 
-SECTION = Section("uploads", "Uploading results", measure, told, targets)
+SECTION = Section("uploads", "Uploading results", measure, as_markdown, targets)
 
 
 def main(home: str, folder: str) -> None:
-    """Upload a folder as one result, and print what that cost; a process of its own, so that its memory is known."""
+    """Upload a folder as one result, and print the cost; in a separate process, so that its memory is known."""
     store = ResultsStore(s3=S3Connection(embedded_home=home), root=_BUCKET)
     location = store.location(sha256(folder.encode()).hexdigest(), str(uuid.uuid4()))
     log = Path(folder).parent / "analysis.log"

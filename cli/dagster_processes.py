@@ -1,4 +1,4 @@
-"""Starting Dagster's own processes over this project, so that they end with the command that started them."""
+"""Starts Dagster's processes for this project, and ends them with the command that started them."""
 
 import fcntl
 import json
@@ -15,34 +15,34 @@ from pathlib import Path
 from domain.errors import ServerUnavailableError
 from resources.environment import child_environment
 from resources.extras import require
-from resources.process import asker_for_end_with_parent
+from resources.process import parent_death_signal
 from resources.settings import PROJECT_ROOT, Settings
 
 EVENTS_AT_ONCE = 500
-"""How many events Dagster stores together; without it, it stores every event by itself."""
+"""Number of events that Dagster stores together; by default it stores each event separately."""
 
-_ASK_FOR_END = asker_for_end_with_parent(signal.SIGINT)
+_ASK_FOR_END = parent_death_signal(signal.SIGINT)
 
 
 def prepare_dagster_home(settings: Settings) -> Path:
-    """Make Dagster's home folder with the project's configuration; returns it."""
+    """Create Dagster's home folder with the project's configuration, and return it."""
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     file = home / f"dagster.yaml.{uuid.uuid4().hex}"
     file.write_text(_configuration(settings), encoding="utf-8")
-    file.replace(home / "dagster.yaml")  # at once: another process may be reading it
+    file.replace(home / "dagster.yaml")  # atomically: another process may be reading it
     return home
 
 
 def _configuration(settings: Settings) -> str:
-    """Return Dagster's configuration and its storage; the address of PostgreSQL, with its password, stays outside."""
+    """Return Dagster's configuration with its storage, without the URL of PostgreSQL, which has a password."""
     deploy = PROJECT_ROOT / "deploy"
     common = (deploy / "dagster.yaml").read_text(encoding="utf-8")
     if settings.dagster_postgres_url is not None:
         require("postgres")
         return common + (deploy / "dagster-postgres.yaml").read_text(encoding="utf-8")
     storage = (deploy / "dagster-sqlite.yaml").read_text(encoding="utf-8")
-    home = json.dumps(str(settings.dagster_home))  # JSON is YAML, whatever is in a path
+    home = json.dumps(str(settings.dagster_home))  # JSON is valid YAML, for any path
     return common + storage.replace("{env: DAGSTER_HOME}", home)
 
 
@@ -60,20 +60,20 @@ def dagster_process(
     Parameters
     ----------
     settings : Settings
-        Where its home is.
+        Its `dagster_home` is used.
     words : sequence of str
         Arguments of the Python interpreter.
     log : Path, optional
         File for its output; otherwise it goes to the terminal.
     workspace : Path, optional
-        Another workspace file than the project's.
+        Workspace file; by default the project's.
     stop_s : float
-        How long it may take to end when it is asked to; then it is killed.
+        Time from SIGINT until the process is killed (s).
 
     Yields
     ------
     subprocess.Popen
-        The process; ended, with everything that it started, when the context is left.
+        The process; it and all of its children end with the context.
     """
     home = prepare_dagster_home(settings)
     output = log.open("ab") if log is not None else None
@@ -96,12 +96,12 @@ def dagster_process(
 
 @contextmanager
 def only_one_daemon(settings: Settings) -> Iterator[bool]:
-    """Hold the place of this folder's only Dagster daemon.
+    """Hold the lock of this folder's only Dagster daemon.
 
     Yields
     ------
     bool
-        True if the place was free; False if another command runs a daemon over this folder.
+        True if the lock was free; False if another command runs a daemon for this folder.
     """
     settings.analysis_home.mkdir(parents=True, exist_ok=True)
     with (settings.analysis_home / "daemon.lock").open("w", encoding="ascii") as lock:
@@ -114,7 +114,7 @@ def only_one_daemon(settings: Settings) -> Iterator[bool]:
 
 
 def free_port(wanted: int) -> int:
-    """Return the wanted port of the loopback interface, or another one if it is taken."""
+    """Return a port of the loopback interface if it is free, otherwise another one."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             try:
@@ -128,7 +128,7 @@ def free_port(wanted: int) -> int:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM, and SIGINT even where the caller ignored it, end a command in good order."""
+    """Convert SIGTERM, and SIGINT even if the caller ignores it, to KeyboardInterrupt, so that contexts are left."""
     wanted = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, signal.default_int_handler) for number in wanted]
     try:
@@ -139,7 +139,7 @@ def interruptible() -> Iterator[None]:
 
 
 def _stop(process: subprocess.Popen[bytes], stop_s: float) -> None:
-    """Ask a process to end; then end whatever is left of its session."""
+    """Terminate a process, then kill the remaining processes of its session."""
     process.send_signal(signal.SIGINT)
     with suppress(subprocess.TimeoutExpired):
         process.wait(stop_s)
@@ -149,7 +149,7 @@ def _stop(process: subprocess.Popen[bytes], stop_s: float) -> None:
 
 
 def _end_with_parent() -> None:  # pragma: no cover  runs in the child, before its program
-    """Ask the kernel to end this process when its parent dies, however it dies."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell may have started us with it ignored
+    """Let the kernel end this process when its parent dies."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell may have started this process with SIGINT ignored
     if _ASK_FOR_END is not None:
         _ASK_FOR_END()

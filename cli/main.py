@@ -1,4 +1,4 @@
-"""The `analysis` command: every command by its name, over the functions that do the work.
+"""The `analysis` command: registers every subcommand.
 
 Exit codes: 0 success; 1 the platform failed; 2 invalid input (a reason, no traceback).
 """

@@ -1,4 +1,4 @@
-"""How every command speaks: errors as a sentence and an exit code, text from outside as it is, JSON alone."""
+"""Output of the commands: errors as a sentence with an exit code, escaped text, JSON."""
 
 import json
 import sys
@@ -26,11 +26,10 @@ err = Console(stderr=True)
 
 
 def handle_errors(function: Callable[P, None]) -> Callable[P, None]:
-    """Turn the platform's errors into a sentence and an exit code."""
+    """Decorate a command to print the platform's errors as a sentence, and exit with their code."""
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-        """Run the command."""
         try:
             function(*args, **kwargs)
         except PermanentError as error:
@@ -44,16 +43,16 @@ def handle_errors(function: Callable[P, None]) -> Callable[P, None]:
 
 
 def _safe(error: Exception) -> str:
-    """Return a message without secrets: terminals are logged too, and what was typed is repeated in messages."""
+    """Return a message without secrets: terminals may be logged, and messages repeat what was typed."""
     return redacted(str(error), secrets=known_secrets())
 
 
 def plain(text: object) -> str:
-    """Show text from outside as it is: no markup, no control characters."""
+    """Escape a text from outside, so that markup and control characters have no effect."""
     shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(text))
     return escape(shown)
 
 
 def print_json(value: Any) -> None:
-    """Print JSON, and nothing else, on standard output."""
+    """Print a value as JSON on standard output."""
     sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")

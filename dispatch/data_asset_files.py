@@ -1,7 +1,7 @@
-"""Looking into many assets at once, before anything is asked of them: which files they have, and whether they exist.
+"""Checks many data assets in parallel before a dispatch: which files they have, and whether they exist.
 
-Nothing is downloaded. One asset that cannot be looked into is reported and holds up no other; a server that does not
-answer ends the whole look, because nothing could be said then.
+Nothing is downloaded. An asset that cannot be listed is reported and does not delay others; a server that does not
+answer ends the whole check.
 """
 
 import os
@@ -20,28 +20,28 @@ from resources.s3.server import S3Server, split_s3_url
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
+"""Called with the step, the number of done items, and the total."""
 
 THREADS = 16
 _NOT_ENTERED = (".zarr", ".nwb")
-"""Directories that are files in all but name: thousands of chunks, and none of them an input."""
+"""Directories that count as files: they consist of thousands of chunks, none of which is an input."""
 
 
 @dataclass(frozen=True)
 class LookingReader(InputReader):
-    """A reader for one look at many addresses: it asks only once which server has a bucket.
+    """An input reader for many URLs, which looks up the server of each bucket once.
 
     Attributes
     ----------
     known : dict
-        Servers by bucket.
+        Cache of the S3 server of each bucket.
     """
 
     known: dict[str, S3Server] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, reader: InputReader) -> Self:
-        """Take the servers and limits of another reader."""
+        """Return a reader with the servers and limits of another one."""
         return cls(**{f.name: getattr(reader, f.name) for f in fields(InputReader)})
 
     def server_of(self, url: str) -> S3Server:
@@ -50,7 +50,7 @@ class LookingReader(InputReader):
         Parameters
         ----------
         url : str
-            An address in the bucket.
+            URL of an object in the bucket.
         """
         bucket, _ = split_s3_url(url)
         if bucket not in self.known:
@@ -61,25 +61,25 @@ class LookingReader(InputReader):
 def look_at(
     urls: Sequence[str], look: Callable[[str], T], *, what: str, progress: Progress, threads: int = THREADS
 ) -> dict[str, T | PermanentError]:
-    """Look at many addresses in parallel.
+    """Check many URLs in parallel.
 
     Parameters
     ----------
     urls : sequence of str
-        Addresses, each once.
+        URLs to check, without duplicates.
     look : callable
-        What to do with each.
+        Called with each URL, in a thread.
     what : str
-        What is being done, for the progress.
+        Name of the step, for `progress`.
     progress : callable
-        Told after each address.
+        Called after each URL.
     threads : int
-        So many at once.
+        Maximum number of concurrent checks.
 
     Returns
     -------
     dict
-        By address what was found, or why it could not be looked at.
+        Result of `look` by URL, or the error why it could not be checked.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def look_at(
     """
 
     def one(url: str) -> T | PermanentError:
-        """Look at one address; a fault of its own is an answer, missing credentials for its bucket included."""
+        """Check one URL. An error of this URL is its result, for example missing credentials for its bucket."""
         try:
             return look(url)
         except PermanentError as error:
@@ -106,21 +106,21 @@ def look_at(
 
 
 def find_files(reader: InputReader, location: str, extension: str) -> list[str]:
-    """Return the files and directories of one asset that a file extension means, sorted.
+    """Return the files and directories of one data asset that match a file extension, sorted.
 
     Parameters
     ----------
     reader : InputReader
-        Knows which server has the asset.
+        Reader of the asset's server.
     location : str
-        Its address; itself the file when its name is meant.
+        URL of the asset; it is the result itself if its name matches.
     extension : str
-        As `dispatch.model.found_files.matches` reads it.
+        Extension or pattern; see `dispatch.model.found_files.matches`.
 
     Raises
     ------
     InputError
-        If the asset cannot be searched: no such bucket or folder, access refused, an address over http, or far too many
+        If the asset cannot be listed: no such bucket or folder, access denied, an http URL, or too many
         folders.
     ServerUnavailableError
         If S3 does not answer.
@@ -146,12 +146,12 @@ def find_files(reader: InputReader, location: str, extension: str) -> list[str]:
 
 
 def check_exists(reader: InputReader, url: str) -> None:
-    """Refuse an input's address where nothing is.
+    """Raise if an input does not exist.
 
     Raises
     ------
     InputError
-        If nothing is there. Addresses over http are believed.
+        If the input does not exist; http URLs are not checked.
     ServerUnavailableError
         If S3 does not answer.
     """
@@ -169,7 +169,7 @@ def check_exists(reader: InputReader, url: str) -> None:
 def _walk(
     list_below: Callable[[str], tuple[list[str], list[str]]], location: str, extension: str, max_folders: int
 ) -> list[str]:
-    """Return what is meant below an asset, level by level; what is found is not searched further."""
+    """Return the matches below an asset, level by level; the content of a match is not searched."""
     found: list[str] = []
     todo, listed = [""], 0
     while todo:

@@ -1,4 +1,4 @@
-"""What Dagster loads for dispatches: the metadata database, the dispatches of each analysis, their job and schedules."""
+"""The Dagster definitions of dispatches: assets of the metadata database and of dispatches, a job, and schedules."""
 
 from collections.abc import Mapping
 
@@ -14,14 +14,14 @@ DATA_ASSETS = dg.AssetKey(["data_assets"])
 
 
 def dispatch_definitions(entries: Mapping[str, AnalysisEntry], settings: Settings) -> dg.Definitions:
-    """Make the job that dispatches, the schedules of saved dispatches, and the assets that show them.
+    """Return the job ``dispatch``, the schedules of saved dispatches, and the assets that show them.
 
     Parameters
     ----------
     entries : mapping of str to AnalysisEntry
-        The analyses by name.
+        Analyses that can be dispatched, by name.
     settings : Settings
-        Where the metadata database is, and the folder of saved dispatches.
+        Address of the metadata database, and the folder of saved dispatches.
     """
     job = build_dispatch_job(entries, dry_run=settings.dry_run)
     return dg.Definitions(
@@ -32,7 +32,7 @@ def dispatch_definitions(entries: Mapping[str, AnalysisEntry], settings: Setting
 
 
 def _data_assets(settings: Settings) -> dg.AssetSpec:
-    """Describe the metadata database that dispatches query; where it is, and never how one logs in."""
+    """Return the asset of the metadata database, with its address but without credentials."""
     behind = {"api": dg.MetadataValue.url(settings.assets_api_url)} if settings.assets_api_url else {}
     return dg.AssetSpec(
         key=DATA_ASSETS,
@@ -49,7 +49,7 @@ def _data_assets(settings: Settings) -> dg.AssetSpec:
 
 
 def _dispatches(entry: AnalysisEntry) -> dg.AssetSpec:
-    """Describe the dispatches of an analysis: each one is a materialization, each plan an observation."""
+    """Return the asset of an analysis's dispatches: each one is a materialization, each plan an observation."""
     name = entry.analysis.name
     return dg.AssetSpec(
         key=dispatch_key_of(name),

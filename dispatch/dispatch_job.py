@@ -1,7 +1,7 @@
 """The Dagster job ``dispatch``: the launchpad shows every option, and a run plans or writes.
 
-A job of one operation, and not an asset's own run, because one job serves every analysis: as assets, those that are not
-dispatched would show as failed or skipped. What was done is reported on the asset ``["dispatch", <analysis>]``. See
+A job with one op, not a run of assets, because one job serves every analysis: assets that are not dispatched would be
+shown as failed or skipped. The outcome is reported on the asset ``["dispatch", <analysis>]``. See
 https://docs.dagster.io/guides/build/ops and https://docs.dagster.io/guides/operate/configuration/run-configuration.
 """
 
@@ -26,14 +26,14 @@ from resources.process import person
 
 NAME = "dispatch"
 OP_NAME = "find_and_write"
-"""Dagster wants another name for the operation than for its job."""
+"""Dagster requires different names for an op and its job."""
 SAVED_TAG = "analysis_assets/saved_dispatch"
 _SCHEDULE_TAG = "dagster/schedule_name"
 _LOG_EVERY_S = 10.0
 
 
 class DispatchConfig(DispatchOptions, dg.Config):
-    """What a person fills in: which analysis, the options of a dispatch, and whether to write at all."""
+    """Run config: the analysis, the options of the dispatch, and whether to write files."""
 
     analysis: str = Field(description="Name of the analysis that is to be run.")
     plan_only: bool = Field(
@@ -42,14 +42,14 @@ class DispatchConfig(DispatchOptions, dg.Config):
 
 
 def build_dispatch_job(entries: Mapping[str, AnalysisEntry], *, dry_run: bool = False) -> dg.JobDefinition:
-    """Make the job.
+    """Return the job ``dispatch``.
 
     Parameters
     ----------
     entries : mapping of str to AnalysisEntry
-        The analyses by name.
+        Analyses that can be dispatched, by name.
     dry_run : bool
-        Every run is a plan (the setting ``DRY_RUN``).
+        Runs only plan (the setting ``DRY_RUN``).
     """
 
     @dg.op(
@@ -91,7 +91,7 @@ def _dispatch(
     *,
     dry_run: bool,
 ) -> None:
-    """Plan, show the plan, and write it unless only the plan was wanted."""
+    """Plan, log the plan, and write it unless only the plan is requested."""
     options = read_options({name: getattr(config, name) for name in DispatchOptions.model_fields})
     progress = _logging_progress(context)
     plan = Planning(entry, options, services, progress).plan()
@@ -111,7 +111,6 @@ def _dispatch(
 
 
 def _entry(entries: Mapping[str, AnalysisEntry], name: str) -> AnalysisEntry:
-    """Return an analysis."""
     if name not in entries:
         msg = f"There is no analysis `{name}`. The analyses are: {', '.join(sorted(entries))}."
         raise DispatchError(msg)
@@ -119,11 +118,10 @@ def _entry(entries: Mapping[str, AnalysisEntry], name: str) -> AnalysisEntry:
 
 
 def _logging_progress(context: dg.OpExecutionContext) -> Progress:
-    """Log how far a step is, every few seconds and at its end."""
+    """Return a progress callback that logs every few seconds and at the end of a step."""
     last: dict[str, float] = {}
 
     def progress(what: str, done: int, total: int) -> None:
-        """Log, unless that was done a moment ago."""
         now = time.monotonic()
         if done == total or now - last.setdefault(what, now) > _LOG_EVERY_S:
             last[what] = now

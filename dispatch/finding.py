@@ -1,4 +1,4 @@
-"""From options to asset records: by a query, by asset ids, or by hand."""
+"""Finds the records of data assets by a query, by asset ids, or by names."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,19 +19,19 @@ _FIELD_CHECK_S = 5.0
 
 
 @dataclass
-class Found:
-    """What was found, and what was not.
+class MatchingRecords:
+    """Records that were found, and names without a record.
 
     Attributes
     ----------
     records : list of AssetRecord
-        The records, in any order.
+        Records, in any order.
     query : str or None
-        The query, as canonical JSON; None: the assets were named.
+        The query as canonical JSON; None if the assets were named.
     skips : list of Skip
         Ids and names without a record.
     warnings : list of str
-        What is probably not meant.
+        Messages about probable mistakes in the options.
     """
 
     records: list[AssetRecord]
@@ -40,25 +40,25 @@ class Found:
     warnings: list[str] = field(default_factory=list)
 
 
-def find_records(options: DispatchOptions, assets: AssetRecords) -> Found:
-    """Find the records that options choose.
+def find_records(options: DispatchOptions, assets: AssetRecords) -> MatchingRecords:
+    """Return the records that match the options.
 
     Parameters
     ----------
     options : DispatchOptions
-        Checked options: assets are chosen in one way.
+        Validated options, which select assets in exactly one way.
     assets : AssetRecords
-        The metadata database.
+        Connection to the metadata database.
 
     Returns
     -------
-    Found
-        Records, and what was not found.
+    MatchingRecords
+        Records, and names that were not found.
 
     Raises
     ------
     DispatchError
-        If the query is refused, takes too long, or finds more records than `max_records`.
+        If the query is rejected, takes too long, or matches more records than `max_records`.
     ServerUnavailableError
         If the database does not answer.
     """
@@ -74,19 +74,19 @@ def find_records(options: DispatchOptions, assets: AssetRecords) -> Found:
     return found
 
 
-def _by_query(options: DispatchOptions, assets: AssetRecords) -> Found:
-    """Find what a filter finds; it is counted first, so that a mistake costs no memory."""
+def _by_query(options: DispatchOptions, assets: AssetRecords) -> MatchingRecords:
+    """Find records by a filter; the matches are counted first, so that a mistake does not fill the memory."""
     query = parse_query(options.query)
     _check_number(assets.count(query, time_limit_s=options.time_limit_s), "The query finds", options)
     found = assets.find(query, fields=options.record_fields(), time_limit_s=options.time_limit_s)
-    records = list(islice(found, options.max_records + 1))  # more may have been added since they were counted
+    records = list(islice(found, options.max_records + 1))  # records may have been added after the count
     _check_number(len(records), "The query finds", options)
     warnings = _unknown_fields(fields_of(query), options, assets)
-    return Found(records, canonical_json(query).decode(), warnings=warnings)
+    return MatchingRecords(records, canonical_json(query).decode(), warnings=warnings)
 
 
-def _by_asset_id(options: DispatchOptions, assets: AssetRecords) -> Found:
-    """Find the records of assets by their ids, wherever these stand."""
+def _by_asset_id(options: DispatchOptions, assets: AssetRecords) -> MatchingRecords:
+    """Find records by asset ids, in all fields that may hold them."""
     ids = options.all_asset_ids()
     _check_number(len(ids), "There are", options, "asset ids")
     records = [
@@ -100,11 +100,11 @@ def _by_asset_id(options: DispatchOptions, assets: AssetRecords) -> Found:
     missing = [
         Skip(Reason.NOT_FOUND, i, f"no record in {assets.description} has this asset id") for i in ids if i not in known
     ]
-    return Found(_each_once(records), skips=missing)
+    return MatchingRecords(_each_once(records), skips=missing)
 
 
-def _by_hand(options: DispatchOptions, assets: AssetRecords) -> Found:
-    """Find records by id, name or address; an address of which there is no record is taken as it is."""
+def _by_hand(options: DispatchOptions, assets: AssetRecords) -> MatchingRecords:
+    """Find records by id, name or URL; a URL without a record is used as it is."""
     words = list(dict.fromkeys(word.strip() for word in options.records if word.strip()))
     _check_number(len(words), "There are", options, "records")
     records: list[AssetRecord] = []
@@ -116,18 +116,18 @@ def _by_hand(options: DispatchOptions, assets: AssetRecords) -> Found:
     by_address = [AssetRecord.by_hand(word) for word in missing if "://" in word]
     reason = f"no record in {assets.description} has this id or name"
     skips = [Skip(Reason.NOT_FOUND, word, reason) for word in missing if "://" not in word]
-    return Found([*_each_once(records), *by_address], skips=skips)
+    return MatchingRecords([*_each_once(records), *by_address], skips=skips)
 
 
 def _named(words: Sequence[str]) -> dict[str, Any]:
-    """Return the filter for records with these ids, names or addresses."""
+    """Return the filter for records with these ids, names or URLs."""
     places = [f"{word.rstrip('/')}{slash}" for word in words if "://" in word for slash in ("", "/")]
     names = [word for word in words if "://" not in word]
     return {"$or": [{"_id": {"$in": names}}, {"name": {"$in": names}}, {"location": {"$in": places}}]}
 
 
 def _unknown_fields(fields: Iterable[str], options: DispatchOptions, assets: AssetRecords) -> list[str]:
-    """Say which fields no record has, and which were perhaps meant."""
+    """Return a warning for each field that no record has, with similar names."""
     limit = min(options.time_limit_s, _FIELD_CHECK_S)
     unknown = [
         name for name in map(without_positions, fields) if name and not assets.has_field(name, time_limit_s=limit)
@@ -139,12 +139,12 @@ def _unknown_fields(fields: Iterable[str], options: DispatchOptions, assets: Ass
 
 
 def _check_number(number: int, what: str, options: DispatchOptions, things: str = "records") -> None:
-    """Refuse more than a person wants to handle at once."""
+    """Raise if there are more records than `max_records`."""
     if number > options.max_records:
         msg = f"{what} {number} {things}; at most {options.max_records} are taken. Narrow it, or raise `max_records`."
         raise DispatchError(msg)
 
 
 def _each_once(records: Iterable[AssetRecord]) -> list[AssetRecord]:
-    """Leave out records that were found twice."""
+    """Return records without duplicates."""
     return list({record.order(): record for record in records}.values())

@@ -1,4 +1,4 @@
-"""Parameters of a dispatch: what the options, the inbox and a sweep give, before the analysis validates them."""
+"""Parameters of a dispatch from the options, the inbox and a sweep, before the analysis validates them."""
 
 from dispatch.model.options import DispatchOptions
 from dispatch.model.plan import ParameterLayers
@@ -11,22 +11,22 @@ from resources.inbox.names import PARAMETERS_FILE
 def read_layers(name: str, options: DispatchOptions, inbox: JobInbox) -> ParameterLayers:
     """Return the parameters of all jobs of a dispatch.
 
-    Sets that the options give, listed or swept, take the place of the sets in the inbox's ``analysis_parameters.json``.
-    Fixed parameters of the options win over those of the inbox, and values given by hand over both.
+    Sets in the options, listed or swept, replace the sets in the inbox's ``analysis_parameters.json``.
+    Fixed parameters of the options take precedence over those of the inbox, and values given by hand over both.
 
     Parameters
     ----------
     name : str
-        The analysis.
+        Name of the analysis.
     options : DispatchOptions
-        `parameters`, `set_values`, `sweep`, `sweep_mode` and `group_parameters` count.
+        `parameters`, `set_values`, `sweep`, `sweep_mode` and `group_parameters` are used.
     inbox : JobInbox
-        Has the fixed parameters of the analysis.
+        Its ``analysis_parameters.json`` is read.
 
     Raises
     ------
     DispatchError
-        If a text cannot be read, or a parameter is given twice.
+        If a text is invalid, or a parameter is given twice.
     JobFileError
         If the inbox's ``analysis_parameters.json`` cannot be read.
     """

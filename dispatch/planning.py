@@ -1,7 +1,7 @@
-"""From options to a plan: everything that a dispatch would do, found out without doing any of it.
+"""Plans a dispatch: from options to jobs and skips, without writing anything.
 
-The steps are in the order of what they cost: records, files of assets, keys, what is known already (in one query each),
-and last the inputs of the jobs that are left, no more of them than are written.
+The steps are ordered by cost: records, files of assets, keys, known jobs (one query each), and last the inputs of the
+remaining jobs, not more than will be written.
 """
 
 import math
@@ -36,18 +36,18 @@ _ALL_FILES = 10**9
 
 @dataclass(frozen=True)
 class Planning:
-    """One dispatch being planned.
+    """The planning of one dispatch.
 
     Attributes
     ----------
     entry : AnalysisEntry
-        The analysis.
+        Analysis, with its current code version.
     options : DispatchOptions
-        What is asked for.
+        Options that pass `check_options`.
     services : DispatchServices
         The outside systems; only read.
     progress : callable
-        Told what is being done.
+        Called with step, done and total.
     """
 
     entry: AnalysisEntry
@@ -56,17 +56,17 @@ class Planning:
     progress: Progress
 
     def plan(self) -> DispatchPlan:
-        """Find out what would be written.
+        """Return the plan, without writing anything.
 
         Returns
         -------
         DispatchPlan
-            Jobs to write, and the reason for everything that is left out.
+            Jobs to write, and the reasons of skips.
 
         Raises
         ------
         PermanentError
-            If options, query or parameters cannot be used.
+            If options, query or parameters are invalid.
         ServerUnavailableError
             If an outside system does not answer.
         """
@@ -93,7 +93,7 @@ class Planning:
         )
 
     def _with_files(self, candidates: Sequence[Candidate], skips: list[Skip]) -> Sequence[Candidate]:
-        """Look for files in the assets, where that is asked for."""
+        """Find files in the assets if `file_extension` is given."""
         extension = self.options.file_extension
         if not extension:
             return candidates
@@ -105,19 +105,21 @@ class Planning:
             what=f"Looking for {extension} files",
             progress=self.progress,
         )
-        told = {url: str(files) if isinstance(files, PermanentError) else files for url, files in found.items()}
-        return with_files(candidates, told, split=self.options.split_files, skips=skips)
+        files_or_reason = {
+            url: str(files) if isinstance(files, PermanentError) else files for url, files in found.items()
+        }
+        return with_files(candidates, files_or_reason, split=self.options.split_files, skips=skips)
 
     def _small(
         self, jobs: list[PlannedJob], given: Mapping[str, Any], query: str | None, skips: list[Skip]
     ) -> list[PlannedJob]:
-        """Leave out jobs whose file nobody could read."""
+        """Leave out jobs whose file would be too large to ingest."""
         large = {job.job_key for job in jobs if is_too_large(job, given=given, query=query)}
         skips += [Skip(Reason.TOO_LARGE, job.description) for job in jobs if job.job_key in large]
         return [job for job in jobs if job.job_key not in large]
 
     def _not_known(self, jobs: list[PlannedJob], skips: list[Skip]) -> tuple[list[PlannedJob], set[str]]:
-        """Leave out what is done or asked for; returns also the keys of results that other code made."""
+        """Leave out done and requested jobs; also return the keys of outdated results."""
         name, version = self.entry.analysis.name, self.entry.code_version
         states: dict[str, tuple[JobState, str | None, int]] = {}
         results: set[str] = set()
@@ -140,7 +142,7 @@ class Planning:
         return self._not_waiting(left, skips), outdated
 
     def _not_waiting(self, jobs: list[PlannedJob], skips: list[Skip]) -> list[PlannedJob]:
-        """Leave out what a file in the inbox asks for already; without jobs nobody looks there."""
+        """Leave out jobs that a file in the inbox already requests; the inbox is not read if there are no jobs."""
         waiting = self._waiting() if jobs else {}
         skips += [
             Skip(Reason.IN_INBOX, job.description, f"by {waiting[job.job_key]}")
@@ -150,7 +152,7 @@ class Planning:
         return [job for job in jobs if job.job_key not in waiting]
 
     def _waiting(self) -> dict[str, str]:
-        """Return the jobs that files of the inbox ask for which the sensor has not taken in yet, and these files."""
+        """Return the inbox files that the sensor has not ingested yet, by the key of their job."""
         name, inbox = self.entry.analysis.name, self.services.inbox
         intake = Intake(self.entry, inbox, reading_s=math.inf)
         known = self.services.notes.known(name)
@@ -163,7 +165,7 @@ class Planning:
         return waiting
 
     def _chosen(self, jobs: list[PlannedJob], skips: list[Skip]) -> list[PlannedJob]:
-        """Take as many jobs as are wanted, of those whose inputs are there."""
+        """Return the first jobs whose inputs exist, up to the requested number."""
         chosen: list[PlannedJob] = []
         begin, limit = 0, self.options.max_jobs
         while begin < len(jobs) and len(chosen) < limit:
@@ -174,7 +176,7 @@ class Planning:
         return chosen
 
     def _with_inputs(self, jobs: list[PlannedJob], skips: list[Skip]) -> list[PlannedJob]:
-        """Leave out jobs whose inputs are not there; files that were found in assets are."""
+        """Leave out jobs with missing inputs; files that were found in assets are not checked again."""
         check, reader = self.options.check_inputs, LookingReader.of(self.services.inputs.reader)
         if check is InputCheck.none:
             return jobs
@@ -197,7 +199,7 @@ class Planning:
 
 
 def _known(job: PlannedJob, state: JobState | None, *, name: str, current: bool) -> Skip | None:
-    """Say why a job need not be asked for; a request for a result of other code is one for the current code."""
+    """Return why a job is not requested; a rerun of an outdated result also uses the current code."""
     if state in {JobState.NEW, JobState.RUNNING}:
         return Skip(Reason.ASKED, job.description, f"{state}, job {job.job_key}")
     if state is JobState.DONE and current:
@@ -214,7 +216,7 @@ def _known(job: PlannedJob, state: JobState | None, *, name: str, current: bool)
 
 
 def _input_fault(reader: InputReader, url: str, check: InputCheck) -> tuple[Reason, str] | None:
-    """Say what is wrong with an input, if anything."""
+    """Return why an input cannot be used; None if it can."""
     found = reader.candidates(url) if check is InputCheck.file else [url.rstrip("/")]
     if found == [url.rstrip("/")]:
         check_exists(reader, url)
@@ -224,6 +226,6 @@ def _input_fault(reader: InputReader, url: str, check: InputCheck) -> tuple[Reas
 
 
 def _without_input(job: PlannedJob, url: str, fault: tuple[Reason, str] | PermanentError | None) -> Skip:
-    """Say which input of a job is not there."""
+    """Return a skip that names the missing input of a job."""
     reason, detail = fault if isinstance(fault, tuple) else (Reason.NO_INPUT, str(fault))
     return Skip(reason, job.description if len(job.candidate.locations) == 1 else f"{job.description}: {url}", detail)

@@ -1,7 +1,7 @@
-"""A dispatch as Dagster shows it: a materialization of ``["dispatch", <analysis>]``, or of a plan an observation.
+"""Reports a dispatch to Dagster: a materialization of ``["dispatch", <analysis>]``, or an observation for a plan.
 
-See https://docs.dagster.io/guides/build/assets/external-assets: the asset is described in ``definitions.py``, and
-whoever dispatches reports what was done.
+See https://docs.dagster.io/guides/build/assets/external-assets: the asset is defined in ``definitions.py``, and the
+command or run that dispatches reports the outcome.
 """
 
 from typing import Any
@@ -17,21 +17,21 @@ _ROWS = 200
 
 
 def dispatch_key_of(name: str) -> dg.AssetKey:
-    """Return the key of the dispatches of an analysis."""
+    """Return the asset key of an analysis's dispatches."""
     return dg.AssetKey([name, "dispatches"])
 
 
 def materialization(plan: DispatchPlan, written: Written, *, who: str) -> dg.AssetMaterialization:
-    """Report a dispatch: who, when, what was asked for, what was written, what was left out, and where it is.
+    """Return the materialization of a dispatch: author, time, options, written files, skips and folder.
 
     Parameters
     ----------
     plan : DispatchPlan
-        What was planned.
+        Its options, counts and skips are shown.
     written : Written
-        What was written.
+        Its id, folder and number of files are shown.
     who : str
-        A person, or a schedule.
+        Name of a user or of a schedule.
     """
     return dg.AssetMaterialization(
         asset_key=dispatch_key_of(plan.analysis),
@@ -43,21 +43,21 @@ def materialization(plan: DispatchPlan, written: Written, *, who: str) -> dg.Ass
             "job files": written.files,
             "folder": dg.MetadataValue.path(_place(written.folder)),
             "results": dg.MetadataValue.asset(asset_key_of(plan.analysis)),
-            **_told(plan),
+            **_plan_metadata(plan),
         },
     )
 
 
 def observation(plan: DispatchPlan) -> dg.AssetObservation:
-    """Report a plan of which nothing was written."""
-    told = {"plan only": dg.MetadataValue.bool(True), "jobs to write": len(plan.jobs), **_told(plan)}
+    """Return the observation of a plan that was not written."""
+    entries = {"plan only": dg.MetadataValue.bool(True), "jobs to write": len(plan.jobs), **_plan_metadata(plan)}
     return dg.AssetObservation(
-        asset_key=dispatch_key_of(plan.analysis), description=f"Plan only: {plan.summary}", metadata=told
+        asset_key=dispatch_key_of(plan.analysis), description=f"Plan only: {plan.summary}", metadata=entries
     )
 
 
 def text_table(plan: DispatchPlan) -> str:
-    """Return a plan as lines of text, for a run's log."""
+    """Return a plan as a text table, for the log of a run."""
     lines = [plan.summary, *(f"warning: {text}" for text in plan.warnings)]
     lines += [f"{number:7d}  {what}" for what, number in {"write": len(plan.jobs), **plan.counts}.items()]
     rows = plan.rows()
@@ -66,12 +66,12 @@ def text_table(plan: DispatchPlan) -> str:
 
 
 def _place(url: str) -> str:
-    """Return a folder as people write it: a path where it is one."""
+    """Return a folder's path if it is local, otherwise its URL."""
     return unquote(url.removeprefix("file://")) if url.startswith("file://") else url
 
 
-def _told(plan: DispatchPlan) -> dict[str, Any]:
-    """Return what is told of a plan, whether it was written or not."""
+def _plan_metadata(plan: DispatchPlan) -> dict[str, Any]:
+    """Return the metadata of a plan, whether it was written or not."""
     options = plan.options.model_dump(mode="json", exclude_defaults=True)
     columns = [dg.TableColumn(name, "string") for name in ("what", "of", "more")]
     records = [dg.TableRecord({"what": what, "of": of, "more": more}) for what, of, more in plan.rows()[:_ROWS]]

@@ -1,8 +1,8 @@
-"""Saved dispatches: files that say what to dispatch and when, each with a schedule of its own.
+"""Saved dispatches: files with options and times, each with its own schedule.
 
-See https://docs.dagster.io/guides/automate/schedules. A file is read when the code location is loaded, for its times,
-and again at each tick, for its options. A broken file stops nothing else: it becomes a schedule whose every tick fails
-with the reason.
+See https://docs.dagster.io/guides/automate/schedules. The times are read when the code location is
+loaded, the options at each tick. An invalid file does not affect others: its schedule fails at every tick with the
+reason.
 """
 
 import logging
@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dispatch.dispatch_job import NAME, SAVED_TAG, run_config
 from dispatch.model.options import DispatchOptions, read_options
 from domain.errors import DispatchError, JobFileError
-from domain.json_values import MAX_BYTES, joined, json_type, parse_json
+from domain.json_values import MAX_BYTES, json_type, parse_json
+from domain.messages import joined
 from resources.small_file import read_small_file
 
 _NAME = re.compile(r"[A-Za-z0-9_\-]{1,60}")
@@ -29,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class SavedDispatch(BaseModel):
-    """What one file says."""
+    """The content of one file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,7 +40,7 @@ class SavedDispatch(BaseModel):
     options: dict[str, Any] = Field(description="Options of the dispatch.")
 
     def dispatch_options(self) -> DispatchOptions:
-        """Return the options, checked."""
+        """Return the validated options."""
         return read_options(self.options)
 
 
@@ -49,14 +50,14 @@ def saved_path(folder: Path, name: str) -> Path:
     Parameters
     ----------
     folder : Path
-        Where they are.
+        Folder of saved dispatches.
     name : str
-        Its name.
+        Name of the dispatch, and of its schedule.
 
     Raises
     ------
     DispatchError
-        If the name could not be that of a file and of a schedule.
+        If the name cannot be used for a file and a schedule.
     """
     if not _NAME.fullmatch(name):
         msg = f"Not a name for a dispatch: {name!r}. Expected up to 60 letters, digits, `_` or `-`."
@@ -70,42 +71,42 @@ def read_saved(path: Path, *, analyses: Collection[str]) -> SavedDispatch:
     Parameters
     ----------
     path : Path
-        The file.
+        JSON file with options and times.
     analyses : collection of str
-        Names of the analyses that exist.
+        Names of all analyses; other names are rejected.
 
     Raises
     ------
     DispatchError
-        If it cannot be read or used; names the file and everything that is wrong.
+        If it is invalid; the message names the file and all errors.
     """
     what = f"The saved dispatch {path}"
     return check_saved(_document(path, what), what=what, analyses=analyses)
 
 
 def check_saved(document: dict[str, Any], *, what: str, analyses: Collection[str]) -> SavedDispatch:
-    """Read what a saved dispatch says.
+    """Validate the content of a saved dispatch.
 
     Parameters
     ----------
     document : dict
         The content of its file.
     what : str
-        What to call it in messages.
+        Its name in messages.
     analyses : collection of str
-        Names of the analyses that exist.
+        Names of all analyses; other names are rejected.
 
     Raises
     ------
     DispatchError
-        If it cannot be used; names everything that is wrong.
+        If it is invalid; the message names all errors.
     """
     try:
         saved = SavedDispatch.model_validate(document)
         saved.dispatch_options()
     except ValidationError as error:
-        told = joined([f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors(include_url=False)])
-        msg = f"{what} cannot be used: {told}."
+        errors = joined([f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors(include_url=False)])
+        msg = f"{what} cannot be used: {errors}."
         raise DispatchError(msg) from None
     except DispatchError as error:
         msg = f"{what}: {error}"
@@ -113,7 +114,7 @@ def check_saved(document: dict[str, Any], *, what: str, analyses: Collection[str
     if saved.analysis not in analyses:
         msg = f"{what}: there is no analysis `{saved.analysis}`. The analyses are: {', '.join(sorted(analyses))}."
         raise DispatchError(msg)
-    try:  # Dagster has no other public way to judge times
+    try:  # Dagster has no other public way to validate times
         dg.ScheduleDefinition(name=NAME, job_name=NAME, cron_schedule=saved.cron, execution_timezone=saved.timezone)
     except dg.DagsterInvalidDefinitionError as error:
         msg = f"{what}: its times cannot be used: {str(error).rstrip('.')}. Expected such as `30 2 * * *`, every day at 2:30."
@@ -124,23 +125,23 @@ def check_saved(document: dict[str, Any], *, what: str, analyses: Collection[str
 def build_schedules(
     folder: Path, job: dg.JobDefinition, *, analyses: Collection[str], dry_run: bool = False
 ) -> list[dg.ScheduleDefinition]:
-    """Make a schedule of each saved dispatch of a folder.
+    """Return a schedule for each saved dispatch of a folder.
 
     Parameters
     ----------
     folder : Path
-        Where the files are; it need not exist.
+        Folder of saved dispatches; it need not exist.
     job : dagster.JobDefinition
-        The job ``dispatch``.
+        The job ``dispatch``, which the schedules launch.
     analyses : collection of str
-        Names of the analyses that exist.
+        Names of all analyses; other names are rejected.
     dry_run : bool
-        Ticks ask for nothing (the setting ``DRY_RUN``).
+        Ticks request no runs (the setting ``DRY_RUN``).
 
     Returns
     -------
     list of dagster.ScheduleDefinition
-        On from the start; one that fails at every tick for a file that cannot be used.
+        On by default; the schedule of an invalid file fails at every tick.
     """
     return [_schedule(path, job, analyses, dry_run=dry_run) for path in sorted(folder.glob("*.json"))]
 
@@ -161,41 +162,40 @@ def _document(path: Path, what: str) -> dict[str, Any]:
 
 
 def _schedule(path: Path, job: dg.JobDefinition, analyses: Collection[str], *, dry_run: bool) -> dg.ScheduleDefinition:
-    """Make one schedule; a file that cannot be used gets one that says so."""
+    """Return the schedule of a file; that of an invalid file fails at every tick."""
     tick = _tick(path, analyses, dry_run=dry_run)
     try:
         saved = read_saved(path, analyses=analyses)
-        told = f"Saved dispatch of {saved.analysis}: {path}"
-        return _defined(path, job, tick, cron=saved.cron, timezone=saved.timezone, told=told)
+        description = f"Saved dispatch of {saved.analysis}: {path}"
+        return _defined(path, job, tick, cron=saved.cron, timezone=saved.timezone, description=description)
     except DispatchError as error:
         reason = str(error)
     _log.error("%s It is not dispatched until it is fixed and the code location is reloaded.", reason)
-    return _defined(path, job, _failing(reason), cron=_BROKEN_CRON, timezone="UTC", told=f"BROKEN. {reason}")
+    return _defined(path, job, _failing(reason), cron=_BROKEN_CRON, timezone="UTC", description=f"BROKEN. {reason}")
 
 
 Tick = Callable[[dg.ScheduleEvaluationContext], dg.RunRequest | dg.SkipReason]
 
 
 def _defined(
-    path: Path, job: dg.JobDefinition, tick: Tick, *, cron: str, timezone: str, told: str
+    path: Path, job: dg.JobDefinition, tick: Tick, *, cron: str, timezone: str, description: str
 ) -> dg.ScheduleDefinition:
-    """Define a schedule."""
     return dg.ScheduleDefinition(
         name=_schedule_name(path),
         job=job,
         cron_schedule=cron,
         execution_timezone=timezone,
         execution_fn=tick,
-        description=told,
+        description=description,
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
 
 
 def _tick(path: Path, analyses: Collection[str], *, dry_run: bool) -> Tick:
-    """Return what a tick of a saved dispatch does: read the file again, and ask for a run."""
+    """Return the tick function of a saved dispatch, which reads the file again and requests a run."""
 
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        """Ask for one run per time of the schedule."""
+        """Request one run per scheduled time."""
         saved = read_saved(path, analyses=analyses)
         if dry_run:
             return dg.SkipReason("DRY_RUN is set: nothing was done.")
@@ -209,7 +209,7 @@ def _tick(path: Path, analyses: Collection[str], *, dry_run: bool) -> Tick:
 
 
 def _failing(reason: str) -> Tick:
-    """Return what a tick of a broken file does."""
+    """Return the tick function of an invalid file."""
 
     def tick(_: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         """Fail with the reason."""
@@ -219,7 +219,7 @@ def _failing(reason: str) -> Tick:
 
 
 def _schedule_name(path: Path) -> str:
-    """Return the name of a file's schedule; one that Dagster would not take, or might mix up, gets its digest."""
+    """Return the name of a file's schedule; a name that is invalid in Dagster or ambiguous gets a digest."""
     if _SCHEDULE_NAME.fullmatch(path.stem):
         return f"{NAME}_{path.stem}"
     readable = re.sub(r"[^A-Za-z0-9]+", "_", path.stem)[:40]

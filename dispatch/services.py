@@ -1,4 +1,4 @@
-"""The outside systems that a dispatch needs; see ``resources/``."""
+"""The outside systems of a dispatch; see ``resources/``."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,12 +12,12 @@ from resources.ledger.ledger import Ledger
 from resources.records.store import RecordStore
 
 SERVICES = ("asset_records", "job_inbox", "inbox_notes", "ledger", "record_store", "inputs")
-"""The names under which Dagster injects them, in the order of `DispatchServices`."""
+"""Resource keys in Dagster, in the order of `DispatchServices`."""
 
 
 @dataclass(frozen=True)
 class DispatchServices:
-    """Where a dispatch reads and writes."""
+    """Connections of a dispatch."""
 
     assets: AssetRecords
     inbox: JobInbox
@@ -28,5 +28,5 @@ class DispatchServices:
 
     @classmethod
     def of(cls, found: Connections) -> Self:
-        """Take those of an open platform."""
+        """Return the connections of an open platform."""
         return cls(*(getattr(found, name) for name in SERVICES))

@@ -1,7 +1,7 @@
-"""From a plan to files: each written whole or not at all, under a folder of its dispatch's own.
+"""Writes the job files of a plan, each atomically, into a new folder of the inbox.
 
-A dispatch that is cut off leaves whole files only. The next one finds these jobs in the inbox or the ledger, and goes
-on with the others.
+An interrupted dispatch leaves only complete files. The next dispatch finds these jobs in the inbox or the ledger, and
+continues with the others.
 """
 
 import uuid
@@ -22,18 +22,18 @@ _THREADS = 8
 
 @dataclass(frozen=True)
 class Written:
-    """A dispatch that was written.
+    """A written dispatch.
 
     Attributes
     ----------
     dispatch_id : str
-        When, and a few random characters: ids sort by time, and are safe as a part of a path.
+        Time and a few random characters: ids sort by time, and can be part of a path.
     folder : str
-        Address of its folder in the inbox.
+        URL of its folder in the inbox.
     when : datetime
-        When it began.
+        Start of the writing (UTC).
     files : int
-        How many job files it wrote.
+        Number of written job files.
     """
 
     dispatch_id: str
@@ -48,28 +48,27 @@ def write_plan(plan: DispatchPlan, services: DispatchServices, *, progress: Prog
     Parameters
     ----------
     plan : DispatchPlan
-        What to write.
+        Its `jobs` are written, one file each.
     services : DispatchServices
-        Has the inbox.
+        Its inbox is written to.
     progress : callable
-        Told after each file.
+        Called after each file.
 
     Returns
     -------
     Written
-        The dispatch; without jobs nothing is written.
+        Id and folder; without jobs, nothing is written.
 
     Raises
     ------
     PlatformError
-        If a file cannot be written; says how many were. Dispatching again writes the others.
+        If a file cannot be written; the message has the number of written ones. Another dispatch writes the rest.
     """
     when = datetime.now(UTC)
     dispatch_id = f"{when:%Y-%m-%dT%H-%M-%SZ}-{uuid.uuid4().hex[:8]}"
     inbox, name = services.inbox, plan.analysis
 
     def write(number: int) -> None:
-        """Write one file."""
         document = job_document(plan.jobs[number], given=plan.given, query=plan.query, dispatch_id=dispatch_id)
         inbox.write(name, _file_name(dispatch_id, number, plan.options.files_per_folder), canonical_json(document))
 
@@ -89,5 +88,5 @@ def write_plan(plan: DispatchPlan, services: DispatchServices, *, progress: Prog
 
 
 def _file_name(dispatch_id: str, number: int, files_per_folder: int) -> str:
-    """Return the name of a job file: nothing in it comes from outside."""
+    """Return the name of a job file, which contains nothing from outside."""
     return f"{FOLDER}/{dispatch_id}/{number // files_per_folder:04d}/{number:06d}.json"

@@ -1,4 +1,4 @@
-"""What people are told when something needs them."""
+"""Alerts: messages to operators."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Alert(BaseModel):
-    """One message to people; holds nothing secret."""
+    """A message to operators; contains no secrets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,6 +1,6 @@
 """An analysis that is a command: another language, another environment, a container.
 
-The command gets its job as JSON and gives its outputs as JSON; everything else (claim, time limit, log, publishing,
+The command reads its job as JSON and writes its outputs as JSON; everything else (claim, time limit, log, publishing,
 provenance) is as for a Python function. The contract is in ``docs/other-languages.md``; it is that of Dagster Pipes
 (https://docs.dagster.io/guides/build/external-pipelines), with plain files for languages that have no Pipes library.
 """
@@ -15,16 +15,16 @@ from domain.json_values import canonical_json, sha256_hex
 
 COMMAND_FORMAT = "analysis-command/1"
 TRY_AGAIN = 75
-"""Exit code by which a command says that the same call may succeed later (``EX_TEMPFAIL`` of sysexits.h)."""
+"""Exit code for a transient failure of a command (``EX_TEMPFAIL`` of sysexits.h)."""
 
 _PLACES = ("{code}", "{folder}", "{results}")
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 
 
 class Command(BaseModel):
-    """A program with its arguments, the files that make it up, and what it may see of the environment.
+    """A program with its arguments, its source files, and the environment variables that it receives.
 
-    The declared files are copied into the job's private folder and run from there, so what ran is what was hashed.
+    The declared files are copied into the job's private folder and executed there, so that the hashed files run.
 
     Examples
     --------
@@ -56,7 +56,7 @@ class Command(BaseModel):
 
     @model_validator(mode="after")
     def _files_are_beside_the_analysis(self) -> Self:
-        """Refuse files elsewhere: they would not be part of the project that holds the analysis."""
+        """Raise for files elsewhere: they would not be part of the project."""
         strange = [f for f in self.files if PurePosixPath(f).is_absolute() or {"..", "."} & set(f.split("/"))]
         if strange or len(set(self.files)) < len(self.files):
             what = f"`{strange[0]}`" if strange else "a file twice"
@@ -65,18 +65,18 @@ class Command(BaseModel):
         return self
 
     def identity(self, contents: Mapping[str, bytes]) -> str:
-        """Return the digest of what the command is.
+        """Return the digest of the command, which is part of the code version.
 
         Parameters
         ----------
         contents : mapping of str to bytes
-            The declared files.
+            Contents of the declared files, by path.
 
         Returns
         -------
         str
-            64 lower-case hexadecimal characters: the same while the words, the set variables and every byte of the
-            files are.
+            64 lower-case hexadecimal characters; they change with the words, the set variables and every byte of the
+            files.
         """
         described = {
             "format": COMMAND_FORMAT,
@@ -87,7 +87,7 @@ class Command(BaseModel):
         return sha256_hex(canonical_json(described))
 
     def argv(self, *, code: str, folder: str, results: str) -> list[str]:
-        """Return the words as they are run.
+        """Return the arguments of the process.
 
         Parameters
         ----------
@@ -99,7 +99,7 @@ class Command(BaseModel):
 
 
 def _filled(word: str, places: Iterable[tuple[str, str]]) -> str:
-    """Put folders where a word names them."""
+    """Replace the placeholders of folders in a word."""
     for place, path in places:
         word = word.replace(place, path)
     return word

@@ -1,21 +1,21 @@
-"""Every error that the platform raises on purpose.
+"""The exceptions of the platform.
 
-The first split answers the only question that a caller must ask: *would the same call succeed later?*
+The first level of the tree says whether the same call may succeed later.
 
 ::
 
     PlatformError
-    ├── PermanentError              somebody has to change something first; never retried
+    ├── PermanentError              something has to be changed first; not retried
     │   ├── SettingsError           a setting is missing, malformed or retired
     │   ├── AnalysisFileError       a file in analysis_assets/ does not define an analysis
-    │   ├── JobFileError            a job file cannot be understood
+    │   ├── JobFileError            a job file is invalid
     │   ├── ParametersError         parameters do not fit the analysis
-    │   ├── InputError              an input is refused, missing or ambiguous
+    │   ├── InputError              an input is rejected, missing or ambiguous
     │   ├── OutputError             what an analysis returned or wrote cannot be published
     │   ├── JobChangedError         a stored job no longer has the key that it was stored under
     │   ├── NewerFormatError        a stored document was written by a newer version
-    │   ├── DispatchError           options or query of a dispatch cannot be used
-    │   └── UnknownJobError         nothing is known under this key
+    │   ├── DispatchError           options or query of a dispatch are invalid
+    │   └── UnknownJobError         there is no job, result or analysis of this name
     └── TransientError              the same call may succeed later; retried with a limit
         ├── ServerUnavailableError  MongoDB or S3 did not answer
         ├── InputChangedError       an input changed while it was being read
@@ -23,8 +23,8 @@ The first split answers the only question that a caller must ask: *would the sam
         ├── CodeChangedError        the analysis file changed while a run was using it
         └── RunsActiveError         partitions must not change while runs are active
 
-A message says what was tried, on which object, what was found, what was expected, and what to do next. What the error is
-about is also an attribute, so that a caller need not read the message.
+A message says what was tried, on which object, what was found, what was expected, and what to do next. The object is
+also an attribute, so that a caller does not have to parse the message.
 """
 
 import errno
@@ -33,25 +33,25 @@ from contextlib import contextmanager
 
 
 class PlatformError(Exception):
-    """Base of every error that the platform raises on purpose.
+    """Base class of the platform's exceptions.
 
     The attributes are kept when the error is pickled, so they also arrive from a worker process.
 
     Parameters
     ----------
-    *args : object
-        The message.
+    **args : object
+        Message with the object, the cause and the next step; no secrets.
     analysis : str, optional
         Name of the analysis that the error is about.
     job_key : str, optional
-        Key of the job; None also when the error is about several jobs.
+        Key of the job; None if the error is about several jobs.
     location : str, optional
-        Address or path of the input, result or file; without user, password and query.
+        URL or path of the input, result or file; without user, password and query.
 
     Attributes
     ----------
     analysis, job_key, location : str or None
-        As above; None where the value was not known.
+        As above; None if unknown.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class PlatformError(Exception):
 
 
 class PermanentError(PlatformError):
-    """A retry cannot help: somebody has to change something first."""
+    """A retry would fail again: something has to be changed first."""
 
 
 class SettingsError(PermanentError):
@@ -87,7 +87,7 @@ class AnalysisFileError(PermanentError):
 
 
 class JobFileError(PermanentError):
-    """A job file cannot be understood."""
+    """A job file is invalid."""
 
 
 class ParametersError(PermanentError):
@@ -95,7 +95,7 @@ class ParametersError(PermanentError):
 
 
 class InputError(PermanentError):
-    """An input is refused, missing or ambiguous."""
+    """An input is rejected, missing or ambiguous."""
 
 
 class OutputError(PermanentError):
@@ -111,11 +111,11 @@ class NewerFormatError(PermanentError):
 
 
 class DispatchError(PermanentError):
-    """Options or query of a dispatch cannot be used."""
+    """Options or query of a dispatch are invalid."""
 
 
 class UnknownJobError(PermanentError):
-    """Nothing is known under this key."""
+    """There is no job, result or analysis of this name."""
 
 
 class TransientError(PlatformError):
@@ -146,12 +146,12 @@ class RunsActiveError(TransientError):
 def error_context(
     *, analysis: str | None = None, job_key: str | None = None, location: str | None = None
 ) -> Iterator[None]:
-    """Complete the attributes of errors that are raised inside, where the code that raises does not know them.
+    """Set the attributes of errors that are raised inside, if the code that raises does not know the values.
 
     Parameters
     ----------
     analysis, job_key, location : str, optional
-        As `PlatformError` has them. An attribute that is set keeps its value.
+        As in `PlatformError`. An attribute that is already set keeps its value.
     """
     try:
         yield
@@ -163,5 +163,5 @@ def error_context(
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Tell whether a disk or a quota is used up: space comes back, so the same work may succeed later."""
+    """Return whether a disk or quota is full. This is transient, because space may become free."""
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}

@@ -1,4 +1,4 @@
-"""How a job fails: the kinds, and what is kept of each failure."""
+"""Failures of jobs: their kinds, and the stored error."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -26,7 +26,7 @@ FailureKind = Literal[
 
 
 ENDED_BY_PEOPLE: tuple[FailureKind, ...] = ("invalidated", "cancelled")
-"""Kinds that are no fault: only the person who wished them, or another one, asks for the job again."""
+"""Kinds that an operator has caused on purpose: such a job is only requested again by an operator."""
 
 
 _KIND = re.compile(r"[a-z_]{1,40}")
@@ -43,7 +43,7 @@ def _also_of_a_newer_version(value: Any, validate: ValidatorFunctionWrapHandler)
 
 
 class JobError(StoredModel):
-    """Why a job failed, in the words of the analysis where it has any."""
+    """Why a job failed, with the message and traceback of the analysis if there are any."""
 
     kind: Annotated[FailureKind, WrapValidator(_also_of_a_newer_version)] = Field(description="What kind of failure.")
     message: str = Field(description="One line: what happened.")

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from domain.errors import NewerFormatError
-from domain.json_values import shown
+from domain.messages import shown
 
 _FORMAT = re.compile(r"([a-z-]+)/(\d{1,9})(?:\.\d+)*")
 

@@ -1,7 +1,7 @@
-"""The one place with rules for JSON values: how they are read, what is refused, how they are written and hashed.
+"""Rules for JSON values: strict parsing, validation, canonical text and digests.
 
-A value that passes `check_value` is written by `canonical_json` to the same bytes on every machine (RFC 8785), and
-is stored by MongoDB without change. Messages made here never show the query or the user info of a URL.
+`canonical_json` writes a value that passes `check_value` to the same bytes on every machine (RFC 8785), and MongoDB
+stores it unchanged.
 """
 
 import hashlib
@@ -16,30 +16,27 @@ from typing import Any
 import rfc8785
 
 from domain.errors import JobFileError, PermanentError, PlatformError
-from domain.redaction import redacted
+from domain.messages import joined, shown
 
 MAX_BYTES = 1 << 20
-"""A JSON file may hold this many bytes (1 MiB)."""
+"""Maximum size of a JSON file (1 MiB)."""
 MAX_DEPTH = 32
-"""Lists and objects may be nested this deep; a list of numbers has depth 1."""
+"""Maximum depth of lists and objects; a list of numbers has depth 1."""
 MAX_INTEGER = 2**53 - 1
-"""The largest integer that every reader of JSON keeps exactly."""
+"""The largest integer that all JSON readers keep exactly."""
 MAX_DIGITS = 100
-"""A longer integer literal is refused before it is converted."""
+"""Maximum number of digits of an integer; a longer one is rejected before it is converted."""
 
-_SHOWN = 80
-_TOLD = 50
 _JSON_TYPES = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
 _JSON_TYPES |= {int: "a number", float: "a number"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TOO_DEEP = f"lists and objects are nested deeper than {MAX_DEPTH} levels"
 _WORD = re.compile(r"[A-Za-z_]{1,12}")
-_PLAIN_AUTHORITY = re.compile(r"([A-Za-z0-9._\-]*|\[[0-9A-Fa-f:.]*\])(:[0-9]*)?")
 
 
 @dataclass(frozen=True)
 class _Unreadable:
-    """Stands for a number that is rejected: the parser's hooks do not know where it is in the document."""
+    """Placeholder for a rejected number: the hooks of the parser do not know its path."""
 
     reason: str
 
@@ -48,14 +45,14 @@ _MAY_BE_REJECTED = (dict, list, _Unreadable)
 
 
 def parse_json(data: bytes | str, *, what: str) -> Any:
-    """Read one JSON document strictly.
+    """Parse one JSON document strictly.
 
     Parameters
     ----------
     data : bytes or str
         The document; UTF-8, with or without a byte order mark.
     what : str
-        What is being read, for messages: ``"Job file a/b.json"``.
+        Name of the document for messages, such as ``"Job file a/b.json"``.
 
     Returns
     -------
@@ -65,8 +62,8 @@ def parse_json(data: bytes | str, *, what: str) -> Any:
     Raises
     ------
     JobFileError
-        If it is not UTF-8, not JSON (with line and column), over 1 MiB, nested deeper than 32 levels, names a key
-        twice in one object, or holds ``NaN``, ``Infinity`` or an integer of more than 100 digits (with its path).
+        If it is not UTF-8, not JSON (with line and column), over 1 MiB, nested deeper than 32 levels, has a duplicate
+        key in an object, or contains ``NaN``, ``Infinity`` or an integer of more than 100 digits (with its path).
     """
     text = _decode(data, what=what)
     repeated: list[str] = []
@@ -83,7 +80,7 @@ def parse_json(data: bytes | str, *, what: str) -> Any:
     except json.JSONDecodeError as error:
         msg = f"{what} is not JSON: {error.msg} at {_place(text, error.pos)}, found {_found(text, error.pos)}."
         raise JobFileError(msg) from None
-    except RecursionError:  # the parser gives up at Python's own limit, far beyond ours, and knows no path
+    except RecursionError:  # the parser fails at Python's recursion limit, far above ours, without a path
         msg = f"{what} is rejected: {_TOO_DEEP}."
         raise JobFileError(msg) from None
     if (rejected := _rejected_part(value)) is not None:
@@ -98,7 +95,7 @@ def parse_json(data: bytes | str, *, what: str) -> Any:
 
 
 def value_faults(value: Any, *, path: str, plain_keys: bool) -> list[str]:
-    """List everything in a value that cannot be stored or hashed the same way everywhere.
+    """Return errors for everything in a value that cannot be stored or hashed consistently.
 
     Parameters
     ----------
@@ -107,30 +104,30 @@ def value_faults(value: Any, *, path: str, plain_keys: bool) -> list[str]:
     path : str
         Name of the value, for messages; empty for a whole document.
     plain_keys : bool
-        Also refuse keys that hold ``$`` or ``.``, which mean something else in a database.
+        Also reject keys with ``$`` or ``.``, which have a meaning in a database.
 
     Returns
     -------
     list of str
-        One sentence part for each fault, each naming the path: ``"`a.b[2]` is nan, not a finite number"``.
+        Parts of a sentence, each with the path: ``"`a.b[2]` is nan, not a finite number"``.
     """
     return list(_faults(value, path, plain_keys=plain_keys, depth=0))
 
 
 def check_value(value: Any, *, path: str, plain_keys: bool, error: type[PlatformError] = PermanentError) -> None:
-    """Refuse a value that `value_faults` finds fault with, naming every fault at once.
+    """Raise if `value_faults` returns errors; the message names all of them.
 
     Parameters
     ----------
     value, path, plain_keys
-        As in `value_faults`.
+        Passed to `value_faults` without change.
     error : type
-        The error to raise.
+        Class of the error to raise.
 
     Raises
     ------
     PlatformError
-        Of the given type, if the value has a fault.
+        Of the given class, if the value is invalid.
     """
     if faults := value_faults(value, path=path, plain_keys=plain_keys):
         msg = f"Values that cannot be stored: {joined(faults)}."
@@ -138,7 +135,7 @@ def check_value(value: Any, *, path: str, plain_keys: bool, error: type[Platform
 
 
 def canonical_json(value: Any) -> bytes:
-    """Write a value as canonical JSON (RFC 8785): the same value always gives the same bytes.
+    """Return a value as canonical JSON (RFC 8785): equal values give equal bytes.
 
     Parameters
     ----------
@@ -153,7 +150,7 @@ def canonical_json(value: Any) -> bytes:
     Raises
     ------
     PermanentError
-        If the value holds something that has no canonical form, naming where it stands.
+        If a part of the value has no canonical form; the message names its path.
     """
     try:
         return rfc8785.dumps(value)
@@ -168,52 +165,23 @@ def sha256_hex(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def shown(text: str) -> str:
-    """Make a text from outside fit for a message: short, printable, without the query or user info of a URL.
-
-    Parameters
-    ----------
-    text : str
-        Any text; not only URLs.
-
-    Returns
-    -------
-    str
-        At most about 80 characters, without quotes; ``…`` stands for what was left out.
-    """
-    kept, *query = re.split(r"[?#]", text, maxsplit=1)
-    scheme, mark, rest = kept.partition("://")
-    if mark and not _PLAIN_AUTHORITY.fullmatch(rest.partition("/")[0]):
-        kept = f"{scheme}://…"
-    elif not mark and "@" in kept:
-        kept = "…" + kept.rpartition("@")[2]
-    printable = repr(redacted(kept))[1:-1]
-    return printable[:_SHOWN] + ("…" if query or len(printable) > _SHOWN else "")
-
-
-def joined(faults: list[str]) -> str:
-    """Join the parts of a message with semicolons; past 50 only the number of the others is told."""
-    rest = len(faults) - _TOLD
-    return "; ".join(faults[:_TOLD] + ([f"and {rest} more"] if rest > 0 else []))
-
-
 def path_text(steps: tuple[str | int, ...]) -> str:
-    """Return the steps to a place in a document as a path: ``a.b[2]``."""
+    """Return the keys and indexes that lead to a value as a path: ``a.b[2]``."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{shown(step)}" for step in steps).removeprefix(".")
 
 
 def has_surrogate(text: str) -> bool:
-    """Tell whether a text holds a lone surrogate, which is not a character and cannot be stored."""
+    """Return whether a text contains a lone surrogate, which is not a character and cannot be stored."""
     return _SURROGATE.search(text) is not None
 
 
 def json_type(value: Any) -> str:
-    """Name the JSON type of a value in words: ``"a list"``, ``"a string"``, ``"null"``."""
+    """Return the JSON type of a value in words: ``"a list"``, ``"a string"``, ``"null"``."""
     return _JSON_TYPES.get(type(value), f"a Python {type(value).__name__}")
 
 
 def _decode(data: bytes | str, *, what: str) -> str:
-    """Return the document's text, once its size and its encoding are accepted."""
+    """Return the text of a document; raise if its size or encoding is invalid."""
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if len(raw) > MAX_BYTES:
         msg = f"{what} has {len(raw)} bytes; at most {MAX_BYTES} (1 MiB) are read."
@@ -228,18 +196,18 @@ def _decode(data: bytes | str, *, what: str) -> str:
 
 
 def _integer(literal: str) -> int | _Unreadable:
-    """Convert an integer, unless that would take long: Python itself refuses more than 4,300 digits."""
+    """Convert an integer unless it is very long: Python raises for more than 4,300 digits."""
     digits = len(literal) - literal.startswith("-")
     return _Unreadable(f"an integer of {digits} digits (use a string)") if digits > MAX_DIGITS else int(literal)
 
 
 def _constant(literal: str) -> _Unreadable:
-    """Reject a number that Python's parser accepts and JSON does not have."""
+    """Return a placeholder for a number that Python's parser accepts but JSON does not allow."""
     return _Unreadable(f"`{literal}` is not a JSON number")
 
 
 def _rejected_part(value: Any, depth: int = 0) -> tuple[str, tuple[str | int, ...]] | None:
-    """Return why a parsed value is rejected and the steps to that place; None if it is not.
+    """Return why a parsed value is rejected, and the path to it; None if it is not.
 
     The parser has no hook for lists, so that depth can only be checked afterwards.
     """
@@ -256,13 +224,13 @@ def _rejected_part(value: Any, depth: int = 0) -> tuple[str, tuple[str | int, ..
 
 
 def _place(text: str, position: int) -> str:
-    """Give a position as line and column, both counted from 1."""
+    """Return a position as line and column, both from 1."""
     line = text.count("\n", 0, position) + 1
     return f"line {line}, column {position - text.rfind(chr(10), 0, position)}"
 
 
 def _found(text: str, position: int) -> str:
-    """Name what stands at a position without repeating a text that may hold a secret."""
+    """Return the kind of token at a position, without repeating a text that may contain a secret."""
     if not text.strip():
         return "an empty file"
     if position >= len(text):
@@ -274,7 +242,7 @@ def _found(text: str, position: int) -> str:
 
 
 def _faults(value: Any, path: str, *, plain_keys: bool, depth: int) -> Iterator[str]:
-    """Yield the faults of a value and of everything inside it."""
+    """Yield the errors of a value and of everything inside it."""
     if isinstance(value, dict | list | tuple) and depth >= MAX_DEPTH:
         yield f"{_name(path)} is nested deeper than {MAX_DEPTH} levels"
     elif isinstance(value, dict):
@@ -290,7 +258,7 @@ def _faults(value: Any, path: str, *, plain_keys: bool, depth: int) -> Iterator[
 
 
 def _key_faults(key: Any, path: str, *, plain_keys: bool) -> Iterator[str]:
-    """Yield what is wrong with the key of an object."""
+    """Yield the errors of the key of an object."""
     if not isinstance(key, str):
         yield f"{_name(path)} has a key that is {json_type(key)}: keys must be strings"
         return
@@ -303,7 +271,7 @@ def _key_faults(key: Any, path: str, *, plain_keys: bool) -> Iterator[str]:
 
 
 def _scalar_fault(value: Any) -> str | None:
-    """Say what is wrong with a value that holds no other values, if anything."""
+    """Return the error of a scalar value; None if it is valid."""
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -316,10 +284,10 @@ def _scalar_fault(value: Any) -> str | None:
 
 
 def _key(key: Any) -> str:
-    """Return a key as it may stand in a message."""
+    """Return a key as it is shown in a message."""
     return shown(key) if isinstance(key, str) else shown(repr(key))
 
 
 def _name(path: str) -> str:
-    """Return a path as it may stand in a message."""
+    """Return a path as it is shown in a message."""
     return f"`{path}`" if path else "the value"

@@ -1,8 +1,8 @@
-"""Secrets in texts: which places of a text hold one, and what is written instead.
+"""Redacts secrets in texts.
 
-For texts that others write and the platform keeps: what user code prints and raises, what a job file says of its
-origin. Known values are blotted out wherever they stand; besides these, the forms in which addresses carry secrets.
-Looked at first: detect-secrets (guesses by entropy, and would blot out digests and ids, which are what we record).
+It is applied to stored texts from outside: output and exceptions of user code, and the origin in a job file. Known
+values are redacted everywhere, and so are the forms of secrets in URLs. Considered: detect-secrets (it guesses by
+entropy, and would redact digests and ids, which are what we record).
 """
 
 import json
@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 BLOT = "[secret removed]"
 MIN_LENGTH = 8
-"""A known value that is shorter is left alone: it would be found in words and numbers that are none."""
+"""Minimum length of a known value; a shorter one would also be found in ordinary words and numbers."""
 
 _USER_INFO = re.compile(
     r"(?P<before>[A-Za-z][A-Za-z0-9+.\-]{0,20}:/{1,3})(?:[^\s/?#@:'\"<>]*:[^\s/@'\"<>]+|[^\s/?#@:'\"<>]{20,})@"
@@ -32,19 +32,19 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://(?P<user>[^/?#@]*):(?P<passwo
 
 
 def redacted(text: str, *, secrets: Iterable[str] = ()) -> str:
-    """Blot out secrets of a text.
+    """Redact the secrets in a text.
 
     Parameters
     ----------
     text : str
-        Any text.
+        Text from outside, such as a log or a message.
     secrets : iterable of str
-        Known values, as `spellings` gives them.
+        Known values, from `spellings`.
 
     Returns
     -------
     str
-        The text; the same one when it holds none.
+        The redacted text; the same object if it contains no secret.
     """
     for secret in secrets:
         text = text.replace(secret, BLOT)
@@ -54,7 +54,7 @@ def redacted(text: str, *, secrets: Iterable[str] = ()) -> str:
 
 
 def redacted_value(value: Any, *, secrets: Iterable[str] = ()) -> Any:
-    """Blot out secrets in every text of a JSON value, keys included."""
+    """Redact the secrets in every text of a JSON value, including keys."""
     if isinstance(value, str):
         return redacted(value, secrets=secrets)
     if isinstance(value, dict):
@@ -65,17 +65,17 @@ def redacted_value(value: Any, *, secrets: Iterable[str] = ()) -> Any:
 
 
 def secrets_of(environment: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Return the secrets among variables: values of those whose name says so, and passwords in addresses.
+    """Return the secrets in variables: values of variables with telling names, and passwords in URLs.
 
     Parameters
     ----------
     environment : iterable of (str, str)
-        Names and values.
+        Names and values of environment variables.
 
     Returns
     -------
     tuple of str
-        As `spellings` gives them.
+        All spellings, from `spellings`.
     """
     found = set()
     for name, value in environment:
@@ -87,7 +87,7 @@ def secrets_of(environment: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def spellings(secrets: Iterable[str]) -> tuple[str, ...]:
-    """Return secrets in every spelling that a log may have, the longest first, so that none leaves a part of another."""
+    """Return secrets in every spelling that a log may contain, the longest first, so that no part of one remains."""
     found = {secret for secret in secrets if len(secret) >= MIN_LENGTH}
     found |= {spelling for s in found for spelling in (quote(s, safe=""), quote(s), repr(s)[1:-1], json.dumps(s)[1:-1])}
     found |= {line for s in found for line in s.splitlines() if len(line) >= MIN_LENGTH}

@@ -1,8 +1,7 @@
-"""Code that was written for the earlier analysis wrapper, as an analysis of this platform.
+"""Analyses from code that was written for the earlier analysis wrapper.
 
-`from_wrapper` takes the three things that users gave to ``run_analysis_jobs`` and makes an `Analysis` of them. The
-models are made strict by inheritance; the function runs as it is. ``docs/from-the-wrapper.md`` shows one before and
-after.
+`from_wrapper` takes the three arguments of the wrapper's ``run_analysis_jobs`` and returns an `Analysis`. The models
+are made strict by inheritance; the function is not changed. ``docs/from-the-wrapper.md`` shows an example.
 """
 
 import inspect
@@ -21,10 +20,10 @@ _OWN_PACKAGE = "analysis_assets"
 
 
 class DispatchModel(BaseModel):
-    """What the function gets of its job: the fields that the wrapper's ``AnalysisDispatchModel`` had.
+    """The job as the function receives it: the fields of the wrapper's ``AnalysisDispatchModel``.
 
-    Only what is in the job's key is filled in. The other fields are there because code may look at them, and are
-    always None: a result must not depend on what does not tell it apart from others.
+    Only fields that are part of the job key have values. The others exist because code may read them, and are
+    always None: a result must not depend on what is not part of its identity.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -48,7 +47,7 @@ def from_wrapper(
     open_inputs: bool = True,
     **form: Any,
 ) -> Analysis:
-    """Make an `Analysis` of what was given to the earlier wrapper's ``run_analysis_jobs``.
+    """Return an `Analysis` from the arguments of the earlier wrapper's ``run_analysis_jobs``.
 
     Parameters
     ----------
@@ -60,20 +59,20 @@ def from_wrapper(
         ``run_function(dispatch_model, parameters) -> dict``, or with the results folder as a third argument. The folder
         is also the working folder, and named by the variable ``RESULTS_DIR``.
     open_inputs : bool
-        Make the inputs available as local files and name them in ``file_location``. False for a function that opens
-        the addresses by itself.
+        Make the inputs available as local files and list them in ``file_location``. False for a function that opens
+        the URLs itself.
     form
         Further fields of `Analysis`: ``name``, ``version`` and ``owners`` at least.
 
     Returns
     -------
     Analysis
-        To be assigned to ``ANALYSIS``.
+        Assign it to ``ANALYSIS``.
 
     Raises
     ------
     AnalysisFileError
-        If the function is no plain function of two or three arguments, or a model cannot carry identity.
+        If the function is not a plain function of two or three arguments, or values of a model have no stable hash.
     """
     wanted = _arguments(run_function)
 
@@ -98,7 +97,7 @@ def from_wrapper(
 
 
 def _arguments(run_function: Callable[..., Any]) -> int:
-    """Return how many arguments the function takes: two, or three with the results folder."""
+    """Return the number of arguments of the function: two, or three with the results folder."""
     if not inspect.isfunction(run_function) or run_function.__name__ == "<lambda>":
         msg = "from_wrapper: the third argument must be a plain function written with `def`."
         raise AnalysisFileError(msg)
@@ -114,24 +113,24 @@ def _arguments(run_function: Callable[..., Any]) -> int:
 
 
 def _package_of(run_function: Callable[..., Any], name: str) -> set[str]:
-    """Return the package that the function was imported from: it is part of the code version like the file itself."""
+    """Return the package of the function, which is part of the code version."""
     module = run_function.__module__
     return set() if module.split(".")[0] == _OWN_PACKAGE or module.split(".")[-1] == name else {module.split(".")[0]}
 
 
 def _strict(model: type[BaseModel]) -> type[BaseModel]:
-    """Return a model whose instances are frozen and which refuses unknown keys; its fields stay what they are."""
+    """Return a subclass that is frozen and rejects unknown keys; its fields are not changed."""
     fields = {name: (field.annotation, _field(field)) for name, field in model.model_fields.items()}
     return _inherited(model, fields, frozen=True, extra="forbid")
 
 
 def _described(model: type[BaseModel]) -> type[BaseModel]:
-    """Return a model of outputs each of which has a description."""
+    """Return a subclass in which every field has a description."""
     return _inherited(model, {name: (f.annotation, _field(f)) for name, f in model.model_fields.items()})
 
 
 def _inherited(model: type[BaseModel], fields: dict[str, Any], **config: Any) -> type[BaseModel]:
-    """Inherit from a model under its own name."""
+    """Return a subclass with the name of its base."""
     made: type[BaseModel] = create_model(
         model.__name__, __base__=model, __module__=model.__module__, __cls_kwargs__=config, **fields
     )
@@ -140,7 +139,7 @@ def _inherited(model: type[BaseModel], fields: dict[str, Any], **config: Any) ->
 
 
 def _field(field: FieldInfo) -> Any:
-    """Copy a field, with what this platform asks for: a description in one piece, and a default that is a value."""
+    """Return a copy of a field that meets the rules of models: one description, and a plain default."""
     changed: dict[str, Any] = {"description": _description(field)}
     factory = field.default_factory
     if factory is not None and not field.default_factory_takes_validated_data:
@@ -151,7 +150,7 @@ def _field(field: FieldInfo) -> Any:
 
 
 def _description(field: FieldInfo) -> str:
-    """Return a field's description; the wrapper's models also have none, or several strings in parentheses."""
-    told: Any = field.description
-    text = " ".join(map(str, told)) if isinstance(told, tuple | list) else str(told or "")
+    """Return a field's description as one text; the wrapper's models may have none, or a tuple of strings."""
+    found: Any = field.description
+    text = " ".join(map(str, found)) if isinstance(found, tuple | list) else str(found or "")
     return " ".join(text.split()) or "Not described by its author."

@@ -1,1 +1,1 @@
-"""From a partition to a published result: what runs analyses, and how Dagster sees them."""
+"""From a partition to a published result: execution of analyses, and their Dagster assets."""

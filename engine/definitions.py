@@ -1,4 +1,4 @@
-"""What Dagster loads for analyses: an asset for each, and its checks."""
+"""The Dagster definitions of analyses: an asset for each, and its checks."""
 
 from collections.abc import Sequence
 
@@ -14,16 +14,16 @@ from resources.settings import Settings
 def analysis_definitions(
     entries: Sequence[AnalysisEntry], settings: Settings, *, pool: type[WorkerPool] = WorkerPool
 ) -> dg.Definitions:
-    """Make the assets of analyses and their checks.
+    """Return the assets of analyses and their checks.
 
     Parameters
     ----------
     entries : sequence of AnalysisEntry
-        The analyses.
+        Each gets an asset and its checks.
     settings : Settings
-        Where jobs work, and whether they only try.
+        Its work folder is used, and ``DRY_RUN``.
     pool : type of WorkerPool
-        How user code is run.
+        Pool of the processes that execute user code.
     """
     return dg.Definitions(
         assets=[

@@ -1,4 +1,4 @@
-"""Made-up foraging behavior whose truth is known: an animal that chooses by given coefficients, between two sides.
+"""Synthetic foraging behavior with known truth: an animal that chooses between two sides by given coefficients.
 
 The chances of a reward change in blocks. Where the task is baited, a reward that was drawn waits until its side is
 chosen. The animal is the model of `analysis_assets.foraging_choice_model`, written independently of it.
@@ -22,10 +22,10 @@ _CUE_DELAY = 0.2  # of a trial
 
 @dataclass(frozen=True)
 class Animal:
-    """What an animal's choices depend on, in log odds for right.
+    """Coefficients of an animal's choices, in log odds for right.
 
-    ``reward_coefficients`` and ``choice_coefficients`` begin with the last answered trial and are as long as each other;
-    ``ignored_share`` is the chance that it does not answer.
+    ``reward_coefficients`` and ``choice_coefficients`` begin with the last answered trial and are as long as each
+    other; ``ignored_share`` is the chance that it does not answer.
     """
 
     bias: float = 0.2
@@ -36,12 +36,12 @@ class Animal:
 
 @dataclass(frozen=True, eq=False)
 class Behavior:
-    """What an animal did in one session, and what is true of it.
+    """The choices and rewards of one session, and their probabilities.
 
     Attributes
     ----------
     animal : Animal
-        Who chose.
+        The coefficients that generated the choices.
     is_baited : bool
         Whether rewards waited until they were fetched.
     response : ndarray of int, shape (n_trials,)
@@ -49,7 +49,7 @@ class Behavior:
     is_rewarded : ndarray of bool, shape (n_trials,)
         Whether the chosen side gave a reward.
     probabilities : ndarray, shape (n_trials, 2), fraction
-        With which a reward was drawn for the left and the right side.
+        Probability with which a reward was drawn for the left and the right side.
     """
 
     animal: Animal
@@ -60,23 +60,23 @@ class Behavior:
 
 
 def make_behavior(seed: int, *, n_trials: int = 500, animal: Animal | None = None, is_baited: bool = False) -> Behavior:
-    """Let an animal forage for one session.
+    """Simulate one session of an animal.
 
     Parameters
     ----------
     seed : int
         Same seed, same behavior.
     n_trials : int
-        Trials, ignored ones included.
+        Number of trials, ignored ones included.
     animal : Animal, optional
-        Who chooses; by default `Animal()`.
+        Coefficients of the choices; by default `Animal()`.
     is_baited : bool
         Whether rewards wait until they are fetched.
 
     Returns
     -------
     Behavior
-        What happened.
+        Arrays with one entry or row for each trial.
     """
     rng = np.random.default_rng(seed)
     animal = animal or Animal()
@@ -117,9 +117,9 @@ def add_trials(nwb: Any, behavior: Behavior, *, duration_s: float) -> None:
     Parameters
     ----------
     nwb : pynwb.NWBFile
-        In memory.
+        File in memory; it gets the table ``trials``.
     behavior : Behavior
-        At least one trial.
+        Responses and rewards of at least one trial.
     duration_s : float, seconds
         Length of the session, which the trials fill evenly.
     """

@@ -1,4 +1,4 @@
-"""NWB files for made-up sessions: an empty one in memory, and writing it to disk."""
+"""NWB files for synthetic sessions: an empty one in memory, and writing it to disk."""
 
 import uuid
 from datetime import datetime
@@ -11,7 +11,7 @@ NAMESPACE = uuid.UUID("6e0e8a5c-3f0c-5a55-9d5f-0b7c7f1c9a10")
 
 
 def empty_file(session_name: str, *, subject_id: str, start: datetime) -> Any:
-    """Make an NWB file in memory that holds its header only."""
+    """Return an NWB file in memory that has only a header."""
     from pynwb import NWBFile  # noqa: PLC0415 - importing pynwb takes seconds
     from pynwb.file import Subject  # noqa: PLC0415
 

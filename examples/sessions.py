@@ -1,4 +1,4 @@
-"""Made-up recording sessions whose truth is known: what the demo analyses, and what the tests measure against.
+"""Synthetic recording sessions with known truth, for the demo and the tests.
 
 Every session is a valid NWB file named as the Allen Institute for Neural Dynamics names its data assets. Its units are
 Poisson processes with a refractory period; some are contaminated, some vanish halfway, some lose their small spikes,
@@ -22,7 +22,7 @@ from examples.nwb_file import NAMESPACE, Backend, empty_file, write_file
 FloatArray = NDArray[np.float64]
 
 REFRACTORY_PERIOD_S = 0.0025  # no neuron fires twice within this time; foreign spikes may come at any
-DATA_BUCKET = "demo-data"  # where the demo keeps its sessions
+DATA_BUCKET = "demo-data"  # bucket of the demo's sessions
 
 _NAME = re.compile(r"(?P<modality>[a-z]+)_(?P<subject>\d+)_(?P<start>\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)")
 _NOISE_SHARE = 0.12
@@ -31,7 +31,7 @@ _KINDS_OF_FILES = 3
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one kind of unit departs from a clean one."""
+    """How one kind of unit differs from a clean one."""
 
     kind: str
     contamination: float = 0.0
@@ -55,7 +55,7 @@ RECIPES = (
 
 @dataclass(frozen=True)
 class UnitTruth:
-    """What is true of one unit that was made up.
+    """The true properties of a synthetic unit.
 
     ``contamination`` is the exact fraction of foreign spikes, ``active_share`` the part of the session, from its
     start, in which the unit fires, ``missed_share`` the exact fraction of its spikes, the smallest, left unwritten.
@@ -91,6 +91,7 @@ def spike_train(
     Parameters
     ----------
     rng : numpy.random.Generator
+        Source of all random numbers; it is advanced.
     rate_hz : float, hertz
         The neuron's own mean rate, refractory time included.
     duration_s : float, seconds
@@ -187,7 +188,7 @@ def write_demo_sessions(folder: Path, *, n: int = 5) -> list[SessionTruth]:
     Raises
     ------
     ValueError
-        If fewer than 3 sessions are asked for.
+        If `n` is below 3.
     """
     if n < _KINDS_OF_FILES:
         msg = f"the demo needs at least {_KINDS_OF_FILES} sessions, one of each kind of file, not {n}"
@@ -215,7 +216,7 @@ def write_demo_sessions(folder: Path, *, n: int = 5) -> list[SessionTruth]:
 
 
 def metadata_record(session: SessionTruth) -> dict[str, Any]:
-    """Make the record of a session's data asset, as a metadata database holds it (aind-data-schema 2.x).
+    """Return the record of a session's data asset in the form of a metadata database (aind-data-schema 2.x).
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The Dash application: thin callbacks over the functions of this package.
 
-What is seen is one value, an address (`explorer.state`). One callback changes it; each part of the page is made again
-when what it is made from has changed. Nothing is kept on the server, so any process can answer any request. See
+The state of the page is its URL (`explorer.state`). One callback changes it; each part of the page is rendered again
+when its part of the state has changed. The server keeps no state, so any process can answer any request. See
 https://dash.plotly.com/sharing-data-between-callbacks for why.
 """
 
@@ -48,15 +48,15 @@ _INDEX = """<!DOCTYPE html>
 _BUTTONS = ("show", "hide", "compare", "uncompare")
 
 
-def make_app(world: ExplorerContext, server: Flask) -> dash.Dash:
-    """Make the application on a Flask server.
+def make_app(context: ExplorerContext, server: Flask) -> dash.Dash:
+    """Return the application on a Flask server.
 
     Parameters
     ----------
-    world : ExplorerContext
-        What it reads.
+    context : ExplorerContext
+        Tables, records and files to show.
     server : Flask
-        Where its routes are added; log-in and headers are the server's business.
+        Server to add the routes to; it is responsible for login and headers.
     """
     app = dash.Dash(
         "explorer",
@@ -71,39 +71,39 @@ def make_app(world: ExplorerContext, server: Flask) -> dash.Dash:
     )
     app.layout = shell()
     app.validation_layout = None
-    app.config.suppress_callback_exceptions = True  # the page is made when its address is known
-    _Callbacks(world).register(app)
+    app.config.suppress_callback_exceptions = True  # the page is rendered when its URL is known
+    _Callbacks(context).register(app)
     return app
 
 
-def seen(world: ExplorerContext, search: str) -> tuple[Table, View, list[str]]:
-    """Return what an address means: table, view and notes.
+def seen(context: ExplorerContext, search: str) -> tuple[Table, View, list[str]]:
+    """Return table, view and notes for the query of a URL.
 
     Raises
     ------
     KeyError
-        If there is no such analysis.
+        If the analysis does not exist.
     """
     asked, notes = from_search(search)
-    table = world.tables.table(asked.analysis)
+    table = context.tables.table(asked.analysis)
     view, more = fitted(asked, table.columns)
     return table, view, notes + more
 
 
-def facts_named(world: ExplorerContext, table: Table, name: str) -> Facts | None:
-    """Return what is known of a row by its short name; None when there is none."""
+def facts_named(context: ExplorerContext, table: Table, name: str) -> Facts | None:
+    """Return the facts of a row by its short name; None if there is no such row."""
     row = row_named(table, name) if name else None
-    return None if row is None else facts_of(row, world.records)
+    return None if row is None else facts_of(row, context.records)
 
 
 class _Callbacks:
-    """The callbacks, each a method with what it needs at hand."""
+    """The callbacks of the application."""
 
-    def __init__(self, world: ExplorerContext) -> None:
-        self._world = world
+    def __init__(self, context: ExplorerContext) -> None:
+        self._context = context
 
     def register(self, app: dash.Dash) -> None:
-        """Add the callbacks to the application."""
+        """Register the callbacks with the application."""
         add = app.callback
         add(Output("page", "children"), Input("url", "search"))(self.whole)
         buttons = [Input({"type": kind, "row": ALL}, "n_clicks") for kind in _BUTTONS]
@@ -133,21 +133,21 @@ class _Callbacks:
             add_here(ClientsideFunction("explorer", name), output, *inputs, prevent_initial_call=True)
 
     def whole(self, search: str | None) -> Any:
-        """Make the page of an address."""
-        names = list(self._world.tables.entries)
+        """Return the page of a URL."""
+        names = list(self._context.tables.entries)
         try:
-            table, view, notes = seen(self._world, search or "")
+            table, view, notes = seen(self._context, search or "")
         except KeyError:
             return unknown(names, from_search(search or "")[0].analysis)
         view = with_axes(view, table.columns)
         missing = [name for name in (view.show, *view.compare) if name and row_named(table, name) is None]
         notes += [f"There is no result {name[:30]} in this table any more." for name in dict.fromkeys(missing)]
-        return page(table, names, view, notes, self._world.dagster_url)
+        return page(table, names, view, notes, self._context.dagster_url)
 
     def change(self, *values: Any) -> list[Any]:
-        """Change what is seen by whatever was done."""
+        """Update the state after events of controls."""
         before = values[-1]
-        table, old, _ = seen(self._world, before)
+        table, old, _ = seen(self._context, before)
         view = old
         for what, value in _events():
             view = changed(table, view, what, value)
@@ -159,10 +159,10 @@ class _Callbacks:
         return [search, *(new if new != was else no_update for was, new in parts)]
 
     def rows(self, request: dict[str, Any] | None, search: str) -> tuple[Any, Any]:
-        """Give the rows that the grid asks for."""
+        """Return the rows that the grid requests."""
         if request is None:
             return no_update, no_update
-        table, view, _ = seen(self._world, search)
+        table, view, _ = seen(self._context, search)
         view, _ = fitted(changed(table, view, "grid", request), table.columns)
         found = listed(table, view)
         start, end = (_whole(request.get(name)) for name in ("startRow", "endRow"))
@@ -170,18 +170,18 @@ class _Callbacks:
         return {"rowData": page_of(found, start, end), "rowCount": found.height}, total
 
     def columns(self, search: str) -> Any:
-        """Define the columns that are shown."""
-        table, view, _ = seen(self._world, search)
+        """Return the definitions of the shown columns."""
+        table, view, _ = seen(self._context, search)
         return column_definitions(table, view)
 
     def values(self, search: str) -> Any:
-        """List the values to choose from."""
-        table, view, _ = seen(self._world, search)
+        """Return the options of the value list."""
+        table, view, _ = seen(self._context, search)
         return values_of(table, view.facet) if view.facet else []
 
     def plot(self, search: str, whole: str) -> tuple[Any, str]:
-        """Draw the plot, with what is selected in it."""
-        table, view, _ = seen(self._world, search)
+        """Return the plot with its selection."""
+        table, view, _ = seen(self._context, search)
         selected, _ = from_search(whole)
         same_axes = (selected.x, selected.y) == (view.x, view.y)
         drawing = draw(
@@ -190,8 +190,8 @@ class _Callbacks:
         return drawing.figure, drawing.note
 
     def gallery(self, search: str) -> tuple[Any, bool]:
-        """Show the figures of what is selected."""
-        table, view, _ = seen(self._world, search)
+        """Return the figures of the selected results."""
+        table, view, _ = seen(self._context, search)
         if not view.selection:
             return [], True
         found = listed(table, view)
@@ -200,17 +200,17 @@ class _Callbacks:
         return gallery([(Facts(row, {}), axes[0], axes[1]) for row in rows], found.height, MOST_CHOSEN), False
 
     def details(self, search: str) -> Any:
-        """Show one row."""
-        table, view, _ = seen(self._world, search)
-        facts = facts_named(self._world, table, view.show)
-        return [] if facts is None else details(self._world, facts, table.columns)
+        """Return the details of a row."""
+        table, view, _ = seen(self._context, search)
+        facts = facts_named(self._context, table, view.show)
+        return [] if facts is None else details(self._context, facts, table.columns)
 
     def compare(self, search: str) -> tuple[Any, bool]:
-        """Compare two rows."""
-        table, view, _ = seen(self._world, search)
+        """Return the comparison of two rows."""
+        table, view, _ = seen(self._context, search)
         if not view.compare:
             return [], True
-        found = [facts_named(self._world, table, name) for name in view.compare]
+        found = [facts_named(self._context, table, name) for name in view.compare]
         pair = [facts for facts in found if facts is not None]
         return comparison(pair, table.columns, len(found) - len(pair)), False
 
@@ -223,30 +223,29 @@ _IN_THE_BROWSER: list[tuple[Any, ...]] = [
     ("clicked", Output("clicked", "data"), Input("plot", "clickData"), State("plot", "figure")),
     ("hasSelection", Output("clear", "hidden"), Input("view", "data")),
 ]
-"""What needs no server; the functions are in assets/explorer.js."""
+"""Callbacks without a server; the functions are in assets/explorer.js."""
 
 
 def _events() -> Iterator[tuple[str, Any]]:
-    """Yield what was done, and the value of each control that did it."""
+    """Yield the changed controls with their values."""
     for one in ctx.triggered:
         name, value = one["prop_id"], one["value"]
         if name in _EVENTS:
             yield _EVENTS[name], value
     button = ctx.triggered_id
-    if isinstance(button, dict) and any(one["value"] for one in ctx.triggered):  # a button that is new has no clicks
+    if isinstance(button, dict) and any(one["value"] for one in ctx.triggered):  # a new button has no clicks
         yield str(button["type"]), str(button["row"])
 
 
 def _whole(found: Any) -> int:
-    """Take a whole number; anything else is none."""
+    """Return an integer; None for anything else."""
     return found if isinstance(found, int) else 0
 
 
-def _with_selection(view: View, selected: View, same_axes: bool) -> View:  # noqa: FBT001  a view, another, and whether they go together
-    """Return a view with what is selected in another one."""
+def _with_selection(view: View, selected: View, same_axes: bool) -> View:  # noqa: FBT001  two views and a condition
+    """Return a view with the selection of another one."""
     return replace(view, selection=selected.selection) if same_axes else view
 
 
 def _assets() -> Path:
-    """Return the folder of style and scripts."""
     return Path(__file__).parent / "assets"

@@ -1,4 +1,4 @@
-"""What a person does on the page, as a change of what is seen."""
+"""Converts events of the page's controls to changes of its state."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,23 +15,23 @@ _AXES = ("x", "y", "log_x", "log_y")
 
 
 def changed(table: Table, view: View, what: str, value: Any) -> View:
-    """Return the view after something was done.
+    """Return the view after an event of a control.
 
     Parameters
     ----------
     table : Table
-        The table that is seen.
+        The shown table; it limits columns and rows.
     view : View
-        What was seen before.
+        View before the event.
     what : str
-        Which control.
+        Name of the control.
     value : Any
-        What it says now; anything at all, because a browser sent it.
+        New value of the control, from a browser: of any type, not trusted.
 
     Returns
     -------
     View
-        Not yet compared with the table: see `explorer.state.fitted`.
+        New view, not yet checked against the table; see `explorer.state.fitted`.
     """
     if what in {"picked", "clicked"}:
         found = _picked(table, view, value) if what == "picked" else _clicked(table, view, value)
@@ -42,7 +42,7 @@ def changed(table: Table, view: View, what: str, value: Any) -> View:
 
 
 def _grid(view: View, value: Any) -> View:
-    """Take filters and order from what the grid asks for."""
+    """Set filters and order from a request of the grid."""
     asked = value if isinstance(value, dict) else {}
     order = [one for one in asked.get("sortModel") or [] if isinstance(one, dict)]
     sort = tuple(f"{'-' if one.get('sort') == 'desc' else ''}{one.get('colId')}" for one in order)
@@ -50,41 +50,38 @@ def _grid(view: View, value: Any) -> View:
 
 
 def _log(view: View, value: Any) -> View:
-    """Take the scales of the axes."""
+    """Set the scales of the axes."""
     wanted = value or []
     return replace(view, log_x="x" in wanted, log_y="y" in wanted)
 
 
 def _facet(view: View, value: Any) -> View:
-    """Take the column whose values are chosen; values of another column mean nothing."""
+    """Set the column of the value list, and clear the values of another column."""
     name = str(value or "")
     return view if name == view.facet else replace(view, facet=name, values=())
 
 
 def _compare(view: View, value: Any) -> View:
-    """Add a row to the comparison; of more than two the last two stay."""
+    """Add a row to the comparison, and keep the last two."""
     rows = [*(row for row in view.compare if row != value), str(value)]
     return replace(view, compare=tuple(rows[-MOST_COMPARED:]))
 
 
 def _uncompare(view: View, value: Any) -> View:
-    """Take a row out of the comparison."""
     return replace(view, compare=tuple(row for row in view.compare if row != value))
 
 
 def _row(view: View, value: Any) -> View:
-    """Show the row that was chosen in the table."""
+    """Show the row that was selected in the table."""
     first = value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else {}
     return replace(view, show=str(first[ROW])) if ROW in first else view
 
 
 def _text(name: str) -> Callable[[View, Any], View]:
-    """Take one text."""
     return lambda view, value: with_fields(view, {name: str(value or "")})
 
 
 def _texts(name: str) -> Callable[[View, Any], View]:
-    """Take a list of texts."""
     return lambda view, value: with_fields(view, {name: tuple(map(str, value or ()))})
 
 
@@ -104,10 +101,10 @@ _CHANGES: dict[str, Callable[[View, Any], View]] = {
 
 
 def _picked(table: Table, view: View, value: Any) -> Selection | None:
-    """Return the box or lasso that was drawn; None when plotly only says again what it was told."""
+    """Return the box or lasso that was drawn; None if plotly only repeats the current selection."""
     if not isinstance(value, dict):
         return None
-    if value.get("cleared"):  # plotly also says this at a click on a point, which must not undo the clicks before
+    if value.get("cleared"):  # plotly also sends this for a click on a point, which must not undo earlier clicks
         return None if "rows" in view.selection else {}
     kind = "box" if "range" in value else "lasso"
     drawn = value.get("range") or value.get("lassoPoints")
@@ -119,7 +116,7 @@ def _picked(table: Table, view: View, value: Any) -> Selection | None:
 
 
 def _clicked(table: Table, view: View, value: Any) -> Selection | None:
-    """Return what a click on a point or a bar selects; clicks on several points add up."""
+    """Return the selection by a click on a point or a bar; clicks on several points accumulate."""
     if not isinstance(value, dict):
         return None
     if isinstance(value.get("bar"), list):
@@ -132,14 +129,14 @@ def _clicked(table: Table, view: View, value: Any) -> Selection | None:
 
 
 def _numbers(values: Any, table: Table, name: str) -> Any:
-    """Return places on an axis as numbers; plotly gives times as texts."""
+    """Return positions on an axis as numbers; plotly sends times as texts."""
     if not isinstance(values, list) or name not in table.columns:
         return None
     return [_milliseconds(value) for value in values] if table.columns[name].kind == "time" else values
 
 
 def _milliseconds(value: Any) -> Any:
-    """Return a time as milliseconds since 1970; what is none stays as it is, and is refused later."""
+    """Return a time as milliseconds since 1970; other values are not changed, and rejected later."""
     if not isinstance(value, str):
         return value
     try:

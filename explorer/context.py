@@ -1,4 +1,4 @@
-"""What the explorer stands on, made once: tables, records, files, and where Dagster's UI is."""
+"""The context of the explorer, which is created once: tables, records, files, and the URL of Dagster's UI."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -11,18 +11,18 @@ from resources.result_store.store import ResultsStore
 
 @dataclass(frozen=True)
 class ExplorerContext:
-    """What the explorer reads.
+    """Connections and settings of the explorer.
 
     Attributes
     ----------
     tables : Tables
-        The tables of results.
+        Cache of the results tables.
     records : RecordReader
-        The records in MongoDB.
+        Reader of the records in MongoDB.
     results : ResultsStore
-        The files in S3; only read.
+        Store of the files in S3; only read.
     dagster_url : str
-        Where Dagster's UI is.
+        URL of Dagster's UI, for links.
     """
 
     tables: Tables
@@ -36,6 +36,6 @@ class ExplorerContext:
         return f"{self.dagster_url}/assets/analysis/{name}?view=partitions&partition={key}"
 
     def run_url(self, facts: Facts) -> str | None:
-        """Return a link to the run that made a row; None where it is not known."""
+        """Return a link to the run of a row; None if it is unknown."""
         run = facts.row.get("run_id")
         return f"{self.dagster_url}/runs/{quote(str(run), safe='')}" if run else None

@@ -1,4 +1,4 @@
-"""The listed rows as a file to take away: CSV for spreadsheets, Parquet for programs."""
+"""Downloads of the listed rows: CSV for spreadsheets, Parquet for programs."""
 
 import io
 
@@ -19,7 +19,7 @@ def as_parquet(frame: pl.DataFrame) -> bytes:
 def as_csv(frame: pl.DataFrame) -> bytes:
     """Return rows as CSV (UTF-8).
 
-    A text that a spreadsheet would run as a formula gets an apostrophe before it; numbers stay as they are.
+    A text that a spreadsheet would run as a formula is prefixed with an apostrophe; numbers are not changed.
     """
     texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
     safe = frame.drop(ROW, POINT).with_columns(_as_text(name) for name in texts if name not in {ROW, POINT})
@@ -28,11 +28,11 @@ def as_csv(frame: pl.DataFrame) -> bytes:
 
 
 def _as_text(name: str) -> pl.Expr:
-    """Keep a text from being a formula."""
+    """Escape texts that are formulas."""
     cell = pl.col(name)
     return pl.when(cell.str.contains(_FORMULA)).then(pl.concat_str(pl.lit("'"), cell)).otherwise(cell).alias(name)
 
 
 def _safe_name(name: str) -> str:
-    """Keep the name of a column from being a formula."""
+    """Escape a column name that is a formula."""
     return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name

@@ -1,4 +1,4 @@
-"""Files of results for a browser: only those that a result's own manifest lists, below the store's own root.
+"""Serves files of results: only those in the manifest of the result, below the root of the store.
 
 What an analysis wrote is not trusted: apart from figures, which are shown as images, everything is a download.
 """
@@ -28,7 +28,7 @@ IMAGES = {
     ".webp": "image/webp",
     ".svg": "image/svg+xml",
 }
-"""Figures that are shown; of any other kind there is a link."""
+"""Formats of figures that are shown; others are linked."""
 
 _PIECE_BYTES = 256 * 1024
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
@@ -36,16 +36,16 @@ _SAFE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file that is being read.
+    """An open file of a result.
 
     Attributes
     ----------
     name : str
         A name to save it under: letters, digits, dots and dashes.
     size : int
-        Bytes.
+        Size in bytes, from the manifest.
     pieces : iterator of bytes
-        The content.
+        Chunks of the content.
     """
 
     name: str
@@ -54,41 +54,41 @@ class FoundFile:
 
 
 def is_image(path: str | None) -> bool:
-    """Tell whether a figure can be shown."""
+    """Return whether a figure can be shown."""
     return path is not None and PurePosixPath(path).suffix.lower() in IMAGES
 
 
-def result_named(world: ExplorerContext, result_id: str) -> Provenance:
+def result_named(context: ExplorerContext, result_id: str) -> Provenance:
     """Return a result by its id.
 
     Raises
     ------
     OutputError
-        If it is no id, or the result's files are not below this store's root.
+        If it is not an id, or the files are not below the root of this store.
     UnknownJobError
-        If there is no such result.
+        If the result does not exist.
     """
     check_result(result_id)
-    record = world.records.get_many([result_id]).get(result_id)
+    record = context.records.get_many([result_id]).get(result_id)
     found = readable(record) if record is not None else None
     if found is None:
         msg = f"There is no result {result_id}: it was replaced or invalidated, or never was."
         raise UnknownJobError(msg)
-    if found.location != world.results.location(result_id, found.attempt):
-        msg = f"The files of {result_id} are not below s3://{world.results.root}: open them where they are."
+    if found.location != context.results.location(result_id, found.attempt):
+        msg = f"The files of {result_id} are not below s3://{context.results.root}: open them where they are."
         raise OutputError(msg)
     return found
 
 
-def listed(world: ExplorerContext, found: Provenance) -> dict[str, int]:
-    """Return the files of a result, by path, with their sizes (bytes).
+def listed(context: ExplorerContext, found: Provenance) -> dict[str, int]:
+    """Return the sizes (bytes) of a result's files, by path.
 
     Raises
     ------
     OutputError
         If the manifest cannot be read.
     """
-    content = world.results.get_bytes(found.location, MANIFEST)
+    content = context.results.get_bytes(found.location, MANIFEST)
     try:
         files: Any = json.loads(content or b"null")
         return {str(one["path"]): int(one["bytes"]) for one in (*files["files"], *files["logs"])}
@@ -97,21 +97,21 @@ def listed(world: ExplorerContext, found: Provenance) -> dict[str, int]:
         raise OutputError(msg) from None
 
 
-def open_file(world: ExplorerContext, found: Provenance, path: str) -> FoundFile:
+def open_file(context: ExplorerContext, found: Provenance, path: str) -> FoundFile:
     """Open one file of a result.
 
     Raises
     ------
     OutputError
-        If the manifest does not list it, or it is gone.
+        If the manifest does not list it, or it is missing.
     """
-    if path not in {MANIFEST, METADATA} and path not in listed(world, found):
+    if path not in {MANIFEST, METADATA} and path not in listed(context, found):
         msg = f"{found.result_id} has no such file; its manifest lists all that it has."
         raise OutputError(msg)
     bucket, key = key_of(found.location, path)
-    with s3_errors(f"read {path} of {found.location}", server=world.results.s3.server_name):
+    with s3_errors(f"read {path} of {found.location}", server=context.results.s3.server_name):
         try:
-            answer = world.results.s3.client.get_object(Bucket=bucket, Key=key)
+            answer = context.results.s3.client.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
             if not is_missing(error):
                 raise

@@ -1,7 +1,7 @@
-"""The web server around the application: who may ask, what browsers are told, and the files.
+"""The web server of the explorer: authentication, security headers, and files.
 
-It listens on the loopback interface, where it answers to the names of this machine alone (another page could otherwise
-reach it under a name of its own), or elsewhere with a log-in for every request.
+It listens on the loopback interface, where it only answers to the host names of this machine (against DNS rebinding),
+or elsewhere with a login for every request.
 """
 
 import ipaddress
@@ -36,28 +36,28 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Login:
-    """The name and password that everybody gives who may look.
+    """The name and password of all users.
 
     Attributes
     ----------
     user : str
-        EXPLORER_USER.
+        Value of the setting ``EXPLORER_USER``.
     password : SecretStr
-        EXPLORER_PASSWORD.
+        Value of the setting ``EXPLORER_PASSWORD``.
     """
 
     user: str
     password: SecretStr
 
     def is_right(self, user: str, password: str) -> bool:
-        """Compare, in a time that does not tell how much was right."""
+        """Compare name and password in constant time."""
         same_user = secrets.compare_digest(user.encode(), self.user.encode())
         same_password = secrets.compare_digest(password.encode(), self.password.get_secret_value().encode())
         return same_user and same_password
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address to listen on can be reached from this machine alone."""
+    """Return whether an address to listen on can only be reached from this machine."""
     if host == "localhost":
         return True
     try:
@@ -66,22 +66,22 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def make_server(world: ExplorerContext, *, login: Login | None, loopback: bool = True) -> Flask:
-    """Make the whole web application.
+def make_server(context: ExplorerContext, *, login: Login | None, loopback: bool = True) -> Flask:
+    """Return the web application.
 
     Parameters
     ----------
-    world : ExplorerContext
-        What it reads.
+    context : ExplorerContext
+        Tables, records and files to show.
     login : Login or None
-        Asked for by every request; None only on the loopback interface.
+        Required for every request; None only on the loopback interface.
     loopback : bool
-        Whether only this machine can reach it; then other names than this machine's are refused.
+        Whether only this machine can reach it; other host names are rejected then.
 
     Raises
     ------
     SettingsError
-        If it could be reached from elsewhere and there is no log-in.
+        If it can be reached from other machines and there is no login.
     """
     if login is None and not loopback:
         msg = (
@@ -97,9 +97,9 @@ def make_server(world: ExplorerContext, *, login: Login | None, loopback: bool =
         auth = HTTPBasicAuth(realm="Results explorer")
         auth.verify_password(login.is_right)
         server.before_request(auth.login_required(lambda: None))
-    _add_files(server, world)
-    server.register_error_handler(PlatformError, _told)
-    app = make_app(world, server)
+    _add_files(server, context)
+    server.register_error_handler(PlatformError, _error_response)
+    app = make_app(context, server)
     policy = _policy(app)
     server.after_request(lambda response: _with_headers(response, policy))
     return server
@@ -111,7 +111,7 @@ def serve(server: Flask, *, host: str, port: int) -> None:
 
 
 def _only_this_machine() -> None:
-    """Refuse requests under another name than this machine's."""
+    """Reject requests with another host name than this machine's."""
     try:
         name = urlsplit(f"//{request.host}").hostname
     except ValueError:
@@ -120,32 +120,32 @@ def _only_this_machine() -> None:
         abort(403, "The explorer answers to localhost and 127.0.0.1 only.")
 
 
-def _add_files(server: Flask, world: ExplorerContext) -> None:
-    """Add the addresses of figures, files, records and downloads."""
+def _add_files(server: Flask, context: ExplorerContext) -> None:
+    """Add the routes of figures, files, records and downloads."""
 
     @server.get("/figure/<result_id>")
     def figure(result_id: str) -> Response:
-        found = result_named(world, result_id)
+        found = result_named(context, result_id)
         if found.figure is None or not is_image(found.figure):
             abort(404, "This result has no figure that can be shown.")
-        file = open_file(world, found, found.figure)
+        file = open_file(context, found, found.figure)
         kind = IMAGES[PurePosixPath(found.figure).suffix.lower()]
         return _file(Response(file.pieces, mimetype=kind), file.size, keep=True)
 
     @server.get("/file/<result_id>/<path:path>")
     def one_file(result_id: str, path: str) -> Response:
-        file = open_file(world, result_named(world, result_id), path)
+        file = open_file(context, result_named(context, result_id), path)
         return _file(_download(file.pieces, file.name), file.size)
 
     @server.get("/record/<result_id>")
     def record(result_id: str) -> Response:
-        file = open_file(world, result_named(world, result_id), METADATA)
+        file = open_file(context, result_named(context, result_id), METADATA)
         return _file(_download(file.pieces, f"{result_id[:12]}.{METADATA}"), file.size)
 
     @server.get("/download.<any(csv, parquet):form>")
     def download(form: str) -> Response:
         try:
-            table, view, _ = seen(world, request.query_string.decode("ascii", "replace"))
+            table, view, _ = seen(context, request.query_string.decode("ascii", "replace"))
         except KeyError:
             abort(404, "There is no such analysis.")
         rows = listed(table, view)
@@ -154,36 +154,36 @@ def _add_files(server: Flask, world: ExplorerContext) -> None:
 
 
 def _download(content: object, name: str) -> Response:
-    """Answer with something to save, whatever it is."""
+    """Return a response that the browser saves."""
     response = Response(content, mimetype="application/octet-stream")  # type: ignore[arg-type]
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
 def _file(response: Response, size: int, *, keep: bool = False) -> Response:
-    """Say how large a file is, and that nothing in it may act as a page; a figure of an attempt never changes."""
+    """Return a response with size and headers that prevent scripts; figures are cached, because they never change."""
     response.headers["Content-Length"] = str(size)
     response.headers["Content-Security-Policy"] = _FILES
     response.headers["Cache-Control"] = "private, max-age=300" if keep else "no-store"
     return response
 
 
-def _told(error: Exception) -> tuple[str, int, dict[str, str]]:
-    """Say what went wrong in words; nothing in them is read as a page."""
+def _error_response(error: Exception) -> tuple[str, int, dict[str, str]]:
+    """Return an error as plain text."""
     _log.info("Rejected: %s", redacted(str(error)))
     status = 404 if isinstance(error, PermanentError) else 503 if isinstance(error, TransientError) else 500
     return redacted(str(error)), status, {"Content-Type": "text/plain; charset=utf-8"}
 
 
 def _policy(app: dash.Dash) -> str:
-    """Say where the page may load from: this server, and its own scripts that stand in the page.
+    """Return the content security policy: this server, and the inline scripts of the page.
 
-    Plotly's drawing of many points by WebGL makes functions of its own templates, hence ``unsafe-eval``; what comes from
-    results is never among them.
+    Plotly's WebGL plots compile their own templates, hence ``unsafe-eval``; values from results are never part of
+    them.
     """
     with app.server.test_request_context():
         make_index: Any = app.index
-        make_index()  # the scripts of the page are known when it was made once
+        make_index()  # the scripts of the page are known after it was rendered once
     hashes = " ".join(f"'{one}'" if not one.startswith("'") else one for one in app.csp_hashes())
     return (
         f"default-src 'self'; script-src 'self' 'unsafe-eval' {hashes}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -193,7 +193,7 @@ def _policy(app: dash.Dash) -> str:
 
 
 def _with_headers(response: Response, policy: str) -> Response:
-    """Tell browsers to trust nothing that they need not."""
+    """Add security headers to a response."""
     response.headers.setdefault("Content-Security-Policy", policy)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["X-Frame-Options"] = "DENY"

@@ -1,4 +1,4 @@
-"""What is seen on the page, as one value: it is all that the page's address holds, and what every part is made from."""
+"""The state of the page as one value, which is stored in the URL and from which every part is rendered."""
 
 import json
 import math
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
-from domain.json_values import shown
+from domain.messages import shown
 from domain.result.search_entries import OUTPUTS
 from explorer.data.columns import Column, shown_first
 from explorer.data.filters import Rule, cleaned
 
 MOST_CHOSEN = 12
-"""So many results are shown side by side, and so many may be chosen one by one."""
+"""Maximum number of results side by side, and of results that are selected one by one."""
 
 MOST_COMPARED = 2
 _LONGEST_ADDRESS = 30_000
@@ -28,20 +28,20 @@ Selection = dict[str, Any]
 
 @dataclass(frozen=True)
 class View:
-    """What is seen.
+    """The state of the page.
 
     Attributes
     ----------
     analysis : str
-        Empty: all of them.
+        Name of the analysis; empty for all.
     columns : tuple of str
-        Columns that are shown, in their order; empty: those that are shown first.
+        Shown columns in order; empty for the default.
     filters : dict
         A filter model, see `explorer.data.filters`.
     sort : tuple of str
         Columns to sort by; a leading ``-`` means descending.
     q : str
-        Text to be found in subject, session or tag.
+        Text to search in subject, session and tag.
     facet, values : str and tuple of str
         Only rows with one of these values in this column.
     x, y, colour : str
@@ -49,7 +49,7 @@ class View:
     log_x, log_y : bool
         Axes with logarithmic scale.
     selection : dict
-        What was selected in the plot: a box, a lasso, or single rows.
+        Selection in the plot: a box, a lasso, or single rows.
     show : str
         The row whose details are shown.
     compare : tuple of str
@@ -74,7 +74,7 @@ class View:
 
 
 def to_search(view: View) -> str:
-    """Return the part of an address after its path; what is as it is at first is left out."""
+    """Return the query of a URL; fields with default values are left out."""
     pairs: list[tuple[str, str]] = [(name, getattr(view, name)) for name in _TEXTS if getattr(view, name)]
     pairs += [(word, one) for word, name in _LISTS.items() for one in getattr(view, name)]
     pairs += [("sort", one) for one in view.sort]
@@ -85,19 +85,19 @@ def to_search(view: View) -> str:
 
 
 def from_search(search: str) -> tuple[View, list[str]]:
-    """Read an address; whatever it holds gives a view.
+    """Parse the query of a URL; any text gives a view.
 
     Parameters
     ----------
     search : str
-        The part after the path, with or without ``?``.
+        Query with or without ``?``.
 
     Returns
     -------
     view : View
-        With filters and columns as they were given: `fitted` compares them with the table.
+        View with unchecked filters and columns; see `fitted`.
     notes : list of str
-        What cannot be read, in words.
+        A message for each part that is invalid.
     """
     if len(search) > _LONGEST_ADDRESS:
         return View(), ["The address is too long and was not read."]
@@ -124,21 +124,21 @@ def from_search(search: str) -> tuple[View, list[str]]:
 
 
 def fitted(view: View, columns: Mapping[str, Column]) -> tuple[View, list[str]]:
-    """Leave out what a table does not have.
+    """Remove columns and values that a table does not have.
 
     Parameters
     ----------
     view : View
-        What an address or a browser asks for.
+        View from a URL or a browser.
     columns : mapping
-        The columns of the table.
+        Columns of the table, by name.
 
     Returns
     -------
     view : View
-        Every column in it exists.
+        View in which all columns exist.
     notes : list of str
-        What was left out, in words.
+        A message for each removed part.
     """
     filters, notes = cleaned(view.filters, columns)
     named = {name for name in (view.x, view.y, view.colour, view.facet, *view.columns) if name}
@@ -161,17 +161,17 @@ def fitted(view: View, columns: Mapping[str, Column]) -> tuple[View, list[str]]:
 
 
 def columns_shown(view: View, columns: Mapping[str, Column]) -> tuple[str, ...]:
-    """Return the columns that a view shows of a table, in their order."""
+    """Return the columns of a table that a view shows, in order."""
     return view.columns or shown_first(columns)
 
 
 def with_fields(view: View, fields: Mapping[str, Any]) -> View:
-    """Return a view with other values in some fields, given by name."""
+    """Return a view with changed fields."""
     return replace(view, **fields)
 
 
 def with_axes(view: View, columns: Mapping[str, Column]) -> View:
-    """Give a view without axes the first ones that say something: two outputs, else when and how long."""
+    """Set default axes in a view without axes: two outputs, otherwise time and duration."""
     if view.x or view.y:
         return view
     found = [name for name, one in columns.items() if one.kind == "number" and name.startswith(f"{OUTPUTS}.")]
@@ -180,7 +180,7 @@ def with_axes(view: View, columns: Mapping[str, Column]) -> View:
 
 
 def clean_selection(found: Any) -> Selection:
-    """Take a selection if it is one; else nothing.
+    """Return a valid selection; an empty one for anything else.
 
     Returns
     -------
@@ -202,12 +202,12 @@ def clean_selection(found: Any) -> Selection:
 
 
 def part(view: View, *names: str) -> View:
-    """Return a view that has only some fields; the others are as at first."""
+    """Return a view with some fields only; the others have their defaults."""
     return View(**{name: getattr(view, name) for name in names})
 
 
 def _numbers(found: Any, least: int, most: int) -> list[float]:
-    """Take a list of finite numbers; nothing when it is anything else."""
+    """Return a list of finite numbers; an empty one for anything else."""
     if not isinstance(found, list) or not least <= len(found) <= most:
         return []
     good = all(isinstance(n, int | float) and not isinstance(n, bool) and abs(n) < 1e300 for n in found)  # noqa: PLR2004
@@ -215,17 +215,16 @@ def _numbers(found: Any, least: int, most: int) -> list[float]:
 
 
 def _short(text: str) -> str:
-    """Keep a text short."""
     return text[:_LONGEST_VALUE]
 
 
 def _there(name: str, columns: Mapping[str, Column]) -> str:
-    """Return a column's name if there is such a column."""
+    """Return the name of an existing column; otherwise an empty text."""
     return name if name in columns else ""
 
 
 def _json(text: str, name: str, notes: list[str]) -> Any:
-    """Read JSON; what cannot be read is told and counts as nothing."""
+    """Parse a JSON object; anything else appends a message and is empty."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

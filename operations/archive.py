@@ -12,10 +12,9 @@ from typing import Any
 
 import dagster as dg
 
-from domain.counted import counted
 from domain.errors import RunsActiveError, SettingsError
 from domain.job.state import JobState
-from domain.json_values import shown
+from domain.messages import counted, shown
 from engine.assets.runs import unfinished_spans
 from operations.platform import Platform, open_dagster
 from operations.requests import known_keys

@@ -1,6 +1,6 @@
-"""Alerts to people: a webhook, and e-mail. A hook that is away never fails or holds up what reports to it.
+"""Sends alerts by webhook and e-mail. An unavailable hook neither fails nor delays the caller.
 
-Addresses may hold secrets, so they are never shown: messages name the setting instead.
+URLs may contain secrets, so they are never shown: messages name the setting instead.
 """
 
 import logging
@@ -20,12 +20,12 @@ from domain.retry import Backoff
 from resources.clients.retrying import retrying
 
 _SMTP_PORTS = {"smtp": 25, "smtps": 465}
-_HOOK_FAILURES = (OSError, smtplib.SMTPException, ValueError)  # requests' errors are OSErrors
+_HOOK_FAILURES = (OSError, smtplib.SMTPException, ValueError)  # errors of requests are OSErrors
 _log = logging.getLogger(__name__)
 
 
 class Alerts(dg.ConfigurableResource["Alerts"]):
-    """Sends alerts to whatever hooks are configured; to none, where none is."""
+    """Sends alerts to all configured hooks."""
 
     webhook_url: str | None = Field(default=None, description="ALERT_WEBHOOK_URL.")
     email_to: str | None = Field(default=None, description="ALERT_EMAIL_TO: addresses, separated by commas.")
@@ -40,13 +40,13 @@ class Alerts(dg.ConfigurableResource["Alerts"]):
         Parameters
         ----------
         alert : Alert
-            What people are told.
+            Message to send; contains no secrets.
 
         Returns
         -------
         dict of str to str or None
-            For each hook, by its setting: None if it took the alert, else why not. Nothing is raised, because what
-            is reported must not fail for want of a listener; a failure is logged.
+            By setting of the hook: None if the alert was accepted, otherwise the error. Errors are logged and not
+            raised, because a failed alert must not fail the caller.
         """
         hooks: dict[str, Callable[[Alert], None]] = {}
         if self.webhook_url:
@@ -60,16 +60,16 @@ class Alerts(dg.ConfigurableResource["Alerts"]):
         return answers
 
     def _post(self, alert: Alert) -> None:
-        """Post to the webhook: `text` is what Slack, Mattermost and others show, the rest is for scripts."""
-        told: dict[str, Any] = {"text": alert.body(), **alert.model_dump(mode="json", exclude={"text"})}
-        told["details"], told["facts"] = alert.text, dict(alert.facts)
-        answer = requests.post(str(self.webhook_url), json=told, timeout=self.time_limit_s, allow_redirects=False)
-        if answer.status_code >= 300:  # noqa: PLR2004  a redirect would send the alert to somebody else
+        """Post to the webhook: Slack, Mattermost and others show `text`; the other fields are for scripts."""
+        body: dict[str, Any] = {"text": alert.body(), **alert.model_dump(mode="json", exclude={"text"})}
+        body["details"], body["facts"] = alert.text, dict(alert.facts)
+        answer = requests.post(str(self.webhook_url), json=body, timeout=self.time_limit_s, allow_redirects=False)
+        if answer.status_code >= 300:  # noqa: PLR2004  a redirect would send the alert to another server
             msg = f"it answered {answer.status_code}"
             raise OSError(msg)
 
     def _mail(self, alert: Alert) -> None:
-        """Send an e-mail; over plain SMTP the connection is encrypted if the server can, and always before a log-in."""
+        """Send an e-mail; plain SMTP is encrypted if the server supports it, and always before a login."""
         parts = urlsplit(str(self.smtp_url))
         message = EmailMessage()
         message["Subject"] = f"[{alert.severity}] {alert.title}".replace("\r", " ").replace("\n", " ")[:200]
@@ -91,7 +91,7 @@ class Alerts(dg.ConfigurableResource["Alerts"]):
 
 
 def _tried(hook: Callable[[Alert], None], alert: Alert, *, attempts: int) -> str | None:
-    """Call a hook, again when it fails; returns why it failed, without what the error repeats of addresses."""
+    """Call a hook with retries; return the error without URLs, or None."""
     calls = retrying(
         Backoff(first_s=0, attempts=attempts), is_transient=lambda error: isinstance(error, _HOOK_FAILURES)
     )

@@ -1,4 +1,4 @@
-"""All resources for one set of settings: what ``definitions.py`` hands to Dagster and the commands use directly."""
+"""All resources for given settings, for ``definitions.py`` and for the commands."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -24,14 +24,14 @@ from resources.settings import Settings
 
 @dataclass(frozen=True)
 class ClientLimits:
-    """How long the clients of outside systems wait.
+    """Time limits of the clients.
 
     Attributes
     ----------
     lease_s : float
-        See `Ledger`.
+        Duration of a lease (s); see `Ledger`.
     s3_read_timeout_s : float
-        How long an answer of S3 may take (s).
+        Read timeout of S3 requests (s).
     """
 
     lease_s: float = LEASE_S
@@ -40,7 +40,7 @@ class ClientLimits:
 
 @dataclass(frozen=True)
 class Connections:
-    """Every resource, by the name under which Dagster injects it."""
+    """All resources, by their resource keys in Dagster."""
 
     job_inbox: JobInbox
     inbox_queue: InboxQueue
@@ -54,22 +54,22 @@ class Connections:
     alerts: Alerts
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the resources as Dagster takes them."""
+        """Return the resources by resource key."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def connect(settings: Settings, *, for_dagster: bool = False, limits: ClientLimits = ClientLimits()) -> Connections:
-    """Make all resources; nothing is opened before it is used.
+    """Return all resources; connections are opened on first use.
 
     Parameters
     ----------
     settings : Settings
-        Which servers.
+        Addresses of the servers.
     for_dagster : bool
-        Name the variable of an address that may hold a password instead of giving its value, because Dagster shows
-        the configuration of resources to everybody.
+        Pass the variable of a URL that may contain a password instead of its value, because Dagster shows
+        the configuration of resources in its UI.
     limits : ClientLimits
-        How long clients wait.
+        Time limits of the clients.
     """
     home = str(settings.analysis_home)
     mongo = MongoConnection(
@@ -111,7 +111,7 @@ def connect(settings: Settings, *, for_dagster: bool = False, limits: ClientLimi
 
 
 def _asset_records(settings: Settings, *, for_dagster: bool) -> MongoAssetRecords | RestAssetRecords:
-    """Choose where the metadata records of data assets are: behind an API, or in a database of their own or ours."""
+    """Return the source of metadata records: a REST API, or a separate or the same database."""
     database, name = settings.assets_database, settings.assets_collection
     if settings.assets_api_url is not None:
         return RestAssetRecords(url=settings.assets_api_url, database=database, name=name)
@@ -124,7 +124,7 @@ def _asset_records(settings: Settings, *, for_dagster: bool) -> MongoAssetRecord
 
 
 def _uri(name: str, value: SecretStr | None, *, for_dagster: bool) -> Any:
-    """Return an address that may hold a password, or the variable that holds it."""
+    """Return a URL that may contain a password, or its variable."""
     if value is None:
         return None
     return dg.EnvVar(name) if for_dagster else value.get_secret_value()

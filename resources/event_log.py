@@ -1,4 +1,4 @@
-"""The name under which an operator's ``dagster.yaml`` may know `resources.dagster_storage.event_log`."""
+"""Earlier name of `resources.dagster_storage.event_log`, for existing ``dagster.yaml`` files."""
 
 from resources.dagster_storage.event_log import SqliteEventLog
 

@@ -1,4 +1,4 @@
-"""The name under which an operator's ``dagster.yaml`` may know `resources.dagster_storage.event_log_postgres`."""
+"""Earlier name of `resources.dagster_storage.event_log_postgres`, for existing ``dagster.yaml`` files."""
 
 from resources.dagster_storage.event_log_postgres import PostgresEventLog
 

@@ -1,9 +1,9 @@
-"""Links into the explorer, from wherever a result or an analysis is shown."""
+"""Links to results and analyses in the explorer."""
 
 from urllib.parse import quote
 
 SHORT_ID = 20
-"""So many digits of a result's id name it in an address of the explorer."""
+"""Number of digits of a result id in URLs of the explorer."""
 
 
 def analysis_in_explorer(url: str, analysis: str) -> str:
@@ -12,7 +12,7 @@ def analysis_in_explorer(url: str, analysis: str) -> str:
     Parameters
     ----------
     url : str
-        Where the explorer is (`Settings.explorer_address`).
+        URL of the explorer (`Settings.explorer_address`).
     analysis : str
         Name of the analysis.
     """
@@ -20,5 +20,5 @@ def analysis_in_explorer(url: str, analysis: str) -> str:
 
 
 def result_in_explorer(url: str, analysis: str, result_id: str) -> str:
-    """Return a link to one result, with its details open; what it takes: as `analysis_in_explorer`."""
+    """Return a link to one result, with its details open; arguments as in `analysis_in_explorer`."""
     return f"{analysis_in_explorer(url, analysis)}&show={quote(result_id[:SHORT_ID], safe='')}"

@@ -1,4 +1,4 @@
-"""Optional parts of the installation: what a run on a cluster does without.
+"""Optional parts of the installation, which runs on a cluster do not need.
 
 ``pyproject.toml`` names the extras, and ``requirements/<extra>.txt`` locks each with the core.
 """
@@ -12,11 +12,11 @@ EXTRAS = {
     "postgres": ("dagster_postgres",),
     "ui": ("dagster_webserver",),
 }
-"""Packages that each extra installs, by the names under which they are imported."""
+"""Import names of the packages that each extra installs."""
 
 
 def require(extra: str) -> None:
-    """Check that an optional part is installed, before anything imports it.
+    """Raise if an optional part is not installed.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def require(extra: str) -> None:
     Raises
     ------
     SettingsError
-        If a package of it is missing.
+        If a package of the extra is missing; the message names the file to install.
     """
     missing = [name for name in EXTRAS[extra] if find_spec(name) is None]
     if missing:

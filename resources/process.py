@@ -1,4 +1,4 @@
-"""Who runs this process, and how its children end with it."""
+"""The user of this process, and child processes that end with it."""
 
 import ctypes
 import getpass
@@ -15,7 +15,7 @@ _START_TICK = 19  # `starttime` of proc(5), counted from the field after the com
 
 
 def person() -> str:
-    """Name who runs this process; in a container its user may have no name."""
+    """Return the name of the user of this process; in a container the user may have no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -50,27 +50,27 @@ def process_token(pid: int) -> str | None:
     return f"{boot}/{fields[_START_TICK]}"
 
 
-def asker_for_end_with_parent(number: int) -> Callable[[], None] | None:
-    """Return what a child calls so that the kernel sends it a signal when its parent ends, however it ends (Linux).
+def parent_death_signal(number: int) -> Callable[[], None] | None:
+    """Return a function for child processes: the kernel then sends a signal when the parent ends (Linux).
 
-    Everything is looked up beforehand, because little is safe between fork and exec.
+    Everything is resolved beforehand, because little is safe between fork and exec.
 
     Parameters
     ----------
     number : int
-        The signal.
+        Number of the signal.
 
     Returns
     -------
     callable or None
-        None where the kernel cannot do it.
+        None if the kernel does not support it.
     """
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl
 
     def ask_the_kernel() -> None:
-        """Ask for the signal."""
+        """Request the signal."""
         prctl(_PR_SET_PDEATHSIG, number)
 
     return ask_the_kernel

@@ -1,4 +1,4 @@
-"""The earlier place of the public read API; it moved to ``results``."""
+"""The earlier module of the public read API, which moved to ``results``."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""How the values of settings are read, and said back in plain words when they cannot be used; pure functions."""
+"""Parses values of settings, with messages for invalid ones; pure functions."""
 
 import re
 from typing import Any, NoReturn
@@ -13,7 +13,7 @@ _UNSET_WORDS = frozenset({"none", "null", "undefined"})
 
 
 def yes_or_no(name: str, value: Any) -> bool:
-    """Read one of the words for yes or no."""
+    """Parse a boolean."""
     word = str(value).lower()
     if word not in _TRUE | _FALSE:
         refuse(name, repr(value), "1, true, yes, on, or 0, false, no, off")
@@ -21,7 +21,7 @@ def yes_or_no(name: str, value: Any) -> bool:
 
 
 def seconds(name: str, value: Any, *, longest: float) -> float:
-    """Read a length of time: more than nothing, so that something is ever done again."""
+    """Parse a duration in seconds, which must be positive."""
     good = f"seconds between 1 and {longest:.0f}, such as 3600"
     try:
         found = float(value)
@@ -33,7 +33,7 @@ def seconds(name: str, value: Any, *, longest: float) -> float:
 
 
 def bucket_and_prefix(name: str, found: str, value: str) -> str:
-    """Check ``bucket`` or ``bucket/prefix`` and return it without a slash at its end."""
+    """Validate ``bucket`` or ``bucket/prefix``, and return it without a trailing slash."""
     good = "`bucket` or `bucket/prefix`, such as `my-lab-results/analysis`"
     if name == "JOB_INBOX":
         good = "s3://bucket/prefix"
@@ -45,18 +45,18 @@ def bucket_and_prefix(name: str, found: str, value: str) -> str:
 
 
 def is_postgresql(value: str) -> bool:
-    """Tell whether an address names a database of PostgreSQL, for the driver that dagster-postgres brings."""
+    """Return whether a URL is that of a PostgreSQL database, for the driver of dagster-postgres."""
     try:
         parts = urlsplit(value)
         port = parts.port
-    except ValueError:  # brackets or a port that are none, often from a password that is not escaped
+    except ValueError:  # invalid brackets or port, often from a password that is not escaped
         return False
     named = parts.hostname and parts.path.strip("/") and "@" not in parts.path and not parts.fragment
     return parts.scheme in {"postgresql", "postgresql+psycopg2"} and bool(named) and port != 0
 
 
 def without_secrets(value: str) -> str:
-    """Hide user name, password and query of an address before it is shown."""
+    """Return a URL without user name, password and query, to show it."""
     scheme, separator, rest = value.partition("://")
     if not separator:
         return value
@@ -64,6 +64,6 @@ def without_secrets(value: str) -> str:
 
 
 def refuse(name: str, found: str, good: str) -> NoReturn:
-    """Raise the error that every bad setting gives."""
+    """Raise the error for an invalid setting."""
     msg = f"The setting {name} cannot be used: found {found}, expected {good}."
     raise SettingsError(msg)

@@ -1,15 +1,13 @@
-"""Every setting of the platform, read from the environment once, checked, and said back in plain words when wrong.
+"""The settings of the platform, read from the environment once, and validated.
 
 Credentials are not settings: boto3 reads ``AWS_*`` itself. The
 table of all settings is in ``docs/settings.md``, a file to copy in ``.env.example``.
 """
 
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -17,13 +15,24 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import SettingsError
 from resources.environment import environment
-from resources.setting_values import bucket_and_prefix, is_postgresql, refuse, seconds, without_secrets, yes_or_no
+from resources.setting_types import (
+    CollectionName,
+    DatabaseName,
+    Duration,
+    HookUrl,
+    HttpUrl,
+    MailAddresses,
+    MongoUri,
+    PostgresUrl,
+    YesNo,
+)
+from resources.setting_values import bucket_and_prefix, refuse, without_secrets
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
-"""The folder that holds ``definitions.py``; relative settings are read against it."""
+"""The folder of ``definitions.py``; relative paths in settings start here."""
 
 EXPLORER_HERE = "http://127.0.0.1:3001"
-"""Where the explorer is when nobody says anything else."""
+"""Default URL of the explorer."""
 
 RETIRED: Mapping[str, str] = {
     "DOCDB_HOST": "DOCDB_URI takes the whole address (mongodb://user:password@host:27017/?tls=true)",
@@ -35,32 +44,29 @@ RETIRED: Mapping[str, str] = {
     "CO_CAPSULE_ID": "the code's digest and commit are recorded instead",
     "CO_PIPELINE_ID": "the Dagster run id is recorded instead",
 }
-"""Settings of the earlier wrapper that nothing reads any more, each with what took its place."""
+"""Retired settings of the earlier wrapper, and their replacements."""
 
 _SHORTEST_PASSWORD = 12
-_DATABASE = re.compile(r"[A-Za-z0-9_\-]{1,38}")
-_MAIL = re.compile(r"[^@\s,<>]+@[^@\s,<>]+")
-_COLLECTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}")
 
 _log = logging.getLogger(__name__)
 
 
 def _assets_database(found: dict[str, Any]) -> str:
-    """Return the default database of assets: beside the records, or what the lab's metadata database is called."""
+    """Return the default database of assets: that of the records, or the name of the lab's metadata database."""
     elsewhere = found.get("assets_uri") is not None or found.get("assets_api_url") is not None
     return "metadata_index" if elsewhere else str(found.get("docdb_database", ""))
 
 
 class Settings(BaseSettings):
-    """What the environment says, checked; every field is named as its variable, in lower case.
+    """The validated settings; each field has the name of its variable in lower case.
 
-    A variable that is set to nothing counts as not set, except ``ANALYSIS_BUCKET``: an empty bucket is nearly always
-    a variable that failed to expand, so it is refused.
+    An empty variable counts as not set, except ``ANALYSIS_BUCKET``: an empty bucket is nearly always a variable that
+    failed to expand, so it is rejected.
 
     Raises
     ------
     SettingsError
-        If a value cannot be used. The message names the setting, what was found and the good form.
+        If a value is invalid. The message has the setting, the value and the expected form.
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(frozen=True, extra="ignore")
@@ -79,97 +85,101 @@ class Settings(BaseSettings):
         default_factory=lambda data: str(data["analysis_home"] / "inbox"),
         description="Where job files arrive: a folder, or s3://bucket/prefix.",
     )
-    job_inbox_queue_url: str | None = Field(
+    job_inbox_queue_url: HttpUrl | None = Field(
         default=None, description="Queue (Amazon SQS) that receives S3's notifications of new files in the inbox."
     )
-    job_inbox_listing_s: float = Field(
+    job_inbox_listing_s: Duration = Field(
         default=3600.0, description="With a queue: interval between full listings of the inbox (s)."
     )
     analysis_bucket: str = Field(
         default="analysis-results", description="Where results are stored: `bucket` or `bucket/prefix`."
     )
-    docdb_uri: SecretStr | None = Field(default=None, description="Address of MongoDB or Amazon DocumentDB.")
-    docdb_database: str = Field(default="analysis", description="Database that holds records and ledger.")
-    docdb_collection: str = Field(default="results", description="Collection of the records.")
-    assets_uri: SecretStr | None = Field(
+    docdb_uri: MongoUri | None = Field(default=None, description="Address of MongoDB or Amazon DocumentDB.")
+    docdb_database: DatabaseName = Field(default="analysis", description="Database that holds records and ledger.")
+    docdb_collection: CollectionName = Field(default="results", description="Collection of the records.")
+    assets_uri: MongoUri | None = Field(
         default=None, description="Address of the MongoDB with the metadata records of data assets."
     )
-    assets_api_url: str | None = Field(
+    assets_api_url: HttpUrl | None = Field(
         default=None, description="Address of the REST API of a metadata database without direct access."
     )
-    assets_database: str = Field(
+    assets_database: DatabaseName = Field(
         default_factory=_assets_database, description="Database of the assets' metadata records."
     )
-    assets_collection: str = Field(default="data_assets", description="Collection of the assets' metadata records.")
+    assets_collection: CollectionName = Field(
+        default="data_assets", description="Collection of the assets' metadata records."
+    )
     dispatches: Path = Field(
         default_factory=lambda data: data["analysis_home"] / "dispatches",
         description="Folder of saved dispatches, each with its own schedule.",
     )
-    alert_webhook_url: SecretStr | None = Field(default=None, description="Webhook that alerts are posted to.")
-    alert_email_to: str | None = Field(default=None, description="Addresses that alerts are sent to.")
-    alert_email_from: str = Field(default="analysis-assets@localhost", description="Sender of alerts.")
-    smtp_url: SecretStr | None = Field(default=None, description="Mail server, with user and password.")
-    dagster_ui_url: str = Field(default="http://127.0.0.1:3000", description="Where Dagster's UI is, for links.")
-    explorer_url: str | None = Field(default=None, description="Where people open the explorer, for links.")
+    alert_webhook_url: HookUrl | None = Field(default=None, description="Webhook that alerts are posted to.")
+    alert_email_to: MailAddresses | None = Field(default=None, description="Addresses that alerts are sent to.")
+    alert_email_from: MailAddresses = Field(default="analysis-assets@localhost", description="Sender of alerts.")
+    smtp_url: HookUrl | None = Field(default=None, description="Mail server, with user and password.")
+    dagster_ui_url: HttpUrl = Field(default="http://127.0.0.1:3000", description="Where Dagster's UI is, for links.")
+    explorer_url: HttpUrl | None = Field(default=None, description="Where people open the explorer, for links.")
     explorer_user: str | None = Field(default=None, description="User name for the explorer.")
     explorer_password: SecretStr | None = Field(default=None, description="Password for the explorer.")
-    dry_run: bool = Field(default=False, description="Sensors only report what they would do.")
-    input_s3_endpoint_url: str | None = Field(default=None, description="S3 server of the inputs, when not AWS.")
-    input_s3_unsigned: bool = Field(default=False, description="Read inputs without credentials (public buckets).")
-    aws_endpoint_url: str | None = Field(default=None, description="S3 server of results and inbox, when not AWS.")
-    aws_endpoint_url_s3: str | None = Field(default=None, description="As AWS_ENDPOINT_URL, for S3 alone; it wins.")
-    results_browser_url: str | None = Field(default=None, description="Where a person can browse results over http.")
+    dry_run: YesNo = Field(default=False, description="Sensors only report what they would do.")
+    input_s3_endpoint_url: HttpUrl | None = Field(default=None, description="S3 server of the inputs, when not AWS.")
+    input_s3_unsigned: YesNo = Field(default=False, description="Read inputs without credentials (public buckets).")
+    aws_endpoint_url: HttpUrl | None = Field(default=None, description="S3 server of results and inbox, when not AWS.")
+    aws_endpoint_url_s3: HttpUrl | None = Field(default=None, description="As AWS_ENDPOINT_URL, for S3 alone; it wins.")
+    results_browser_url: HttpUrl | None = Field(
+        default=None, description="Where a person can browse results over http."
+    )
     dagster_home: Path = Field(
         default_factory=lambda data: data["analysis_home"] / "dagster",
         description="Dagster's storage and configuration.",
     )
-    dagster_postgres_url: SecretStr | None = Field(
+    dagster_postgres_url: PostgresUrl | None = Field(
         default=None, description="Address of a PostgreSQL database for Dagster's storage, instead of SQLite."
     )
 
     @property
     def s3_endpoint_url(self) -> str | None:
-        """The S3 server that the environment names, as boto3 would choose it; None means AWS."""
+        """The S3 server in the environment, as boto3 selects it; None means AWS."""
         return self.aws_endpoint_url_s3 or self.aws_endpoint_url
 
     @property
     def listing_s(self) -> float:
-        """How long after a whole listing the inbox is listed again (s); 0: by every tick, because no queue tells of files."""
+        """Interval of full listings of the inbox (s); 0 for every tick, if no queue reports new files."""
         return self.job_inbox_listing_s if self.job_inbox_queue_url else 0.0
 
     @property
     def embedded_mongo(self) -> bool:
-        """Whether records go to the embedded MongoDB: no ``DOCDB_URI`` is given."""
+        """Whether records are in the embedded MongoDB, because ``DOCDB_URI`` is not set."""
         return self.docdb_uri is None
 
     @property
     def embedded_s3(self) -> bool:
-        """Whether results go to the embedded S3: neither ``ANALYSIS_BUCKET`` nor an endpoint is given."""
+        """Whether results are in the embedded S3, because neither ``ANALYSIS_BUCKET`` nor an endpoint is set."""
         return "analysis_bucket" not in self.model_fields_set and self.s3_endpoint_url is None
 
     @property
     def explorer_address(self) -> str | None:
-        """Where links to the explorer lead: where it is said to be, or, with embedded servers alone, on this machine."""
+        """URL of links to the explorer: the configured one, or this machine if all servers are embedded."""
         here = EXPLORER_HERE if self.embedded_mongo and self.embedded_s3 else None
         return self.explorer_url or here
 
     @model_validator(mode="before")
     @classmethod
     def _nothing_is_not_a_value(cls, values: Any) -> Any:
-        """Drop variables that are set to nothing, and white space around the others."""
+        """Remove empty variables, and white space around values."""
         stripped = {k: v.strip() if isinstance(v, str) else v for k, v in values.items()}
         return {k: v for k, v in stripped.items() if v not in ("", None) or k == "analysis_bucket"}
 
     @field_validator("analysis_home", "analysis_scratch", "dagster_home", "dispatches", mode="after")
     @classmethod
     def _home_is_absolute(cls, value: Path) -> Path:
-        """Read a relative folder against the project, never against the caller's folder."""
+        """Resolve a relative folder from the project, not from the working folder."""
         return (PROJECT_ROOT / value.expanduser()).resolve()
 
     @field_validator("analysis_env_file", mode="after")
     @classmethod
     def _env_file_is_there(cls, value: Path | None) -> Path | None:
-        """Refuse a file that is not there: without its settings, work would go to the embedded servers."""
+        """Raise if the file does not exist: without its settings, the embedded servers would be used."""
         if value is None:
             return None
         path = PROJECT_ROOT / value.expanduser()
@@ -180,7 +190,7 @@ class Settings(BaseSettings):
     @field_validator("job_inbox", mode="after")
     @classmethod
     def _inbox_is_a_folder_or_bucket(cls, value: str) -> str:
-        """Accept a folder, made absolute, or an S3 address."""
+        """Accept a folder, which is made absolute, or an S3 URL."""
         if value.startswith("s3://"):
             return f"s3://{bucket_and_prefix('JOB_INBOX', value, value.removeprefix('s3://'))}"
         if "://" in value:
@@ -190,123 +200,28 @@ class Settings(BaseSettings):
     @field_validator("analysis_bucket", mode="after")
     @classmethod
     def _bucket_is_a_name(cls, value: str) -> str:
-        """Refuse addresses that would store results at a place nobody meant."""
+        """Raise for values that would store results in an unintended location."""
         return bucket_and_prefix("ANALYSIS_BUCKET", value, value)
-
-    @field_validator("docdb_uri", "assets_uri", mode="after")
-    @classmethod
-    def _uri_is_mongodb(cls, value: SecretStr | None, info: Any) -> SecretStr | None:
-        """Check the scheme and the host, without ever showing the value."""
-        if value is None:
-            return None
-        scheme, separator, rest = value.get_secret_value().partition("://")
-        if scheme not in {"mongodb", "mongodb+srv"} or not rest.rpartition("@")[2].strip("/"):
-            found = f"an address of scheme {scheme!r}" if separator else "an address without a scheme"
-            good = "mongodb://user:password@host:27017/"
-            refuse(info.field_name.upper(), f"{found} (not shown: it may hold a password)", good)
-        return value
-
-    @field_validator("dagster_postgres_url", mode="after")
-    @classmethod
-    def _storage_is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
-        """Check scheme, host and database, without ever showing the value."""
-        if value is not None and not is_postgresql(value.get_secret_value()):
-            good = "postgresql://user:password@host:5432/database, with special characters in the password as %XX"
-            refuse("DAGSTER_POSTGRES_URL", "another address (not shown: it may hold a password)", good)
-        return value
-
-    @field_validator("docdb_database", "assets_database", mode="after")
-    @classmethod
-    def _database_is_a_name(cls, value: str, info: Any) -> str:
-        """Refuse names that MongoDB or DocumentDB would refuse later."""
-        if not _DATABASE.fullmatch(value):
-            refuse(info.field_name.upper(), repr(value), "1 to 38 letters, digits, `_` or `-`, such as `analysis`")
-        return value
-
-    @field_validator("docdb_collection", "assets_collection", mode="after")
-    @classmethod
-    def _collection_is_a_name(cls, value: str, info: Any) -> str:
-        """Refuse names that MongoDB or DocumentDB would refuse later."""
-        if not _COLLECTION.fullmatch(value) or value.startswith("system."):
-            refuse(
-                info.field_name.upper(), repr(value), "up to 100 letters, digits, `_`, `-` or `.`, such as `results`"
-            )
-        return value
-
-    @field_validator("job_inbox_listing_s", mode="before")
-    @classmethod
-    def _is_a_time(cls, value: Any) -> float:
-        """Read a number of seconds, up to a week."""
-        return seconds("JOB_INBOX_LISTING_S", value, longest=7 * 24 * 3600)
 
     @model_validator(mode="after")
     def _a_queue_needs_a_bucket(self) -> "Settings":
-        """Refuse a queue beside a folder: nobody would tell it of files."""
+        """Raise for a queue with a folder, because only S3 reports files to it."""
         if self.job_inbox_queue_url is not None and not self.job_inbox.startswith("s3://"):
             found = f"{self.job_inbox_queue_url!r}, while JOB_INBOX is the folder {self.job_inbox!r}"
             refuse("JOB_INBOX_QUEUE_URL", found, "JOB_INBOX as s3://bucket/prefix, or no queue")
         return self
 
-    @field_validator("dry_run", "input_s3_unsigned", mode="before")
-    @classmethod
-    def _is_a_word(cls, value: Any, info: Any) -> bool:
-        """Read a yes or no."""
-        return yes_or_no(info.field_name.upper(), value)
-
-    @field_validator(
-        "input_s3_endpoint_url",
-        "aws_endpoint_url",
-        "aws_endpoint_url_s3",
-        "results_browser_url",
-        "assets_api_url",
-        "dagster_ui_url",
-        "explorer_url",
-        "job_inbox_queue_url",
-        mode="after",
-    )
-    @classmethod
-    def _url_is_http(cls, value: str | None, info: Any) -> str | None:
-        """Accept http(s) addresses without user info and query: they are shown in messages and in the UI."""
-        if value is None:
-            return None
-        parts = urlsplit(value)
-        plain = parts.hostname and "@" not in parts.netloc and "?" not in value and "#" not in value
-        if parts.scheme not in {"http", "https"} or not plain:
-            good = "an address such as https://host:9000, without user name, password or query"
-            refuse(info.field_name.upper(), repr(without_secrets(value)), good)
-        return value.rstrip("/")
-
     @model_validator(mode="after")
     def _a_server_needs_a_bucket(self) -> "Settings":
-        """Refuse an S3 server without a bucket: results would go to a name that nobody chose."""
+        """Raise for an S3 server without a bucket: results would go to an unintended bucket."""
         if self.s3_endpoint_url is not None and "analysis_bucket" not in self.model_fields_set:
             good = "`bucket` or `bucket/prefix` on that server; or unset AWS_ENDPOINT_URL to use the embedded one"
             refuse("ANALYSIS_BUCKET", f"nothing, while AWS_ENDPOINT_URL is {self.s3_endpoint_url!r}", good)
         return self
 
-    @field_validator("alert_webhook_url", "smtp_url", mode="after")
-    @classmethod
-    def _hook_is_an_address(cls, value: SecretStr | None, info: Any) -> SecretStr | None:
-        """Check scheme and host, without ever showing the value."""
-        good = {"alert_webhook_url": ("https", "http"), "smtp_url": ("smtp", "smtps")}[info.field_name]
-        parts = urlsplit(value.get_secret_value()) if value is not None else None
-        if parts is not None and (parts.scheme not in good or not parts.hostname):
-            found = "another address (not shown: it may hold a password)"
-            refuse(info.field_name.upper(), found, f"{good[0]}://host/… or {good[1]}://host:port")
-        return value
-
-    @field_validator("alert_email_to", "alert_email_from", mode="after")
-    @classmethod
-    def _mail_goes_to_addresses(cls, value: str | None, info: Any) -> str | None:
-        """Accept addresses separated by commas."""
-        for address in (value or "a@b").split(","):
-            if not _MAIL.fullmatch(address.strip()):
-                refuse(info.field_name.upper(), repr(address), "addresses such as ann@lab.org, separated by commas")
-        return value
-
     @model_validator(mode="after")
     def _mail_needs_a_server(self) -> "Settings":
-        """Refuse addresses without a server, and a server without addresses: no alert would be sent."""
+        """Raise for addresses without a server, and a server without addresses: no alert would be sent."""
         if (self.alert_email_to is None) != (self.smtp_url is None):
             missing, given = ("SMTP_URL", "ALERT_EMAIL_TO") if self.smtp_url is None else ("ALERT_EMAIL_TO", "SMTP_URL")
             refuse(missing, f"nothing, while {given} is set", "both, or neither")
@@ -319,7 +234,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _a_log_in_is_whole(self) -> "Settings":
-        """Refuse half a log-in, and a password that is soon guessed; never shows it."""
+        """Raise for an incomplete login and for a weak password, without showing it."""
         if (self.explorer_user is None) != (self.explorer_password is None):
             missing = "EXPLORER_USER" if self.explorer_user is None else "EXPLORER_PASSWORD"
             refuse(missing, "nothing, while the other half of the log-in is set", "both, or neither")
@@ -331,33 +246,33 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _assets_have_one_place(self) -> "Settings":
-        """Refuse two places for the assets' records: it would be unclear which one counts."""
+        """Raise for two sources of metadata records: it would be unclear which one is used."""
         if self.assets_uri is not None and self.assets_api_url is not None:
             refuse("ASSETS_API_URL", "ASSETS_URI beside it", "one of the two: the database itself, or its REST API")
         return self
 
 
 def load_settings(*, env_file: Path | None = None) -> Settings:
-    """Read the settings from the environment, after adding what a file says.
+    """Return the settings from the environment and a file.
 
-    Variables that are set already win over the file. The file's values are put into the environment itself, so that
-    boto3 and Dagster see them too.
+    Variables in the environment take precedence over the file. The values of the file are added to the environment, so
+    that boto3 and Dagster use them too.
 
     Parameters
     ----------
     env_file : Path, optional
-        The file to read; it need not exist. By default the one that ``ANALYSIS_ENV_FILE`` names, else the project's
+        The file to read; it need not exist. By default the value of ``ANALYSIS_ENV_FILE``, otherwise the project's
         ``.env``.
 
     Returns
     -------
     Settings
-        The checked settings.
+        The validated settings.
 
     Raises
     ------
     SettingsError
-        If a value cannot be used, or ``DOCDB_HOST`` is set and its successor ``DOCDB_URI`` is not.
+        If a value is invalid, or ``DOCDB_HOST`` is set and its replacement ``DOCDB_URI`` is not.
     """
     named = environment().get("ANALYSIS_ENV_FILE", "").strip() or ".env"
     load_dotenv(env_file or PROJECT_ROOT / Path(named).expanduser(), override=False)
@@ -366,7 +281,7 @@ def load_settings(*, env_file: Path | None = None) -> Settings:
 
 
 def _report_retired(variables: Mapping[str, str]) -> None:
-    """Name the successor of each setting that is no longer read."""
+    """Warn about retired settings, with their replacements."""
     for name, successor in RETIRED.items():
         if not variables.get(name):
             continue

@@ -1,4 +1,4 @@
-"""The files of one result, opened by name. Each is downloaded once: the files of an attempt never change."""
+"""Opens the files of a result by name. Each is downloaded once, because the files of an attempt never change."""
 
 import base64
 import mimetypes
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from domain.errors import OutputError
-from domain.json_values import shown
+from domain.messages import shown
 from resources.result_store.names import key_of, split_location
 from resources.result_store.store import ResultsStore, StoredFile
 from results.frames import Engine, read_table, tables_among
@@ -24,9 +24,9 @@ class Figure:
     Attributes
     ----------
     name : str
-        Its file.
+        Path below the result's folder.
     content : bytes
-        The file's content.
+        Content of the file, as the analysis wrote it.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Figure:
         return f"<Figure {self.name!r}, {len(self.content):,} bytes>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002  Jupyter's
-        """Show the picture: PNG as itself, other formats as an image element, in which no script runs."""
+        """Return PNG as it is, and other formats as an image element, which runs no scripts."""
         kind = mimetypes.guess_type(self.name)[0]
         text = base64.b64encode(self.content).decode()
         if kind not in _PICTURES:
@@ -53,16 +53,16 @@ class Figure:
 
 @dataclass(frozen=True)
 class ResultFiles:
-    """The files below one location.
+    """The files of a result, with a local cache.
 
     Attributes
     ----------
     store : ResultsStore
-        Where they are.
+        Store to download from.
     location : str
-        The attempt's folder.
+        URL of the attempt's folder.
     cache : Path
-        Folder for what was downloaded; may be deleted at any time.
+        Folder of downloaded files; can be deleted at any time.
     """
 
     store: ResultsStore
@@ -79,15 +79,15 @@ class ResultFiles:
         Raises
         ------
         OutputError
-            If the name is no file's name, or there is no such file; lists those that there are.
+            If there is no file of this name; the message lists the files.
         """
-        key_of(self.location, name)  # refuses what must not become a path
+        key_of(self.location, name)  # rejects names that must not become paths
         _, folder = split_location(self.location)
         local = self.cache.joinpath(*folder.split("/")[-2:], name)
         if not local.is_file():
             names = [file.path for file in self.listed()]
             if name not in names:
-                msg = f"There is no file {name!r} in {self.location}. {_told(names)}"
+                msg = f"There is no file {name!r} in {self.location}. {_file_list(names)}"
                 raise OutputError(msg, location=self.location)
             self.store.download(self.location, name, local)
         return local
@@ -100,22 +100,21 @@ class ResultFiles:
         return self.path(name).open(mode, encoding=None if mode == "rb" else "utf-8")
 
     def table(self, name: str | None, engine: Engine) -> Any:
-        """Read a table; without a name, the only one that there is."""
+        """Read a table; without a name, the only one."""
         return read_table(self.path(self._only_table() if name is None else name), engine)
 
     def _only_table(self) -> str:
-        """Return the name of the only table."""
         names = [file.path for file in self.listed()]
         tables = tables_among(names)
         if len(tables) != 1:
             found = "none" if not tables else ", ".join(tables)
-            msg = f"Give the name of the table: {self.location} must have exactly one .parquet or .csv file; it has {found}. {_told(names)}"
+            msg = f"Give the name of the table: {self.location} must have exactly one .parquet or .csv file; it has {found}. {_file_list(names)}"
             raise OutputError(msg, location=self.location)
         return tables[0]
 
 
-def _told(names: list[str]) -> str:
-    """Say which files there are."""
+def _file_list(names: list[str]) -> str:
+    """Return the list of files for a message."""
     if not names:
         return "It has no files: `analysis audit` lists what is missing."
     more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""

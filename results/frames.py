@@ -34,7 +34,7 @@ def polars_frame(rows: Rows) -> pl.DataFrame:
 
 
 def tables_among(names: Iterable[str]) -> list[str]:
-    """Return those files that are tables."""
+    """Return the files that are tables."""
     return [name for name in names if Path(name).suffix.lower() in _SUFFIXES]
 
 
@@ -44,14 +44,14 @@ def read_table(path: Path, engine: Engine) -> pd.DataFrame | pl.DataFrame:
     Parameters
     ----------
     path : Path
-        A parquet or CSV file.
+        A Parquet or CSV file.
     engine : {"pandas", "polars"}
-        What to return.
+        Library of the returned data frame.
 
     Raises
     ------
     OutputError
-        If it is no table, or the engine is another.
+        If it is not a table, or the engine is unknown.
     """
     library: Any = {"pandas": pd, "polars": pl}.get(engine)
     if library is None:
@@ -65,7 +65,7 @@ def read_table(path: Path, engine: Engine) -> pd.DataFrame | pl.DataFrame:
 
 
 def _columns(rows: Rows) -> dict[str, list[Any]]:
-    """Return rows as columns: the facts, then parameters, then outputs; None where a row has no value."""
+    """Return the values of rows by column: facts, then parameters, then outputs; None for missing values."""
     columns: dict[str, list[Any]] = {name: [] for name in FACTS}
     number = 0
     for number, row in enumerate(rows, start=1):
@@ -81,7 +81,7 @@ def _columns(rows: Rows) -> dict[str, list[Any]]:
 
 
 def _pandas_column(name: str, values: list[Any]) -> "pd.Series[Any]":
-    """Return one column with the type that it always has, or the one that its values have."""
+    """Return a column with its fixed type, otherwise with the type of its values."""
     if name in TIMES:
         return pd.Series(pd.to_datetime(values, utc=True), dtype="datetime64[us, UTC]")
     if name in NUMBERS:
@@ -90,7 +90,7 @@ def _pandas_column(name: str, values: list[Any]) -> "pd.Series[Any]":
 
 
 def _polars_column(name: str, values: list[Any]) -> pl.Series:
-    """Return one column with the type that it always has, or the one that its values have."""
+    """Return a column with its fixed type, otherwise with the type of its values."""
     if (dtype := _POLARS_TYPES.get(name)) is not None:
         return pl.Series(name, values, dtype=dtype, strict=False)
     if {type(value) for value in values} <= {int, float, type(None)}:

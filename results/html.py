@@ -1,4 +1,4 @@
-"""Results as HTML for Jupyter: short tables, in which every text is escaped."""
+"""Renders results as HTML for Jupyter: short tables with escaped texts."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ _LONGEST = 160
 
 
 def html_table(rows: Sequence[Row]) -> str:
-    """Show rows of `domain.result.rows`: whose they are, the parameters in which they differ, and the first outputs."""
+    """Return rows as a table: subject and session, the parameters that differ, and the first outputs."""
     differing = _differing(rows)
     names = ("state", "subject", "session", "ended (UTC)", "parameters that differ", "outputs or failure", "id")
     head = "".join(f"<th {_LEFT}>{name}</th>" for name in names)
@@ -24,7 +24,7 @@ def html_table(rows: Sequence[Row]) -> str:
 
 
 def html_facts(facts: Mapping[str, object], links: Mapping[str, str]) -> str:
-    """Show names with their values, and links that a browser opens."""
+    """Return names with values, and links, as a table."""
     rows = [f"<tr><th {_LEFT}>{escape(k)}</th><td {_LEFT}>{escape(short(v))}</td></tr>" for k, v in facts.items()]
     opened = [f'<a href="{escape(url)}">{escape(k)}</a>' for k, url in links.items() if url.startswith("http")]
     return f"<table>{''.join(rows)}<tr><th {_LEFT}>links</th><td {_LEFT}>{' · '.join(opened)}</td></tr></table>"
@@ -39,7 +39,6 @@ def short(value: object) -> str:
 
 
 def _table_row(row: Row, differing: Sequence[str]) -> str:
-    """Return one row of the table."""
     outputs = [name for name in row if name.startswith(f"{OUTPUTS}.")][:_MOST_OUTPUTS]
     lines = [short(row[name]) for name in ("state", "subject", "session", "ended")]
     texts = [_named(row, differing), _named(row, outputs) or short(row["failure"])]
@@ -49,11 +48,11 @@ def _table_row(row: Row, differing: Sequence[str]) -> str:
 
 
 def _named(row: Row, names: Sequence[str]) -> str:
-    """Return some values with their names, without the kind."""
+    """Return values by name without the prefix."""
     return short(", ".join(f"{name.partition('.')[2]}={short(row[name])}" for name in names if name in row))
 
 
 def _differing(rows: Sequence[Row]) -> list[str]:
-    """Return the parameters in which rows differ; all of them when there is one row."""
+    """Return the parameters that differ between rows; all parameters of a single row."""
     names = dict.fromkeys(name for row in rows for name in row if name.startswith(f"{PARAMETERS}."))
     return [name for name in names if len(rows) == 1 or len({repr(row.get(name)) for row in rows}) > 1]

@@ -1,7 +1,7 @@
-"""What is wanted of results, checked: the conditions of `Results.find`.
+"""Validates the conditions of `Results.find`.
 
-What was given is data. Single values are looked up in the database's index by `resources.records.search`; values with
-parts (objects, lists, long texts) and groups are compared here after reading. Nothing becomes an operator.
+Conditions are data, and never become operators. Scalars are looked up in the database's index by
+`resources.records.search`; objects, lists, long texts and groups are compared here after reading.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args
 
 from domain.errors import ParametersError, PermanentError
 from domain.job.state import LedgerEntry
-from domain.json_values import canonical_json, check_value, shown
+from domain.json_values import canonical_json, check_value
+from domain.messages import shown
 from domain.result.filter import Condition
 from domain.result.search_entries import CODE, LONGEST_TEXT, PARAMETERS, SESSION, SUBJECT, is_searchable, search_time
 
@@ -31,19 +32,19 @@ class ResultQuery:
     analysis : str
         Name of the analysis.
     states : frozenset of str
-        States that are wanted.
+        Accepted states; see `STATES`.
     indexed : tuple of Condition
-        What the database's index answers.
+        Conditions for the database's index.
     parameters : dict
-        Parts of the parameters; the tag is one of them.
+        Required parts of the parameters, including the tag.
     group : dict
-        Fields that a grouped job was grouped by.
+        Required values of group fields.
     code_version : str or None
-        Whole, or the declared part before its ``+``.
+        Full code version, or the declared part before its ``+``.
     since, until : str or None
-        Earliest time of the end, and the time that it must be before, as `search_time` writes them.
+        Earliest end, and exclusive latest end, in the form of `search_time`.
     newest : bool
-        Of each job only what ended last.
+        Only the newest result of each job.
     """
 
     analysis: str
@@ -58,19 +59,19 @@ class ResultQuery:
 
     @property
     def unindexed(self) -> dict[str, Any]:
-        """Parameters that are compared after reading."""
+        """Parameters that the index cannot answer."""
         return {name: value for name, value in self.parameters.items() if not is_searchable(value)}
 
     def fits_job(self, job: LedgerEntry) -> bool:
-        """Tell whether a job that failed meets the conditions.
+        """Return whether a failed job matches the conditions.
 
-        Its time is the end of its last attempt; one that has none meets no condition on time.
+        Its time is the end of its last attempt; without one, it matches no condition on time.
         """
         ended = job.attempts[-1].ended if job.attempts else None
-        told = search_time(ended) if ended else ""
+        ended_text = search_time(ended) if ended else ""
         return (
-            (self.since is None or told >= self.since)
-            and (self.until is None or "" < told < self.until)
+            (self.since is None or ended_text >= self.since)
+            and (self.until is None or "" < ended_text < self.until)
             and self.code_version in {None, job.code_version, (job.code_version or "").partition("+")[0]}
             and has_parts(job.parameters, self.parameters)
             and (not self.group or any(has_group(source.group, self.group) for source in job.sources))
@@ -91,12 +92,12 @@ def read_query(  # noqa: PLR0913  one for each condition
     state: State | Iterable[State],
     newest: bool,
 ) -> ResultQuery:
-    """Read and check the conditions of `Results.find`, where each is described.
+    """Validate the conditions of `Results.find`, which describes them.
 
     Raises
     ------
     ParametersError
-        If a condition cannot be used; says which one, what was found and what is expected.
+        If a condition is invalid; the message has its name, the value and the expected form.
     """
     states = _states(state)
     check_name(analysis)
@@ -126,12 +127,12 @@ def read_query(  # noqa: PLR0913  one for each condition
 
 
 def wanted_parameters(parameters: Mapping[str, Any] | None, tag: str | None) -> dict[str, Any]:
-    """Return the parameters that are wanted, the tag among them.
+    """Return the required parameters, including the tag.
 
     Raises
     ------
     ParametersError
-        If they hold what no parameter can be.
+        If a value cannot be a parameter.
     """
     wanted = dict(parameters or {}) | ({} if tag is None else {TAG: tag})
     check_value(wanted, path="parameters", plain_keys=False, error=ParametersError)
@@ -139,7 +140,7 @@ def wanted_parameters(parameters: Mapping[str, Any] | None, tag: str | None) -> 
 
 
 def check_name(analysis: object) -> None:
-    """Refuse what cannot be the name of an analysis."""
+    """Raise if a value cannot be the name of an analysis."""
     if not isinstance(analysis, str):
         msg = f"analysis={shown(repr(analysis))}: expected the name of an analysis, such as 'unit_quality'."
         raise ParametersError(msg)
@@ -147,21 +148,21 @@ def check_name(analysis: object) -> None:
 
 
 def moment(given: When, *, name: str, whole_day: bool = False) -> datetime:
-    """Return the moment that somebody means.
+    """Return a given time in UTC.
 
     Parameters
     ----------
     given : str, date or datetime
-        A text in ISO format; without a time zone it is UTC, as all times of the platform are shown.
+        Time, or text in ISO 8601; without a time zone it is UTC.
     name : str
-        Whose value it is, for messages.
+        Name of the condition, for messages.
     whole_day : bool
-        What to make of a day without a time: True: its end; False: its begin.
+        Whether a day without a time is its end; otherwise its start.
 
     Raises
     ------
     ParametersError
-        If it is no time.
+        If it is not a time.
     """
     try:
         found = _parsed(given)
@@ -174,7 +175,7 @@ def moment(given: When, *, name: str, whole_day: bool = False) -> datetime:
 
 
 def has_parts(found: Any, wanted: Any) -> bool:
-    """Tell whether a value holds what is wanted: of objects a part is enough, anything else must be equal."""
+    """Return whether a value matches: objects match by a subset, other values must be equal."""
     if isinstance(wanted, Mapping):
         return isinstance(found, Mapping) and all(k in found and has_parts(found[k], v) for k, v in wanted.items())
     try:
@@ -184,19 +185,19 @@ def has_parts(found: Any, wanted: Any) -> bool:
 
 
 def has_group(fields: Iterable[Any], wanted: Mapping[str, Any]) -> bool:
-    """Tell whether the recorded fields of a group hold all that are wanted; larger values are recorded as JSON texts."""
+    """Return whether the recorded fields of a group match; larger values are recorded as JSON texts."""
     found = {field.field: field.value for field in fields}
     return all(name in found and _same_value(found[name], value) for name, value in wanted.items())
 
 
 def _same_value(found: Any, wanted: Any) -> bool:
-    """Compare a recorded value of a group with a wanted one."""
+    """Compare a recorded value of a group with a required one."""
     large = isinstance(wanted, Mapping | list | tuple)
     return has_parts(found, canonical_json(wanted).decode() if large else wanted)
 
 
 def _states(state: State | Iterable[State]) -> frozenset[State]:
-    """Return the states that are wanted."""
+    """Return the requested states."""
     asked = [state] if isinstance(state, str) else list(state)
     unknown = [one for one in asked if one not in STATES]
     if unknown or not asked:
@@ -206,7 +207,7 @@ def _states(state: State | Iterable[State]) -> frozenset[State]:
 
 
 def _text(name: str, text: object) -> str:
-    """Return a text that can be searched for."""
+    """Return a valid text to search for."""
     if not isinstance(text, str) or not is_searchable(text):
         name = {CODE: "code_version"}.get(name, name)
         msg = f"{name}={shown(repr(text))} cannot be searched: expected a text of at most {LONGEST_TEXT} characters."
@@ -215,7 +216,7 @@ def _text(name: str, text: object) -> str:
 
 
 def _parsed(given: When) -> date | datetime:
-    """Read a time; a text of ten characters is a day."""
+    """Parse a time; a text of ten characters is a day."""
     if isinstance(given, str):
         text = given.strip()
         return date.fromisoformat(text) if len(text) == len("2026-01-31") else datetime.fromisoformat(text)

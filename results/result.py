@@ -1,4 +1,4 @@
-"""One result that can be opened, and one job that failed: what `Results` gives."""
+"""A result whose files can be opened, and a failed job: the items of `Results`."""
 
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -12,52 +12,26 @@ from domain.job.state import LedgerEntry
 from domain.result.provenance import Provenance
 from domain.result.records import without_search
 from domain.result.rows import FAILED, SUPERSEDED, failure_row, result_row
-from resources.ledger.ledger import Ledger
-from resources.records.store import RecordStore
-from resources.result_store.store import ResultsStore, StoredFile
+from resources.result_store.store import StoredFile
 from results.files import Figure, ResultFiles
 from results.frames import Engine
 from results.html import html_facts
+from results.source import ResultSource
 from results.summaries import ResultState, ResultSummary, summary_fields
-
-
-@dataclass(frozen=True)
-class ResultSource:
-    """Where results are read from.
-
-    Attributes
-    ----------
-    records : RecordStore
-        Their records.
-    store : ResultsStore
-        Their files.
-    ledger : Ledger
-        The jobs.
-    cache : Path
-        Folder for downloaded files.
-    ui_url : str
-        Where Dagster's UI is, for links.
-    """
-
-    records: RecordStore
-    store: ResultsStore
-    ledger: Ledger
-    cache: Path
-    ui_url: str
 
 
 @dataclass(frozen=True, repr=False)
 class Result(ResultSummary):
-    """One result: what was computed, from what, by which code, and its files.
+    """One result: inputs, parameters, code version, outputs and files.
 
     Attributes
     ----------
     provenance : Provenance
-        Everything that is known about it.
+        Parsed record, with inputs, parameters and outputs.
     superseded : dict or None
-        Of a superseded result: ``how`` (replaced or invalidated), ``who``, ``when`` and ``reason``.
+        For a superseded result: ``how`` (replaced or invalidated), ``who``, ``when`` and ``reason``.
     source : ResultSource
-        Where it is read from.
+        Source of record and files.
     """
 
     provenance: Provenance = field(compare=False)
@@ -68,9 +42,9 @@ class Result(ResultSummary):
     def of(
         cls, provenance: Provenance, *, state: ResultState, source: ResultSource, superseded: dict[str, Any] | None
     ) -> "Result":
-        """Make a result of its provenance."""
-        told = summary_fields(provenance, state)
-        return cls(**told, provenance=provenance, superseded=superseded, source=source)
+        """Return a result from its provenance."""
+        facts = summary_fields(provenance, state)
+        return cls(**facts, provenance=provenance, superseded=superseded, source=source)
 
     @property
     def analysis(self) -> str:
@@ -82,17 +56,17 @@ class Result(ResultSummary):
         return self._files.listed()
 
     def path(self, name: str) -> Path:
-        """Return a local copy of one file, downloaded when it is first asked for.
+        """Return a local copy of one file, which is downloaded on the first call.
 
         Parameters
         ----------
         name : str
-            As `files` gives it.
+            Path of the file, from `files`.
 
         Raises
         ------
         OutputError
-            If there is no such file; lists those that there are.
+            If there is no such file; the message lists the files.
         """
         return self._files.path(name)
 
@@ -102,36 +76,36 @@ class Result(ResultSummary):
         Parameters
         ----------
         name : str
-            As `files` gives it.
+            Path of the file, from `files`.
         mode : {"rb", "r"}
-            Bytes, or text in UTF-8.
+            ``rb`` for bytes, ``r`` for UTF-8 text.
 
         Raises
         ------
         OutputError
-            If there is no such file; lists those that there are.
+            If there is no such file; the message lists the files.
         """
         return self._files.open(name, mode)
 
     def table(self, name: str | None = None, *, engine: Engine = "pandas") -> Any:
-        """Read a parquet or CSV file.
+        """Read a Parquet or CSV file.
 
         Parameters
         ----------
         name : str, optional
-            As `files` gives it; may be left out when the result has one table only.
+            Path from `files`; optional if the result has only one table.
         engine : {"pandas", "polars"}
-            What kind of data frame to return.
+            Library of the returned data frame.
 
         Returns
         -------
         pandas.DataFrame or polars.DataFrame
-            The table.
+            All rows and columns of the file.
 
         Raises
         ------
         OutputError
-            If there is no such file, or it is no table.
+            If there is no such file, or it is not a table.
         """
         return self._files.table(name, engine)
 
@@ -141,12 +115,12 @@ class Result(ResultSummary):
         Parameters
         ----------
         name : str, optional
-            As `files` gives it; by default the figure that the analysis declares.
+            Path from `files`; by default the figure that the analysis declares.
 
         Raises
         ------
         OutputError
-            If the result has none.
+            If the result has no such figure.
         """
         chosen = name or self.provenance.figure
         if chosen is None:
@@ -160,7 +134,7 @@ class Result(ResultSummary):
         Raises
         ------
         UnknownJobError
-            If it is gone.
+            If the record no longer exists.
         """
         key, attempt = self.result_id, self.provenance.attempt
         found = None if self.state == SUPERSEDED else self.source.records.get(key)
@@ -174,7 +148,7 @@ class Result(ResultSummary):
 
     @property
     def links(self) -> dict[str, str]:
-        """Addresses that a person can open: ``files``, and if there are any ``figure`` and ``run`` (in Dagster's UI)."""
+        """URLs for a browser: ``files``, and if available ``figure`` and ``run`` (in Dagster's UI)."""
         found = {"files": self.source.store.browse_url(self.location)}
         if self.provenance.figure:
             found["figure"] = self.source.store.browse_url(self.location, self.provenance.figure)
@@ -192,7 +166,7 @@ class Result(ResultSummary):
 
     def _repr_html_(self) -> str:
         """Show the result as a table in Jupyter; every text is escaped."""
-        told: dict[str, object] = {
+        facts: dict[str, object] = {
             "result": f"{self.result_id} ({self.state})",
             "analysis": f"{self.analysis}, code {self.code_version}",
             "subject": ", ".join(self.subject_ids),
@@ -202,22 +176,22 @@ class Result(ResultSummary):
             **{f"output {name}": value for name, value in self.outputs.items()},
             "ended (UTC)": self.ended.astimezone(UTC),
         }
-        return html_facts(told, self.links)
+        return html_facts(facts, self.links)
 
     @cached_property
     def _files(self) -> ResultFiles:
-        """The files."""
+        """Access to the files."""
         return ResultFiles(self.source.store, self.location, self.source.cache)
 
 
 @dataclass(frozen=True)
 class FailedJob:
-    """A job that failed: it has no result, so only what was asked for, and why it failed, is known.
+    """A failed job: it has no result, only its request and its error.
 
     Attributes
     ----------
     entry : LedgerEntry
-        The job as the ledger holds it.
+        Document of the job in the ledger.
     """
 
     entry: LedgerEntry
@@ -240,7 +214,7 @@ class FailedJob:
 
     @property
     def traceback(self) -> str:
-        """The analysis's own traceback."""
+        """The analysis's traceback."""
         return self.entry.error.traceback if self.entry.error else ""
 
     def row(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The results that meet a query: a sequence that reads them when they are looked at, and turns them into data frames."""
+"""The results of a query: a sequence that reads records lazily, and converts them to data frames."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -14,28 +14,29 @@ from domain.result.rows import failure_row, result_row
 from domain.result.search_entries import search_time
 from results.frames import pandas_frame, polars_frame
 from results.html import html_table
-from results.places import FOR_ROWS, Place, records_at
-from results.result import FailedJob, Result, ResultSource
-from results.summaries import readable_or_told
+from results.refs import FOR_ROWS, ResultRef, records_at
+from results.result import FailedJob, Result
+from results.source import ResultSource
+from results.summaries import parsed_or_warned
 
 _SHOWN = 10
 
-Item = Place | FailedJob
+Item = ResultRef | FailedJob
 
 
 class ResultList(Sequence[Result | FailedJob]):
-    """Results, and jobs that failed where they were asked for, newest first.
+    """Results, and failed jobs if requested, newest first.
 
-    Which ones they are was fixed when they were found; what is in them is read when it is looked at.
+    The list does not change after the query; records are read when an item is accessed.
 
     Parameters
     ----------
     source : ResultSource
-        Where they are read from.
-    items : sequence of Place or FailedJob
-        What was found.
+        Source of records and files.
+    items : sequence of ResultRef or FailedJob
+        References to results, and failed jobs.
     at_once, page : int
-        How many records are read in one query: when all are looked at, and when one is.
+        Number of records in one query: for all items, and for a single item.
     """
 
     def __init__(self, source: ResultSource, items: Sequence[Item], *, at_once: int = 1000, page: int = 50) -> None:
@@ -45,7 +46,7 @@ class ResultList(Sequence[Result | FailedJob]):
 
     @property
     def items(self) -> Sequence[Item]:
-        """What was found: the places of results, and jobs that failed. Nothing is read for them."""
+        """References to results, and failed jobs, without reading them."""
         return self._items
 
     def __len__(self) -> int:
@@ -70,7 +71,7 @@ class ResultList(Sequence[Result | FailedJob]):
         return self._page[number]
 
     def __iter__(self) -> Iterator[Result | FailedJob]:
-        """Yield everything that can be read, many records at a time."""
+        """Yield all readable items, many records at a time."""
         for items in in_batches(self._items, self._at_once):
             yield from (item for item in _opened(self._source, items) if item is not None)
 
@@ -91,7 +92,7 @@ class ResultList(Sequence[Result | FailedJob]):
         Returns
         -------
         polars.DataFrame
-            A column whose values are of several types is one of JSON texts.
+            A column with values of several types contains JSON texts.
         """
         return polars_frame(self.rows())
 
@@ -100,56 +101,55 @@ class ResultList(Sequence[Result | FailedJob]):
         return f"<ResultList of {len(self)}{some}{self._more()}>"
 
     def _repr_html_(self) -> str:
-        """Show the first ones as a table in Jupyter; every text is escaped."""
+        """Return the first items as a table for Jupyter; every text is escaped."""
         count = f"{len(self)} result{'' if len(self) == 1 else 's'}"
         rows = [item.row() for item in self[:_SHOWN]]
         return f"<p>{count}</p>{html_table(rows)}<p>{escape(self._more())}</p>"
 
     def _more(self) -> str:
-        """Say how many are not shown."""
         return f"\n  and {len(self) - _SHOWN} more" if len(self) > _SHOWN else ""
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield everything that can be read as the rows of `to_pandas`, many records at a time."""
+        """Yield all readable items as the rows of `to_pandas`, many records at a time."""
         for items in in_batches(self._items, self._at_once):
-            places = [item for item in items if isinstance(item, Place)]
-            found = dict(records_at(self._source.records, places, FOR_ROWS))
+            refs = [item for item in items if isinstance(item, ResultRef)]
+            found = dict(records_at(self._source.records, refs, FOR_ROWS))
             for item in items:
                 if isinstance(item, FailedJob):
                     yield failure_row(item.entry)
-                elif item in found and (provenance := readable_or_told(found[item])) is not None:
+                elif item in found and (provenance := parsed_or_warned(found[item])) is not None:
                     yield result_row(provenance, state=item.state)
 
     def _read(self, begin: int) -> dict[int, Result]:
-        """Read one page of results, by their places in the list."""
+        """Read one page of results, by their positions in the list."""
         opened = _opened(self._source, self._items[begin : begin + self._page_size])
         return {number: item for number, item in enumerate(opened, start=begin) if isinstance(item, Result)}
 
 
-def sorted_items(places: Sequence[Place], failed: Sequence[FailedJob]) -> list[Item]:
-    """Return results and failed jobs in one order, newest first."""
+def sorted_items(refs: Sequence[ResultRef], failed: Sequence[FailedJob]) -> list[Item]:
+    """Return results and failed jobs sorted together, newest first."""
     if not failed:
-        return list(places)
-    return sorted([*places, *failed], key=ended_of, reverse=True)
+        return list(refs)
+    return sorted([*refs, *failed], key=ended_of, reverse=True)
 
 
 def ended_of(item: Item) -> str:
-    """Return when a result ended, or the last attempt of a job that failed, as `search_time` writes it."""
-    if isinstance(item, Place):
+    """Return the end of a result, or of a failed job's last attempt, in the form of `search_time`."""
+    if isinstance(item, ResultRef):
         return item.ended
     ended = item.row()["ended"]
     return search_time(ended) if isinstance(ended, datetime) else ""
 
 
 def _opened(source: ResultSource, items: Sequence[Item]) -> list[Result | FailedJob | None]:
-    """Return what the items stand for, in their order; None for a record that is gone or cannot be read."""
-    found = dict(records_at(source.records, (item for item in items if isinstance(item, Place))))
+    """Return the items' results in order; None for a record that is missing or cannot be read."""
+    found = dict(records_at(source.records, (item for item in items if isinstance(item, ResultRef))))
     return [item if isinstance(item, FailedJob) else opened(source, item, found.get(item)) for item in items]
 
 
-def opened(source: ResultSource, place: Place, record: dict[str, Any] | None) -> Result | None:
-    """Return the result at a place, made of its record."""
-    provenance = None if record is None else readable_or_told(record)
+def opened(source: ResultSource, ref: ResultRef, record: dict[str, Any] | None) -> Result | None:
+    """Return the result of a reference, from its record."""
+    provenance = None if record is None else parsed_or_warned(record)
     if record is None or provenance is None:
         return None
-    return Result.of(provenance, state=place.state, source=source, superseded=record.get("superseded"))
+    return Result.of(provenance, state=ref.state, source=source, superseded=record.get("superseded"))

@@ -1,4 +1,4 @@
-"""Reading results back in Python and notebooks: `Results` finds them, and opens their files and figures.
+"""Reading results in Python and notebooks: `Results` finds them, and opens their files and figures.
 
 ``docs/python.md`` is the guide.
 """
@@ -12,37 +12,38 @@ from typing import Any, Self
 
 from domain.errors import UnknownJobError
 from domain.job.state import JobState
-from domain.json_values import shown
+from domain.messages import shown
 from domain.result.rows import FAILED, OUTDATED
-from resources.connections import Connections, connect
+from resources.connections import connect
 from resources.embedded.embedded import serving
 from resources.records.reader import OWN
 from resources.records.search import left_out
 from resources.result_store.catalog_tables import catalog_facts, read_catalog
 from resources.settings import Settings, load_settings
-from results.places import Place, place_called, places_of, records_at
 from results.queries import ResultQuery, State, When, read_query, wanted_parameters
-from results.result import FailedJob, Result, ResultSource
+from results.refs import ResultRef, find_ref, records_at, refs_of
+from results.result import FailedJob, Result
 from results.result_list import ResultList, ended_of, opened, sorted_items
+from results.source import source_of
 from results.wrapper_records import wrapper_records
 
 
 class Results:
-    """All results that the platform has stored; nothing is ever written.
+    """All stored results; read-only.
 
-    Use it as it is (``results = Results()``) or as a context (``with Results() as results:``), which closes it at the
-    end. Where no server is configured, the embedded servers of ``ANALYSIS_HOME`` are used: those that run, else they
-    are started and run until it is closed or Python ends.
+    Use it directly (``results = Results()``) or as a context manager (``with Results() as results:``), which closes it.
+    Where no server is configured, it uses the embedded servers of ``ANALYSIS_HOME``. If they do not run, it starts
+    them; they run until it is closed or Python ends.
 
     Parameters
     ----------
     settings : Settings, optional
-        Which servers; by default those of the environment and of ``.env``.
+        Servers to read from; by default those of the environment and of ``.env``.
 
     Raises
     ------
     SettingsError
-        If a setting cannot be used.
+        If a setting is invalid.
     ServerUnavailableError
         If a server does not start or answer.
     """
@@ -56,7 +57,7 @@ class Results:
             if chosen.embedded_s3:
                 self._connections.results_store.ensure_bucket()
             self._source = source_of(self._connections, chosen)
-            # The servers stay as long as anything that was found can still be read, at the latest until Python ends.
+            # The servers run while any result may still be read, at most until Python ends.
             self._close = weakref.finalize(self._source, stack.pop_all().close)
         self._current: dict[str, tuple[str, str | None]] = {}
         self._warned: set[str] = set()
@@ -70,7 +71,7 @@ class Results:
         self.close()
 
     def close(self) -> None:
-        """Leave the embedded servers; those that were started for this object stop. May be called again."""
+        """Stop the embedded servers that were started for this object. Can be called again."""
         self._close()
 
     def analyses(self) -> list[str]:
@@ -93,35 +94,35 @@ class Results:
         newest: bool = False,
         current_code_version: str | None = None,
     ) -> ResultList:
-        """Return the results that meet all conditions, newest first.
+        """Return the results that match all conditions, newest first.
 
         Parameters
         ----------
         analysis : str
             Name of the analysis.
         subject, session : str, optional
-            Of the inputs, whole.
+            Full name of a subject or session; a result with several matches each of them.
         group : mapping, optional
             Fields that grouped jobs were grouped by, such as ``{"subject.subject_id": "700001"}``.
         tag : str, optional
-            The parameter ``analysis_tag``.
+            Value of the parameter ``analysis_tag``.
         parameters : mapping, optional
-            Part of the parameters, such as ``{"method": "hill"}``. ``1`` and ``1.0`` are equal, ``1`` and ``"1"`` are
-            not. Of a nested object, too, a part is enough; lists must be equal.
+            A subset of the parameters, such as ``{"method": "hill"}``. ``1`` and ``1.0`` are equal, ``1`` and ``"1"``
+            are not. A nested object also matches by a subset; lists must be equal.
         code_version : str, optional
-            A whole code version, or the declared part before its ``+``.
+            A full code version, or the declared part before its ``+``.
         since, until : str, date or datetime, optional
-            When the result ended: at ``since`` or later, and before ``until``. A day without a time is its begin in
-            ``since`` and its end in ``until``. Without a time zone it is UTC.
+            When the result ended: at ``since`` or later, and before ``until``. A day without a time is its start in
+            ``since`` and its end in ``until``. Times without a time zone are UTC.
         state : str or iterable of str
-            ``done``: of the current code. ``outdated``: of other code. ``superseded``: replaced or invalidated.
-            ``failed``: jobs that failed last, as `FailedJob`.
+            ``done``: from the current code version. ``outdated``: from an older one. ``superseded``: replaced or
+            invalidated. ``failed``: jobs whose latest execution failed, as `FailedJob`.
         newest : bool
-            Of each job, that is of the same inputs and parameters, only what ended last among what meets the other
+            Only the newest result of each job (the same inputs and parameters) among those that match the other
             conditions.
         current_code_version : str, optional
-            The analysis's current code, whole; by default as the analysis's catalog tells it. Without either, a
-            warning is given and every result counts as ``done``.
+            The current code version of the analysis; by default that of its results table. Without either, there is a
+            warning and every result is ``done``.
 
         Returns
         -------
@@ -131,9 +132,9 @@ class Results:
         Raises
         ------
         ParametersError
-            If a condition cannot be used.
+            If a condition is invalid.
         UnknownJobError
-            If nothing is known of an analysis of this name.
+            If the analysis has no jobs and no results.
 
         Examples
         --------
@@ -157,16 +158,16 @@ class Results:
             newest=newest,
         )
         self._check_known(analysis)
-        places = places_of(self._source.records, query, current=self._current_code(query, current_code_version))
-        if not places:
+        refs = refs_of(self._source.records, query, current=self._current_code(query, current_code_version))
+        if not refs:
             self._warn_of_unknown_parameters(query)
         failed = self._failed(query) if FAILED in query.states else []
         if newest:
-            failed, places = _newest(failed, places)
-        return ResultList(self._source, sorted_items(places, failed))
+            failed, refs = _newest(failed, refs)
+        return ResultList(self._source, sorted_items(refs, failed))
 
     def count(self, analysis: str, **conditions: Any) -> int:
-        """Return how many results meet all conditions; they are those of `find`."""
+        """Return the number of results that match all conditions, which are those of `find`."""
         return len(self.find(analysis, **conditions))
 
     def get(self, key: str, *, analysis: str | None = None) -> Result:
@@ -175,21 +176,21 @@ class Results:
         Parameters
         ----------
         key : str
-            A result id or a job key, or its first six digits or more. Of a job, the newest result is meant. A
-            superseded result is called ``<result id>/<attempt>``.
+            A result id or a job key, or at least its first six digits. A job key returns the newest result of the job.
+            The id of a superseded result is ``<result id>/<attempt>``.
         analysis : str, optional
             Only results of this analysis: jobs of several analyses may have the same key.
 
         Raises
         ------
         UnknownJobError
-            If there is no such result, it cannot be read, or several are meant.
+            If there is no such result, it cannot be read, or the key is ambiguous.
         """
-        place = place_called(self._source.records, key, analysis=analysis)
-        place = place.judged_by(self._catalogued_code(place.analysis))
-        result = opened(self._source, place, dict(records_at(self._source.records, [place])).get(place))
+        ref = find_ref(self._source.records, key, analysis=analysis)
+        ref = ref.judged_by(self._catalogued_code(ref.analysis))
+        result = opened(self._source, ref, dict(records_at(self._source.records, [ref])).get(ref))
         if result is None:
-            msg = f"The record of result {place.result_id} cannot be read: see `analysis audit`."
+            msg = f"The record of result {ref.result_id} cannot be read: see `analysis audit`."
             raise UnknownJobError(msg)
         return result
 
@@ -201,31 +202,31 @@ class Results:
         Parameters
         ----------
         tag : str, optional
-            The parameter ``analysis_tag``.
+            Value of the parameter ``analysis_tag``.
         parameters : mapping, optional
-            Part of the parameters, as in `find`.
+            A subset of the parameters, as in `find`.
 
         Returns
         -------
         list of dict
-            Whole records, as they are stored; ``location`` is where the files are. They are no results of this
-            platform, and nothing else shows them.
+            Whole records as stored; ``location`` is the URL of the files. They are not results of this platform, and
+            only this method returns them.
 
         Raises
         ------
         ParametersError
-            If a condition cannot be used.
+            If a condition is invalid.
         """
         return wrapper_records(self._source.records, wanted_parameters(parameters, tag))
 
     def _failed(self, query: ResultQuery) -> list[FailedJob]:
-        """Return the jobs that failed and meet a query."""
+        """Return the failed jobs that match a query."""
         ledger, name = self._source.ledger, query.analysis
         jobs = ledger.jobs.get_many(name, ledger.jobs.keys_in(name, JobState.FAILED)).values()
         return [FailedJob(job) for job in jobs if job.state is JobState.FAILED and query.fits_job(job)]
 
     def _current_code(self, query: ResultQuery, given: str | None) -> str | None:
-        """Return the current code of an analysis; warn when it matters and is not known."""
+        """Return the current code version of an analysis; warn if it is needed and unknown."""
         current = given or self._catalogued_code(query.analysis)
         if current is None and query.states & {"done", OUTDATED}:
             self._warn_once(
@@ -235,7 +236,7 @@ class Results:
         return current
 
     def _catalogued_code(self, analysis: str) -> str | None:
-        """Return the current code as the analysis's catalog tells it, read again when the catalog has changed."""
+        """Return the current code version in the results table, which is read again when it has changed."""
         files = self._connections.catalog_files
         etag = files.etag(analysis)
         if etag is None:
@@ -247,7 +248,7 @@ class Results:
         return self._current[analysis][1]
 
     def _check_known(self, analysis: str) -> None:
-        """Refuse the name of an analysis of which nothing is known, and tell of results that cannot be searched."""
+        """Raise for an unknown analysis, and warn about results that cannot be searched."""
         records = self._source.records
         if records.count({f"{OWN}.analysis": analysis}, limit=1) == 0:
             known = self.analyses()
@@ -258,7 +259,7 @@ class Results:
             self._warn_once(note)
 
     def _warn_of_unknown_parameters(self, query: ResultQuery) -> None:
-        """Say that a parameter has another name, if the newest result has none of that name."""
+        """Warn about unknown parameters, if the newest result does not have them."""
         newest = self._source.records.newest(
             query.analysis, limit=1, fields=["processing.data_processes.code.parameters"]
         ).to_list()
@@ -272,34 +273,15 @@ class Results:
             warnings.warn(msg, stacklevel=3)
 
     def _warn_once(self, message: str) -> None:
-        """Warn whoever called `find`, of the same thing once."""
+        """Warn the caller of `find`, once for each message."""
         if message not in self._warned:
             self._warned.add(message)
             warnings.warn(message, stacklevel=4)
 
 
-def _newest(failed: Iterable[FailedJob], places: Iterable[Place]) -> tuple[list[FailedJob], list[Place]]:
-    """Keep of each job what ended last: a result, or the failure."""
-    newest = {place.job_key: place.ended for place in places}
+def _newest(failed: Iterable[FailedJob], refs: Iterable[ResultRef]) -> tuple[list[FailedJob], list[ResultRef]]:
+    """Keep the newest item of each job: a result, or the failure."""
+    newest = {ref.job_key: ref.ended for ref in refs}
     lasting = [one for one in failed if one.job_key not in newest or ended_of(one) > newest[one.job_key]]
     lost = {one.job_key for one in lasting}
-    return lasting, [place for place in places if place.job_key not in lost]
-
-
-def source_of(connections: Connections, settings: Settings) -> ResultSource:
-    """Return where results are read from.
-
-    Parameters
-    ----------
-    connections : Connections
-        The servers.
-    settings : Settings
-        Where downloaded files are kept, and where Dagster's pages are.
-    """
-    return ResultSource(
-        records=connections.record_store,
-        store=connections.results_store,
-        ledger=connections.ledger,
-        cache=settings.analysis_home / "cache" / "results",
-        ui_url=settings.dagster_ui_url,
-    )
+    return lasting, [ref for ref in refs if ref.job_key not in lost]

@@ -1,6 +1,6 @@
-"""Results in short: what was computed, from what, by which code, and where it is. What `analysis results` lists.
+"""Summaries of results, as listed by `analysis results`.
 
-Scripts and notebooks use `results.results.Results`, whose results can also be opened.
+Scripts and notebooks use `results.results.Results`, which also opens files.
 """
 
 import logging
@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from domain.json_values import shown
+from domain.messages import shown
 from domain.result.provenance import Provenance
 from domain.result.records import newer_format, readable
 from domain.result.rows import state_by_code
@@ -22,27 +22,27 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ResultSummary:
-    """One result in short.
+    """Summary of one result.
 
     Attributes
     ----------
     result_id, job_key, code_version : str
-        Identity.
+        Identity of the result.
     state : str
-        ``done``; ``outdated`` when the analysis's code has changed since; ``superseded`` when it was replaced by a newer
-        result of the same code, or invalidated.
+        ``done``; ``outdated`` if it is from an older code version; ``superseded`` if it was replaced by a newer
+        result of the same code version, or invalidated.
     location : str
-        Folder of its files.
+        URL of the folder of its files.
     inputs : list of str
-        Data assets and files.
+        URLs of data assets and files.
     subject_ids, session_names : list of str
-        Whom the inputs were recorded from, and when.
+        Subjects and sessions of the inputs.
     parameters, outputs : dict
-        What went in and what came out.
+        Validated parameters, and outputs.
     started, ended : datetime
-        Times of user code.
+        Start and end of user code.
     figure_location : str or None
-        The figure's address.
+        URL of the figure; None if there is none.
     """
 
     result_id: str
@@ -61,9 +61,9 @@ class ResultSummary:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as JSON values."""
-        told = {field.name: getattr(self, field.name) for field in fields(ResultSummary)}
-        told["figure"] = told.pop("figure_location")
-        return told | {"started": self.started.isoformat(), "ended": self.ended.isoformat()}
+        values = {field.name: getattr(self, field.name) for field in fields(ResultSummary)}
+        values["figure"] = values.pop("figure_location")
+        return values | {"started": self.started.isoformat(), "ended": self.ended.isoformat()}
 
 
 def results_of(records: RecordStore, analysis: str, *, code_version: str) -> list[ResultSummary]:
@@ -72,11 +72,11 @@ def results_of(records: RecordStore, analysis: str, *, code_version: str) -> lis
     Parameters
     ----------
     records : RecordStore
-        Where they are.
+        Store of the records; only read.
     analysis : str
         Name of the analysis.
     code_version : str
-        Its current code; results of other code are outdated.
+        Current code version; results of others are outdated.
 
     Returns
     -------
@@ -87,18 +87,18 @@ def results_of(records: RecordStore, analysis: str, *, code_version: str) -> lis
 
 
 def results_among(records: Iterable[dict[str, Any]], *, code_version: str) -> list[ResultSummary]:
-    """Return the results that records describe, in their order; what it takes and leaves out: as `results_of`."""
+    """Return the results of records, in order; arguments and unreadable records as in `results_of`."""
     found = []
     for record in records:
-        provenance = readable_or_told(record)
+        provenance = parsed_or_warned(record)
         if provenance is not None:
             state = state_by_code(provenance.code_version, current=code_version)
             found.append(ResultSummary(**summary_fields(provenance, state)))
     return found
 
 
-def readable_or_told(record: dict[str, Any]) -> Provenance | None:
-    """Read a record; one that cannot be read is named in a warning, and None is returned."""
+def parsed_or_warned(record: dict[str, Any]) -> Provenance | None:
+    """Parse a record; if it cannot be parsed, warn and return None."""
     provenance = readable(record)
     if provenance is None and (newer := newer_format(record)):
         _log.warning("Left out: %s", newer)

@@ -8,7 +8,7 @@ from engine.discovery.analyses import AnalysisEntry
 from resources.records.reader import RecordReader
 from resources.records.store import RecordStore
 from resources.result_store.catalog_age import age_of_table, newer_results
-from results_table.names import catalog_key_of
+from results_table.names import table_key_of
 
 CHECK_NAME = "includes_newest_results"
 
@@ -18,7 +18,7 @@ def build_age_check(entry: AnalysisEntry) -> dg.AssetChecksDefinition:
     name = entry.analysis.name
 
     @dg.asset_check(
-        asset=catalog_key_of(name),
+        asset=table_key_of(name),
         name=CHECK_NAME,
         description="Warns while results exist that are newer than the results table; the sensor `catalogs` reports it after 20 minutes.",
     )
@@ -33,7 +33,7 @@ def build_age_check(entry: AnalysisEntry) -> dg.AssetChecksDefinition:
 
 def updated_at(instance: dg.DagsterInstance, name: str) -> datetime | None:
     """Return when the results table of an analysis was last materialized; None if it never was."""
-    event = instance.get_latest_materialization_event(catalog_key_of(name))
+    event = instance.get_latest_materialization_event(table_key_of(name))
     return None if event is None else datetime.fromtimestamp(event.timestamp, UTC)
 
 
@@ -46,7 +46,7 @@ def table_age(instance: dg.DagsterInstance, records: RecordReader, name: str) ->
 def verdict(name: str, age: str) -> dg.AssetCheckEvaluation:
     """Return what the check says, for the sensor to report."""
     return dg.AssetCheckEvaluation(
-        asset_key=catalog_key_of(name),
+        asset_key=table_key_of(name),
         check_name=CHECK_NAME,
         passed=not age,
         severity=dg.AssetCheckSeverity.WARN,

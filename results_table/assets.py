@@ -1,6 +1,6 @@
-"""Two assets for each analysis: its catalog, a table of all results, and its report, a page to look at.
+"""Two assets for each analysis: its results table (asset key ``catalog``) and its report, a page.
 
-Both are made in one run, by the Dagster job ``catalog``. See https://docs.dagster.io/guides/build/assets.
+Both are materialized in one run, by the Dagster job ``catalog``. See https://docs.dagster.io/guides/build/assets.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,31 +14,31 @@ from resources.records.store import RecordStore
 from resources.result_store.catalog_files import REPORT, TABLE, CatalogFiles
 from resources.result_store.store import ResultsStore
 from results_table.columns import Column, columns_of
-from results_table.names import catalog_key_of, report_key_of
+from results_table.names import report_key_of, table_key_of
 
 _TYPES = {"json": "string (JSON)", "time": "timestamp (UTC)", "texts": "list of string"}
 
 
-def build_catalogs(
+def build_table_assets(
     entries: Sequence[AnalysisEntry], *, ui_url: str, dry_run: bool = False
 ) -> list[dg.AssetsDefinition]:
-    """Make catalog and report of each analysis.
+    """Return the assets of the results table and the report of each analysis.
 
     Parameters
     ----------
     entries : sequence of AnalysisEntry
-        The analyses.
+        Each gets two assets.
     ui_url : str
-        Where Dagster's UI is, for links in reports.
+        URL of Dagster's UI, for links in reports.
     dry_run : bool
-        Only tell what would be written (the setting ``DRY_RUN``).
+        Only log what would be written (the setting ``DRY_RUN``).
     """
-    catalogs = [_catalog(entry, dry_run=dry_run) for entry in entries]
-    return [*catalogs, *(_report(entry, ui_url=ui_url, dry_run=dry_run) for entry in entries)]
+    tables = [_table_asset(entry, dry_run=dry_run) for entry in entries]
+    return [*tables, *(_report(entry, ui_url=ui_url, dry_run=dry_run) for entry in entries)]
 
 
 def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
-    """Return columns as Dagster shows them."""
+    """Return the column schema that Dagster shows."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -49,12 +49,11 @@ def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
     )
 
 
-def _catalog(entry: AnalysisEntry, *, dry_run: bool) -> dg.AssetsDefinition:
-    """Declare the catalog of one analysis."""
+def _table_asset(entry: AnalysisEntry, *, dry_run: bool) -> dg.AssetsDefinition:
     name = entry.analysis.name
 
     @dg.asset(
-        key=catalog_key_of(name),
+        key=table_key_of(name),
         deps=[asset_key_of(name)],
         group_name=name,
         owners=list(entry.analysis.owners),
@@ -72,12 +71,12 @@ def _catalog(entry: AnalysisEntry, *, dry_run: bool) -> dg.AssetsDefinition:
         results_store: ResultsStore,
     ) -> Iterator[dg.MaterializeResult[None]]:
         from resources.result_store.catalog_tables import read_catalog, write_catalog  # noqa: PLC0415
-        from results_table.metadata import catalog_metadata  # noqa: PLC0415  tables cost every other run half a second
-        from results_table.update import update_catalog  # noqa: PLC0415
+        from results_table.metadata import table_metadata  # noqa: PLC0415  tables cost every other run half a second
+        from results_table.update import update_table  # noqa: PLC0415
 
         stored = read_catalog(catalog_files, name)
         table = None if stored is None else stored.table
-        update = update_catalog(entry, table, records=record_store, ledger=ledger, results=results_store)
+        update = update_table(entry, table, records=record_store, ledger=ledger, results=results_store)
         context.log.info("%d rows; %d records read, %d results gone.", update.table.num_rows, update.read, update.gone)
         for one in update.unreadable:
             context.log.warning("The %s cannot be read and is left out; see `analysis audit %s`.", one, name)
@@ -86,18 +85,17 @@ def _catalog(entry: AnalysisEntry, *, dry_run: bool) -> dg.AssetsDefinition:
             return
         write_catalog(catalog_files, name, update.table)
         place, link = catalog_files.address(name, TABLE), catalog_files.browse_url(name, TABLE)
-        yield dg.MaterializeResult(metadata=catalog_metadata(update, address=place, link=link))
+        yield dg.MaterializeResult(metadata=table_metadata(update, address=place, link=link))
 
     return catalog
 
 
 def _report(entry: AnalysisEntry, *, ui_url: str, dry_run: bool) -> dg.AssetsDefinition:
-    """Declare the report of one analysis."""
     name = entry.analysis.name
 
     @dg.asset(
         key=report_key_of(name),
-        deps=[catalog_key_of(name)],
+        deps=[table_key_of(name)],
         group_name=name,
         owners=list(entry.analysis.owners),
         kinds={"html", "s3"},

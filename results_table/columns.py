@@ -1,4 +1,4 @@
-"""The columns of a catalog: which there are, what each holds, and how a value becomes what its column holds.
+"""The columns of a results table: their names and types, and the conversion of values to these types.
 
 Types are read from the JSON schema of the analysis's models, because records hold what JSON can hold.
 """
@@ -58,18 +58,19 @@ _LARGEST = 2**63
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
+    """A column of a results table.
 
     Attributes
     ----------
     name : str
-        As `domain.result.rows` names it.
+        Name as in `domain.result.rows`, such as ``parameters.method``.
     kind : str
-        What it holds: a type, ``json`` for anything nested as text, ``time`` in UTC, ``texts`` for a list of texts.
+        Type of the values: a Python type, ``json`` (nested values as text), ``time`` (UTC) or ``texts`` (a list of
+        texts).
     meaning : str
-        In words.
+        Description of the field, from the model.
     unit : str
-        Unit of a number, as the analysis describes it.
+        Unit of a number, from the model; empty if there is none.
     """
 
     name: str
@@ -79,13 +80,13 @@ class Column:
 
     @property
     def label(self) -> str:
-        """Name of the field, with its unit."""
+        """Name of the field with its unit, for axes and headings."""
         field = self.name.partition(".")[2] or self.name
         return f"{field} ({self.unit})" if self.unit and self.unit != "no unit" else field
 
 
 def columns_of(analysis: Analysis) -> tuple[Column, ...]:
-    """Return the columns of an analysis's catalog, in their order; they depend on the models alone."""
+    """Return the columns of an analysis's results table in order; they depend only on its models."""
     facts = [Column(name, _OF_FACTS[name], _MEANINGS[name]) for name in FACTS]
     return (
         *facts,
@@ -97,19 +98,19 @@ def columns_of(analysis: Analysis) -> tuple[Column, ...]:
 
 
 def fit(value: Any, kind: Kind) -> tuple[Any, bool]:
-    """Turn a value into what a column holds.
+    """Convert a value to the type of a column.
 
     Parameters
     ----------
     value : Any
         A JSON value; a time or a list of texts for columns of these kinds.
     kind : str
-        Of the column.
+        Type of the column; see `Column`.
 
     Returns
     -------
     tuple
-        The value and True; None and False when it does not fit.
+        The converted value and True, or None and False if it cannot be converted.
     """
     if value is None or kind in {"time", "texts"}:
         return value, True
@@ -120,7 +121,7 @@ def fit(value: Any, kind: Kind) -> tuple[Any, bool]:
 
 
 def json_text(value: Any) -> str:
-    """Write a value as canonical JSON; what has no such form is described instead."""
+    """Return a value as canonical JSON, or a description of a value that has no JSON form."""
     try:
         return canonical_json(value).decode()
     except PermanentError:
@@ -128,16 +129,15 @@ def json_text(value: Any) -> str:
 
 
 class _AnyType(GenerateJsonSchema):
-    """JSON schema of a model; a field that has none may hold anything."""
+    """JSON schema of a model; a field without a schema may hold any value."""
 
     def handle_invalid_for_json_schema(self, schema: core_schema.CoreSchema, error_info: str) -> JsonSchemaValue:
-        """Describe nothing."""
+        """Return an empty schema."""
         del schema, error_info
         return {}
 
 
 def _of_model(prefix: str, model: type[BaseModel]) -> list[Column]:
-    """Return a column for each field of a model."""
     schema = model.model_json_schema(by_alias=False, mode="serialization", schema_generator=_AnyType)
     described, inner = schema.get("properties", {}), schema.get("$defs", {})
     return [
@@ -147,7 +147,7 @@ def _of_model(prefix: str, model: type[BaseModel]) -> list[Column]:
 
 
 def _kind(schema: dict[str, Any], inner: dict[str, Any]) -> Kind:
-    """Return what a field holds when it is not null."""
+    """Return the type of a field, without null."""
     kinds = _kinds(schema, inner) - {"null"}
     if kinds == {"int64", "float64"}:
         return "float64"
@@ -156,7 +156,7 @@ def _kind(schema: dict[str, Any], inner: dict[str, Any]) -> Kind:
 
 
 def _kinds(schema: dict[str, Any], inner: dict[str, Any]) -> set[str]:
-    """Return everything that a field may hold."""
+    """Return all types of a field."""
     if "$ref" in schema:
         return _kinds(inner.get(schema["$ref"].rpartition("/")[2], {}), inner)
     if parts := schema.get("anyOf") or schema.get("oneOf"):
@@ -166,7 +166,7 @@ def _kinds(schema: dict[str, Any], inner: dict[str, Any]) -> set[str]:
 
 
 def _int(value: Any) -> int | None:
-    """Return a whole number that 64 bits hold."""
+    """Return an integer of 64 bits; None for any other value."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     is_whole = isinstance(value, int) and not isinstance(value, bool)
@@ -174,7 +174,7 @@ def _int(value: Any) -> int | None:
 
 
 def _float(value: Any) -> float | None:
-    """Return a finite number that keeps its value."""
+    """Return a finite float of the same value; None if there is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     exact = isinstance(value, float) or abs(value) <= MAX_INTEGER
@@ -182,12 +182,11 @@ def _float(value: Any) -> float | None:
 
 
 def _bool(value: Any) -> bool | None:
-    """Return a yes or no."""
     return value if isinstance(value, bool) else None
 
 
 def _text(value: Any) -> str | None:
-    """Return a text that UTF-8 can hold."""
+    """Return a text that can be encoded as UTF-8; None for any other value."""
     return value if isinstance(value, str) and not has_surrogate(value) else None
 
 

@@ -1,4 +1,4 @@
-"""The figures of a report, as PNG images. Matplotlib's `Figure` alone is used: it keeps no state between runs."""
+"""The figures of a report, as PNG images. They use Matplotlib's `Figure` and not `pyplot`, which keeps global state."""
 
 import io
 import math
@@ -31,17 +31,17 @@ _WIDTHS = {
     timedelta(days=7): "a week",
     timedelta(days=28): "4 weeks",
 }
-"""How much time a bar may stand for."""
+"""Possible widths of a bar."""
 _MOST_BARS = 60
 _YEARS = (1970, 2200)
-"""Times outside are damage, and would leave no room for the others."""
+"""Times outside are damaged values, and would leave no space for the others."""
 _LARGEST = 1e100
 """Larger numbers are not drawn: Matplotlib's arithmetic overflows with them."""
-_STYLE: dict[str, Any] = {"parse_math": False}  # a name may hold anybody's dollar signs
+_STYLE: dict[str, Any] = {"parse_math": False}  # names may contain dollar signs
 
 
 def draw_outcomes(frame: ResultsFrame) -> bytes:
-    """Draw how many results there are in each state, and how often each outcome occurs."""
+    """Draw the number of results in each state, and the frequency of each outcome."""
     states = [(state, frame.every.filter(pl.col("state") == state).height) for state in (DONE, OUTDATED, FAILED)]
     panels = [("state", states), *((column.label, found) for column, found in frame.outcomes())]
     figure, axes = _grid(len(panels[:MOST_PANELS]))
@@ -92,7 +92,7 @@ def draw_comparison(frame: ResultsFrame, comparison: Comparison) -> bytes:
 
 
 def draw_throughput(frame: ResultsFrame) -> bytes:
-    """Draw how many jobs ended over time, and how long results took."""
+    """Draw the number of ended jobs over time, and the durations of results."""
     figure = Figure(figsize=(4 * _PANEL[0], 1.2 * _PANEL[1]), dpi=100, layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 1))
     _jobs_over_time(left, frame.every)
@@ -104,7 +104,6 @@ def draw_throughput(frame: ResultsFrame) -> bytes:
 
 
 def _jobs_over_time(ax: Any, every: pl.DataFrame) -> None:
-    """Draw bars of jobs that ended in each span of time, by state."""
     times = every.filter(pl.col("ended").dt.year().is_between(*_YEARS))["ended", "state"]
     width = next(iter(_WIDTHS))
     if times.height:
@@ -173,12 +172,11 @@ def _differences(ax: Any, output: Column, comparison: Comparison, found: Sequenc
 
 
 def _unit(column: Column) -> str:
-    """Return the unit of a column; empty when it has none."""
     return "" if column.unit == "no unit" else column.unit
 
 
 def _histogram(ax: Any, numbers: np.ndarray[Any, np.dtype[np.float64]]) -> None:
-    """Draw a histogram with the median, and say of how many numbers."""
+    """Draw a histogram with the median and the number of values."""
     ax.set_ylabel(f"results, n = {len(numbers):,}", fontsize=_TEXT)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     if not len(numbers):
@@ -186,7 +184,7 @@ def _histogram(ax: Any, numbers: np.ndarray[Any, np.dtype[np.float64]]) -> None:
         return
     low, high = float(numbers.min()), float(numbers.max())
     edges = np.linspace(low, high, _BINS + 1)
-    if not np.all(np.diff(edges) > 0):  # all the same, or too close together for numbers of this size
+    if not np.all(np.diff(edges) > 0):  # all equal, or too close together for numbers of this size
         pad = max(0.05, abs(low) / 1000)
         edges = np.array([low - pad, high + pad])
         ax.set_xlim(low - 10 * pad, high + 10 * pad)
@@ -195,12 +193,12 @@ def _histogram(ax: Any, numbers: np.ndarray[Any, np.dtype[np.float64]]) -> None:
 
 
 def _nothing(ax: Any) -> None:
-    """Say that there is nothing to draw."""
+    """Write into an empty panel that there is nothing to draw."""
     ax.text(0.5, 0.5, "no values", ha="center", va="center", fontsize=_TEXT, color="0.5", transform=ax.transAxes)
 
 
 def _grid(number: int) -> tuple[Figure, list[Any]]:
-    """Make a figure with so many panels, four in a row."""
+    """Return a figure with this number of panels, four in a row."""
     columns = max(1, min(_PANELS_A_ROW, number))
     rows = max(1, math.ceil(number / columns))
     figure = Figure(figsize=(_PANEL[0] * max(2, columns), _PANEL[1] * rows), dpi=100, layout="constrained")
@@ -211,7 +209,7 @@ def _grid(number: int) -> tuple[Figure, list[Any]]:
 
 
 def _finish(ax: Any, title: str) -> None:
-    """Give all panels one look."""
+    """Apply the common style to all panels."""
     ax.set_title(_cut(title), fontsize=_TEXT + 1, **_STYLE)
     ax.tick_params(labelsize=_TEXT - 1)
     for side in ("top", "right"):
@@ -219,23 +217,21 @@ def _finish(ax: Any, title: str) -> None:
 
 
 def _numbers(values: pl.Series) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return the numbers that there are and that an axis can hold."""
+    """Return the values that are not null and within the range of an axis."""
     numbers = values.drop_nulls().cast(pl.Float64)
     return numbers.filter(numbers.abs() <= _LARGEST).to_numpy()
 
 
 def _field(column: Column) -> str:
-    """Return the name of a field alone."""
+    """Return the name of a field without its prefix."""
     return column.name.partition(".")[2]
 
 
 def _cut(text: str) -> str:
-    """Keep a text short enough for its panel."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _png(figure: Figure) -> bytes:
-    """Return a figure as an image."""
     image = io.BytesIO()
     figure.savefig(image, format="png", metadata={"Software": None})
     return image.getvalue()

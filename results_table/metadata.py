@@ -1,4 +1,4 @@
-"""What Dagster is told of a catalog and of a report."""
+"""The materialization metadata of results tables and reports."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,23 +9,23 @@ import dagster as dg
 from engine.assets.thumbnail import thumbnail
 from resources.result_store.catalog_tables import catalog_facts
 from results_table.columns import OTHER_VALUES
-from results_table.report import Report
-from results_table.update import CatalogUpdate
+from results_table.report import AnalysisReport
+from results_table.update import TableUpdate
 
 _PREVIEW = 10
 _SHOWN = ("state", "subject", "session", "ended", "failure", "job_key")
 _LONGEST = {"failure": 80, "job_key": 12}
 
 
-def catalog_metadata(update: CatalogUpdate, *, address: str, link: str) -> Mapping[str, Any]:
-    """Return what is told of a catalog, what a person looks for first.
+def table_metadata(update: TableUpdate, *, address: str, link: str) -> Mapping[str, Any]:
+    """Return the metadata of a results table, the most important first.
 
     Parameters
     ----------
-    update : CatalogUpdate
-        The catalog.
+    update : TableUpdate
+        The updated table, and what the update has read.
     address, link : str
-        Where it is, for programs and for people.
+        URI in S3, and URL for a browser.
     """
     facts = catalog_facts(update.table)
     named: dict[str, Any] = {}
@@ -49,15 +49,15 @@ def catalog_metadata(update: CatalogUpdate, *, address: str, link: str) -> Mappi
     }
 
 
-def report_metadata(report: Report, *, address: str, link: str) -> Mapping[str, Any]:
-    """Return what is told of a report: its figures, small enough to be kept with the event.
+def report_metadata(report: AnalysisReport, *, address: str, link: str) -> Mapping[str, Any]:
+    """Return the metadata of a report, with its figures scaled down for the event log.
 
     Parameters
     ----------
-    report : Report
-        The report.
+    report : AnalysisReport
+        Its counts, failures and figures are shown.
     address, link : str
-        Where it is, for programs and for people.
+        URI in S3, and URL for a browser.
     """
     failures = [
         dg.TableRecord(
@@ -81,14 +81,13 @@ def report_metadata(report: Report, *, address: str, link: str) -> Mapping[str, 
     }
 
 
-def _preview(update: CatalogUpdate) -> dg.TableMetadataValue:
-    """Show the first rows, the newest, and few of their columns."""
+def _preview(update: TableUpdate) -> dg.TableMetadataValue:
+    """Return the newest rows as a Markdown table with the most important columns."""
     rows = update.table.slice(0, _PREVIEW).select(_SHOWN).to_pylist()
     records = [dg.TableRecord({name: _cell(name, value) for name, value in row.items()}) for row in rows]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=[dg.TableColumn(n, "string") for n in _SHOWN]))
 
 
 def _cell(name: str, value: Any) -> str:
-    """Write a value shortly."""
     text = f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value or "")
     return text[: _LONGEST.get(name, len(text))]

@@ -22,11 +22,11 @@ class ParameterSet:
     Attributes
     ----------
     letter : str
-        What it is called in the report.
+        Its name in the report: A, B, ….
     words : str
-        The parameters in which the sets that are compared differ.
+        Text of the parameters in which the compared sets differ.
     results : polars.DataFrame
-        One row for each inputs.
+        One row for each set of inputs.
     """
 
     letter: str
@@ -41,15 +41,15 @@ class Difference:
     Attributes
     ----------
     output : Column
-        The output.
+        Column of the numeric output.
     letter : str
-        The set.
+        `ParameterSet.letter` of the set that is compared with the first.
     n : int
-        Inputs for which both have a number.
+        Number of inputs for which both sets have a number.
     low, middle, high : float
         Quartiles of the differences (this set minus the first).
     larger, smaller, same : int
-        For how many inputs the number is larger, smaller and the same.
+        Number of inputs for which the value is larger, smaller and equal.
     """
 
     output: Column
@@ -65,14 +65,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Sets of parameters side by side.
+    """Parameter sets compared on the same inputs.
 
     Attributes
     ----------
     sets : tuple of ParameterSet
         The most common ones, at most `MOST_SETS`.
     left_out : int
-        How many further sets there are.
+        Number of further sets, which are not compared.
     differences : tuple of Difference
         By output, then by set.
     """
@@ -83,12 +83,12 @@ class Comparison:
 
 
 def compare(frame: ResultsFrame) -> Comparison:
-    """Compare the most common sets of parameters.
+    """Compare the most common parameter sets.
 
     Parameters
     ----------
     frame : ResultsFrame
-        The results.
+        Rows with inputs, parameters and outputs.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def _of_set(results: pl.DataFrame, row: dict[str, object]) -> pl.DataFrame:
 
 
 def _difference(output: Column, first: ParameterSet, other: ParameterSet) -> Difference | None:
-    """Compare one output of two sets; None when they have no inputs in common."""
+    """Compare one output of two sets; None if they have no inputs in common."""
     columns = ["inputs", output.name]
     both = first.results.select(columns).join(other.results.select(columns), on="inputs", suffix=" other")
     by = both[f"{output.name} other"].cast(pl.Float64) - both[output.name].cast(pl.Float64)
@@ -134,5 +134,5 @@ def _difference(output: Column, first: ParameterSet, other: ParameterSet) -> Dif
 
 
 def _shown(value: object) -> str:
-    """Write a parameter as a job file would."""
+    """Return a parameter value as JSON text."""
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else f"{value}"

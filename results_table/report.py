@@ -1,4 +1,4 @@
-"""The report of an analysis: one page that opens anywhere, with its figures inside and no script.
+"""The report of an analysis: one HTML page with embedded figures and without scripts.
 
 Whatever comes from job files, results or errors is text: the template escapes it.
 """
@@ -24,17 +24,17 @@ _LISTED_FAILURES, _LONGEST = 20, 300
 
 
 @dataclass(frozen=True)
-class Report:
-    """A report.
+class AnalysisReport:
+    """The page of a report, and its parts.
 
     Attributes
     ----------
     html : str
-        The page.
+        The whole page; figures are embedded.
     figures : dict of bytes
-        Its figures by their headings, as PNG images.
+        PNG images by their headings.
     counts : dict of int
-        Rows of each state.
+        Number of rows of the table by state.
     failures : list of dict
         Kinds of failures, the most frequent first.
     """
@@ -45,17 +45,17 @@ class Report:
     failures: list[dict[str, Any]]
 
 
-def make_report(entry: AnalysisEntry, table: pa.Table, *, ui_url: str) -> Report:
-    """Make the report of an analysis from its catalog.
+def make_report(entry: AnalysisEntry, table: pa.Table, *, ui_url: str) -> AnalysisReport:
+    """Return the report of an analysis, from its results table.
 
     Parameters
     ----------
     entry : AnalysisEntry
-        The analysis.
+        Its models give titles, units and descriptions.
     table : pyarrow.Table
-        Its catalog; may be empty.
+        Its results table; may be empty.
     ui_url : str
-        Where Dagster's UI is, for links.
+        URL of Dagster's UI, for links.
     """
     frame, facts = frame_of(entry, table), catalog_facts(table)
     comparison = compare(frame)
@@ -84,11 +84,11 @@ def make_report(entry: AnalysisEntry, table: pa.Table, *, ui_url: str) -> Report
             asset="/".join(asset_key_of(entry.analysis.name).path),
         )
     )
-    return Report(html, figures, counts, failures)
+    return AnalysisReport(html, figures, counts, failures)
 
 
 def _environment() -> Environment:
-    """Return what fills the template in: everything is escaped, and a name that is missing is an error."""
+    """Return the template environment: it escapes all values, and a missing name is an error."""
     return Environment(
         loader=PackageLoader("results_table"),
         autoescape=True,
@@ -99,7 +99,7 @@ def _environment() -> Environment:
 
 
 def _figures(frame: ResultsFrame, comparison: Comparison) -> dict[str, bytes]:
-    """Draw whatever there is something to draw of."""
+    """Return the figures that have data, by heading."""
     found = {}
     if frame.every.height:
         found["outcomes"] = draw_outcomes(frame)
@@ -113,7 +113,7 @@ def _figures(frame: ResultsFrame, comparison: Comparison) -> dict[str, bytes]:
 
 
 def _summaries(frame: ResultsFrame) -> list[dict[str, Any]]:
-    """Sum up each numeric output: how many numbers, the quartiles, and both ends."""
+    """Return count, quartiles, minimum and maximum of each numeric output."""
     rows = []
     for column in frame.numbers:
         values = frame.results[column.name].drop_nulls()
@@ -124,13 +124,12 @@ def _summaries(frame: ResultsFrame) -> list[dict[str, Any]]:
 
 
 def _kinds(failures: pl.DataFrame) -> list[tuple[str, int]]:
-    """Count failures by kind."""
     counted = failures["failure_kind"].fill_null("unknown").value_counts().rows()
     return sorted(counted, key=lambda pair: (-pair[1], pair[0]))
 
 
 def _failures(failures: pl.DataFrame) -> list[dict[str, Any]]:
-    """Gather failures of one kind and message, each with its newest example; the table has the newest first."""
+    """Group failures by kind and message, each with its newest example; the rows are sorted, newest first."""
     grouped = (
         failures.with_columns(pl.col("failure_kind").fill_null("unknown"), pl.col("failure").fill_null(""))
         .group_by("failure_kind", "failure", maintain_order=True)
@@ -144,12 +143,10 @@ def _failures(failures: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def _cut(text: str) -> str:
-    """Keep a message short enough for a table."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
 def _time(value: datetime | str | None) -> str:
-    """Write a time as people read it."""
     if value is None:
         return "not known"
     time = datetime.fromisoformat(value) if isinstance(value, str) else value

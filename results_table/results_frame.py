@@ -1,4 +1,4 @@
-"""The results of a catalog as a report reads them: of the current code, and which columns can be counted or drawn."""
+"""The rows of a results table that a report shows, and which columns can be counted or drawn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from engine.discovery.analyses import AnalysisEntry
 from results_table.columns import Column, columns_of
 
 _FEW = 12
-"""A text with more values than this is no outcome: it tells results apart instead of grouping them."""
+"""Largest number of values of an outcome; a text with more values identifies results instead of grouping them."""
 
 
 @dataclass(frozen=True)
 class ResultsFrame:
-    """What a report is made of.
+    """The rows and columns of a report.
 
     Attributes
     ----------
     every : polars.DataFrame
-        All rows of the catalog.
+        All rows of the results table.
     results : polars.DataFrame
-        Results of the current code; when there is none, the latest result of each job.
+        Results of the current code; if there are none, the latest result of each job.
     columns : dict of Column
         All columns by name.
     are_current : bool
@@ -38,17 +38,17 @@ class ResultsFrame:
 
     @property
     def failures(self) -> pl.DataFrame:
-        """Jobs that failed."""
+        """Rows of failed jobs."""
         return self.every.filter(pl.col("state") == FAILED)
 
     @property
     def numbers(self) -> list[Column]:
-        """Numeric outputs."""
+        """Columns of numeric outputs."""
         return [c for c in self.of(OUTPUTS) if c.kind in {"int64", "float64"}]
 
     @property
     def parameters(self) -> list[Column]:
-        """All parameters."""
+        """Columns of all parameters."""
         return self.of(PARAMETERS)
 
     def of(self, prefix: str) -> list[Column]:
@@ -56,21 +56,21 @@ class ResultsFrame:
         return [c for c in self.columns.values() if c.name.startswith(f"{prefix}.")]
 
     def outcomes(self) -> list[tuple[Column, list[tuple[str, int]]]]:
-        """Return outputs with few values that are words or yes and no, and how often each value occurs."""
+        """Return the outputs that are booleans or texts with few values, and the count of each value."""
         words = [c for c in self.of(OUTPUTS) if c.kind in {"string", "bool"}]
         counted = [(c, _counts(self.results[c.name])) for c in words]
         return [(c, found) for c, found in counted if 0 < len(found) <= _FEW]
 
 
 def frame_of(entry: AnalysisEntry, table: pa.Table) -> ResultsFrame:
-    """Read a catalog for a report.
+    """Return the rows and columns of a report.
 
     Parameters
     ----------
     entry : AnalysisEntry
-        The analysis.
+        Its models define the columns, and its code version which results are current.
     table : pyarrow.Table
-        Its catalog, the latest results first.
+        Its results table, the latest results first.
     """
     columns = {c.name: c for c in columns_of(entry.analysis)}
     every = pl.DataFrame(pl.from_arrow(table)).select([name for name in columns if name in table.column_names])
@@ -82,13 +82,11 @@ def frame_of(entry: AnalysisEntry, table: pa.Table) -> ResultsFrame:
 
 
 def _counts(values: pl.Series) -> list[tuple[str, int]]:
-    """Count values, the most frequent first; equal counts by name."""
     counted = values.drop_nulls().value_counts().rows()
     return sorted(((_word(value), count) for value, count in counted), key=lambda pair: (-pair[1], pair[0]))
 
 
 def _word(value: object) -> str:
-    """Write a value as people read it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

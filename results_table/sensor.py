@@ -1,7 +1,7 @@
-"""One sensor for all catalogs: each is brought up to date when jobs of its analysis have changed.
+"""The sensor that updates a results table when jobs of its analysis have changed.
 
-The ledger tells of every change, by runs and by commands alike: each one changes how many jobs are in which state, or
-when a job was last changed. What a tick remembers only saves work: an update compares all records anyway.
+The ledger shows every change, by runs and by commands: each one changes the number of jobs in a state, or the time of
+the last change. The cursor only saves work: an update compares all records anyway.
 """
 
 import json
@@ -20,11 +20,11 @@ from resources.ledger.ledger import Ledger
 from resources.records.reader import RecordReader
 from resources.records.store import RecordStore
 from results_table.age import table_age, updated_at, verdict
-from results_table.names import JOB_NAME, PRIORITY, TAG, catalog_key_of, report_key_of
+from results_table.names import JOB_NAME, PRIORITY, TAG, report_key_of, table_key_of
 
 LOOK_EVERY_S = 10
 QUIET_S, BUSY_S = 15.0, 600.0
-"""A catalog is made when no job waits or runs and nothing has changed for so long; while some do, it is made so often."""
+"""Wait after the last change when no job waits or runs, and interval of updates while jobs wait or run."""
 
 LATE_S = 2 * BUSY_S
 """A table that is older than that, and than a result, is overdue: its updates fail, or do not run."""
@@ -35,14 +35,14 @@ _RUNS_LOOKED_AT = 10
 
 @dataclass(frozen=True)
 class LastRequest:
-    """What is remembered of one analysis.
+    """The part of the cursor for one analysis.
 
     Attributes
     ----------
     seen : str
-        How its jobs stood when a catalog was last asked for.
+        Counts and last change of its jobs at the last request.
     at : str
-        When that was.
+        Time of the last request (UTC, ISO 8601).
     late : bool
         Whether the table was reported as overdue.
     """
@@ -52,19 +52,19 @@ class LastRequest:
     late: bool = False
 
 
-def build_catalog_sensor(
+def build_table_sensor(
     entries: Sequence[AnalysisEntry], assets: Sequence[dg.AssetsDefinition], *, dry_run: bool = False
 ) -> dg.SensorDefinition:
-    """Make the sensor, and the job that it asks for.
+    """Return the sensor, and the job that it launches.
 
     Parameters
     ----------
     entries : sequence of AnalysisEntry
-        The analyses.
+        Analyses whose tables are updated.
     assets : sequence of AssetsDefinition
-        As `results_table.assets.build_catalogs` makes them; at least one.
+        Assets from `results_table.assets.build_table_assets`; at least one.
     dry_run : bool
-        Ask for nothing (the setting ``DRY_RUN``).
+        Request no runs (the setting ``DRY_RUN``).
     """
     job = dg.define_asset_job(
         JOB_NAME,
@@ -98,29 +98,29 @@ def tick(
     *,
     records: RecordReader | None = None,
 ) -> dg.SensorResult | dg.SkipReason:
-    """Ask for the catalogs that are due, and report those that are overdue.
+    """Request the updates that are due, and report those that are overdue.
 
     Parameters
     ----------
     instance : dagster.DagsterInstance
-        Where runs are.
+        Storage of earlier and unfinished runs.
     cursor : str or None
-        What the last tick remembered.
+        Cursor of the last tick; an unreadable one is ignored.
     entries : sequence of AnalysisEntry
-        The analyses.
+        Analyses whose tables are updated.
     ledger : Ledger
-        Tells of changes.
+        Counts of jobs by state, and the time of the last change; only read.
     records : RecordReader, optional
         Where results are; without them, none is overdue.
     """
     memory, now = _remembered(cursor), ledger.now()
-    requests, told, events = [], [], []
+    requests, reasons, events = [], [], []
     for entry in entries:
         name, seen = entry.analysis.name, _seen(entry, ledger)
         asked = memory.setdefault(name, LastRequest("", now.isoformat()))
         why_not = _why_not(instance, name, seen, asked, now)
         if why_not:
-            told.append(f"{name}: {why_not}")
+            reasons.append(f"{name}: {why_not}")
         else:
             memory[name] = replace(asked, seen=seen.text, at=now.isoformat())
             requests.append(_request(name, now))
@@ -131,12 +131,12 @@ def tick(
     kept = json.dumps({name: asdict(asked) for name, asked in memory.items()})
     if requests or events:
         return dg.SensorResult(run_requests=requests, asset_events=events, cursor=kept)
-    return dg.SensorResult(skip_reason="; ".join(told), cursor=kept)
+    return dg.SensorResult(skip_reason="; ".join(reasons), cursor=kept)
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """How the jobs of an analysis stand: how many there are, how many wait or run, when one last changed, and all as a text."""
+    """The jobs of an analysis: total, waiting or running, time of the last change, and all as a text."""
 
     jobs: int
     busy: int
@@ -145,14 +145,13 @@ class _Seen:
 
 
 def _seen(entry: AnalysisEntry, ledger: Ledger) -> _Seen:
-    """Ask the ledger how the jobs of an analysis stand."""
     counts, last = ledger.jobs.counts(entry.analysis.name), ledger.jobs.last_change(entry.analysis.name)
     text = json.dumps([str(last), *counts.values(), entry.code_version])
     return _Seen(sum(counts.values()), counts[JobState.NEW] + counts[JobState.RUNNING], last, text)
 
 
 def _why_not(instance: dg.DagsterInstance, name: str, seen: _Seen, asked: LastRequest, now: datetime) -> str:
-    """Say why no catalog is asked for; empty when one is."""
+    """Return why no update is requested; empty if one is."""
     if not seen.jobs:
         return "no job yet"
     failed = failures_in_a_row(instance, name)
@@ -167,7 +166,7 @@ def _why_not(instance: dg.DagsterInstance, name: str, seen: _Seen, asked: LastRe
     left = due - now
     if left > timedelta(0):
         return f"due in {left.total_seconds():.0f} s"
-    return "its results table is being updated" if is_at_work(instance, name) else ""
+    return "its results table is being updated" if is_updating(instance, name) else ""
 
 
 def _overdue(instance: dg.DagsterInstance, records: RecordReader, name: str, now: datetime) -> str:
@@ -179,14 +178,14 @@ def _overdue(instance: dg.DagsterInstance, records: RecordReader, name: str, now
 
 
 def failures_in_a_row(instance: dg.DagsterInstance, name: str) -> int:
-    """Return how many of the latest runs for a catalog failed, one after another."""
+    """Return the number of failed runs since the last successful one."""
     runs = instance.get_runs(dg.RunsFilter(tags={TAG: name}), limit=_RUNS_LOOKED_AT)
     return len(list(takewhile(lambda run: run.status is dg.DagsterRunStatus.FAILURE, runs)))
 
 
-def is_at_work(instance: dg.DagsterInstance, name: str) -> bool:
-    """Tell whether a run that makes the catalog has not ended, whoever launched it."""
-    key = catalog_key_of(name)
+def is_updating(instance: dg.DagsterInstance, name: str) -> bool:
+    """Return whether a run that updates the table is unfinished, no matter who launched it."""
+    key = table_key_of(name)
     return any(
         key in run.asset_selection if run.asset_selection else run.job_name == JOB_NAME
         for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
@@ -194,16 +193,16 @@ def is_at_work(instance: dg.DagsterInstance, name: str) -> bool:
 
 
 def _request(name: str, now: datetime) -> dg.RunRequest:
-    """Ask for the catalog and the report of one analysis."""
+    """Return the run request for table and report of one analysis."""
     return dg.RunRequest(
         run_key=f"catalog-{name}-{now.isoformat()}",
-        asset_selection=[catalog_key_of(name), report_key_of(name)],
+        asset_selection=[table_key_of(name), report_key_of(name)],
         tags={TAG: name, "dagster/priority": PRIORITY},
     )
 
 
 def _remembered(cursor: str | None) -> dict[str, LastRequest]:
-    """Read what the last tick remembered; nothing when it cannot be read."""
+    """Parse the cursor; an unreadable one is empty."""
     try:
         found = json.loads(cursor or "{}").items()
         return {name: LastRequest(asked["seen"], asked["at"], asked.get("late") is True) for name, asked in found}

@@ -1,4 +1,4 @@
-"""Rows as a table: typed columns in a fixed order, whatever the rows hold."""
+"""Converts rows to a table with typed columns in a fixed order."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -24,20 +24,20 @@ _ORDER = [("ended", "descending"), ("job_key", "ascending"), ("result_id", "asce
 
 
 def schema_of(columns: Sequence[Column]) -> pa.Schema:
-    """Return the schema of a catalog; each column says with its kind what it means."""
-    return pa.schema([pa.field(c.name, _TYPES[c.kind], metadata=_told(c)) for c in columns])
+    """Return the schema of a results table; the metadata of a column has its description and unit."""
+    return pa.schema([pa.field(c.name, _TYPES[c.kind], metadata=_column_metadata(c)) for c in columns])
 
 
 def table_of(rows: Iterable[dict[str, Any]], columns: Sequence[Column]) -> pa.Table:
-    """Return rows as a table, some of them at a time.
+    """Convert rows to a table, in chunks to limit memory.
 
     Parameters
     ----------
     rows : iterable of dict
-        As `domain.result.rows` makes them. A missing value is null; one without a column, or of a type that its column
+        Rows from `domain.result.rows`. A missing value is null; one without a column, or of a type that its column
         does not hold, goes to the column `OTHER_VALUES`.
     columns : sequence of Column
-        The columns.
+        Names, types and order of the columns.
     """
     schema = schema_of(columns)
     parts = [
@@ -48,19 +48,19 @@ def table_of(rows: Iterable[dict[str, Any]], columns: Sequence[Column]) -> pa.Ta
 
 
 def ordered(table: pa.Table) -> pa.Table:
-    """Return a table with the latest rows first, those without a time last: the same rows always in the same order."""
+    """Sort rows by time, the latest first and those without a time last; equal times are sorted by id."""
     return table.take(pc.sort_indices(table, sort_keys=_ORDER)).combine_chunks()
 
 
 def counts(table: pa.Table) -> dict[str, int]:
-    """Return how many rows there are, and how many of each state."""
+    """Return the number of rows, and of each state."""
     found = pc.value_counts(table["state"]).to_pylist()
     by_state = {one["values"]: one["counts"] for one in found}
     return {"rows": table.num_rows, **{state: by_state.get(state, 0) for state in (DONE, OUTDATED, FAILED)}}
 
 
 def _fitted(row: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
-    """Return a row whose values fit its columns."""
+    """Return a row with converted values."""
     found, other = {}, {name: row[name] for name in row.keys() - {c.name for c in columns}}
     for column in columns:
         found[column.name], fits = fit(row.get(column.name), column.kind)
@@ -71,6 +71,6 @@ def _fitted(row: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
     return found
 
 
-def _told(column: Column) -> dict[str, str]:
-    """Return what a reader of the file may want to know of a column."""
+def _column_metadata(column: Column) -> dict[str, str]:
+    """Return the metadata of a column in the Parquet file."""
     return {"kind": column.kind, "meaning": column.meaning, "unit": column.unit}

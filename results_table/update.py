@@ -1,7 +1,7 @@
-"""Bringing a catalog up to date: only what is new or changed is read whole.
+"""Updates a results table: only new and changed records are read completely.
 
-The ids and attempts of all records are compared with those of the stored catalog, so nothing depends on what time
-something was written at: whatever an earlier update missed, the next one finds.
+The ids and attempts of all records are compared with those of the stored table, and no times are compared: an update
+finds everything that an earlier one missed.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,19 +31,19 @@ _NAMED = 20
 
 
 @dataclass(frozen=True)
-class CatalogUpdate:
-    """A catalog that is up to date, and what it took.
+class TableUpdate:
+    """An updated results table, and what the update has read.
 
     Attributes
     ----------
     table : pyarrow.Table
-        The catalog, with its facts.
+        The table; its schema metadata has code version, time and counts.
     read, gone : int
-        Records that were read whole, and rows of results that are no longer there.
+        Number of records that were read, and of rows whose result no longer exists.
     unreadable : list of str
-        Records and jobs that cannot be read and are left out; the first of them.
+        The first records and jobs that cannot be read and are left out.
     was_rebuilt : bool
-        Whether there was no catalog that could be brought up to date.
+        Whether there was no table that could be updated.
     """
 
     table: pa.Table
@@ -53,19 +53,19 @@ class CatalogUpdate:
     was_rebuilt: bool
 
 
-def update_catalog(
+def update_table(
     entry: AnalysisEntry, stored: pa.Table | None, *, records: RecordStore, ledger: Ledger, results: ResultsStore
-) -> CatalogUpdate:
-    """Return the catalog of an analysis as it is now.
+) -> TableUpdate:
+    """Return the updated results table of an analysis.
 
     Parameters
     ----------
     entry : AnalysisEntry
-        The analysis.
+        Its models define the columns, and its code version the states.
     stored : pyarrow.Table or None
-        Its catalog so far; one with other columns, or of another format, is not used.
+        The stored table; not used if it has other columns or another format.
     records, ledger, results
-        Where results, failures and links come from.
+        Record store, ledger and result store; only read.
 
     Raises
     ------
@@ -89,16 +89,16 @@ def update_catalog(
         "unreadable": len(unreadable),
         **counts(table),
     }
-    return CatalogUpdate(with_facts(table, facts), len(wanted), gone, unreadable[:_NAMED], was_rebuilt=not usable)
+    return TableUpdate(with_facts(table, facts), len(wanted), gone, unreadable[:_NAMED], was_rebuilt=not usable)
 
 
 def _is_usable(stored: pa.Table, schema: pa.Schema) -> bool:
-    """Tell whether a catalog has the columns and the format of today."""
+    """Return whether a table has the current columns and format."""
     return catalog_facts(stored).get("format") == FORMAT and stored.schema.equals(schema, check_metadata=False)
 
 
 def _compared(stored: pa.Table, current: dict[str, str]) -> tuple[pa.Table, list[str], int]:
-    """Compare a catalog with the records: rows that stay, ids that are new or changed, and how many rows are gone."""
+    """Return the rows to keep, the ids of new and changed records, and the number of rows without a record."""
     old = stored.filter(pc.not_equal(stored["state"], FAILED))
     pairs = list(zip(old["result_id"].to_pylist(), old["attempt"].to_pylist(), strict=True))
     stays = [current.get(result) == attempt for result, attempt in pairs]
@@ -110,7 +110,7 @@ def _compared(stored: pa.Table, current: dict[str, str]) -> tuple[pa.Table, list
 def _result_rows(
     records: RecordStore, ids: Sequence[str], version: str, unreadable: list[str]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of some results; one that vanished meanwhile has none."""
+    """Yield the rows of results; none for a result that was removed in the meantime."""
     for some in in_batches(ids, _RECORDS_AT_ONCE):
         for result, record in records.get_many(some).items():
             found = readable(record)
@@ -121,31 +121,30 @@ def _result_rows(
 
 
 def _failure_rows(jobs: Iterable[LedgerEntry], unreadable: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of failed jobs."""
     for job in jobs:
         try:
             row = failure_row(job)
-        except (ValueError, LookupError, TypeError):  # somebody has damaged the stored job
+        except (ValueError, LookupError, TypeError):  # the stored job was damaged by hand
             unreadable.append(f"job {job.job_key}")
         else:
             yield row
 
 
 def _with_states(table: pa.Table, version: str) -> pa.Table:
-    """Tell anew which results are of the current code."""
+    """Set the states again, because the current code may have changed."""
     states = pc.if_else(pc.equal(table["code_version"], version), DONE, OUTDATED)
     return table.set_column(table.schema.get_field_index("state"), "state", states)
 
 
 def _with_links(table: pa.Table, results: ResultsStore) -> pa.Table:
-    """Link each result; told anew each time, because the embedded servers change their address."""
+    """Set the links again, because the addresses of embedded servers change."""
     links = pa.array([_link(results, location) for location in table["location"].to_pylist()], pa.string())
     place = table.schema.get_field_index(RESULT_URL)
     return table.set_column(place, table.schema.field(place), links)
 
 
 def _link(results: ResultsStore, location: str | None) -> str | None:
-    """Return a link to a result's folder; None for a job without one, or a location that is none."""
+    """Return a link to a result's folder; None for a job without a result or with an invalid location."""
     try:
         return results.browse_url(location) if location else None
     except PermanentError:

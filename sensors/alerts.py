@@ -10,8 +10,8 @@ import dagster as dg
 
 from audit.checks import CHECK_NAME
 from domain.alert import Alert
-from domain.counted import counted
 from domain.job.identity import keys_digest
+from domain.messages import counted
 from engine.assets.materialization import asset_key_of
 from engine.discovery.analyses import AnalysisEntry
 from resources.alerts import Alerts

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from domain.counted import counted
 from domain.errors import JobFileError
-from domain.json_values import shown
+from domain.messages import counted, shown
 from engine.discovery.analyses import AnalysisEntry
 from resources.inbox.events import changed_objects
 from resources.inbox.job_inbox import InboxFile, JobInbox

@@ -1,7 +1,7 @@
-"""What MongoDB is told, for tests that judge it.
+"""Records the commands that MongoDB receives.
 
-A driver takes its listeners when a client is made, and the platform keeps one client for each address. One listener is
-therefore registered before the first client, and passes events on to whoever listens at the moment.
+A driver takes its listeners when a client is created, and the platform keeps one client for each address. So one
+listener is registered before the first client, and passes events on to the current listeners.
 """
 
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ _LISTENERS = {}
 
 
 class _Exchange(monitoring.CommandListener):
-    """Passes every event on to whoever listens to its server."""
+    """Passes every event on to the listeners of its server."""
 
     def _pass(self, event, what):
         for listener, host in list(_LISTENERS.items()):
@@ -42,7 +42,7 @@ def host_of(uri):
 
 
 def by_another_name(uri):
-    """Return another address of a server on this machine, so that its commands are told from those of others."""
+    """Return another address of a local server, so that its commands are distinguished from those of others."""
     assert "directConnection=true" in uri, "the driver would go on with the name that the server has for itself"
     return uri.replace("127.0.0.1", "localhost")
 

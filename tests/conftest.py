@@ -68,14 +68,14 @@ class Together(LoadScopeScheduling):
     """Keeps the tests together that share what takes long to start."""
 
     def _split_scope(self, nodeid):
-        """Return the name of what is handed to one worker."""
+        """Return the name of the group of tests that one worker runs."""
         file = nodeid.partition("::")[0]
         return next((folder for folder in SHARING_FOLDERS if file.startswith(folder)), file)
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch, tmp_path):
-    """Hide the settings and credentials of whoever runs the tests."""
+    """Hide the settings and credentials of the user who runs the tests."""
     settings = {name.upper() for name in Settings.model_fields} | set(RETIRED)
     for name in [name for name in os.environ if name.upper() in settings or name.startswith("AWS_")]:
         monkeypatch.delenv(name)

@@ -12,7 +12,7 @@ from resources.mongo import MongoConnection
 
 
 class DocdbApi:
-    """What the server answers with, and what it was asked."""
+    """The responses of the server, and the requests that it received."""
 
     def __init__(self, docdb_uri):
         self.docdb_uri = docdb_uri
@@ -23,7 +23,7 @@ class DocdbApi:
         self.statuses = []  # answers to the next requests, instead of the true one
 
     def answer(self, path, body):
-        """Answer one request as the API does: 413 when an answer is too large, 400 when MongoDB refuses."""
+        """Answer one request like the API: 413 if a response is too large, 400 if MongoDB rejects the query."""
         self.asked.append((path, body))
         time.sleep(self.delay_s)
         if self.statuses:
@@ -56,11 +56,11 @@ def docdb_api(docdb_uri):
             self.wfile.write(data)
 
         def log_message(self, *_):
-            """Say nothing."""
+            """Log nothing."""
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, *_):
-            """Say nothing of a client that did not wait."""
+            """Ignore a client that did not wait."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
         api.url = f"http://127.0.0.1:{server.server_port}/v2"

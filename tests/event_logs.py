@@ -1,4 +1,4 @@
-"""Events as runs of batches make them, everything that is asked of an event log, and every row of its tables."""
+"""Events of runs of batches, all queries of an event log, and every row of its tables."""
 
 import dagster as dg
 import sqlalchemy as db
@@ -86,7 +86,7 @@ def verdicts(log, name):
 
 
 def told(instance, *runs):
-    """Return everything that is asked of an event log, as far as it does not depend on when it is asked."""
+    """Return the results of all queries of an event log that do not depend on the time."""
     log = instance.event_log_storage
     fetched = instance.fetch_materializations(ASSET, limit=100).records
     (asset,) = log.get_asset_records([ASSET])

@@ -32,7 +32,7 @@ _PROJECT = f"""
 
 
 def write_workspace(folder, *, with_project=False, lab=LAB):
-    """Write a workspace of the analyses for tests, and of the project's own if asked; gives the file."""
+    """Write a workspace of the test analyses, and of the project's own if requested; return the file."""
     (folder / "lab_definitions.py").write_text(DEFINITIONS.format(folder=str(lab)), encoding="utf-8")
     path = folder / "workspace.yaml"
     path.write_text(f"load_from:{_PROJECT if with_project else ''}{_LAB}", encoding="utf-8")

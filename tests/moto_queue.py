@@ -1,4 +1,4 @@
-"""A bucket that tells a queue of new objects: moto's server, the only one from PyPI that does."""
+"""A bucket that notifies a queue of new objects: moto's server, the only one from PyPI that does."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ ACCOUNT, REGION = "123456789012", "us-east-1"
 
 @dataclass(frozen=True)
 class ToldBucket:
-    """A bucket, and the queue that is told of its objects."""
+    """A bucket, and the queue that is notified of its objects."""
 
     address: str
     bucket: str
@@ -25,7 +25,7 @@ class ToldBucket:
     sqs: Any
 
     def renewed(self):
-        """Return the bucket, empty, with a queue of its own that nobody has used."""
+        """Return the bucket, empty, with a new queue."""
         for item in self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", []):
             self.s3.delete_object(Bucket=self.bucket, Key=item["Key"])
         name = f"jobs-{uuid.uuid4().hex}"
@@ -56,7 +56,7 @@ class ToldBucket:
 
 @contextmanager
 def told_bucket(bucket="told-jobs"):
-    """Serve a bucket whose new objects are told to a queue."""
+    """Serve a bucket that notifies a queue of new objects."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

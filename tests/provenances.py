@@ -1,4 +1,4 @@
-"""Made-up provenances for tests of whatever stores, reads or shows them."""
+"""Synthetic provenances for tests."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any

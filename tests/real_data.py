@@ -18,6 +18,6 @@ needs_real_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason=_REASON)
 
 
 def skip_without_real_data() -> None:
-    """Skip the test that asks for a fixture made of real data."""
+    """Skip a test that needs a fixture with real data."""
     if not REAL_DATA.is_dir():
         pytest.skip(_REASON)

@@ -1,4 +1,4 @@
-"""Real servers that ask who is there: with users, with TLS, and certificates of an authority made for the test."""
+"""Real servers with authentication: users, TLS, and certificates of an authority made for the test."""
 
 import datetime as dt
 import ipaddress
@@ -24,7 +24,7 @@ KEY_ID, SECRET = "TESTKEYTESTKEYTEST00", "secret/of+the/tests+000000000000000000
 
 
 def _program(home, name):
-    """Return one of the server programs of the platform, over a folder of its own."""
+    """Return one of the server programs of the platform, for a new folder."""
     for folder in ("mongo", "s3", "logs"):
         (home / folder).mkdir(parents=True, exist_ok=True)
     return next(p for p in embedded_programs(home, access_key=KEY_ID, secret_key=SECRET) if p.name == name)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 )
 def test_a_section_measures_and_tells(section):
     figures = section.measure(Options(rounds=1, scale=0.001))
-    assert section.told(figures).count("|") > 20
+    assert section.as_markdown(figures).count("|") > 20
     assert all(target.found for target in section.targets(figures))
 
 

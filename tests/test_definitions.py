@@ -22,7 +22,7 @@ CODE_VERSION = re.compile(r"\d+(\.\d+)*\+[0-9a-f]{12}")
 
 @pytest.fixture
 def settings(tmp_path):
-    """Give settings of a folder of their own."""
+    """Give settings with a new folder."""
     return Settings(analysis_home=tmp_path / "home")
 
 

@@ -56,7 +56,7 @@ def made(environment):
 
 
 def _run(platform):
-    """Take the job files in and execute what the sensor asks for."""
+    """Ingest the job files, and execute the runs that the sensor requests."""
     repository = build_defs(platform.settings).get_repository_def()
     resources = platform.connections.as_dict()
     with dg.DagsterInstance.ephemeral() as instance:

@@ -64,7 +64,7 @@ class Queue:
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch):
-    """Give settings of a folder of their own, which the definitions read too."""
+    """Give settings with a new folder, which the definitions read too."""
     monkeypatch.setenv("ANALYSIS_HOME", str(tmp_path / "home"))
     return Settings(analysis_home=tmp_path / "home")
 

@@ -157,7 +157,7 @@ def root_of(node):
 
 
 def is_module(whole):
-    """Tell whether a dotted name is a module of the product."""
+    """Return whether a dotted name is a module of the product."""
     return bool(whole) and ROOT.joinpath(*whole.split(".")).with_suffix(".py").is_file()
 
 
@@ -174,5 +174,5 @@ def test_tests_import_no_private_name_and_replace_nothing_of_the_product():
 
 
 def is_private(whole):
-    """Tell whether a name is private to its module; modules of machinery may begin with an underscore."""
+    """Return whether a name is private to its module; modules of machinery may begin with an underscore."""
     return whole.rpartition(".")[2].startswith("_") and not is_module(whole)

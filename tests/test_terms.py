@@ -1,7 +1,10 @@
 """Help, messages and pages use the terms of the glossary: one term for each idea, the one that Dagster and MongoDB use."""
 
 import ast
+import io
+import json
 import re
+import tokenize
 from pathlib import Path
 
 import click
@@ -29,6 +32,8 @@ TERMS = {
     r"somebody|nobody|whoever": "the role: operator, author, user, run",
     r"made-up": "synthetic",
     r"fruitless|hopeless": "unfinished, crash-looping",
+    # the parameter `colour` of the explorer's addresses keeps its name
+    r"colours?(?! :)|coloured": "color",
     r"bad (job )?files?": "rejected job file, with a reason",
 }
 # A space in a term also matches a line break.
@@ -49,7 +54,9 @@ PACKAGES = (
     "results_table",
     "sensors",
 )
-PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
+DESCRIBED = ("audit", "cli", "dispatch", "examples", "explorer", "results", "results_table", "definitions.py")
+NOTEBOOKS = sorted(ROOT.glob("docs/**/*.ipynb"))
 
 
 def found_in(text, where, line=1):
@@ -95,6 +102,16 @@ def literal(node):
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
+def descriptions(source):
+    """Return docstrings and comments, each with its line."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and literal(node.value) is not None:
+            yield node.lineno, literal(node.value)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
 def test_help_uses_the_terms():
     found = [fault for where, text in help_texts() for fault in found_in(text, where)]
     assert not found, "\n".join(found)
@@ -113,9 +130,30 @@ def test_messages_use_the_terms(package):
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("package", DESCRIBED)
+def test_docstrings_and_comments_use_the_terms(package):
+    files = [ROOT / package] if package.endswith(".py") else sorted((ROOT / package).rglob("*.py"))
+    assert files
+    found = [
+        fault
+        for file in files
+        for line, text in descriptions(file.read_text(encoding="utf-8"))
+        for fault in found_in(text, file.relative_to(ROOT), line)
+    ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages_use_the_terms(page):
     found = found_in(page.read_text(encoding="utf-8"), page.relative_to(ROOT))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
+def test_notebooks_use_the_terms(notebook):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    assert cells
+    found = [fault for cell in cells for fault in found_in("".join(cell["source"]), f"{notebook.name}, {cell['id']}")]
     assert not found, "\n".join(found)
 
 

@@ -1,4 +1,4 @@
-"""Waits for what other processes do: they end on an event, and give up only when nothing moves any more.
+"""Waits for other processes: they end on an event, and fail only after a time without progress.
 
 A machine that is busy with other work makes everything slower, and no test may fail by that. A wait therefore has no time
 limit of its own: as long as what it watches changes, it goes on.
@@ -18,14 +18,14 @@ PATIENCE_MS = int(1000 * PATIENCE_S)
 
 
 def wait_for(condition, what, *, moving=None, meanwhile=None, every_s=0.05):
-    """Wait until a condition gives something; gives it back.
+    """Wait until a condition returns a true value, and return it.
 
     Parameters
     ----------
     condition : callable
-        Asked again and again.
+        Called repeatedly.
     what : str
-        What is wrong if it never gives anything.
+        Message if it never does.
     moving : callable, optional
         A value that changes as long as there is progress: states of jobs and runs, the size of a log. Without it the wait
         is for one step, which no machine takes minutes for.
@@ -49,7 +49,7 @@ def wait_for(condition, what, *, moving=None, meanwhile=None, every_s=0.05):
 
 
 def returned(function):
-    """Call a function that must not stand still; gives what it returns, or raises what it raises."""
+    """Call a function that must make progress; return or raise as it does."""
     ended = []
 
     def call():
@@ -76,7 +76,7 @@ def progress_of(connections, names, dagster_home):
 
 
 def size_of(path):
-    """Return the size of a file; 0 if it is gone, as SQLite's journals are after each transaction."""
+    """Return the size of a file; 0 if it does not exist, like SQLite's journals after each transaction."""
     with suppress(FileNotFoundError):
         return path.stat().st_size
     return 0

@@ -8,7 +8,7 @@ from domain.analysis import Analysis, AnalysisJob, OutputsModel, ParametersModel
 
 
 class Parameters(ParametersModel):
-    """Tells jobs apart."""
+    """A number that distinguishes jobs."""
 
     number: int = Field(description="Any number.")
 

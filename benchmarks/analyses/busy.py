@@ -11,7 +11,7 @@ COMPUTE_S = 0.2
 
 
 class Parameters(ParametersModel):
-    """Tells jobs apart."""
+    """A number that distinguishes jobs."""
 
     number: int = Field(description="Any number.")
 

@@ -1,4 +1,4 @@
-"""The loop of the earlier wrapper, made anew from its description: one query, one upload by s3fs and one insert per job.
+"""The loop of the earlier wrapper, reimplemented: one query, one upload by s3fs and one insert per job.
 
 It runs in an environment of its own (``.venv-peers``) that holds nothing of this project, and prints its seconds. What is
 left out makes it faster than it was: no run of git, no REST API before the database, no look whether the folder exists in S3.
@@ -27,7 +27,7 @@ BUCKET = os.environ.get("BENCH_BUCKET", "")
 
 
 def main(jobs: int) -> None:
-    """Work off jobs one after the other."""
+    """Process jobs one after the other."""
     files = _files_to_s3()
     records = pymongo.MongoClient(os.environ.get("BENCH_MONGO"))["bench_wrapper"]["results"]
     folder, prefix = Path(tempfile.mkdtemp(prefix="wrapper-")), uuid.uuid4().hex
@@ -91,7 +91,7 @@ def _job_files(folder: Path, prefix: str, jobs: int) -> list[Path]:
 
 
 def _files_to_s3() -> s3fs.S3FileSystem:
-    """Connect to the same S3 server as everybody else; keys are in the environment."""
+    """Connect to the same S3 server as the others; keys are in the environment."""
     checks = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
     client = {"endpoint_url": os.environ.get("BENCH_S3"), "region_name": "us-east-1"}
     return s3fs.S3FileSystem(client_kwargs=client, config_kwargs=checks, use_listings_cache=False)

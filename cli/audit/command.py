@@ -6,10 +6,10 @@ import typer
 from rich.table import Table
 
 from cli.terminal import AsJson, out, plain, print_json
-from domain.counted import counted
+from domain.messages import counted
 
 if TYPE_CHECKING:
-    from audit.findings import Report
+    from audit.findings import AuditReport
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[ANALYSIS…]", help="Analyses (default: all).")]
 Yes = Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")]
@@ -71,8 +71,8 @@ def clean(
             out.print(f"Deleted: {run_clean(platform, found)}.", highlight=False)
 
 
-def _show(report: "Report") -> None:
-    """Show what was found, and how much was compared."""
+def _show(report: "AuditReport") -> None:
+    """Print findings, and the number of compared objects."""
     from audit.findings import KINDS
 
     table = Table("severity", "kind", "analysis", "found", "fixed by")
@@ -83,6 +83,5 @@ def _show(report: "Report") -> None:
         out.print(table)
     for kind, number in sorted(report.by_kind().items()):
         out.print(f"{number} {kind}: {KINDS[kind].meaning} {KINDS[kind].advice}", highlight=False, soft_wrap=True)
-    looked = ", ".join(f"{number} {what}" for what, number in report.looked_at.items())
     found = sum(report.counts.values())
-    out.print(f"Compared: {looked}. Differences: {found or 'none'}.", highlight=False, soft_wrap=True)
+    out.print(f"Compared: {report.compared()}. Differences: {found or 'none'}.", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`analysis audit` and `analysis clean`: what differs, what is safe to mend, and what may be removed."""
+"""`analysis audit` and `analysis clean`: differences, safe repairs, and attempts that may be deleted."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from audit.audit import run_audit
 from audit.cleaning import Removable, removable, remove
-from audit.findings import Report
+from audit.findings import AuditReport
 from audit.repair import Repairer
 from audit.sources import Depth, Sources
 from domain.errors import SettingsError
@@ -16,46 +16,46 @@ from resources.process import person
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
-def audit(platform: Platform, names: Sequence[str], *, depth: Depth) -> Report:
-    """Compare Dagster, MongoDB and S3, and change nothing.
+def audit(platform: Platform, names: Sequence[str], *, depth: Depth) -> AuditReport:
+    """Compare Dagster, MongoDB and S3 without changing anything.
 
     Parameters
     ----------
     names : sequence of str
-        The analyses; none: all.
+        Names of analyses; empty for all.
     depth : Depth
-        How much is compared.
+        Whether to compare content and inputs too.
 
     Raises
     ------
     UnknownJobError
-        If there is no analysis of a name.
+        If a name is not that of an analysis.
     """
     with _sources(platform, names) as sources:
         return run_audit(sources, depth)
 
 
-def repair(platform: Platform, names: Sequence[str], *, depth: Depth) -> tuple[Report, Repairer]:
-    """Compare, and mend what is safe while it is found.
+def repair(platform: Platform, names: Sequence[str], *, depth: Depth) -> tuple[AuditReport, Repairer]:
+    """Compare, and apply safe repairs to each finding.
 
     Returns
     -------
-    tuple of Report and Repairer
-        What was found, and what was done about it.
+    tuple of AuditReport and Repairer
+        All findings, and the numbers of fixed and remaining ones.
     """
     with _sources(platform, names) as sources:
         repairer = Repairer(sources, who=f"{person()}, by audit --repair")
-        return run_audit(sources, depth, then=repairer.mend), repairer
+        return run_audit(sources, depth, then=repairer.fix), repairer
 
 
 def found_to_clean(platform: Platform, *, older_than: timedelta) -> Iterator[Removable]:
-    """Yield what may be removed."""
+    """Yield the attempts that may be deleted."""
     found = platform.connections
     yield from removable(found.results_store, found.record_store, found.ledger, older_than=older_than)
 
 
 def clean(platform: Platform, found: Sequence[Removable]) -> int:
-    """Remove what was shown, each after another look; returns how many were removed."""
+    """Delete attempts, each after another check, and return the number of deleted ones."""
     c = platform.connections
     return sum(remove(one, c.results_store, c.record_store, c.ledger) for one in found)
 
@@ -77,7 +77,7 @@ def parse_age(text: str) -> timedelta:
 
 @contextmanager
 def _sources(platform: Platform, names: Sequence[str]) -> Iterator[Sources]:
-    """Open everything that is compared; Dagster only where it has a home."""
+    """Open everything that is compared; Dagster only if its home exists."""
     c = platform.connections
     entries = {name: platform.entry(name) for name in (names or platform.names)}
     with open_dagster(platform.settings) as instance:

@@ -1,4 +1,4 @@
-"""What the demo asks for: sessions, and a job file for each of them and each set of parameters."""
+"""The sessions and job files of the demo: one for each session and parameter set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ PARAMETER_SETS: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "foraging_choice_model": ({"analysis_name": "Demo", "analysis_tag": "three_lags", "n_lags": 3},),
 }
-"""By analysis. What a session does not hold, units or trials, is a result too."""
+"""Parameter sets by analysis. A session without units or trials also gets a result."""
 
 
 @dataclass(frozen=True)
 class JobFile:
-    """One job file of the demo: whose inbox it is for, its name there, its content, and the key that it gets."""
+    """A job file of the demo: analysis, file name, content and job key."""
 
     analysis: str
     name: str
@@ -50,12 +50,12 @@ def generated_sessions(platform: Platform) -> list[str]:
 
 
 def own_sessions(folder: Path) -> list[str]:
-    """Return the NWB files of a person's folder, HDF5 files and Zarr directories alike.
+    """Return the NWB files of a folder: HDF5 files and Zarr directories.
 
     Raises
     ------
     InputError
-        If there is none.
+        If the folder has no NWB file.
     """
     found = [p for p in sorted(folder.rglob("*")) if p.suffix == ".nwb" or p.name.endswith(".nwb.zarr")]
     tops = [p for p in found if not any(parent in found for parent in p.parents)]
@@ -66,7 +66,7 @@ def own_sessions(folder: Path) -> list[str]:
 
 
 def job_files(platform: Platform, locations: Sequence[str]) -> list[JobFile]:
-    """Make a job file for each analysis, session and parameter set."""
+    """Return a job file for each analysis, session and parameter set."""
     made = []
     for analysis, parameter_sets in PARAMETER_SETS.items():
         for number, location in enumerate(locations):
@@ -79,6 +79,6 @@ def job_files(platform: Platform, locations: Sequence[str]) -> list[JobFile]:
 
 
 def write_job_files(platform: Platform, files: Sequence[JobFile], folder: str) -> None:
-    """Put job files into a folder of their analyses' inboxes."""
+    """Write job files into a folder of their inboxes."""
     for file in files:
         platform.connections.job_inbox.write(file.analysis, f"{folder}/{file.name}", file.content)

@@ -1,4 +1,4 @@
-"""`analysis demo`: the main job from end to end, on real servers of its own, and then again to see nothing computed."""
+"""`analysis demo`: from job files to results on embedded servers, twice, to show that each job is computed once."""
 
 import subprocess
 import time
@@ -24,14 +24,14 @@ from resources.settings import load_settings
 
 @dataclass(frozen=True)
 class Patience:
-    """How long the demo waits.
+    """Time limits and poll interval of the demo.
 
     Attributes
     ----------
     limit_s : float
-        For its jobs, and until its files are ingested (s).
+        Time for its jobs, and for its files to be ingested (s).
     poll_s : float
-        Between two looks.
+        Interval between two checks (s).
     runs_s : float
         For other runs, such as those that update tables, when everything else has ended; then they are canceled (s).
     """
@@ -47,9 +47,9 @@ def demo(*, data: Path | None, console: Console) -> bool:
     Parameters
     ----------
     data : Path, optional
-        Folder with a person's own NWB files; otherwise sessions are generated.
+        Folder with NWB files; by default, sessions are generated.
     console : Console
-        Where to show progress and results.
+        Console for progress and results.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def demo(*, data: Path | None, console: Console) -> bool:
 
 @contextmanager
 def running_daemon(platform: Platform, console: Console) -> Iterator["subprocess.Popen[bytes] | None"]:
-    """Run Dagster's daemon with the sensors on, unless `analysis dev` already runs one over this folder.
+    """Run Dagster's daemon with the sensors on, unless `analysis dev` already runs one for this folder.
 
     Yields
     ------
@@ -108,7 +108,6 @@ def running_daemon(platform: Platform, console: Console) -> Iterator["subprocess
 def _wait_for_jobs(
     platform: Platform, files: Sequence[JobFile], daemon: "subprocess.Popen[bytes] | None", console: Console
 ) -> dict[str, list[LedgerEntry]]:
-    """Wait until every job has ended; returns them by analysis."""
     n_jobs = len({(file.analysis, file.job_key) for file in files})
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
@@ -120,11 +119,11 @@ def _wait_for_jobs(
             progress.update(task, completed=ended, description=f"Jobs ({states[JobState.RUNNING]} running)")
             if ended == n_jobs:
                 return jobs
-    raise AssertionError  # pragma: no cover  the polls end by an error
+    raise AssertionError  # pragma: no cover  the polls end with an error
 
 
 def jobs_of(platform: Platform, files: Sequence[JobFile]) -> dict[str, list[LedgerEntry]]:
-    """Return the demo's jobs that the ledger knows, by analysis and in the order of their files."""
+    """Return the demo's jobs in the ledger, by analysis and in the order of their files."""
     keys: dict[str, dict[str, None]] = {}
     for file in files:
         keys.setdefault(file.analysis, {})[file.job_key] = None
@@ -137,7 +136,7 @@ def jobs_of(platform: Platform, files: Sequence[JobFile]) -> dict[str, list[Ledg
 def _second_pass(
     platform: Platform, files: Sequence[JobFile], daemon: "subprocess.Popen[bytes] | None", console: Console
 ) -> bool:
-    """Ask for the same jobs by other files, and see that nothing is computed."""
+    """Request the same jobs with other files, and verify that nothing is computed."""
     before = total_attempts(platform, files)
     write_job_files(platform, files, "demo-again")
     names = {(file.analysis, f"demo-again/{file.name}") for file in files}
@@ -170,7 +169,7 @@ def end_runs(instance: dg.DagsterInstance, *, patience: Patience = Patience()) -
     if _wait_for_runs(instance, patience):
         return
     for run in _unfinished(instance):
-        with suppress(dg.DagsterError):  # its code server does not answer: nobody is left to be asked
+        with suppress(dg.DagsterError):  # its code server does not answer: none is left to cancel it
             instance.run_coordinator.cancel_run(run.run_id)
     _wait_for_runs(instance, patience)
 
@@ -194,23 +193,23 @@ def _unfinished(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 def polls(
     platform: Platform, daemon: "subprocess.Popen[bytes] | None", what: str, *, patience: Patience = Patience()
 ) -> Iterator[None]:
-    """Yield until the time is up or the daemon ends, both of which are errors.
+    """Yield until the time limit is reached or the daemon ends; both raise.
 
     Parameters
     ----------
     platform : Platform
-        Whose daemon.
+        Its home has the log of the daemon.
     daemon : subprocess.Popen or None
-        The daemon, if the demo runs it itself.
+        The daemon; None if `analysis dev` runs it.
     what : str
-        What has not happened when the time is up, for the message.
+        Description of the awaited event, for the message.
     patience : Patience
-        How long, and how often.
+        Time limit and interval.
 
     Raises
     ------
     ServerUnavailableError
-        When the time is up, or the daemon has ended.
+        If the time limit is reached, or the daemon has ended.
     """
     log = platform.settings.analysis_home / "logs" / "demo-daemon.log"
     end = time.monotonic() + patience.limit_s
@@ -225,6 +224,6 @@ def polls(
 
 
 def total_attempts(platform: Platform, files: Sequence[JobFile]) -> int:
-    """Count how often the demo's jobs were ever claimed for execution."""
+    """Return the number of attempts of all jobs of the demo."""
     jobs = jobs_of(platform, files)
     return sum(job.attempt_number for of_analysis in jobs.values() for job in of_analysis)

@@ -1,4 +1,4 @@
-"""What the demo shows: a table of results for each analysis, the reason of each failure, and where the figures are."""
+"""The output of the demo: a table of results for each analysis, the reasons of failures, and the paths of figures."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ _OUTPUTS: dict[str, dict[str, Cell]] = {
         "baseline": lambda outputs: _share(outputs["baseline_accuracy"]),
     },
 }
-"""Which parameters tell the demo's jobs apart, and what is shown of their outputs, by heading."""
+"""The parameters that distinguish the demo's jobs, and the shown outputs by heading."""
 
 
 def show_results(platform: Platform, analysis: str, jobs: Sequence[LedgerEntry], console: Console) -> None:
@@ -37,18 +37,18 @@ def show_results(platform: Platform, analysis: str, jobs: Sequence[LedgerEntry],
     Parameters
     ----------
     platform : Platform
-        Where the records are.
+        Its record store has the results.
     analysis : str
-        One of those that the demo runs.
+        Name of an analysis of the demo.
     jobs : sequence of LedgerEntry
-        Its jobs, ended.
+        Its jobs, all in a final state.
     console : Console
-        Where to print.
+        Prints the table; narrow consoles cut session names first.
     """
     records = platform.connections.record_store.get_many([job.result_id for job in jobs if job.result_id])
     done = {job.job_key: from_record(records[job.result_id]) for job in jobs if job.result_id in records}
     width = max([len(found.outputs["outcome"]) for found in done.values()], default=0)
-    outcome = Column("outcome", min_width=width)  # where the console is narrow, names of sessions give way first
+    outcome = Column("outcome", min_width=width)  # a narrow console cuts the names of sessions first
     cells = _OUTPUTS[analysis]
     table = Table("session", *_PARAMETERS[analysis], outcome, *cells, "seconds", title=analysis)
     figures = []
@@ -69,25 +69,25 @@ def show_results(platform: Platform, analysis: str, jobs: Sequence[LedgerEntry],
 
 
 def show_report(platform: Platform, analysis: str, console: Console) -> None:
-    """Make catalog and report of one analysis, as the sensor would a little later, and show where the report is.
+    """Update results table and report of an analysis, as the sensor would later, and print the path of the report.
 
     Parameters
     ----------
     platform : Platform
-        Where the results are.
+        Its connections read results and write the report.
     analysis : str
-        Its name.
+        Name of an analysis of the demo.
     console : Console
-        Where to print.
+        Prints the table; narrow consoles cut session names first.
     """
     from resources.result_store.catalog_tables import read_catalog, write_catalog
     from results_table.report import make_report
-    from results_table.update import update_catalog
+    from results_table.update import update_table
 
     entry, c = platform.entry(analysis), platform.connections
     stored = read_catalog(c.catalog_files, analysis)
     table = None if stored is None else stored.table
-    made = update_catalog(entry, table, records=c.record_store, ledger=c.ledger, results=c.results_store).table
+    made = update_table(entry, table, records=c.record_store, ledger=c.ledger, results=c.results_store).table
     write_catalog(c.catalog_files, analysis, made)
     html = make_report(entry, made, ui_url=platform.settings.dagster_ui_url).html
     c.catalog_files.put(analysis, REPORT, html.encode(), content_type="text/html; charset=utf-8")
@@ -96,15 +96,14 @@ def show_report(platform: Platform, analysis: str, console: Console) -> None:
 
 
 def _share(value: float | None) -> str:
-    """Write a fraction; a dash where it is not known."""
+    """Return a fraction as text; a dash if it is unknown."""
     return "-" if value is None else f"{value:.3f}"
 
 
 def _figure_path(platform: Platform, found: Provenance) -> Path:
-    """Return where the embedded server keeps a result's figure as a plain file."""
+    """Return the path of a result's figure in the folder of the embedded server."""
     return _served(platform) / found.location.removeprefix("s3://") / (found.figure or "")
 
 
 def _served(platform: Platform) -> Path:
-    """Return the folder that the embedded server serves."""
     return platform.settings.analysis_home / "s3"

@@ -1,4 +1,4 @@
-"""`analysis describe`: what an analysis takes and gives, in the words of its own file."""
+"""`analysis describe`: the parameters, outputs, tables and checks of an analysis."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,26 +12,26 @@ from engine.discovery.analyses import ANALYSES_FOLDER, load_named
 
 @dataclass(frozen=True)
 class Description:
-    """What a person wants to know before using an analysis.
+    """The description of an analysis.
 
     Attributes
     ----------
     name, code_version, language, file : str
-        Which code it is.
+        Identity of the code.
     owners : tuple of str
-        Whom to ask.
+        E-mail addresses or teams, as declared.
     text : str
-        The file's docstring.
+        Docstring of the analysis file.
     parameters, outputs : tuple of FieldFacts
-        The fields of its two models.
+        Fields of its two models, with units and bounds.
     tables : dict of str to tuple of FieldFacts
-        Declared tables by file, and their columns.
+        Columns of the declared tables, by file.
     checks : dict of str to str
-        Declared checks and what they look at.
+        Descriptions of the declared checks, by name.
     figure : str or None
-        The figure among its files.
+        Path of the figure among the result files.
     time_limit_s : float
-        When a job is ended (s).
+        Time after which a job is killed (s).
     """
 
     name: str
@@ -58,7 +58,7 @@ def describe(name: str, folder: Path = ANALYSES_FOLDER) -> Description:
     Raises
     ------
     UnknownJobError
-        If there is none of this name.
+        If there is no analysis of this name.
     AnalysisFileError
         If its file cannot be loaded.
     """

@@ -1,4 +1,4 @@
-"""`analysis dev`: everything on this machine, for as long as the command runs."""
+"""`analysis dev`: runs the platform on this machine until it is interrupted."""
 
 from collections.abc import Callable
 
@@ -12,14 +12,14 @@ _SUPERSEDED = "ignore:Function `dev_command` is superseded"
 
 
 def dev(*, port: int, say: Callable[[str], None]) -> int:
-    """Run the embedded servers where no address is configured, and Dagster with its UI.
+    """Run Dagster with its UI, and embedded servers where no address is configured.
 
     Parameters
     ----------
     port : int
-        Wanted port of the UI on 127.0.0.1.
+        Port of the UI on 127.0.0.1; another one if it is taken.
     say : callable
-        Shows one line to the person.
+        Called with each line for the terminal.
 
     Returns
     -------
@@ -29,7 +29,7 @@ def dev(*, port: int, say: Callable[[str], None]) -> int:
     Raises
     ------
     SettingsError
-        If another command runs a daemon over the same folder.
+        If another command runs a daemon for the same folder.
     """
     require("ui")
     settings = load_settings()

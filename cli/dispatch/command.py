@@ -37,7 +37,7 @@ WORDS = {
     "max_records": ("--max-records", "NUMBER"),
     "time_limit_s": ("--time-limit-s", "SECONDS"),
 }
-"""The word of each option, and what follows it."""
+"""Name and metavar of each option."""
 
 _TEXT_OR_FILE = ("query", "parameters", "sweep")
 
@@ -69,7 +69,7 @@ def dispatch(analysis: str, *, plan: bool, save: str | None, cron: str | None, a
 
 
 def _options(words: dict[str, Any]) -> DispatchOptions:
-    """Read the words; whatever is given as a file is read now."""
+    """Parse the options; contents of files are read now."""
     given = {name: value for name, value in words.items() if value is not None}
     for name in _TEXT_OR_FILE:
         if given[name] and not given[name].lstrip().startswith(("{", "[")):
@@ -80,7 +80,7 @@ def _options(words: dict[str, Any]) -> DispatchOptions:
 
 
 def _text_of(path: Path) -> str:
-    """Read a file that was given instead of a text."""
+    """Return the content of a file that is given instead of a text."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -98,7 +98,6 @@ def _text_of(path: Path) -> str:
 
 
 def _show(plan: DispatchPlan) -> None:
-    """Show a plan as a table, with counts and warnings."""
     whole = [Column(name, overflow="fold") for name in ("what", "of", "more")]  # never cut in a narrow terminal
     table = Table(*whole)
     for row in plan.rows():
@@ -113,11 +112,11 @@ def _show(plan: DispatchPlan) -> None:
 
 
 def _progress(shown: Progress) -> Any:
-    """Return what shows how far each step is: one bar for each."""
+    """Return a progress callback that shows a bar for each step."""
     bars: dict[str, Any] = {}
 
     def progress(what: str, done: int, total: int) -> None:
-        """Move the bar of a step; a step that begins again begins its bar again."""
+        """Update the bar of a step; a repeated step restarts its bar."""
         if what not in bars:
             bars[what] = shown.add_task(plain(what), total=total)
         shown.update(bars[what], completed=done, total=total)
@@ -126,7 +125,7 @@ def _progress(shown: Progress) -> Any:
 
 
 def _signature() -> list[inspect.Parameter]:
-    """Make the command's parameters: those of its own, and one for each option of a dispatch."""
+    """Return the signature of the command: its own parameters, and one for each option of a dispatch."""
     keyword = inspect.Parameter.KEYWORD_ONLY
     own = {
         "plan": (bool, False, typer.Option("--plan", help="Show what would be written and write nothing.")),

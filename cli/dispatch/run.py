@@ -23,16 +23,16 @@ from resources.process import person
 
 @dataclass(frozen=True)
 class Dispatched:
-    """What a command did.
+    """The outcome of the command.
 
     Attributes
     ----------
     plan : DispatchPlan
-        What was planned.
+        Jobs to write, and what is left out with reasons.
     written : Written or None
-        What was written; None: only the plan was wanted.
+        The written files; None with ``--plan`` or ``DRY_RUN``.
     message : str
-        One line about that.
+        One line for the terminal.
     """
 
     plan: DispatchPlan
@@ -40,7 +40,7 @@ class Dispatched:
     message: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything, as JSON values."""
+        """Return the outcome as JSON values."""
         written = self.written
         done = {"dispatch_id": written and written.dispatch_id, "folder": written and written.folder}
         return {**done, "written": written.files if written else 0, **self.plan.as_dict()}
@@ -49,25 +49,25 @@ class Dispatched:
 def run_dispatch(
     platform: Platform, name: str, options: DispatchOptions, *, plan_only: bool, progress: Progress
 ) -> Dispatched:
-    """Plan a dispatch, and write it unless only the plan is wanted or ``DRY_RUN`` is set.
+    """Plan a dispatch, and write it unless only the plan is requested or ``DRY_RUN`` is set.
 
     Parameters
     ----------
     platform : Platform
-        Where.
+        Inbox, ledger, records and metadata database.
     name : str
-        The analysis.
+        Name of the analysis.
     options : DispatchOptions
-        What.
+        Which assets, with which parameters.
     plan_only : bool
-        Write nothing.
+        Return the plan without writing files; Dagster shows it as an observation.
     progress : callable
-        Told how far each step is.
+        Called with step, done and total.
 
     Raises
     ------
     PlatformError
-        If something that was given is wrong, or an outside system does not answer.
+        If an option is invalid, or an outside system does not answer.
     """
     services = DispatchServices.of(platform.connections)
     plan = Planning(platform.entry(name), options, services, progress).plan()
@@ -77,7 +77,7 @@ def run_dispatch(
         return Dispatched(plan, None, "Nothing was written. Leave out --plan to write it.")
     with open_recording_dagster(
         platform
-    ) as instance:  # opened first: a dispatch that could not be recorded is not written
+    ) as instance:  # opened first, because a dispatch that cannot be recorded must not be written
         written = write_plan(plan, services, progress=progress)
         instance.report_runless_asset_event(materialization(plan, written, who=f"{person()}, from the command line"))
     return Dispatched(plan, written, f"{written.files} job files were written to {written.folder}")
@@ -86,12 +86,12 @@ def run_dispatch(
 def save_dispatch(
     platform: Platform, analysis: str, options: DispatchOptions, *, name: str | None, cron: str | None
 ) -> Path:
-    """Save the options of a dispatch with its times, as a file that gets a schedule.
+    """Save the options and times of a dispatch as a file, which gets a schedule.
 
     Raises
     ------
     DispatchError
-        If name or times are missing or cannot be used, a dispatch of this name is saved already, or ``DRY_RUN`` is set.
+        If name or times are missing or invalid, a dispatch of this name exists, or ``DRY_RUN`` is set.
     """
     if not name or not cron:
         msg = "`--save` (a name) and `--cron` (times) go together."
@@ -107,7 +107,7 @@ def save_dispatch(
     temporary = path.with_suffix(".part")
     temporary.write_text(f"{json.dumps(document, indent=2, ensure_ascii=False)}\n", encoding="utf-8")
     try:
-        path.hardlink_to(temporary)  # whole or not at all, and never over another one
+        path.hardlink_to(temporary)  # atomically, and never over an existing file
     except FileExistsError:
         msg = f"A dispatch is saved as {path} already: remove it first, or choose another name."
         raise DispatchError(msg) from None
@@ -117,7 +117,7 @@ def save_dispatch(
 
 
 def open_recording_dagster(platform: Platform) -> dg.DagsterInstance:
-    """Open Dagster's storage; a home that somebody has configured stays as it is."""
+    """Open Dagster's storage; an existing configuration is not changed."""
     home = platform.settings.dagster_home
     if not (home / "dagster.yaml").is_file():
         prepare_dagster_home(platform.settings)

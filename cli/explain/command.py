@@ -46,7 +46,6 @@ def explain(
 
 
 def _show_history(history: "History") -> None:
-    """Show what happened to a job."""
     out.print(f"why           {plain(history.why)}", highlight=False, soft_wrap=True)
     for name in history.asked_by:
         out.print(f"requested by  {plain(name)}", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What happened to a job so far, and what tells it from earlier results: the long part of an explanation."""
+"""The history of a job, and how it differs from earlier results: the long part of an explanation."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,20 +16,20 @@ from resources.records.earlier import nearest_earlier
 
 @dataclass(frozen=True)
 class History:
-    """What is known about a job beside its state.
+    """What is known about a job in addition to its state.
 
     Attributes
     ----------
     why : str
-        Why there is a result and how it came about; without one, what tells the job from the nearest earlier result.
+        Why there is a result; without a result, how the job differs from the nearest earlier one.
     nearest : dict or None
-        That result, and every difference; None when the job has its result, or is the first of its analysis.
+        The nearest earlier result with all differences; None if the job has a result, or is the first of its analysis.
     attempts : list of dict
-        Its executions, the oldest first.
+        Its attempts, the oldest first.
     asked_by : list of str
-        Every file and person that asked for it.
+        Files and users that requested it.
     notes : list of str
-        What else an operator should know.
+        Further messages for the operator.
     """
 
     why: str
@@ -42,20 +42,20 @@ class History:
 def history_of(
     platform: Platform, stored: StoredJob, known: LedgerEntry | None, record: dict[str, Any] | None, code_version: str
 ) -> History:
-    """Collect what happened to a job.
+    """Collect the history of a job.
 
     Parameters
     ----------
     platform : Platform
-        Where to look.
+        Ledger, records and inbox; only read.
     stored : StoredJob
-        The job.
+        Inputs, parameters and their origins.
     known : LedgerEntry or None
-        What the ledger knows of it.
+        Entry in the ledger, if there is one.
     record : dict or None
         The record of the current code's result.
     code_version : str
-        The analysis's current code.
+        Current code version of the analysis.
     """
     why, nearest = origin_of(record), None
     if record is None:
@@ -72,7 +72,7 @@ def history_of(
 
 
 def origin_of(record: dict[str, Any] | None) -> str:
-    """Say how a result came about."""
+    """Return how a result was computed."""
     if record is None:
         return ""
     if newer := newer_format(record):
@@ -84,7 +84,7 @@ def origin_of(record: dict[str, Any] | None) -> str:
 
 
 def _waiting(platform: Platform, known: LedgerEntry | None) -> list[str]:
-    """Say how many jobs of the analysis come before a new one."""
+    """Return how many jobs of the analysis precede a new one."""
     if known is None or known.state is not JobState.NEW:
         return []
     stopped = breaker_note(platform, known.analysis)
@@ -93,7 +93,7 @@ def _waiting(platform: Platform, known: LedgerEntry | None) -> list[str]:
 
 
 def _fixed_otherwise(platform: Platform, stored: StoredJob) -> list[str]:
-    """Name the fixed parameters whose file says something else now: a later change is for later files only."""
+    """Return the fixed parameters whose file has changed: a change only affects later job files."""
     fixed = [name for name, origin in stored.origins.items() if origin == "fixed_parameters"]
     try:
         now = inbox_parameters(platform, stored.analysis) if fixed else {}

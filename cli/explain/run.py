@@ -1,4 +1,4 @@
-"""Why a job is in the state that it is in."""
+"""`analysis explain`: the state of a job and the reason for it."""
 
 import re
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from cli.explain.history import History, history_of
 from domain.analysis.parameter_files import read_fixed_parameters
-from domain.counted import counted
 from domain.errors import UnknownJobError
 from domain.job.identity import result_id
 from domain.job.state import JobState, LedgerEntry
 from domain.job.stored import StoredJob, ingest
+from domain.messages import counted
 from engine.discovery.analyses import AnalysisEntry
 from operations.platform import Platform
 from operations.requests import inbox_parameters
@@ -26,22 +26,22 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Explanation:
-    """What is known about one job.
+    """The explanation of one job.
 
     Attributes
     ----------
     analysis, job_key, code_version, result_id : str
-        Identity: of the job, and of the result that the current code makes of it.
+        Identity of the job, and of its result by the current code.
     inputs, parameters, origins : dict
-        What the job means, and where each parameter's value came from.
+        Inputs and parameters, and the origin of each value.
     stripped : dict
-        Control labels that the file carried and that are ignored.
+        Labels in the job file that are ignored, such as ``dry_run``.
     state : str
         unknown, new, queued, running, done, failed, outdated, invalidated, cancelled or archived.
     reason : str
-        One sentence.
+        Why the job is in this state, and what to do next.
     history : History
-        What happened to it, and what tells it from earlier results.
+        Attempts, requests, and the differences from earlier results.
     """
 
     analysis: str
@@ -74,20 +74,20 @@ def explain(
     Parameters
     ----------
     platform : Platform
-        Where to look.
+        Ledger, records and inbox; only read.
     name : str
-        The analysis.
+        Name of the analysis.
     target : str
-        A job key, or what `submit` takes. The file need not be in any inbox.
+        A job key, a job file or an NWB file. The file need not be in an inbox.
     fixed_file : Path, optional
         Fixed parameters to use instead of the inbox's.
     is_queued : callable
-        Tells whether an unfinished run covers a job of an analysis.
+        Called with analysis and job key; whether an unfinished run covers the job.
 
     Raises
     ------
     PermanentError
-        If the file is refused, or nothing is stored under the key.
+        If the file is rejected, or nothing is stored under the key.
     """
     entry = platform.entry(name)
     stored, stripped = _find(platform, entry, target, fixed_file)
@@ -117,9 +117,9 @@ def judge(job: LedgerEntry | None, code_version: str, *, has_record: bool, queue
     Parameters
     ----------
     job : LedgerEntry or None
-        What the ledger knows.
+        Entry in the ledger, if there is one.
     code_version : str
-        The analysis's current code.
+        Current code version of the analysis.
     has_record : bool
         Whether the current code's result exists.
     queued : bool
@@ -139,7 +139,7 @@ def judge(job: LedgerEntry | None, code_version: str, *, has_record: bool, queue
 
 
 def _judge_archived(job: LedgerEntry, code_version: str) -> str:
-    """Explain a job that was retired."""
+    """Explain an archived job."""
     code = "the current code" if job.code_version == code_version else f"code {job.code_version} (now {code_version})"
     return (
         f"Its result, made by {code}, is there and is found by queries; its partition was retired. "
@@ -148,7 +148,7 @@ def _judge_archived(job: LedgerEntry, code_version: str) -> str:
 
 
 def _judge_running(job: LedgerEntry) -> tuple[ShownState, str]:
-    """Explain a job that is at work."""
+    """Explain a running job."""
     if job.lease is None:
         return "running", "Running without a lease; the next sensor tick releases it."
     lease = f"its lease holds until {job.lease.until:%Y-%m-%d %H:%M:%S} UTC and is extended while the run lives"
@@ -156,7 +156,7 @@ def _judge_running(job: LedgerEntry) -> tuple[ShownState, str]:
 
 
 def _judge_new(job: LedgerEntry, *, queued: bool) -> tuple[ShownState, str]:
-    """Explain a job that was asked for."""
+    """Explain a new job."""
     why = f" It is computed again: {job.force.reason}." if job.force else ""
     if queued:
         return "queued", f"It waits in a run that has not ended.{why}"
@@ -164,7 +164,7 @@ def _judge_new(job: LedgerEntry, *, queued: bool) -> tuple[ShownState, str]:
 
 
 def _judge_failed(job: LedgerEntry) -> tuple[ShownState, str]:
-    """Explain a job that failed, or whose result was declared wrong."""
+    """Explain a failed or invalidated job."""
     error = job.error
     message = error.message if error else "no reason was kept"
     if error is not None and error.kind == "invalidated":
@@ -178,7 +178,7 @@ def _judge_failed(job: LedgerEntry) -> tuple[ShownState, str]:
 
 
 def _judge_done(job: LedgerEntry, code_version: str, *, has_record: bool) -> tuple[ShownState, str]:
-    """Explain a job that has a result, of the current code or of earlier code."""
+    """Explain a job with a result of the current code or of older code."""
     if job.state is JobState.ARCHIVED:
         return "archived", _judge_archived(job, code_version)
     if has_record:
@@ -191,7 +191,7 @@ def _judge_done(job: LedgerEntry, code_version: str, *, has_record: bool) -> tup
 def _find(
     platform: Platform, entry: AnalysisEntry, target: str, fixed_file: Path | None
 ) -> tuple[StoredJob, dict[str, str]]:
-    """Return the job that a target means, and the labels that were left out of it."""
+    """Return the job of a target, and the labels that were removed from it."""
     name = entry.analysis.name
     if _KEY.fullmatch(target):
         known = platform.connections.ledger.jobs.get(name, target)

@@ -1,4 +1,4 @@
-"""`analysis explore`: results in a browser, for as long as the command runs. It reads, and writes nothing."""
+"""`analysis explore`: serves the explorer until it is interrupted. It is read-only."""
 
 import logging
 from collections.abc import Callable
@@ -25,23 +25,23 @@ def explore(*, port: int, host: str, say: Callable[[str], None]) -> None:
     Parameters
     ----------
     port : int
-        Wanted port.
+        Port to listen on; another one if it is taken.
     host : str
         Address to listen on.
     say : callable
-        Shows one line to the person.
+        Called with each line for the terminal.
 
     Raises
     ------
     SettingsError
-        If others could reach it and there is no log-in.
+        If `host` is reachable from other machines and no login is configured.
     """
     settings = load_settings()
     loopback = is_loopback(host)
     with ExitStack() as stack:
         if settings.embedded_mongo or settings.embedded_s3:
             stack.enter_context(serving(settings.analysis_home))
-        server = make_server(world_of(settings), login=login_of(settings), loopback=loopback)
+        server = make_server(context_of(settings), login=login_of(settings), loopback=loopback)
         chosen = free_port(port) if loopback else port
         shown = f"[{host}]" if ":" in host else host
         say(f"Explorer   http://{shown}:{chosen}   (Ctrl-C ends it)")
@@ -50,8 +50,8 @@ def explore(*, port: int, host: str, say: Callable[[str], None]) -> None:
         serve(server, host=host, port=chosen)
 
 
-def world_of(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> ExplorerContext:
-    """Return what the explorer reads, for some settings; nothing is opened before it is used."""
+def context_of(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> ExplorerContext:
+    """Return the context of the explorer; connections are opened on first use."""
     connections = connect(settings)
     records = RecordReader(mongo=connections.record_store.mongo, name=connections.record_store.name)
     tables = Tables(connections.catalog_files, records, _entries(folder))
@@ -59,14 +59,14 @@ def world_of(settings: Settings, *, folder: Path = ANALYSES_FOLDER) -> ExplorerC
 
 
 def login_of(settings: Settings) -> Login | None:
-    """Return the log-in that is configured; None when there is none."""
+    """Return the configured login; None if there is none."""
     if settings.explorer_user is None or settings.explorer_password is None:
         return None
     return Login(settings.explorer_user, settings.explorer_password)
 
 
 def _entries(folder: Path) -> dict[str, AnalysisEntry | None]:
-    """Load the analyses; the results of one whose file is broken are shown all the same, without units."""
+    """Load the analyses; results of an analysis whose file is broken are shown without units."""
     found: dict[str, AnalysisEntry | None] = {}
     for name in analysis_files(folder):
         try:

@@ -1,4 +1,4 @@
-"""`analysis new`: the two files of a new analysis, and its section in the documentation."""
+"""`analysis new`: writes analysis file and test, and a section of the documentation."""
 
 import keyword
 import re
@@ -19,12 +19,12 @@ _ADDRESS = re.compile(r"[^@\s\"\\]+@[^@\s\"\\]+\.[^@\s\"\\]+")
 
 @dataclass(frozen=True)
 class Places:
-    """Where the parts of an analysis go.
+    """Folders and page that `analysis new` writes to.
 
     Attributes
     ----------
     analyses, tests : Path
-        Folders of the analysis file and of its test.
+        Folders of analysis files and of their tests.
     page : Path
         The page that describes every analysis.
     """
@@ -35,24 +35,24 @@ class Places:
 
 
 def new_analysis(name: str, *, places: Places | None = None) -> list[Path]:
-    """Write a new analysis from the template; it passes all checks as it is.
+    """Write a new analysis from the template; it passes all checks without changes.
 
     Parameters
     ----------
     name : str
-        Its name, and that of its file.
+        Name of the analysis and of its file.
     places : Places, optional
-        Where to; this project's own folders by default.
+        Folders to write to; by default those of this project.
 
     Returns
     -------
     list of Path
-        What was written or changed: the analysis file, its test, the page.
+        Written files: the analysis file, its test, the page.
 
     Raises
     ------
     AnalysisFileError
-        If the name cannot be used, or something of that name exists; then nothing is written.
+        If the name is invalid or exists; nothing is written then.
     """
     places = places or Places()
     files = {
@@ -70,7 +70,7 @@ def new_analysis(name: str, *, places: Places | None = None) -> list[Path]:
 
 
 def _refuse_name(name: str, taken: list[Path]) -> None:
-    """Refuse a name that Python or the platform could not use, or that is taken."""
+    """Raise if a name is invalid for Python or the platform, or exists."""
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         msg = (
             f"`{name}` cannot be the name of an analysis: it is a file, an asset and a folder. Use lower-case letters, "
@@ -84,6 +84,6 @@ def _refuse_name(name: str, taken: list[Path]) -> None:
 
 
 def _owner() -> str:
-    """Return who writes the analysis, as git knows; a placeholder where git does not."""
+    """Return the author's address from git; a placeholder if git has none."""
     asked = answer_of(("git", "config", "user.email")) or ""
     return asked if _ADDRESS.fullmatch(asked) else "team:yours"

@@ -6,8 +6,8 @@ import typer
 from rich.table import Column, Table
 
 from cli.terminal import AnalysisName, AsJson, JobKeys, err, out, plain, print_json
-from domain.counted import counted
 from domain.job.state import JobState
+from domain.messages import counted
 
 if TYPE_CHECKING:
     from cli.results.run import Page
@@ -48,8 +48,8 @@ def results(  # noqa: PLR0913, PLR0917  one for each option
 
 
 def _show(page: "Page") -> None:
-    """Show results as a table, and what is to be said beside them."""
-    whole_key = Column("job key", overflow="fold")  # in a narrow terminal on several lines, but never cut
+    """Print results as a table, with counts and notes."""
+    whole_key = Column("job key", overflow="fold")  # wrapped in a narrow terminal, but never cut
     table = Table("state", "session", "outputs", "ended", whole_key)
     for result in page.results:
         outputs = ", ".join(f"{k}={v}" for k, v in result.outputs.items())
@@ -67,7 +67,7 @@ def _show(page: "Page") -> None:
 
 
 def _superseded_results(analysis: str, *, as_json: bool) -> None:
-    """List the results that lost their place."""
+    """Print the superseded results."""
     from operations.lifecycle import superseded as run_superseded
     from operations.platform import open_platform
 

@@ -1,4 +1,4 @@
-"""Listing the results of an analysis: all of them, or page by page those that a person asks for."""
+"""`analysis results`: all results of an analysis, or pages of those that match conditions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from results.summaries import ResultSummary, results_among, results_of
 
 @dataclass(frozen=True)
 class ListQuery:
-    """What a person wants of the results.
+    """Conditions and page of a list of results.
 
     Attributes
     ----------
     where : sequence of str
-        Words such as ``alpha>=0.5``.
+        Conditions such as ``alpha>=0.5``.
     subject, session, code : str
-        Empty: any.
+        Required value; empty for any.
     limit : int
-        Size of a page; 0: everything.
+        Maximum number of results; 0 for all.
     after : str or None
-        The result that the last page ended with.
+        Result id at the end of the previous page; None for the first page.
     """
 
     where: Sequence[str] = ()
@@ -35,24 +35,24 @@ class ListQuery:
     after: str | None = None
 
     def is_all(self) -> bool:
-        """Tell whether nothing is left out."""
+        """Return whether all results are listed, without conditions and limit."""
         return not (self.where or self.subject or self.session or self.code or self.limit or self.after)
 
 
 @dataclass(frozen=True)
 class Page:
-    """Results, and what is to be said beside them.
+    """A page of results, with counts and notes.
 
     Attributes
     ----------
     results : list of ResultSummary
-        Newest first.
+        Results, the newest first.
     next_after : str or None
-        The result to go on after; None: these were the last.
+        Value of `after` for the next page; None after the last page.
     counts : dict
-        Jobs of the analysis by state.
+        Number of jobs of the analysis by state.
     notes : list of str
-        What else an operator should know.
+        Further messages for the operator.
     """
 
     results: list[ResultSummary]
@@ -67,18 +67,18 @@ def list_results(platform: Platform, name: str, wanted: ListQuery) -> Page:
     Parameters
     ----------
     platform : Platform
-        Where to look.
+        Records and ledger; only read.
     name : str
-        The analysis.
+        Name of the analysis.
     wanted : ListQuery
-        Which, and how many.
+        Conditions, size and start of the page.
 
     Raises
     ------
     ParametersError
-        If a condition cannot be read.
+        If a condition is invalid.
     UnknownJobError
-        If there is no analysis of this name, or no result to go on after.
+        If there is no analysis of this name, or `after` is not a result.
     """
     entry, records = platform.entry(name), platform.connections.record_store
     counts = platform.connections.ledger.jobs.counts(name)
@@ -99,5 +99,4 @@ def list_results(platform: Platform, name: str, wanted: ListQuery) -> Page:
 
 
 def _said(*notes: str | None) -> list[str]:
-    """Return those notes that there are."""
     return [note for note in notes if note]

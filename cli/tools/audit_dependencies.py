@@ -1,8 +1,8 @@
-"""`make audit-dependencies`: known vulnerabilities of the locked packages, by pip-audit, and whether it could tell.
+"""`make audit-dependencies`: checks the locked packages for known vulnerabilities with pip-audit.
 
 pip-audit ends with "No known vulnerabilities found" also when its database knew none of the packages (a mirror that has
 packages but not their vulnerabilities), and with the same exit code for a vulnerability as for a network that is down.
-Here the three verdicts differ, in words and in exit code: nobody takes silence for safety.
+Here the three outcomes have different messages and exit codes, so that an audit that could not run does not look safe.
 """
 
 import json
@@ -19,7 +19,7 @@ _SHOWN = 5
 
 
 def audit(arguments: Sequence[str]) -> tuple[int, str]:
-    """Ask pip-audit about requirement files.
+    """Run pip-audit for requirement files.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def audit(arguments: Sequence[str]) -> tuple[int, str]:
     Returns
     -------
     tuple of int and str
-        Exit code (0: nothing known, 1: vulnerable, 3: not known) and what to tell.
+        Exit code (0: no known vulnerability, 1: vulnerable, 3: the audit could not run) and message.
     """
     command = [sys.executable, "-m", "pip_audit", *_OPTIONS, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  no shell; words of the caller
@@ -41,7 +41,7 @@ def audit(arguments: Sequence[str]) -> tuple[int, str]:
 
 
 def verdict(found: Sequence[dict[str, Any]]) -> tuple[int, str]:
-    """Judge what pip-audit found.
+    """Return exit code and message for a report of pip-audit.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def verdict(found: Sequence[dict[str, Any]]) -> tuple[int, str]:
     Returns
     -------
     tuple of int and str
-        As `audit` gives them.
+        Exit code and message, as from `audit`.
     """
     unknown = [package["name"] for package in found if "skip_reason" in package]
     bad = [f"  {_line(package, fault)}" for package in found for fault in package.get("vulns", [])]
@@ -71,13 +71,12 @@ def verdict(found: Sequence[dict[str, Any]]) -> tuple[int, str]:
 
 
 def _line(package: dict[str, Any], fault: dict[str, Any]) -> str:
-    """Describe one vulnerability in one line."""
     fixed = ", ".join(fault.get("fix_versions") or []) or "no version yet"
     return f"{package['name']} {package['version']}: {fault['id']}, fixed in {fixed}"
 
 
 def _no_answer(said: str) -> str:
-    """Say why there is no report."""
+    """Return exit code and message for a missing report."""
     last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "nothing")
     if _NETWORK.search(last):
         return f"NOT AUDITED: the database of vulnerabilities cannot be reached. pip-audit reported: {last}"
@@ -85,7 +84,7 @@ def _no_answer(said: str) -> str:
 
 
 def main() -> int:
-    """Audit, tell, and return the exit code."""
+    """Run the audit, print the message, and return the exit code."""
     code, text = audit(sys.argv[1:])
     sys.stdout.write(f"{text}\n")
     return code

@@ -1,7 +1,7 @@
-"""Keeps `docs/analyses.md` true: the tables of parameters and outputs come from the models.
+"""Updates `docs/analyses.md`: the tables of parameters and outputs are generated from the models.
 
-A section is written once, from the file's docstring, and then belongs to whoever edits it; only what stands between
-the marks is made anew. `make docs` runs this module.
+A section is generated once, from the file's docstring, and then edited by hand; only the text between the marks is
+regenerated. `make docs` runs this module.
 """
 
 import re
@@ -22,14 +22,14 @@ _END = "<!-- end -->"
 
 
 def refreshed(page: str, entries: Iterable[AnalysisEntry]) -> str:
-    """Return the page with every table as the models are now, and a section for each analysis that had none.
+    """Return the page with regenerated tables, and with a section for each new analysis.
 
     Parameters
     ----------
     page : str
-        The page as it is.
+        Current text of the page.
     entries : iterable of AnalysisEntry
-        The analyses.
+        Analyses to describe; sections of others are kept.
     """
     for entry in entries:
         if not re.search(rf"^## `{entry.analysis.name}`", page, re.MULTILINE):
@@ -40,7 +40,7 @@ def refreshed(page: str, entries: Iterable[AnalysisEntry]) -> str:
 
 
 def _tables(entry: AnalysisEntry) -> dict[str, str]:
-    """Return what is made from the models, by its kind."""
+    """Return the generated tables of an analysis, by kind."""
     analysis = entry.analysis
     checks = ["| check | description |", "|---|---|"]
     checks += [f"| `{check.__name__}` | {description_of(check)} |" for check in analysis.checks]
@@ -53,12 +53,12 @@ def _tables(entry: AnalysisEntry) -> dict[str, str]:
 
 
 def _columns(file: str, model: type[BaseModel]) -> str:
-    """Describe the columns of a table."""
+    """Return the table of the columns of result tables."""
     return f"Columns of `{file}`:\n\n{markdown_table(describe_fields(model), with_defaults=False)}"
 
 
 def _section(entry: AnalysisEntry) -> str:
-    """Write the first version of an analysis's section."""
+    """Return the first version of an analysis's section."""
     first, _, rest = entry.description.strip().partition("\n\n")
     title = " ".join(first.split()).rstrip(".")
     blocks = [f"### {kind.capitalize()}\n\n{_block(entry.analysis.name, kind, '')}" for kind in _tables(entry)]
@@ -66,18 +66,18 @@ def _section(entry: AnalysisEntry) -> str:
 
 
 def _block(name: str, kind: str, table: str) -> str:
-    """Put a table between its marks."""
+    """Return a table between its marks."""
     return f"{_BEGIN.format(kind=kind, name=name)}\n\n{table}\n\n{_END}"
 
 
 def _with_block(page: str, name: str, kind: str, table: str) -> str:
-    """Replace what stands between the marks of one table, where they are."""
+    """Replace the text between the marks of a table, if the page has them."""
     marks = re.compile(re.escape(_BEGIN.format(kind=kind, name=name)) + r"\n.*?" + re.escape(_END), re.DOTALL)
     return marks.sub(lambda _: _block(name, kind, table), page)
 
 
 def main(page: Path = PAGE) -> None:
-    """Write the page anew."""
+    """Regenerate the page."""
     before = page.read_text(encoding="utf-8")
     after = refreshed(before, find_analyses().values())
     page.write_text(after, encoding="utf-8")

@@ -1,7 +1,7 @@
-"""`analysis try`: one job, here and now, in the foreground. No server, no claim, and nothing is posted.
+"""`analysis try`: runs one job in the foreground. It needs no server, claims nothing and stores nothing.
 
-It runs what a worker process runs, in this process, so that a debugger and a traceback are at hand. Nothing here
-imports Dagster: user code begins within two seconds.
+It runs the code of a worker process in this process, so that a debugger can be used. Dagster is not imported, so that
+user code starts within two seconds.
 """
 
 import shutil
@@ -22,16 +22,16 @@ from resources.settings import Settings
 
 @dataclass(frozen=True)
 class Trial:
-    """A job that is ready to be tried.
+    """A job that is ready to run.
 
     Attributes
     ----------
     entry : AnalysisEntry
-        The analysis.
+        Analysis of the job.
     job : StoredJob
-        The job, as the platform would take it in.
+        The job, as the platform would ingest it.
     task : Task
-        What is run, and where.
+        Code, parameters and folders of the execution.
     """
 
     entry: AnalysisEntry
@@ -40,7 +40,7 @@ class Trial:
 
     @property
     def figure(self) -> Path | None:
-        """The figure, once it is there."""
+        """Path of the figure; None if it does not exist."""
         path = self.task.results / self.entry.analysis.figure if self.entry.analysis.figure else None
         return path if path is not None and path.is_file() else None
 
@@ -50,12 +50,12 @@ class Trial:
         Raises
         ------
         Exception
-            Whatever the analysis raises.
+            Any exception that the analysis raises.
         """
         return run_task(self.task)
 
     def verdicts(self, work: Work) -> list[Verdict]:
-        """Ask the declared checks."""
+        """Return the results of the declared checks."""
         return verdicts(self.entry.analysis.checks, self.entry.analysis.outputs, work.outputs)
 
 
@@ -68,32 +68,32 @@ def prepare(
     fixed_file: Path | None = None,
     folder: Path = ANALYSES_FOLDER,
 ) -> Trial:
-    """Read a job and make room for it.
+    """Read a job and create its folder.
 
     Parameters
     ----------
     name : str
-        The analysis.
+        Name of the analysis.
     target : str
         A job file, or an NWB file as path or URL.
     settings : Settings
-        Where the platform's folder is, and how inputs in S3 are reached.
+        Home folder, and access to inputs in S3.
     by_hand : dict
-        Parameter values given by hand.
+        Parameter values from ``--set``, by name.
     fixed_file : Path, optional
-        Fixed parameters.
+        Fixed parameters to use instead of the inbox's.
     folder : Path
-        Where the analyses are.
+        Folder of the analysis files.
 
     Returns
     -------
     Trial
-        The job; its folder ``<ANALYSIS_HOME>/try/<name>`` is empty, and what an earlier try left there is gone.
+        The job; its folder ``<ANALYSIS_HOME>/try/<name>`` is emptied.
 
     Raises
     ------
     PermanentError
-        If the analysis or the job is refused.
+        If the analysis or the job is invalid.
     """
     entry = load_named(name, folder)
     fixed = {} if fixed_file is None else read_fixed_parameters(read_file(fixed_file), name=str(fixed_file)).fixed
@@ -114,7 +114,7 @@ def prepare(
 
 
 def _reader(settings: Settings) -> InputReader:
-    """Return what reads inputs: as the platform does, but the embedded server only where it is already needed."""
+    """Return the input reader of the platform, which starts the embedded server only for inputs in it."""
     home = str(settings.analysis_home) if settings.embedded_s3 else None
     server = S3Server(endpoint_url=settings.s3_endpoint_url, embedded_home=home)
     return InputReader(server, settings.input_s3_endpoint_url, settings.input_s3_unsigned)

@@ -1,4 +1,4 @@
-"""What `analysis try` shows: the outputs and files of a job that went well, or the analysis's own traceback."""
+"""The output of `analysis try`: outputs and files of a successful job, or the analysis's traceback."""
 
 import pdb
 import sys
@@ -16,24 +16,24 @@ from engine.worker.task import Work
 
 
 def show_trial(trial: Trial, *, debug: bool) -> bool:
-    """Run a job in the foreground and show how it ended.
+    """Run a job in the foreground and print its outcome.
 
     Parameters
     ----------
     trial : Trial
-        The job.
+        Job with an empty folder, from `prepare`.
     debug : bool
         Open the debugger where the analysis raises.
 
     Returns
     -------
     bool
-        Whether it went well.
+        Whether the job succeeded.
 
     Raises
     ------
     PlatformError
-        If an input or the outputs are refused.
+        If an input or the outputs are rejected.
     """
     begun = time.monotonic()
     try:
@@ -43,7 +43,7 @@ def show_trial(trial: Trial, *, debug: bool) -> bool:
     except CommandFailedError as error:
         err.print(f"{plain(error.traceback)}[red]{plain(error)}[/red]", highlight=False, soft_wrap=True)
         return False
-    except Exception as error:  # noqa: BLE001  whatever a scientist's code raises
+    except Exception as error:  # noqa: BLE001  an analysis may raise anything
         _show_traceback(error, debug=debug)
         return False
     _show_work(trial, work, seconds=time.monotonic() - begun)
@@ -51,7 +51,7 @@ def show_trial(trial: Trial, *, debug: bool) -> bool:
 
 
 def _show_traceback(error: Exception, *, debug: bool) -> None:
-    """Print the traceback from the analysis's first line on, and open the debugger there if asked."""
+    """Print the traceback from the analysis's first frame on, and open the debugger there if requested."""
     frames = user_frames(error)
     sys.stderr.write("".join(traceback.format_exception(type(error), error, frames)))
     if debug:
@@ -59,7 +59,6 @@ def _show_traceback(error: Exception, *, debug: bool) -> None:
 
 
 def _show_work(trial: Trial, work: Work, *, seconds: float) -> None:
-    """Print outputs, checks, and where the files are."""
     table = Table("output", "value")
     for name, value in work.outputs.items():
         not_finite = " (not finite)" if name in work.not_finite else ""

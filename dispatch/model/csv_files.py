@@ -1,10 +1,10 @@
-"""The CSV of asset ids, as people export it from spreadsheets."""
+"""Reads a CSV of asset ids, as exported from spreadsheets."""
 
 import csv
 from io import StringIO
 
 from domain.errors import DispatchError
-from domain.json_values import shown
+from domain.messages import shown
 
 COLUMN = "asset_id"
 
@@ -16,7 +16,7 @@ def read_asset_csv(text: str) -> list[str]:
     ----------
     text : str
         A header line with the column ``asset_id``, and a line for each asset. A byte order mark, blank lines, other
-        columns, white space and repetitions are passed over; commas, semicolons or tabs stand between columns.
+        columns, white space and duplicates are ignored; the separator is a comma, semicolon or tab.
 
     Returns
     -------
@@ -26,7 +26,7 @@ def read_asset_csv(text: str) -> list[str]:
     Raises
     ------
     DispatchError
-        If there is no such column (names those that there are), or no id in it.
+        If there is no such column (the message names the existing ones), or it has no id.
     """
     lines = [line for line in text.removeprefix("\ufeff").splitlines() if line.strip()]
     header = lines[0] if lines else ""

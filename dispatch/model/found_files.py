@@ -1,4 +1,4 @@
-"""Which of an asset's files are meant by a file extension, and how they become inputs of jobs."""
+"""Matches files of data assets by a file extension, and makes them inputs of jobs."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,12 +14,12 @@ _UNUSABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def check_extension(extension: str) -> None:
-    """Refuse a file extension that could not match a name.
+    """Raise if a file extension cannot match any name.
 
     Raises
     ------
     DispatchError
-        If it ends in a slash, or holds control characters.
+        If it ends with a slash, or contains control characters.
     """
     if extension.endswith("/") or _UNUSABLE.search(extension):
         msg = f"`file_extension`: found {extension!r}, expected the end of a name (.nwb) or a pattern (*_spikes.nwb)."
@@ -27,15 +27,15 @@ def check_extension(extension: str) -> None:
 
 
 def matches(path: str, extension: str) -> bool:
-    """Tell whether a file or directory is meant.
+    """Return whether a file or directory matches an extension.
 
     Parameters
     ----------
     path : str
-        Below its asset, without a slash at its end.
+        Path below the asset, without a trailing slash.
     extension : str
-        The end of a name; with ``*``, ``?`` or ``[`` a pattern of the name, and with ``/`` of the whole path. Capital
-        letters count.
+        End of the name; with ``*``, ``?`` or ``[`` a pattern of the name, and with ``/`` of the whole path. It is
+        case-sensitive.
     """
     name = path.rpartition("/")[2]
     if not _PATTERN.search(extension):
@@ -46,23 +46,23 @@ def matches(path: str, extension: str) -> bool:
 def with_files(
     candidates: Iterable[Candidate], found: Mapping[str, Sequence[str] | str], *, split: bool, skips: list[Skip]
 ) -> list[Candidate]:
-    """Give candidates the files that were found in their assets.
+    """Return candidates with the files that were found in their assets.
 
     Parameters
     ----------
     candidates : iterable of Candidate
-        Without files.
+        Candidates whose `files` are empty.
     found : mapping of str to sequence of str, or str
-        By location: addresses of files, or why they could not be looked for.
+        URLs of files by location, or why the location could not be listed.
     split : bool
-        A candidate of one asset becomes one for each file. A group always stays one job.
+        Return a candidate for each file of a single asset. A group always stays one job.
     skips : list of Skip
-        Assets without files are added here; a group goes on without them.
+        Assets without files are appended; a group is kept without them.
 
     Returns
     -------
     list of Candidate
-        With files.
+        Candidates with at least one file.
     """
     complete: list[Candidate] = []
     for candidate in candidates:
@@ -78,7 +78,7 @@ def with_files(
 
 
 def _is_missing(location: str, found: Mapping[str, Sequence[str] | str], skips: list[Skip]) -> bool:
-    """Keep why an asset has no files."""
+    """Append a skip if an asset has no files, and return whether it has none."""
     files = found[location]
     if isinstance(files, str):
         skips.append(Skip(Reason.NO_INPUT, location, files))

@@ -1,6 +1,6 @@
-"""From records to the inputs of jobs: the newest of each group, lists unwound, and records grouped.
+"""Converts records to inputs of jobs: filters the newest, unwinds lists and groups records.
 
-Nothing here depends on the order in which the database gave the records.
+The result does not depend on the order of the records.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,16 +17,16 @@ from domain.json_values import canonical_json
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The data of one job, before its parameters.
+    """The inputs of one job, without its parameters.
 
     Attributes
     ----------
     records : tuple of AssetRecord
         Sorted by location and id.
     group : dict or None
-        The fields that they share, when they were grouped.
+        Fields that the records share; None if they were not grouped.
     files : tuple of str
-        Single files, when these were looked for.
+        URLs of single files; empty if `file_extension` is not given.
     """
 
     records: tuple[AssetRecord, ...]
@@ -35,24 +35,24 @@ class Candidate:
 
     @property
     def locations(self) -> tuple[str, ...]:
-        """The addresses of the assets."""
+        """URLs of the data assets."""
         return tuple(record.location for record in self.records)
 
 
 def candidates_of(records: Iterable[AssetRecord], options: DispatchOptions) -> tuple[list[Candidate], list[Skip]]:
-    """Choose and group records.
+    """Filter and group records.
 
     Parameters
     ----------
     records : iterable of AssetRecord
-        What was found, in any order.
+        Records, in any order.
     options : DispatchOptions
-        `filter_latest`, `filter_by`, `unwind_list_fields`, `group_by` and `drop_null_groups` count.
+        `filter_latest`, `filter_by`, `unwind_list_fields`, `group_by` and `drop_null_groups` are used.
 
     Returns
     -------
     tuple of list of Candidate and list of Skip
-        In an order of their own; and each record that was left out, with the reason.
+        Candidates in a fixed order, and a skip with the reason for each record that is left out.
     """
     skips: list[Skip] = []
     kept = [record for record in sorted(records, key=AssetRecord.order) if _is_usable(record, skips)]
@@ -66,7 +66,7 @@ def candidates_of(records: Iterable[AssetRecord], options: DispatchOptions) -> t
 
 
 def _is_usable(record: AssetRecord, skips: list[Skip]) -> bool:
-    """Keep why a record names no data that a job could have."""
+    """Append a skip if a record has no valid location, and return whether it has one."""
     if not record.location:
         skips.append(Skip(Reason.NO_LOCATION, record.name or record.record_id or ""))
         return False
@@ -79,7 +79,7 @@ def _is_usable(record: AssetRecord, skips: list[Skip]) -> bool:
 
 
 def _latest(records: Sequence[AssetRecord], options: DispatchOptions, skips: list[Skip]) -> list[AssetRecord]:
-    """Take the newest record of those that share fields; of equal ones the last in the order of records."""
+    """Return the newest record for each combination of fields; of equal ones the last in the order of records."""
     groups: dict[bytes, AssetRecord] = {}
     for record in records:
         key = _shared(record, options.filter_by, options, skips)
@@ -109,7 +109,7 @@ def _parts(record: AssetRecord, path: str, skips: list[Skip]) -> list[AssetRecor
 
 
 def _grouped(records: Sequence[AssetRecord], options: DispatchOptions, skips: list[Skip]) -> list[Candidate]:
-    """Group records; unwound, one record may be in several groups, and twice in one, where it counts once."""
+    """Group records. An unwound record may be in several groups; duplicates within a group are removed."""
     groups: dict[bytes, dict[tuple[str, str], AssetRecord]] = {}
     values: dict[bytes, dict[str, Any]] = {}
     for record in records:
@@ -121,11 +121,11 @@ def _grouped(records: Sequence[AssetRecord], options: DispatchOptions, skips: li
 
 
 def _shared(record: AssetRecord, fields: Sequence[str], options: DispatchOptions, skips: list[Skip]) -> bytes | None:
-    """Return what tells groups apart; None, with the reason kept, for a record that has no value in a field."""
+    """Return the key of a record's group; None, with a skip, if the record has no value in a field."""
     values = [value_at(record.document, field) for field in fields]
     nothing = [field for field, value in zip(fields, values, strict=True) if is_null(value)]
     if nothing and options.drop_null_groups:
-        told = ", ".join(f"`{field}`" for field in nothing)
-        skips.append(Skip(Reason.NULL_GROUP, record.location, f"it has no value in {told}"))
+        names = ", ".join(f"`{field}`" for field in nothing)
+        skips.append(Skip(Reason.NULL_GROUP, record.location, f"it has no value in {names}"))
         return None
     return canonical_json([None if is_null(value) else value for value in values])

@@ -1,7 +1,7 @@
-"""The options of a dispatch: the same ones in the launchpad, on the command line and in a saved dispatch.
+"""The options of a dispatch, which are the same in the launchpad, on the command line and in a saved dispatch.
 
-They are data alone. Whatever a person gives as a file is read before, so that the options of a dispatch can be
-recorded whole, and mean the same tomorrow.
+They are plain data. The content of files is read before, so that the recorded options of a dispatch are complete and
+keep their meaning.
 """
 
 import json
@@ -17,7 +17,8 @@ from dispatch.model.parameters import GivenParameters, given_parameters
 from dispatch.model.sweep import SweepMode
 from domain.data_asset.query import is_field, parse_query
 from domain.errors import DispatchError
-from domain.json_values import joined, shown, value_faults
+from domain.json_values import value_faults
+from domain.messages import joined, shown
 
 RENAMED = {
     "docdb_query": "`query`",
@@ -30,14 +31,14 @@ RENAMED = {
     "input_directory": "nothing: data and inbox are settings",
     "output_directory": "nothing: data and inbox are settings",
 }
-"""Options of the earlier dispatcher, each with what took its place."""
+"""Options of the earlier dispatcher, and their replacements."""
 
 _JSON_TEXTS = ("query", "parameters", "sweep")
 _MAX_FIELDS = 20
 
 
 class InputCheck(StrEnum):
-    """What is looked for before a job is written. Named as written, because Dagster shows the names."""
+    """Which inputs are checked before a job is written. Dagster shows the names of the members."""
 
     file = "file"
     exists = "exists"
@@ -45,7 +46,7 @@ class InputCheck(StrEnum):
 
 
 class DispatchOptions(BaseModel):
-    """What to dispatch; see ``docs/dispatch.md``."""
+    """The options of a dispatch; see ``docs/dispatch.md``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -111,7 +112,7 @@ class DispatchOptions(BaseModel):
         Raises
         ------
         DispatchError
-            If the CSV cannot be read.
+            If the CSV is invalid.
         """
         listed = [i.strip() for i in self.asset_ids if i.strip()]
         return list(dict.fromkeys(listed + (read_asset_csv(self.asset_csv) if self.asset_csv.strip() else [])))
@@ -122,7 +123,7 @@ class DispatchOptions(BaseModel):
         Raises
         ------
         DispatchError
-            If any of them cannot be read.
+            If one of them is invalid.
         """
         return given_parameters(self.parameters, set_values=self.set_values, sweep=self.sweep, mode=self.sweep_mode)
 
@@ -132,41 +133,41 @@ class DispatchOptions(BaseModel):
         return list(dict.fromkeys([*self.group_by, *self.filter_by, *latest, *self.unwind_list_fields]))
 
     def parameter_of_group_field(self) -> dict[str, str]:
-        """Return which parameters are named for which group fields.
+        """Return the parameter of each group field that is named in `group_parameters`.
 
         Raises
         ------
         DispatchError
-            If a word is no FIELD=PARAMETER, or its field is not grouped by.
+            If an entry is not ``FIELD=PARAMETER``, or its field is not in `group_by`.
         """
         named: dict[str, str] = {}
         for word in self.group_parameters:
             field, equals, name = (part.strip() for part in word.rpartition("="))
             if not equals or not name or field not in self.group_by or field in named:
-                told = ", ".join(f"`{shown(f)}`" for f in self.group_by) or "nothing"
-                msg = f"`group_parameters`: found '{shown(word)}', expected FIELD=PARAMETER, FIELD one of {told}, each once."
+                fields = ", ".join(f"`{shown(f)}`" for f in self.group_by) or "nothing"
+                msg = f"`group_parameters`: found '{shown(word)}', expected FIELD=PARAMETER, FIELD one of {fields}, each once."
                 raise DispatchError(msg)
             named[field] = name
         return named
 
 
 def read_options(values: Mapping[str, Any]) -> DispatchOptions:
-    """Read options that a person wrote; texts of JSON may also be given as JSON itself.
+    """Validate options from a user; JSON texts may also be given as JSON values.
 
     Parameters
     ----------
     values : mapping
-        Options by name.
+        Values by the names of the fields of `DispatchOptions`.
 
     Returns
     -------
     DispatchOptions
-        Checked, as `check_options` does.
+        Options that pass `check_options`.
 
     Raises
     ------
     DispatchError
-        Naming everything that is wrong at once, and the successor of each option of the earlier dispatcher.
+        If options are invalid: the message names all errors, and replacements for options of the earlier dispatcher.
     """
     plain = {k: json.dumps(v) if k in _JSON_TEXTS and isinstance(v, dict | list) else v for k, v in values.items()}
     faults = [_unknown(key) for key in plain if key not in DispatchOptions.model_fields]
@@ -182,13 +183,13 @@ def read_options(values: Mapping[str, Any]) -> DispatchOptions:
 
 
 def check_options(options: DispatchOptions) -> None:
-    """Refuse options that contradict each other, naming every fault at once.
+    """Raise if options are invalid or contradict each other; the message names all errors.
 
     Raises
     ------
     DispatchError
-        If not exactly one way of choosing assets is used, `filter_latest` and `filter_by` do not go together, a name
-        cannot be a field, a text is no text, or query, CSV, parameters or sweep cannot be read.
+        If not exactly one way of selecting assets is used, only one of `filter_latest` and `filter_by` is given, a name
+        cannot be a field, a value is not text, or query, CSV, parameters or sweep are invalid.
     """
     faults = value_faults(options.model_dump(), path="", plain_keys=False)
     faults += [f for f in (_source_fault(options), _filter_fault(options)) if f]
@@ -208,7 +209,7 @@ def check_options(options: DispatchOptions) -> None:
 
 
 def _source_fault(options: DispatchOptions) -> str | None:
-    """Say that not exactly one way of choosing assets is used."""
+    """Return an error unless exactly one way of selecting assets is used."""
     ways = {
         "`query`": bool(options.query.strip()),
         "asset ids": bool(options.asset_csv.strip() or options.asset_ids),
@@ -222,14 +223,14 @@ def _source_fault(options: DispatchOptions) -> str | None:
 
 
 def _filter_fault(options: DispatchOptions) -> str | None:
-    """Say that one of two options is missing that only mean something together."""
+    """Return an error if only one of `filter_latest` and `filter_by` is given."""
     if bool(options.filter_latest) == bool(options.filter_by):
         return None
     return "`filter_latest` (a field to compare) and `filter_by` (fields that are shared) go together"
 
 
 def _unknown(key: str) -> str:
-    """Say that an option does not exist, and what took its place or was perhaps meant."""
+    """Return the error for an unknown option, with its replacement or a similar name."""
     if key in RENAMED:
         return f"`{key}` is an option of the earlier dispatcher: here it is {RENAMED[key]}"
     near = get_close_matches(key, DispatchOptions.model_fields, n=1)

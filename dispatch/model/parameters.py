@@ -1,4 +1,4 @@
-"""Parameters that the options of a dispatch give: fixed ones, values by hand, listed sets, and a sweep."""
+"""Parameters in the options of a dispatch: fixed ones, values by hand, listed sets, and a sweep."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from domain.json_values import check_value
 
 @dataclass(frozen=True)
 class GivenParameters:
-    """What the options say.
+    """The parsed parameters of the options.
 
     Attributes
     ----------
     file : ParameterFile
         Fixed parameters and listed sets.
     by_hand : dict
-        Values by name.
+        Values of `set_values` by name.
     swept : list of dict
         Sets of the sweep; empty without one.
     """
@@ -38,16 +38,16 @@ def given_parameters(parameters: str, *, set_values: Sequence[str], sweep: str, 
     parameters : str
         JSON in any form of ``analysis_parameters.json``, or nothing.
     set_values : sequence of str
-        ``name=value`` words.
+        Texts ``name=value``; a value is JSON or plain text.
     sweep : str
-        As `dispatch.model.sweep.sweep_sets` takes it.
+        JSON text for `dispatch.model.sweep.sweep_sets`; may be empty.
     mode : SweepMode
         How the sweep is combined.
 
     Raises
     ------
     DispatchError
-        If any of them cannot be read.
+        If one of them is invalid.
     """
     try:
         text = parameters.strip()

@@ -1,6 +1,6 @@
-"""What a dispatch would write: candidates and sets of parameters become jobs, each with the key that it will get.
+"""Plans the jobs of a dispatch from candidates and parameter sets, each with its job key.
 
-Keys are computed by the functions that the sensor uses, so a job that is known is found before anything is written.
+Keys are computed by the functions of the sensor, so that known jobs are found before anything is written.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +15,8 @@ from domain.data_asset.record import is_null
 from domain.errors import DispatchError, InputError, ParametersError
 from domain.job.identity import JobInputs, job_key
 from domain.job.job_file import AnalysisCode, Job
-from domain.json_values import MAX_BYTES, canonical_json, shown
+from domain.json_values import MAX_BYTES, canonical_json
+from domain.messages import shown
 
 _SMALL = 500
 
@@ -27,9 +28,9 @@ class PlanLimits:
     Attributes
     ----------
     jobs : int
-        More jobs are not planned at once: split the query.
+        Maximum number of jobs; larger plans raise, and the query has to be split.
     remembered : int
-        Sets of parameters whose validated values are kept in memory, so that equal ones are validated once.
+        Number of parameter sets whose validated values are cached.
     """
 
     jobs: int = 300_000
@@ -45,12 +46,12 @@ class ParameterLayers:
     inbox : dict
         Fixed parameters of the inbox, which the sensor adds.
     given : dict
-        Fixed parameters of the dispatch, and values given by hand: written into every job file, where they win over
-        those of the inbox.
+        Fixed parameters of the dispatch, and values given by hand. They are written into every job file, and take
+        precedence over those of the inbox.
     sets : tuple of dict
         Each candidate gets one job for each set.
     of_group : dict of str to str
-        Group fields, and the parameters that they are named for.
+        The parameter of each group field.
     """
 
     inbox: Mapping[str, Any] = field(default_factory=dict)
@@ -61,16 +62,16 @@ class ParameterLayers:
 
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
-    """One job that could be written.
+    """A job that can be written.
 
     Attributes
     ----------
     job_key : str
         The key that the sensor will compute.
     candidate : Candidate
-        Its data.
+        Its inputs and group.
     distributed : dict
-        Its own parameters.
+        Its own parameters, without those that all jobs share.
     """
 
     job_key: str
@@ -79,7 +80,7 @@ class PlannedJob:
 
     @property
     def description(self) -> str:
-        """Its name in messages: its first file or asset, and its own parameters."""
+        """Name in messages: the first file or asset, and its own parameters."""
         first, *more = self.candidate.files or self.candidate.locations
         others = f" and {len(more)} more" if more else ""
         own = f" {canonical_json(dict(self.distributed)).decode()}" if self.distributed else ""
@@ -87,21 +88,21 @@ class PlannedJob:
 
 
 class Planner:
-    """Turns candidates into jobs.
+    """Plans the jobs of candidates.
 
     Parameters
     ----------
     analysis : Analysis
-        Whose jobs.
+        Analysis that validates the parameters.
     layers : ParameterLayers
         Parameters of all jobs.
     limits : PlanLimits
-        How much is planned at once.
+        Maximum number of jobs, and size of the cache.
 
     Raises
     ------
     DispatchError
-        If a group field is to become a parameter that the sets give too.
+        If a group field becomes a parameter that the sets also contain.
     """
 
     def __init__(self, analysis: Analysis, layers: ParameterLayers, *, limits: PlanLimits = PlanLimits()) -> None:
@@ -110,8 +111,8 @@ class Planner:
         self._resolved: dict[bytes, dict[str, Any] | str] = {}
         given = {*layers.given, *(key for entry in layers.sets for key in entry)}
         if both := sorted(set(layers.of_group.values()) & given):
-            told = ", ".join(f"`{shown(name)}`" for name in both)
-            msg = f"{told} is given as a parameter and named in `group_parameters`: give it in one of them."
+            names = ", ".join(f"`{shown(name)}`" for name in both)
+            msg = f"{names} is given as a parameter and named in `group_parameters`: give it in one of them."
             raise DispatchError(msg)
         self._taken = given | set(layers.inbox)
 
@@ -121,14 +122,14 @@ class Planner:
         Parameters
         ----------
         candidates : iterable of Candidate
-            Data of jobs.
+            Inputs of jobs; each gets one job for each parameter set.
         skips : list of Skip
-            What is left out is added here.
+            Candidates and sets that are left out are appended.
 
         Raises
         ------
         DispatchError
-            If there are more jobs than can be planned, or the analysis rejects the parameters of every one.
+            If there are more jobs than `PlanLimits.jobs`, or the analysis rejects the parameters of all.
         """
         found: dict[str, PlannedJob] = {}
         refused = None
@@ -148,10 +149,10 @@ class Planner:
         return list(found.values())
 
     def _jobs_of(self, candidate: Candidate, skips: list[Skip]) -> Iterator[PlannedJob | str]:
-        """Yield a candidate's jobs, or why the analysis rejects the parameters of one."""
+        """Yield a job for each parameter set, or a skip if the analysis rejects it."""
         try:
             inputs = JobInputs.of(Job(s3_location=candidate.locations, file_location=candidate.files))
-        except InputError as error:  # locations were looked at before; a file may still have a name that is no address
+        except InputError as error:  # locations were validated before; the name of a file may still not be a valid URL
             skips.append(Skip(Reason.LOCATION_REFUSED, PlannedJob("", candidate, {}).description, str(error)))
             return
         for entry in self._layers.sets:
@@ -164,7 +165,7 @@ class Planner:
                 yield PlannedJob(job_key(inputs, values), candidate, own if own != entry else entry)
 
     def _from_group(self, group: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters that a group gives: those it is named for, and those called like its fields."""
+        """Return the parameters from a group: those in `of_group`, and those with the names of its fields."""
         own = {}
         for name, value in group.items():
             last = name.rpartition(".")[2]
@@ -175,7 +176,7 @@ class Planner:
         return own
 
     def _values(self, own: Mapping[str, Any]) -> dict[str, Any] | str:
-        """Return the validated parameters of a job, or why they are refused; equal ones are validated once."""
+        """Return the validated parameters of a job, or why they are rejected; equal ones are validated once."""
         remembered = canonical_json(dict(own))
         if remembered not in self._resolved:
             if len(self._resolved) > self._limits.remembered:
@@ -191,18 +192,18 @@ class Planner:
 def job_document(
     job: PlannedJob, *, given: Mapping[str, Any], query: str | None, dispatch_id: str | None
 ) -> dict[str, Any]:
-    """Return the job file of a job, in the newest generation of the format.
+    """Return the content of a job file, in the newest generation of the format.
 
     Parameters
     ----------
     job : PlannedJob
-        The job.
+        Inputs, group and distributed parameters.
     given : mapping
         Parameters of all jobs of the dispatch.
     query : str or None
-        The query that found the assets; None: they were named, and the query that finds their records is written.
+        The query that found the assets; None if they were named, then a query for their records is written.
     dispatch_id : str or None
-        The dispatch.
+        Id of the dispatch; None for a plan.
 
     Returns
     -------
@@ -227,7 +228,7 @@ def job_document(
 
 
 def is_too_large(job: PlannedJob, *, given: Mapping[str, Any], query: str | None) -> bool:
-    """Tell whether a job's file would be larger than a job file may be."""
+    """Return whether a job's file would exceed the maximum size of job files."""
     if len(job.candidate.records) + len(job.candidate.files) < _SMALL and len(query or "") < MAX_BYTES // 4:
         return False
     return len(canonical_json(job_document(job, given=given, query=query, dispatch_id="-" * 40))) > MAX_BYTES

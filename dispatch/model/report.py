@@ -1,4 +1,4 @@
-"""A planned dispatch, and how it is told: counts, tables, and the reason for everything that is left out."""
+"""A planned dispatch, with counts, tables, and the reason for everything that is left out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,36 +7,36 @@ from typing import Any
 from dispatch.model.options import DispatchOptions
 from dispatch.model.plan import PlannedJob
 from dispatch.model.skips import Skip, counts_of
-from domain.counted import counted
+from domain.messages import counted
 
 SHOWN = 20
-"""So many jobs, and so many skips of each reason, are shown; JSON has all."""
+"""Maximum number of shown jobs, and of shown skips for each reason; JSON has all."""
 
 
 @dataclass(frozen=True)
 class DispatchPlan:
-    """What a dispatch would do.
+    """The plan of a dispatch.
 
     Attributes
     ----------
     analysis : str
         Name of the analysis.
     options : DispatchOptions
-        What was asked for.
+        Options that the plan was made with.
     jobs : tuple of PlannedJob
-        Jobs to write.
+        Jobs to write, in order.
     skips : tuple of Skip
-        What is left out, and why.
+        Records, files and sets that are left out, with reasons.
     warnings : tuple of str
-        What is probably not meant.
+        Messages about probable mistakes in the options.
     records : int
-        Records that were found.
+        Number of records that were found.
     query : str or None
-        The query, as canonical JSON; None: the assets were named.
+        The query as canonical JSON; None if the assets were named.
     given : dict
         Parameters that every job file carries.
     outdated : frozenset of str
-        Keys of jobs whose result was made by other code: they are asked for again.
+        Keys of jobs with a result from an older code version, which are requested again.
     """
 
     analysis: str
@@ -51,17 +51,17 @@ class DispatchPlan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many things are left out for each reason."""
+        """Number of skips for each reason."""
         return {reason.value: number for reason, number in counts_of(self.skips).items()}
 
     @property
     def summary(self) -> str:
-        """One line: records found, jobs to write, things left out."""
+        """One line with the numbers of records, jobs and skips."""
         again = f" ({len(self.outdated)} of them have a result from an older code version)" if self.outdated else ""
         return f"{counted(self.records, 'record')} found; {counted(len(self.jobs), 'job')} to write{again}; {len(self.skips)} left out."
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """Return what a table shows: what happens, to what, and more about it; not more than `SHOWN` of a kind."""
+        """Return the rows of a table: action, object and details; at most `SHOWN` of a kind."""
         table = [
             ("write", job.description, "made by other code before" if job.job_key in self.outdated else "")
             for job in self.jobs[:SHOWN]
@@ -74,7 +74,7 @@ class DispatchPlan:
         return table
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything, as JSON values."""
+        """Return the plan as JSON values."""
         return {
             "analysis": self.analysis,
             "records": self.records,
@@ -97,5 +97,4 @@ class DispatchPlan:
 
 
 def _more(what: str, number: int) -> list[tuple[str, str, str]]:
-    """Say how many are not shown."""
     return [(what, f"… and {number - SHOWN} more", "")] if number > SHOWN else []

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """What is told of everything that is left out."""
+    """The reasons, as shown in reports."""
 
     DONE = "already done by the current code"
     ARCHIVED = "done and archived"
@@ -30,16 +30,16 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """One thing that is left out.
+    """A record, file or parameter set that is left out.
 
     Attributes
     ----------
     reason : Reason
-        Why.
+        Why it is left out; counted in reports.
     what : str
         A location, an id, or a job.
     detail : str
-        What else there is to say of it.
+        Further explanation; may be empty.
     """
 
     reason: Reason

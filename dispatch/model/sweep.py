@@ -1,4 +1,4 @@
-"""Sets of parameters for a dispatch: listed one by one, or spanned by lists and ranges of values.
+"""Parameter sets of a dispatch: listed, or spanned by lists and ranges of values.
 
 ``{"cutoff": {"start": 0.1, "stop": 0.5, "step": 0.2}, "method": ["hill", "llobet"]}`` are six sets (the product) or,
 zipped, an error, because three values and two cannot be paired.
@@ -12,17 +12,18 @@ from math import isfinite, prod
 from typing import Any
 
 from domain.errors import DispatchError, JobFileError
-from domain.json_values import json_type, parse_json, shown, value_faults
+from domain.json_values import json_type, parse_json, value_faults
+from domain.messages import shown
 
 MAX_SETS = 10_000
-"""More sets than this are a mistake, not a sweep."""
+"""Maximum number of sets; more are probably a mistake."""
 
 _RANGES = ({"start", "stop", "step"}, {"start", "stop", "count"})
 _FORMS = '{"start": 0, "stop": 1, "step": 0.25} or {"start": 0, "stop": 1, "count": 5}'
 
 
 class SweepMode(StrEnum):
-    """How the values of several fields are combined. Named as written, because Dagster shows the names."""
+    """How the values of several fields are combined. Dagster shows the names of the members."""
 
     product = "product"
     zip = "zip"
@@ -35,7 +36,7 @@ def sweep_sets(text: str, *, mode: SweepMode) -> list[dict[str, Any]]:
     ----------
     text : str
         A JSON object: for each parameter a list of values, or a range with ``start``, ``stop`` (included when a step
-        meets it) and ``step`` or ``count``. Empty text spans nothing.
+        meets it) and ``step`` or ``count``. Empty text means no sweep.
     mode : SweepMode
         ``product``: every combination; ``zip``: the first values together, then the second ones, and so on.
 
@@ -47,7 +48,7 @@ def sweep_sets(text: str, *, mode: SweepMode) -> list[dict[str, Any]]:
     Raises
     ------
     DispatchError
-        If the text cannot be read, a field has no values, lists to be zipped differ in length, or there are more than
+        If the text is invalid, a field has no values, lists to be zipped differ in length, or there are more than
         10,000 sets.
 
     Examples
@@ -62,8 +63,8 @@ def sweep_sets(text: str, *, mode: SweepMode) -> list[dict[str, Any]]:
     values = _values(text)
     counts = {name: len(found) for name, found in values.items()}
     if mode is SweepMode.zip and len(set(counts.values())) > 1:
-        told = ", ".join(f"`{shown(name)}` has {count}" for name, count in counts.items())
-        msg = f"The sweep cannot be zipped: {told} values. Give lists of one length, or use `product`."
+        lengths = ", ".join(f"`{shown(name)}` has {count}" for name, count in counts.items())
+        msg = f"The sweep cannot be zipped: {lengths} values. Give lists of one length, or use `product`."
         raise DispatchError(msg)
     number = prod(counts.values()) if mode is SweepMode.product else max(counts.values())
     if number > MAX_SETS:
@@ -74,7 +75,7 @@ def sweep_sets(text: str, *, mode: SweepMode) -> list[dict[str, Any]]:
 
 
 def combined_sets(listed: Sequence[dict[str, Any]], swept: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Combine listed sets with those of a sweep: each with each.
+    """Return all combinations of listed sets with those of a sweep.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def combined_sets(listed: Sequence[dict[str, Any]], swept: Sequence[dict[str, An
     Raises
     ------
     DispatchError
-        If a parameter stands in both: it would be unclear which one counts.
+        If a parameter is in both, because it would be unclear which value applies.
     """
     both = sorted({key for entry in listed for key in entry} & {key for entry in swept for key in entry})
     if both:
@@ -100,7 +101,6 @@ def combined_sets(listed: Sequence[dict[str, Any]], swept: Sequence[dict[str, An
 
 
 def _values(text: str) -> dict[str, list[Any]]:
-    """Read the values of each field of a sweep."""
     try:
         document = parse_json(text, what="The sweep")
     except JobFileError as error:
@@ -117,7 +117,7 @@ def _values(text: str) -> dict[str, list[Any]]:
 
 
 def _values_of(name: str, found: Any) -> list[Any]:
-    """Return the values of one field: those of its list, or of its range."""
+    """Return the values of a list or range."""
     if isinstance(found, list) and found:
         return found
     if isinstance(found, dict) and set(found) in _RANGES:

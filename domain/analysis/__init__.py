@@ -1,4 +1,4 @@
-"""What an analysis file imports: the form that a scientist fills in.
+"""What an analysis file imports: `Analysis`, its models, and `Breaker` and `Retry`.
 
 Analyses import these names from here, and their import lines are part of their code version: the names stay.
 """

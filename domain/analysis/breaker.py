@@ -1,4 +1,4 @@
-"""When most jobs fail in the same way: the rule by which the platform stops, instead of burning a night's compute."""
+"""The circuit breaker: stops an analysis when most jobs fail in the same way, so that no night of computing is lost."""
 
 import re
 from collections import Counter
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from domain.failures import ENDED_BY_PEOPLE, JobError
 
 NO_EVIDENCE = frozenset({*ENDED_BY_PEOPLE, "code_changed", "unknown_job"})
-"""Kinds that say nothing about how the analysis does."""
+"""Kinds of failures that are not caused by the analysis."""
 
 _FRAME = re.compile(r'File "[^"]*?([^"/\\]+)", line \d+, in (\S+)')
 _VARYING = (
@@ -23,7 +23,7 @@ _LENGTH = 160
 
 
 class Breaker(BaseModel):
-    """When an analysis stops: so many failures in the same way, and more than a share of what has ended lately."""
+    """When an analysis stops: number of equal failures, and their share of the latest ended jobs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,11 +38,11 @@ class Trip:
     Attributes
     ----------
     signature : str
-        What the failures have in common.
+        Common part of the failures; see `signature`.
     kind, example : str
         Kind and message of one of them.
     failures, ended : int
-        How many of how many.
+        Number of equal failures, and of considered jobs.
     """
 
     signature: str
@@ -52,20 +52,20 @@ class Trip:
     ended: int
 
     def words(self) -> str:
-        """Say it in a sentence."""
+        """Return the reason as a sentence."""
         return f"{self.failures} of the latest {self.ended} jobs failed in the same way ({self.kind}): {self.example}"
 
 
 def signature(error: JobError) -> str:
-    """Return what failures with the same cause have in common.
+    """Return the part of an error that failures with the same cause share.
 
-    Kind, place in the author's code, and the message without what differs from job to job: addresses, paths, quoted
-    names and numbers.
+    It consists of kind, position in the author's code, and the message without parts that differ between jobs: URLs,
+    paths, quoted names and numbers.
 
     Parameters
     ----------
     error : JobError
-        How a job failed.
+        Stored error of a failed job.
     """
     frames = _FRAME.findall(error.traceback)
     place = f" at {frames[-1][0]}:{frames[-1][1]}" if frames else ""
@@ -82,14 +82,14 @@ def trip(ended: Sequence[JobError | None], breaker: Breaker) -> Trip | None:
     Parameters
     ----------
     ended : sequence of JobError or None
-        How the latest jobs ended; None: with a result.
+        Errors of the latest ended jobs; None for a job with a result.
     breaker : Breaker
-        The rule.
+        Number and share of equal failures that stop the analysis.
 
     Returns
     -------
     Trip or None
-        Why it has to stop; None if it may go on.
+        The reason to stop; None if there is none.
     """
     counted = [error for error in ended if error is None or error.kind not in NO_EVIDENCE]
     found = Counter(signature(error) for error in counted if error is not None).most_common(1)

@@ -1,4 +1,4 @@
-"""The checks that every analysis has beside its own: its files are those of the manifest, and its record is valid."""
+"""The built-in checks of every analysis: its files are those of the manifest, and its record is valid."""
 
 from collections.abc import Sequence
 
@@ -15,27 +15,26 @@ BUILT_IN = {
         "fetches and validates the record again."
     ),
 }
-"""Name and description of each."""
+"""Descriptions of the built-in checks, by name."""
 
 
 def files_verdict(faults: Sequence[str], *, looked: str) -> Verdict:
-    """Judge the files of a result.
+    """Return the verdict on the files of a result.
 
     Parameters
     ----------
     faults : sequence of str
-        What differs.
+        Differences from the manifest; empty if there are none.
     looked : str
-        How that was found out.
+        How the files were checked, for the verdict.
     """
     return _verdict(FILES_MATCH_MANIFEST, faults, looked)
 
 
 def record_verdict(faults: Sequence[str], *, looked: str) -> Verdict:
-    """Judge the record of a result; as `files_verdict`."""
+    """Return the verdict on the record of a result; parameters as in `files_verdict`."""
     return _verdict(RECORD_IS_VALID, faults, looked)
 
 
 def _verdict(name: str, faults: Sequence[str], looked: str) -> Verdict:
-    """Pass when nothing is wrong."""
     return Verdict(name, passed=not faults, reason=f"{looked} {'; '.join(faults) or 'Nothing differs.'}")

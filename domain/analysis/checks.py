@@ -1,7 +1,7 @@
 """Declared checks: small functions that say whether a result's outputs are plausible.
 
-A check never stops a result from being published: it is shown beside it, so that a person looks. It takes the
-``Outputs`` and returns True, or False, or a sentence that says what is wrong.
+A check does not prevent the publication of a result: its verdict is shown with the result. It takes the ``Outputs``
+and returns True, or False, or a sentence that describes the problem.
 
 Examples
 --------
@@ -26,16 +26,16 @@ Check = Callable[[Any], bool | str]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one check says of one result.
+    """The outcome of one check for one result.
 
     Attributes
     ----------
     name : str
-        The check.
+        Name of the check function.
     passed : bool
-        Whether it passes.
+        False for a failed check, and for one that raised.
     reason : str
-        Why it does not; what was looked at, or nothing, when it does.
+        Why it failed; if it passed, what was checked, or empty.
     """
 
     name: str
@@ -49,7 +49,7 @@ def description_of(check: Check) -> str:
 
 
 def faults_of(checks: Sequence[Check]) -> list[str]:
-    """Say what is wrong with declared checks: each is a plain function of one argument, described, named once."""
+    """Return the errors of declared checks: each is a described function of one argument with a unique name."""
     faults = [
         f"`{getattr(check, '__name__', check)}` is not a plain function written with `def`"
         for check in checks
@@ -71,31 +71,30 @@ def faults_of(checks: Sequence[Check]) -> list[str]:
 
 
 def verdicts(checks: Sequence[Check], model: type[BaseModel], outputs: Mapping[str, Any]) -> list[Verdict]:
-    """Ask every check about one result.
+    """Evaluate every check for one result.
 
     Parameters
     ----------
     checks : sequence of callable
-        The declared checks.
+        Functions that pass `faults_of`.
     model : type of BaseModel
-        The ``Outputs`` model.
+        ``Outputs`` model of the analysis; the checks receive an instance.
     outputs : mapping
-        The outputs as they are stored.
+        Outputs as stored in the record.
 
     Returns
     -------
     list of Verdict
-        One for each check; a check that raises does not pass, and says what it raised.
+        One for each check; a check that raises fails, with the exception as reason.
     """
     return [_verdict(check, model, outputs) for check in checks]
 
 
 def _verdict(check: Check, model: type[BaseModel], outputs: Mapping[str, Any]) -> Verdict:
-    """Ask one check."""
     name = getattr(check, "__name__", "")
     try:
         said = check(model.model_validate(dict(outputs)))
-    except Exception as error:  # noqa: BLE001  whatever a scientist's function raises is its answer
+    except Exception as error:  # noqa: BLE001  a check may raise anything, which is its reason
         return Verdict(name, passed=False, reason=f"the check itself failed: {type(error).__name__}: {error}")
     if said is None:
         return Verdict(name, passed=False, reason="the check returned None: return True, False or a sentence")

@@ -1,8 +1,8 @@
-"""What a ``Parameters`` or ``Outputs`` model says of its fields, in words that a person reads.
+"""Describes the fields of ``Parameters`` and ``Outputs`` models, for documentation and UI.
 
-The unit of a number is written where its meaning is: in parentheses in the description, the last ones when there are
-several, as in ``"Bin width of the presence ratio (s)."``. A number without one says ``(no unit)``. Descriptions are no
-part of the code version, so a unit may be added at any time.
+The unit of a number is in parentheses in its description, in the last ones if there are several, as in
+``"Bin width of the presence ratio (s)."``. A number without unit has ``(no unit)``. Descriptions are not part of the
+code version, so a unit can be added at any time.
 """
 
 import re
@@ -26,7 +26,7 @@ _RULES = {
     "max_length": "length ≤",
     "pattern": "matches",
 }
-"""Limits as pydantic keeps them with a field, by the attribute that holds the value."""
+"""Symbols of pydantic's limits, by attribute name."""
 _LONGEST_UNIT = 40
 _NO_UNIT = "no unit"
 
@@ -40,13 +40,13 @@ class FieldFacts:
     name : str
         Name of the field.
     kind : str
-        What values it takes.
+        Type of its values, in words.
     unit : str
-        Unit of a number, as its description gives it; empty for anything else.
+        Unit of a number, from its description; empty for other types.
     default : str
-        Default as JSON-like text; empty when a value must be given.
+        Default as JSON-like text; empty if the field is required.
     bounds : str
-        Limits of the value, or of its length; empty without any.
+        Limits of the value, or of its length; empty if there are none.
     meaning : str
         The description without the unit.
     """
@@ -60,7 +60,7 @@ class FieldFacts:
 
 
 def describe_fields(model: type[BaseModel]) -> list[FieldFacts]:
-    """Describe every field of a model, in their order.
+    """Describe every field of a model, in order.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def describe_fields(model: type[BaseModel]) -> list[FieldFacts]:
 
 
 def fields_without_unit(model: type[BaseModel]) -> list[str]:
-    """Return the fields that hold a number whose description gives no unit."""
+    """Return the names of numeric fields whose description has no unit."""
     return [
         fact.name
         for fact, field in zip(describe_fields(model), model.model_fields.values(), strict=True)
@@ -85,12 +85,12 @@ def fields_without_unit(model: type[BaseModel]) -> list[str]:
 
 
 def with_unit(name: str, unit: str) -> str:
-    """Return a field's name with its unit, where there is one to tell."""
+    """Return a field's name with its unit, if it has one."""
     return f"{name} ({unit})" if unit and unit != _NO_UNIT else name
 
 
 def units_of(model: type[BaseModel]) -> dict[str, str]:
-    """Return the unit of every field of a model that has one."""
+    """Return the units of the fields of a model, by name; fields without unit are left out."""
     return {fact.name: fact.unit for fact in describe_fields(model) if fact.unit and fact.unit != _NO_UNIT}
 
 
@@ -100,9 +100,9 @@ def markdown_table(facts: list[FieldFacts], *, with_defaults: bool) -> str:
     Parameters
     ----------
     facts : list of FieldFacts
-        The rows.
+        Fields, one row each.
     with_defaults : bool
-        Whether defaults and bounds mean anything: they do for parameters, and not for outputs.
+        Include defaults and bounds: for parameters, not for outputs.
     """
     columns = ["name", "type", "unit", *(["default", "bounds"] if with_defaults else []), "meaning"]
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
@@ -120,7 +120,6 @@ def markdown_table(facts: list[FieldFacts], *, with_defaults: bool) -> str:
 
 
 def _facts(name: str, field: FieldInfo) -> FieldFacts:
-    """Describe one field."""
     meaning, unit = " ".join((field.description or "").split()), ""
     found = _LAST_PARENTHESES.search(meaning) if _holds_number(field.annotation) else None
     if found and len(found[1]) <= _LONGEST_UNIT:
@@ -137,7 +136,7 @@ def _facts(name: str, field: FieldInfo) -> FieldFacts:
 
 
 def _kind(annotation: Any) -> str:
-    """Name a type as a person would."""
+    """Return the name of a type in words."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if annotation in _PLAIN_NAMES:
         return _PLAIN_NAMES[annotation]
@@ -153,7 +152,7 @@ def _kind(annotation: Any) -> str:
 
 
 def _bounds(field: FieldInfo) -> str:
-    """Say which values are allowed, as far as the field says it itself."""
+    """Return the declared limits of a field as text."""
     found = [
         (words, getattr(rule, name)) for rule in field.metadata for name, words in _RULES.items() if hasattr(rule, name)
     ]
@@ -161,12 +160,12 @@ def _bounds(field: FieldInfo) -> str:
 
 
 def _limit(value: Any) -> str:
-    """Write a limit shortly: ``1000`` rather than ``1000.0``."""
+    """Return a limit as short text: ``1000`` instead of ``1000.0``."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _holds_number(annotation: Any) -> bool:
-    """Tell whether a field holds a number, or several of them."""
+    """Return whether a field holds a number, or several of them."""
     if get_origin(annotation) is Literal:
         return False
     if inner := get_args(annotation):
@@ -175,10 +174,10 @@ def _holds_number(annotation: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """Write a value as a job file would."""
+    """Return a value as in a job file."""
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _cell(text: str) -> str:
-    """Keep a text inside its cell."""
+    """Escape a text for the cell of a Markdown table."""
     return text.replace("|", "\\|").replace("\n", " ")

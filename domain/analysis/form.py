@@ -1,7 +1,7 @@
-"""The form that a scientist fills in: an ``Analysis`` and the two models beside it.
+"""What an analysis file declares: an ``Analysis`` and its two models.
 
-A file in ``analysis_assets/`` holds a ``Parameters`` model, an ``Outputs`` model, a plain ``run`` function and one
-``ANALYSIS = Analysis(...)``. Nothing here knows about Dagster, the network or the disk.
+A file in ``analysis_assets/`` contains a ``Parameters`` model, an ``Outputs`` model, a plain function ``run`` and one
+``ANALYSIS = Analysis(...)``. This module does not depend on Dagster, the network or the disk.
 """
 
 from collections.abc import Callable
@@ -24,29 +24,29 @@ Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.\-]{
 
 
 class ParametersModel(BaseModel):
-    """Base of an analysis's ``Parameters``: frozen, and unknown keys are refused."""
+    """Base of an analysis's ``Parameters``: frozen; unknown keys are rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class OutputsModel(BaseModel):
-    """Base of an analysis's ``Outputs``: a few small numbers and words, written once."""
+    """Base of an analysis's ``Outputs``: a few small numbers and texts; frozen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True)
 class AnalysisJob:
-    """What ``run`` sees of its job: exactly what is in the job's key, and nothing else.
+    """The job as ``run`` receives it: only what is part of the job key.
 
     Attributes
     ----------
     locations : tuple of str
-        URLs of the data assets, in the order of the job's identity, spelled as the job file spelled them.
+        URLs of the data assets, in the order of the job's identity and in the spelling of the job file.
     files : tuple of str
-        URLs of single files, in the same way; empty when the job names assets only.
+        URLs of single files, likewise; empty if the job names only assets.
     opener : callable
-        Makes the inputs available locally. Use `open_inputs`.
+        Returns local paths of the inputs; use `open_inputs`.
     """
 
     locations: tuple[str, ...]
@@ -54,27 +54,27 @@ class AnalysisJob:
     opener: Callable[[], tuple[Path, ...]]
 
     def open_inputs(self) -> tuple[Path, ...]:
-        """Make every input available as a local file or directory.
+        """Return local paths of all inputs, which are downloaded or linked on the first call.
 
         Returns
         -------
         tuple of Path
-            One path per file of the job, else one per location (its single NWB file), in the order of the job's
-            identity.
+            One path per file of the job; without files, one per location (its single NWB file), in the order of the
+            job's identity.
 
         Raises
         ------
         InputError
-            If an input does not exist, or a location holds no NWB file or several.
+            If an input does not exist, or a location has no NWB file or several.
         """
         return self.opener()
 
 
 class Analysis(BaseModel):
-    """One analysis: what it is called, what it takes and gives, and how it is run.
+    """An analysis: its name, its models, its function, and how it is executed.
 
     Parameters that describe code (``name``, ``version``, the models, ``run``) belong to the scientist; the others
-    tell the platform how to run it and are no part of a result's identity.
+    configure its execution and are not part of a result's identity.
 
     Examples
     --------
@@ -125,7 +125,7 @@ class Analysis(BaseModel):
 
     @model_validator(mode="after")
     def _parts_can_be_used(self) -> "Analysis":
-        """Refuse models whose values could not be hashed the same way twice, and checks that cannot be asked."""
+        """Raise if values of a model have no stable hash, or checks or tables are invalid."""
         check_parameters_model(self.parameters)
         check_outputs_model(self.outputs)
         if faults := faults_of(self.checks):

@@ -1,4 +1,4 @@
-"""Parameter values as people write them by hand: ``name=value``."""
+"""Parameter values on the command line: ``name=value``."""
 
 import json
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ from domain.errors import ParametersError
 
 
 def parse_settings(words: Sequence[str]) -> dict[str, Any]:
-    """Read ``name=value`` words; a value is JSON if it can be read as such, else text.
+    """Parse ``name=value`` texts; a value is JSON if it is valid JSON, otherwise text.
 
     Raises
     ------
     ParametersError
-        If a word has no ``=``, or a name is given twice.
+        If a text has no ``=``, or a name is given twice.
     """
     values: dict[str, Any] = {}
     for word in words:

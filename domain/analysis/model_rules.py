@@ -1,9 +1,9 @@
-"""What a ``Parameters`` or ``Outputs`` model may not contain, checked when an analysis is loaded.
+"""Rules for ``Parameters`` and ``Outputs`` models, checked when an analysis is loaded.
 
 Parameters are part of a result's identity, so the same values must always give the same JSON. A set has no order,
-a secret must not be stored, a default factory gives another value each time, and an excluded or computed field makes
-the stored parameters differ from those that ``run`` saw. A dataclass, named tuple or typed dictionary accepts unknown
-keys, so a typing error would go unseen.
+a secret must not be stored, a default factory may give another value each time, and an excluded or computed field makes
+the stored parameters differ from those that ``run`` received. A dataclass, named tuple or typed dictionary accepts
+unknown keys, so a misspelled name would pass unnoticed.
 """
 
 from collections.abc import Iterator
@@ -16,17 +16,17 @@ from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 from domain.errors import AnalysisFileError
 
 CONTROL_LABELS = frozenset({"dry_run", "dry run", "input_directory", "output_directory"})
-"""Keys that control a run in hand-edited job files: never parameters, never obeyed."""
+"""Keys that control a run in hand-edited job files: not parameters, and ignored."""
 
 
 def check_parameters_model(model: type[BaseModel]) -> None:
-    """Refuse a Parameters model that cannot carry identity, naming every fault at once.
+    """Raise if values of a Parameters model have no stable hash; the message names all errors.
 
     Raises
     ------
     AnalysisFileError
-        If the model is not frozen, or a field has no description, is a set or a secret, holds a plain class, has a
-        default factory, is excluded or computed, or carries a name that controls a run.
+        If the model is not frozen, or a field has no description, is a set or a secret, contains a plain class, has a
+        default factory, is excluded or computed, or has a name that controls a run.
     """
     faults = [] if model.model_config.get("frozen") else ["the model is not frozen: inherit from ParametersModel"]
     faults += [
@@ -48,7 +48,7 @@ def check_parameters_model(model: type[BaseModel]) -> None:
 
 
 def check_outputs_model(model: type[BaseModel]) -> None:
-    """Refuse an Outputs model whose fields are not described.
+    """Raise if a field of an Outputs model has no description.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def check_outputs_model(model: type[BaseModel]) -> None:
 
 
 def _field_faults(model: type[BaseModel]) -> list[str]:
-    """Name each field of one model that would make its JSON depend on more than its value."""
+    """Return an error for each field of a model whose JSON would depend on more than its value."""
     faults = []
     for name, field in model.model_fields.items():
         where = f"`{model.__name__}.{name}`"
@@ -77,7 +77,7 @@ def _field_faults(model: type[BaseModel]) -> list[str]:
 
 
 def _type_faults(annotation: Any) -> list[str]:
-    """Say what is wrong with a field's type, each fault once."""
+    """Return the errors of a field's type, without duplicates."""
     types = [t for t in _types_in(annotation) if isinstance(t, type)]
     faults = []
     if any(issubclass(t, AbstractSet) for t in types):
@@ -91,7 +91,7 @@ def _type_faults(annotation: Any) -> list[str]:
 
 
 def _models_in(model: type[BaseModel]) -> list[type[BaseModel]]:
-    """Return the model and every model that its fields mention, each once."""
+    """Return the model and all models in the types of its fields, without duplicates."""
     found: list[type[BaseModel]] = []
     todo = [model]
     while todo:
@@ -109,7 +109,7 @@ def _models_in(model: type[BaseModel]) -> list[type[BaseModel]]:
 
 
 def _types_in(annotation: Any) -> Iterator[Any]:
-    """Yield an annotation, its origin, what an alias stands for, and everything inside its brackets."""
+    """Yield an annotation, its origin, the target of an alias, and its arguments, recursively."""
     yield annotation
     alias = [getattr(annotation, name) for name in ("__value__", "__supertype__") if hasattr(annotation, name)]
     if (origin := get_origin(annotation)) is not None:

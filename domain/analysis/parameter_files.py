@@ -1,18 +1,19 @@
-"""The file ``analysis_parameters.json`` beside the jobs of an analysis, in every form that it has had."""
+"""Reads ``analysis_parameters.json``, the parameters of all jobs of an analysis, in every form of the format."""
 
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.errors import JobFileError
-from domain.json_values import joined, json_type, parse_json, shown, value_faults
+from domain.json_values import json_type, parse_json, value_faults
+from domain.messages import joined, shown
 
 _SECTIONS = frozenset({"fixed_parameters", "distributed_parameters"})
 _WRAPPERS = ("analysis_parameter", "analysis_parameters")
 
 
 class ParameterFile(BaseModel):
-    """What one ``analysis_parameters.json`` says."""
+    """The content of one ``analysis_parameters.json``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,12 +37,12 @@ def read_fixed_parameters(data: bytes | str, *, name: str) -> ParameterFile:
     Returns
     -------
     ParameterFile
-        What the file says. A bare object, or the only entry of a list, is fixed; several entries are distributed.
+        A bare object, or the only entry of a list, is fixed; several entries are distributed.
 
     Raises
     ------
     JobFileError
-        If it is not JSON, or has another form, or holds values that cannot be stored.
+        If it is not JSON, has another form, or contains values that cannot be stored.
     """
     what = f"Parameter file {name}"
     document = parse_json(data, what=what)
@@ -54,7 +55,7 @@ def read_fixed_parameters(data: bytes | str, *, name: str) -> ParameterFile:
 
 
 def _read(document: Any, faults: list[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Tell the forms apart, and return the fixed parameters and the distributed sets."""
+    """Return the fixed parameters and the distributed sets of a document of any form."""
     if isinstance(document, dict) and document.keys() & _SECTIONS:
         return _read_sections(document, faults)
     if isinstance(document, dict) and len(document) == 1:
@@ -65,7 +66,7 @@ def _read(document: Any, faults: list[str]) -> tuple[dict[str, Any], list[dict[s
 
 
 def _read_sections(document: dict[str, Any], faults: list[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Read the present form."""
+    """Read the current form."""
     faults += [
         f"`{shown(key)}` is given beside {' and '.join(f'`{s}`' for s in sorted(_SECTIONS))}: move it into one of them"
         for key in document

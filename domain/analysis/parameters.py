@@ -1,7 +1,7 @@
-"""Parameters of a job: merged from four layers, validated once, and fixed from then on.
+"""Parameters of a job: merged from four layers and validated once, when the job is ingested.
 
-`resolve` is used wherever a job is taken in; `validate_stored` is its counterpart at run time. Nothing here reads the
-process environment.
+`resolve` is used wherever a job is ingested, `validate_stored` when it is executed. The process environment is not
+read.
 """
 
 import json
@@ -16,7 +16,8 @@ from domain.analysis import Analysis
 from domain.analysis.model_rules import CONTROL_LABELS
 from domain.errors import ParametersError
 from domain.job.job_file import Job
-from domain.json_values import canonical_json, joined, path_text, shown, value_faults
+from domain.json_values import canonical_json, path_text, value_faults
+from domain.messages import joined, shown
 from domain.redaction import redacted, redacted_value
 
 Origin = Literal["default", "fixed_parameters", "analysis_code", "by_hand", "distributed_parameters"]
@@ -24,11 +25,11 @@ Origin = Literal["default", "fixed_parameters", "analysis_code", "by_hand", "dis
 _FILE_LABEL = "file_location"
 _CARRIED = "an address with a password, a token or a signature; give credentials in the settings, never in a parameter"
 _TOLD_CHARACTERS = 300
-"""So much is told of what a validator says: it may repeat a value of any length."""
+"""Maximum length of the shown part of a validator's message, which may repeat a value of any length."""
 
 
 class ResolvedParameters(BaseModel):
-    """Parameters as they are hashed and stored, and where each value came from."""
+    """Parameters as they are hashed and stored, and the origin of each value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,15 +43,15 @@ def resolve(
 ) -> ResolvedParameters:
     """Merge the layers of a job's parameters and validate them.
 
-    The later layer wins, key by key: ``fixed`` < the job's ``analysis_code.parameters`` < ``by_hand`` < the job's
-    ``distributed_parameters``. Labels that control a run are taken out, reported and never obeyed.
+    Later layers take precedence, key by key: ``fixed``, the job's ``analysis_code.parameters``, ``by_hand``, the job's
+    ``distributed_parameters``. Labels that control a run are removed, reported and ignored.
 
     Parameters
     ----------
     analysis : Analysis
-        The analysis whose model counts.
+        Its ``Parameters`` model validates the values.
     job : Job
-        The job file.
+        Parsed job file, with its parameters and requested code.
     fixed : mapping
         Fixed parameters of the analysis, from ``analysis_parameters.json``.
     by_hand : mapping
@@ -59,12 +60,12 @@ def resolve(
     Returns
     -------
     ResolvedParameters
-        Values, their origins, and what was stripped.
+        Values with defaults, their origins, and the removed labels.
 
     Raises
     ------
     ParametersError
-        Naming everything that is wrong at once: unknown keys, values that do not fit, values that cannot be stored.
+        If parameters are invalid; the message names all unknown keys, wrong values and values that cannot be stored.
     """
     code = job.analysis_code.parameters if job.analysis_code else {}
     merged, origins, stripped = _merge(
@@ -88,12 +89,12 @@ def resolve(
 
 
 def validate_stored(analysis: Analysis, stored: Mapping[str, Any]) -> BaseModel:
-    """Turn stored parameters into the analysis's model, as ``run`` receives it.
+    """Return stored parameters as an instance of the analysis's model, as ``run`` receives it.
 
     Parameters
     ----------
     analysis : Analysis
-        The analysis whose model counts.
+        Its ``Parameters`` model validates the values.
     stored : mapping
         Values as `resolve` returned them.
 
@@ -105,7 +106,7 @@ def validate_stored(analysis: Analysis, stored: Mapping[str, Any]) -> BaseModel:
     Raises
     ------
     ParametersError
-        If the model has changed and refuses the values, naming each of them.
+        If the model has changed and rejects values; the message names each of them.
     """
     return _validated(analysis, dict(stored), dict.fromkeys(stored, "stored job"))
 
@@ -116,12 +117,12 @@ def dump(model: BaseModel) -> dict[str, Any]:
     Raises
     ------
     ParametersError
-        If a value does not have the type that its field declares, or cannot be stored as JSON.
+        If a value does not have the declared type, or cannot be stored as JSON.
     """
     name = type(model).__name__
     try:
         values = model.model_dump(mode="json", by_alias=False, warnings="error")
-    except Exception as error:  # a serializer that a scientist wrote may raise anything
+    except Exception as error:  # a serializer in an analysis may raise anything
         fields = _ticked(field for field in type(model).model_fields if not _dumps(model, field))
         msg = f"Parameters model `{name}` holds a value of another type than declared ({fields}): {_one_line(error)}."
         raise ParametersError(msg) from error
@@ -134,7 +135,7 @@ def dump(model: BaseModel) -> dict[str, Any]:
 def _merge(
     model: type[BaseModel], layers: Mapping[Origin, Mapping[str, Any]]
 ) -> tuple[dict[str, Any], dict[str, Origin], dict[str, str]]:
-    """Merge the layers, the last one winning; return values, their origins, and the labels taken out."""
+    """Merge the layers; return values, their origins, and the removed labels."""
     labels = CONTROL_LABELS | ({_FILE_LABEL} - model.model_fields.keys())
     merged: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
@@ -149,7 +150,7 @@ def _merge(
 
 
 def _validated(analysis: Analysis, values: dict[str, Any], origins: Mapping[str, str]) -> BaseModel:
-    """Validate values, or name everything that is wrong with them."""
+    """Validate values; the error names all invalid ones."""
     model = analysis.parameters
     faults: list[str] = []
     fit: dict[str, Any] = {}
@@ -162,7 +163,7 @@ def _validated(analysis: Analysis, values: dict[str, Any], origins: Mapping[str,
             fit[key] = value
     parameters, errors = _try(analysis, fit)
     unfit = values.keys() - fit.keys()
-    faults += [_told(error, model, origins) for error in errors if not _follows(error, unfit)]
+    faults += [_error_message(error, model, origins) for error in errors if not _follows(error, unfit)]
     if faults or parameters is None:
         raise ParametersError(_message(analysis, faults))
     return parameters
@@ -174,19 +175,19 @@ def _try(analysis: Analysis, values: dict[str, Any]) -> tuple[BaseModel | None, 
         return analysis.parameters.model_validate_json(json.dumps(values)), []
     except ValidationError as error:
         return None, error.errors(include_url=False, include_context=False)
-    except Exception as error:  # a validator that a scientist wrote may raise anything
+    except Exception as error:  # a validator in an analysis may raise anything
         reason = f"a validator failed with {type(error).__name__}: {_one_line(error)}"
         raise ParametersError(_message(analysis, [reason])) from error
 
 
 def _check_no_secrets(analysis: Analysis, values: dict[str, Any]) -> None:
-    """Refuse addresses that carry a password or a signature: parameters are recorded and shown."""
+    """Raise for URLs with a password or a signature: parameters are recorded and shown."""
     if faults := [f"`{name}` holds {_CARRIED}" for name, value in values.items() if redacted_value(value) != value]:
         raise ParametersError(_message(analysis, faults))
 
 
 def _check_stable(analysis: Analysis, values: dict[str, Any]) -> None:
-    """Refuse a model that reads its own dump differently: a stored job would not mean what was asked for."""
+    """Raise if a model reads its own dump differently: a stored job would differ from the requested one."""
     reread, errors = _try(analysis, values)
     if reread is None:
         names = sorted({str(error["loc"][0]) if error["loc"] else "the model" for error in errors})
@@ -204,18 +205,17 @@ def _check_stable(analysis: Analysis, values: dict[str, Any]) -> None:
 
 
 def _message(analysis: Analysis, faults: list[str]) -> str:
-    """Return the message for a list of faults."""
     known = _ticked(analysis.parameters.model_fields) or "none"
     return f"Parameters do not fit the analysis `{analysis.name}`: {joined(faults)}. Its parameters are: {known}."
 
 
 def _follows(error: ErrorDetails, unfit: Iterable[str]) -> bool:
-    """Tell whether a field is missing only because its value was already refused."""
+    """Return whether a field is missing only because its value was rejected before."""
     return error["type"] == "missing" and str(error["loc"][0]) in unfit
 
 
-def _told(error: ErrorDetails, model: type[BaseModel], origins: Mapping[str, str]) -> str:
-    """Say one of pydantic's errors in our words: field, origin, what was found, what is expected."""
+def _error_message(error: ErrorDetails, model: type[BaseModel], origins: Mapping[str, str]) -> str:
+    """Return the message for one of pydantic's errors: field, origin, found and expected value."""
     loc = error["loc"]
     origin = origins.get(str(loc[0]), "default") if loc else ""
     if error["type"] == "extra_forbidden":
@@ -229,12 +229,12 @@ def _told(error: ErrorDetails, model: type[BaseModel], origins: Mapping[str, str
 
 
 def _said(error: ErrorDetails) -> str:
-    """Return what a validator says, which may repeat the value."""
+    """Return the message of a validator, shortened because it may repeat the value."""
     return redacted(error["msg"] if len(error["msg"]) <= _TOLD_CHARACTERS else f"{error['msg'][:_TOLD_CHARACTERS]}…")
 
 
 def _unknown(key: str, model: type[BaseModel] | None, origin: str, *, path: tuple[int | str, ...] = ()) -> str:
-    """Name an unknown key, the nearest known name, and, inside another parameter, the known names there."""
+    """Return the message for an unknown key, with the most similar name; inside another parameter with all names."""
     known = list(model.model_fields) if model else []
     near = get_close_matches(key, known, n=1)
     fault = f"unknown key `{shown(path_text(path) if path else key)}` (from {origin})"
@@ -243,7 +243,7 @@ def _unknown(key: str, model: type[BaseModel] | None, origin: str, *, path: tupl
 
 
 def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel] | None:
-    """Find the nested model that a position belongs to; None where several are possible."""
+    """Return the nested model at a position; None if several are possible."""
     current: type[BaseModel] | None = model
     for part in loc:
         if current is None:
@@ -255,7 +255,6 @@ def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseMo
 
 
 def _models_of(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Yield the models that an annotation mentions."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):
@@ -263,17 +262,16 @@ def _models_of(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _value(value: Any) -> str:
-    """Show a value that was found, short and without the query or user info of a URL."""
+    """Return a value as short text, without the query or user info of a URL."""
     return f"'{shown(value)}'" if isinstance(value, str) else shown(json.dumps(value, default=repr))
 
 
 def _ticked(names: Iterable[str]) -> str:
-    """Write names as a list for a message."""
     return ", ".join(f"`{name}`" for name in names)
 
 
 def _dumps(model: BaseModel, field: str) -> bool:
-    """Tell whether one field of a model can be dumped."""
+    """Return whether a field of a model can be dumped."""
     try:
         model.model_dump(mode="json", include={field}, warnings="error")
     except Exception:  # noqa: BLE001  as in `dump`
@@ -282,5 +280,5 @@ def _dumps(model: BaseModel, field: str) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    """Shorten the message of a foreign error to one short line."""
+    """Return the message of an error of other code as one short line."""
     return shown(" ".join(str(error).split()))

@@ -1,4 +1,4 @@
-"""The page on which a repository shows the source that ran, where its address lets one tell."""
+"""Links to the web page of an analysis's source in its repository."""
 
 import re
 from urllib.parse import quote
@@ -11,18 +11,18 @@ _ADDRESS = re.compile(
 
 
 def source_page(code: CodeFacts) -> str | None:
-    """Return the address of the analysis file at the commit that ran.
+    """Return the URL of the analysis file at the recorded commit.
 
     Parameters
     ----------
     code : CodeFacts
-        The repository, the commit and the file.
+        Repository, commit and path of the analysis file.
 
     Returns
     -------
     str or None
-        An https (or http) address without user or password, as GitHub, GitLab and their like build it; None without a
-        commit, or when the repository is on no web server.
+        An https (or http) URL without user and password, in the form of GitHub and GitLab; None without a
+        commit, or if the repository is not on a web server.
     """
     found = _ADDRESS.fullmatch(code.url)
     if found is None or not code.commit:

@@ -1,6 +1,6 @@
-"""Tables among an analysis's results: which files they are, and which columns each has.
+"""Tables among the result files of an analysis, and their columns.
 
-``Analysis(tables={"units.parquet": Unit})`` declares a table by its file and the model of a row. The platform looks at
+``Analysis(tables={"units.parquet": Unit})`` declares a table by its path and the model of a row. The platform checks
 the file after each job, shows its columns with the asset, and counts its rows.
 """
 
@@ -15,7 +15,7 @@ PARQUET, CSV = ".parquet", ".csv"
 
 
 def faults_of_tables(tables: Mapping[str, type[BaseModel]]) -> list[str]:
-    """Say what is wrong with declared tables.
+    """Return the errors of declared tables.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def faults_of_tables(tables: Mapping[str, type[BaseModel]]) -> list[str]:
     Returns
     -------
     list of str
-        One for each fault: a path that is none, a kind of file that cannot be read, a column without description.
+        Errors such as an invalid path, an unsupported file format, or a column without description.
     """
     faults = []
     for file, model in tables.items():
@@ -43,21 +43,21 @@ def faults_of_tables(tables: Mapping[str, type[BaseModel]]) -> list[str]:
 
 
 def check_columns(file: str, found: Sequence[str], model: type[BaseModel]) -> None:
-    """Refuse a table whose columns are not the fields of its model; their order does not matter.
+    """Raise if the columns of a table are not the fields of its model; their order does not matter.
 
     Parameters
     ----------
     file : str
         Path of the table.
     found : sequence of str
-        The columns that it has.
+        Columns of the file.
     model : type of BaseModel
-        What a row is.
+        Model of a row.
 
     Raises
     ------
     OutputError
-        If a column is missing, not declared, or there twice; names them.
+        If columns are missing, not declared or duplicate; the message names them.
     """
     declared = list(model.model_fields)
     if sorted(found) == sorted(declared):

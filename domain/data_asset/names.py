@@ -1,4 +1,4 @@
-"""What the name of a data asset tells: ``<modality>_<subject>_<date>_<time>``, as the Allen Institute for Neural Dynamics names them."""
+"""Parses names of data assets: ``<modality>_<subject>_<date>_<time>``, as the Allen Institute uses them."""
 
 import re
 from pathlib import PurePosixPath
@@ -9,14 +9,14 @@ _ENDINGS = (".zarr", ".nwb")
 
 
 class NamedSession(NamedTuple):
-    """What a name tells."""
+    """Subject and session in a name."""
 
     subject: str
     session: str
 
 
 def session_named_by(url: str) -> NamedSession | None:
-    """Return subject and session that the last part of an input's address tells; None when it is named otherwise."""
+    """Return subject and session from the last part of an input's URL; None if it has another form."""
     name = PurePosixPath(url.rstrip("/")).name
     for ending in _ENDINGS:
         name = name.removesuffix(ending)

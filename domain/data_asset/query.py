@@ -1,7 +1,7 @@
-"""Queries are data: which filters a dispatch sends to the metadata database, and which fields they name.
+"""Queries of dispatches to the metadata database: validation of filters, and the fields in them.
 
-A query is a MongoDB *find filter*: one JSON object. Aggregation pipelines are not taken: what users did with them
-(grouping, the newest of each group, unwinding) are options of a dispatch, and a filter can only ever read.
+A query is a MongoDB *find filter*: one JSON object. Aggregation pipelines are rejected: their typical uses
+(grouping, the newest of each group, unwinding) are options of a dispatch, and a filter can only read.
 """
 
 import re
@@ -10,7 +10,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from domain.errors import DispatchError, JobFileError
-from domain.json_values import joined, json_type, parse_json, shown, value_faults
+from domain.json_values import json_type, parse_json, value_faults
+from domain.messages import joined, shown
 
 REFUSED = {
     "$where": "it runs code on the server",
@@ -19,14 +20,14 @@ REFUSED = {
     "$out": "it writes",
     "$merge": "it writes",
 }
-"""Operators that no query may hold, at any depth."""
+"""Operators that are rejected at any depth of a query."""
 
 _LISTS_OF_FILTERS = frozenset({"$and", "$or", "$nor"})
 _FIELD = re.compile(r"[^$.\0][^.\0]*(\.[^$.\0][^.\0]*)*")
 
 
 def parse_query(text: str) -> dict[str, Any]:
-    """Read a query.
+    """Parse a query.
 
     Parameters
     ----------
@@ -41,8 +42,8 @@ def parse_query(text: str) -> dict[str, Any]:
     Raises
     ------
     DispatchError
-        If it is not JSON, is no object, holds values that cannot be stored, or an operator that runs code or
-        writes: names each of them and where it stands.
+        If it is not a JSON object, or contains values that cannot be stored, or operators that run code or
+        write; the message names each of them with its path.
     """
     try:
         query = parse_json(text, what="The query")
@@ -57,12 +58,12 @@ def parse_query(text: str) -> dict[str, Any]:
 
 
 def check_query(query: dict[str, Any]) -> None:
-    """Refuse a filter that runs code, writes, or holds values that cannot be stored, naming everything at once.
+    """Raise if a filter runs code, writes, or contains values that cannot be stored.
 
     Raises
     ------
     DispatchError
-        Naming the operators and where they stand.
+        If the filter is rejected; the message names all operators and values with their paths.
     """
     faults = [f"`{shown(name)}` at {where} is not allowed: {REFUSED[name]}" for name, where in _refused(query, "")]
     faults += value_faults(query, path="", plain_keys=False)
@@ -72,20 +73,20 @@ def check_query(query: dict[str, Any]) -> None:
 
 
 def fields_of(query: dict[str, Any]) -> list[str]:
-    """Return the fields that a filter names, sorted, each once; positions in lists are left out."""
+    """Return the field names in a filter, sorted, without duplicates and without list positions."""
     return sorted({without_positions(name) for name in _fields(query, "")})
 
 
 def without_positions(path: str) -> str:
-    """Leave the numbers out of a dotted path: `a.0.b` is a field `a.b`, whatever the position."""
+    """Remove the list positions from a dotted path: `a.0.b` becomes `a.b`."""
     return ".".join(part for part in path.split(".") if not part.isdecimal())
 
 
 def projection(fields: Iterable[str]) -> dict[str, int]:
-    """Return the projection that reads these fields and no others.
+    """Return the MongoDB projection of these fields.
 
-    A field inside another one that is read is left out, because MongoDB refuses such a pair; a path ends before a
-    position, because a projection knows none.
+    A field inside another one is left out, because MongoDB rejects such a pair; a path ends before a
+    list position, because projections have none.
     """
     tops = {re.split(r"\.\d+(?:\.|$)", field, maxsplit=1)[0] for field in fields}
     inner = {field for field in tops if any(field.startswith(f"{other}.") for other in tops)}
@@ -93,12 +94,12 @@ def projection(fields: Iterable[str]) -> dict[str, int]:
 
 
 def is_field(text: str) -> bool:
-    """Tell whether a text can be the dotted name of a field: no operator, no empty part."""
+    """Return whether a text can be the dotted name of a field: no operator, no empty part."""
     return bool(_FIELD.fullmatch(text))
 
 
 def unknown_field(field: str, known: Iterable[str]) -> str:
-    """Say that no record has a field, and which one was perhaps meant."""
+    """Return the message that no record has a field, with the most similar name."""
     names = sorted(known)
     near = get_close_matches(field, names, n=1, cutoff=0.5)
     if not near:
@@ -109,7 +110,7 @@ def unknown_field(field: str, known: Iterable[str]) -> str:
 
 
 def _refused(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Yield the refused operators of a value, and where each stands."""
+    """Yield the rejected operators of a value with their paths."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if key.lower() in REFUSED:
@@ -121,7 +122,7 @@ def _refused(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _fields(value: Any, path: str) -> Iterator[str]:
-    """Yield the fields of a filter: its keys, those of `$and` and its like, and those inside `$elemMatch`."""
+    """Yield the fields of a filter, including those inside `$and`, similar operators and `$elemMatch`."""
     for key, inner in value.items():
         if key in _LISTS_OF_FILTERS and isinstance(inner, list):
             for entry in inner:
@@ -136,5 +137,5 @@ def _fields(value: Any, path: str) -> Iterator[str]:
 
 
 def _has_operators(value: Any) -> bool:
-    """Tell whether a value is an object of operators, and not a value to compare with."""
+    """Return whether a value is an object of operators, and not a value to compare with."""
     return isinstance(value, dict) and any(key.startswith("$") for key in value)

@@ -1,7 +1,7 @@
-"""Metadata records of data assets, of every generation of aind-data-schema, read as plain documents.
+"""Metadata records of data assets, of all versions of aind-data-schema, as plain documents.
 
-A record is never validated against a schema: records of 1.x and 2.x lie side by side, and a dispatch needs a few
-fields of them only. The values are plain JSON.
+Records are not validated against a schema: a database has records of 1.x and 2.x, and a dispatch needs only a few
+fields. The values are plain JSON.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,28 +10,28 @@ from datetime import UTC, datetime
 from typing import Any
 
 ID_FIELDS = ("external_links", "other_identifiers")
-"""Where the ids of an asset stand: in records of 1.x and of 2.x."""
+"""Fields of the asset ids in records of 1.x and 2.x."""
 
 BASE_FIELDS = ("_id", "name", "location", *ID_FIELDS)
-"""What every dispatch reads of a record."""
+"""Fields that every dispatch reads."""
 
 _ID_SYSTEM = "Code Ocean"
 
 
 @dataclass(frozen=True, slots=True)
 class AssetRecord:
-    """One record, as far as a dispatch has read it.
+    """The fields of a record that a dispatch reads.
 
     Attributes
     ----------
     record_id : str or None
-        Its ``_id``; None: an address given by hand, of which no record is known.
+        Its ``_id``; None for a URL that was given by hand and has no record.
     name : str
         Name of the asset.
     location : str
-        Its address; empty when the record has none.
+        Its URL; empty if the record has none.
     document : dict
-        The fields that were read.
+        The fields that were read from the record.
     """
 
     record_id: str | None
@@ -41,51 +41,51 @@ class AssetRecord:
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> "AssetRecord":
-        """Read a document of the metadata database."""
+        """Return the record of a document of the metadata database."""
         location, name = (_text(document.get(key)) for key in ("location", "name"))
         record_id = document.get("_id")
         return cls(None if record_id is None else str(record_id), name or last_part(location), location, document)
 
     @classmethod
     def by_hand(cls, location: str) -> "AssetRecord":
-        """Make a record of an address of which nothing else is known."""
+        """Return a record for a URL without a document."""
         return cls(None, last_part(location), location)
 
     @property
     def asset_ids(self) -> tuple[str, ...]:
-        """The ids of the asset, from both of their places."""
+        """The ids of the asset, from both fields."""
         return tuple(i for key in ID_FIELDS for i in _ids(self.document.get(key)))
 
     def order(self) -> tuple[str, str]:
-        """Return what records are sorted by, so that the database's order never matters."""
+        """Return the sort key of records, which makes results independent of the database's order."""
         return self.location, self.record_id or ""
 
 
 def asset_id_filter(ids: list[str]) -> dict[str, Any]:
-    """Return the find filter for the records of assets with these ids, of every generation.
+    """Return the find filter for records with these asset ids, of all schema versions.
 
     Parameters
     ----------
     ids : list of str
-        Ids of assets; they only ever stand as values.
+        Ids of assets; they are only used as values of the filter.
     """
     return {"$or": [{f"{key}.{_ID_SYSTEM}": {"$in": ids}} for key in ID_FIELDS]}
 
 
 def value_at(document: Any, path: str) -> Any:
-    """Return what stands at a dotted path of a document, as MongoDB reads paths.
+    """Return the value at a dotted path of a document, by MongoDB's rules.
 
     Parameters
     ----------
     document : Any
-        A JSON value.
+        A JSON value, usually an object.
     path : str
-        Names with dots between; a number is a position in a list.
+        Names separated by dots; a number is a position in a list.
 
     Returns
     -------
     Any
-        The value; None where there is none. Through a list without a position: the list of what its entries have.
+        The value; None if there is none. For a path through a list without position: the list of its entries' values.
     """
     found = document
     parts = path.split(".")
@@ -101,32 +101,32 @@ def value_at(document: Any, path: str) -> Any:
 
 
 def unwound(document: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
-    """Yield a document once for each entry of the lists along a path, with the entry in the place of its list.
+    """Yield a copy of a document for each entry of the lists along a path, with the entry instead of the list.
 
     Parameters
     ----------
     document : dict
         A JSON object; it is not changed.
     path : str
-        Names with dots between.
+        Names separated by dots.
 
     Yields
     ------
     dict
-        Nothing for an empty list; the document itself where there is no list.
+        No copy for an empty list; the document itself if there is no list.
     """
     yield from _unwound(document, path.split("."))
 
 
 def is_null(value: Any) -> bool:
-    """Tell whether a field has no value: missing, null, or a list of nothing."""
+    """Return whether a field has no value: missing, null, or a list of nulls."""
     return value is None or (isinstance(value, list) and all(is_null(entry) for entry in value))
 
 
 def order_of(value: Any) -> tuple[int, float, str]:
-    """Return what values are compared by, oldest first: numbers, then times of any time zone, then text.
+    """Return the sort key of values, oldest first: numbers, then times of any time zone, then text.
 
-    A time without a zone is read as UTC. Of a list the largest entry counts; nothing is older than everything.
+    A time without a zone is UTC. Lists are sorted by their largest entry; missing values come first.
     """
     if isinstance(value, list):
         return max((order_of(entry) for entry in value), default=(0, 0.0, ""))
@@ -142,12 +142,12 @@ def order_of(value: Any) -> tuple[int, float, str]:
 
 
 def last_part(location: str) -> str:
-    """Return the last part of an address: what an asset is called where it has no name."""
+    """Return the last part of a URL, which is the name of an asset without a name."""
     return location.rstrip("/").rpartition("/")[2]
 
 
 def paths_of(document: Any, *, depth: int = 8) -> Iterator[str]:
-    """Yield the dotted paths of a document's fields; lists are passed through."""
+    """Yield the dotted paths of a document's fields, without list positions."""
     if isinstance(document, list):
         for entry in document:
             yield from paths_of(entry, depth=depth)
@@ -158,7 +158,7 @@ def paths_of(document: Any, *, depth: int = 8) -> Iterator[str]:
 
 
 def _unwound(value: Any, parts: list[str]) -> Iterator[Any]:
-    """Yield a value once for each entry of the lists that the rest of a path meets."""
+    """Yield a copy of a value for each entry of the lists along the rest of a path."""
     if isinstance(value, list):
         for entry in value:
             yield from _unwound(entry, parts)
@@ -170,12 +170,11 @@ def _unwound(value: Any, parts: list[str]) -> Iterator[Any]:
 
 
 def _ids(place: Any) -> Iterator[str]:
-    """Yield the ids of one of the two places: an object, or the list of objects of early records."""
+    """Yield the ids in one of the two fields: an object, or a list of objects in early records."""
     for entry in place if isinstance(place, list) else [place]:
         found = entry.get(_ID_SYSTEM) if isinstance(entry, dict) else None
         yield from (i for i in (found if isinstance(found, list) else [found]) if isinstance(i, str) and i)
 
 
 def _text(value: Any) -> str:
-    """Return a text; anything else is none."""
     return value if isinstance(value, str) else ""

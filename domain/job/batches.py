@@ -1,8 +1,8 @@
-"""Which partitions a run takes: pure functions over keys.
+"""Selects the partitions of a run: pure functions on keys.
 
-A run takes a contiguous range of the partitions in their stored order. The jobs that are wanted may lie apart, so a
-range may pass over finished jobs between them (a run logs those again, which costs milliseconds; a run of its own
-costs seconds), but never over a job that is failed, claimed or outdated: passing would change what Dagster shows.
+A run takes a contiguous range of the partitions in their stored order. The requested jobs may not be adjacent, so a
+range may include finished jobs between them (a run reports those again, which takes milliseconds; another run would
+take seconds), but never a job that is failed, claimed or outdated: that would change what Dagster shows.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,12 +11,12 @@ from domain.json_values import canonical_json, sha256_hex
 
 
 def run_key(requests: Mapping[str, int]) -> str:
-    """Return a run's key: Dagster launches no key twice, so it covers the jobs and how often each was asked for.
+    """Return a run key. Dagster never launches a key twice, so it covers the jobs and the number of requests of each.
 
     Parameters
     ----------
     requests : mapping of str to int
-        Job keys, and the number of runs asked for before.
+        Number of earlier requests, by job key.
     """
     return sha256_hex(canonical_json(sorted([key, number] for key, number in requests.items())))
 
@@ -24,23 +24,23 @@ def run_key(requests: Mapping[str, int]) -> str:
 def ranges(
     order: Sequence[str], wanted: Iterable[str], *, passable: Callable[[str], bool], size: int
 ) -> list[tuple[str, ...]]:
-    """Cover the wanted keys with contiguous ranges.
+    """Cover the requested keys with contiguous ranges.
 
     Parameters
     ----------
     order : sequence of str
         Every partition key, in the stored order.
     wanted : iterable of str
-        Keys to cover; those that are not in ``order`` are left out.
+        Keys to cover; keys that are not in `order` are left out.
     passable : callable
-        Tells whether a range may pass over a key that is not wanted.
+        Called with a key that is not requested; whether a range may include it.
     size : int
-        Keys in one range, at most.
+        Maximum number of keys in a range.
 
     Returns
     -------
     list of tuple of str
-        Ranges without overlap, each beginning and ending with a wanted key.
+        Disjoint ranges, each of which starts and ends with a requested key.
     """
     wanted = set(wanted)
     positions = [i for i, key in enumerate(order) if key in wanted]
@@ -56,7 +56,7 @@ def ranges(
 
 
 def covered(order: Sequence[str], spans: Iterable[tuple[str, str]]) -> set[str]:
-    """Return the keys that lie in ranges given by their first and last key; unknown ends cover nothing."""
+    """Return the keys in ranges, which are given by first and last key; a range with an unknown end is empty."""
     spans = list(spans)
     if not spans:
         return set()

@@ -1,8 +1,8 @@
-"""What makes two jobs the same job, and two results the same result.
+"""Identity of jobs and results: job keys and result ids.
 
 The rules are a contract: a change here gives every job another key. Golden digests in ``tests/golden`` pin them.
-Labels, order of writing, spelling of an address and defaults that are written out change nothing; any value, any
-input and any line of code do.
+Labels, order, the spelling of a URL and explicit defaults do not change them; any value, any input and any line of
+code does.
 """
 
 import ipaddress
@@ -16,7 +16,8 @@ from pydantic import Field
 from domain.errors import InputError
 from domain.formats import StoredModel
 from domain.job.job_file import Job
-from domain.json_values import canonical_json, joined, sha256_hex, shown
+from domain.json_values import canonical_json, sha256_hex
+from domain.messages import joined, shown
 
 JOB_FORMAT = "analysis-job/1"
 RESULT_FORMAT = "analysis-result/1"
@@ -41,8 +42,8 @@ _SIGNING_KEY = re.compile(
 class JobInputs(StoredModel):
     """The inputs of one job, in the order and the spelling of its identity.
 
-    Entry i of a ``spelled_`` list is how the job file spelled entry i of the other list. Where a file spelled one
-    input in several ways, the smallest spelling is kept, so that the order of the file never matters.
+    Entry i of a ``spelled_`` list is the job file's spelling of entry i of the other list. If a file spells an input in
+    several ways, the smallest spelling is kept, so that the order of the file does not matter.
     """
 
     locations: tuple[str, ...] = Field(description="URLs of the data assets, normalized, sorted, each once.")
@@ -52,22 +53,22 @@ class JobInputs(StoredModel):
 
     @classmethod
     def of(cls, job: Job) -> "JobInputs":
-        """Take the inputs of a job file.
+        """Return the inputs of a job file.
 
         Parameters
         ----------
         job : Job
-            The job; the order of its lists does not matter.
+            Parsed job file; the order of its lists does not matter.
 
         Returns
         -------
         JobInputs
-            Its inputs.
+            Normalized URLs, sorted, with their spelling.
 
         Raises
         ------
         InputError
-            If the job names no input, or naming each address that `normalize_url` refuses.
+            If the job has no input, or `normalize_url` rejects URLs; the message names all of them.
         """
         faults: list[str] = []
         locations = _normalized("s3_location", job.s3_location, faults)
@@ -85,15 +86,15 @@ class JobInputs(StoredModel):
         )
 
     def identity(self) -> dict[str, list[str]]:
-        """Return the part of the inputs that is hashed into the job key."""
+        """Return the part of the inputs that is hashed for the job key."""
         return {"locations": list(self.locations), "files": list(self.files)}
 
 
 def normalize_url(url: str) -> str:
-    """Give an input's address the form that counts for identity.
+    """Return the URL of an input in the form that is part of the identity.
 
-    The scheme and the host are lower-cased (ASCII) and trailing slashes are removed; nothing else changes. The
-    slashes of an http(s) address with a query or a fragment stay, because there they are part of a value.
+    The scheme and the host are lower-cased (ASCII) and trailing slashes are removed; nothing else changes. An
+    http(s) URL with a query or a fragment keeps its slashes, because there they are part of a value.
 
     Parameters
     ----------
@@ -103,14 +104,14 @@ def normalize_url(url: str) -> str:
     Returns
     -------
     str
-        The normalized address; normalizing it again changes nothing.
+        The normalized URL; normalizing it again changes nothing.
 
     Raises
     ------
     InputError
-        If the address is a path without scheme, or has another scheme, no host, no path (``file``), user info, a
+        If the URL is a path without scheme, or has another scheme, no host, no path (``file``), user info, a
         signed query, a control character, a lone surrogate, ``.`` or ``..`` as a segment (``file``), or a host that is
-        no plain ASCII name or must not be read from (`unreachable`). The message never holds the query or the user info.
+        not a plain ASCII name or is blocked (`unreachable`). The message never contains the query or the user info.
     """
     parts = _URL.fullmatch(url)
     fault = _text_fault(url) or (_url_fault(*parts.groups()) if parts else _path_fault(url))
@@ -129,9 +130,9 @@ def job_key(inputs: JobInputs, parameters: dict[str, Any]) -> str:
     Parameters
     ----------
     inputs : JobInputs
-        The job's inputs.
+        Normalized inputs from `JobInputs.of`.
     parameters : dict
-        The validated parameters as `domain.analysis.parameters.resolve` dumps them.
+        Validated parameters from `domain.analysis.parameters.resolve`.
 
     Returns
     -------
@@ -156,16 +157,16 @@ def job_key(inputs: JobInputs, parameters: dict[str, Any]) -> str:
 
 
 def result_id(analysis: str, code_version: str, job_key: str) -> str:
-    """Return the name of a result: one analysis, one version of its code, one job.
+    """Return the id of a result, which belongs to one job and one code version of an analysis.
 
     Parameters
     ----------
     analysis : str
         Name of the analysis.
     code_version : str
-        As `engine.discovery.code_identity.code_version` makes it.
+        Declared version and digest, from `engine.discovery.code_identity.code_version`.
     job_key : str
-        As the function `job_key` makes it.
+        64 hexadecimal characters, from `job_key`.
 
     Returns
     -------
@@ -187,12 +188,12 @@ def result_id(analysis: str, code_version: str, job_key: str) -> str:
 
 
 def keys_digest(keys: Iterable[str]) -> str:
-    """Return one digest of several job keys: their order and repetitions do not matter."""
+    """Return a digest of several job keys; order and duplicates do not matter."""
     return sha256_hex(canonical_json({"format": KEYS_FORMAT, "keys": sorted(set(keys))}))
 
 
 def _normalized(name: str, urls: Iterable[str], faults: list[str]) -> dict[str, str]:
-    """Map each normalized address, sorted, to its smallest spelling; faults are collected."""
+    """Return the smallest spelling of each normalized URL, sorted; errors are collected."""
     spelled: dict[str, str] = {}
     for index, url in enumerate(urls):
         normal = _normalized_or_fault(f"{name}[{index}]", url, faults)
@@ -202,7 +203,7 @@ def _normalized(name: str, urls: Iterable[str], faults: list[str]) -> dict[str, 
 
 
 def _normalized_or_fault(name: str, url: str, faults: list[str]) -> str | None:
-    """Normalize one address, or keep the reason why it is refused."""
+    """Normalize a URL, or append the reason why it is rejected."""
     try:
         return normalize_url(url)
     except InputError as error:
@@ -211,7 +212,7 @@ def _normalized_or_fault(name: str, url: str, faults: list[str]) -> str | None:
 
 
 def _text_fault(text: str) -> str | None:
-    """Refuse characters that no address may hold."""
+    """Return the error for characters that are not allowed in a URL."""
     if "\0" in text:
         return "it holds NUL"
     if _CONTROL.search(text):
@@ -220,14 +221,14 @@ def _text_fault(text: str) -> str | None:
 
 
 def _path_fault(text: str) -> str:
-    """Say what to write instead of a path."""
+    """Return the error for a path, with the URL to write instead."""
     if text.startswith("/"):
         return f"it is a path without scheme; write file://{shown(text)}"
     return "it is a relative path or no address at all; write s3://bucket/key, file:///path or https://host/path"
 
 
 def _url_fault(scheme: str, host: str, rest: str) -> str | None:
-    """Say why an address is refused, if it is."""
+    """Return why a URL is rejected; None if it is not."""
     kind = scheme.lower()
     if kind not in _SCHEMES:
         return f"its scheme is `{shown(scheme)}`, expected one of {', '.join(_SCHEMES)}"
@@ -240,7 +241,7 @@ def _url_fault(scheme: str, host: str, rest: str) -> str | None:
 
 
 def _host_fault(kind: str, host: str) -> str | None:
-    """Refuse a bucket or host that is missing or no plain name."""
+    """Return the error for a bucket or host that is missing or not a plain name."""
     word, form = ("bucket", _BUCKET) if kind == "s3" else ("host", _HOST)
     if not host.partition(":")[0]:
         return f"its {word} is empty; write {kind}://{word}/path"
@@ -250,19 +251,19 @@ def _host_fault(kind: str, host: str) -> str | None:
 
 
 def unreachable(host: str) -> str | None:
-    """Say why no input may be read from a host of the web, if that is so.
+    """Return why no input may be read from a host; None if it may.
 
     Parameters
     ----------
     host : str
-        Name or address, perhaps with a port.
+        Host name or IP address, optionally with a port.
 
     Returns
     -------
     str or None
-        Part of a sentence. Addresses of one link alone give away what a machine in the cloud may do.
+        Part of a sentence. Link-local addresses are blocked: the metadata services of clouds expose credentials there.
     """
-    with_port = re.fullmatch(r"(\[.*\]|[^:]*):[0-9]*", host)  # an address of IPv6 may end like one
+    with_port = re.fullmatch(r"(\[.*\]|[^:]*):[0-9]*", host)  # an IPv6 address may end like one
     name = (with_port[1] if with_port else host).lower().strip("[]").rstrip(".")
     try:
         address = ipaddress.ip_address(name)
@@ -276,7 +277,7 @@ def unreachable(host: str) -> str | None:
 
 
 def _file_fault(host: str, rest: str) -> str | None:
-    """Refuse a file address that names no path, another machine, or steps up and down."""
+    """Return the error for a file URL without path, on another machine, or with ``.`` or ``..``."""
     if host.lower() not in {"", "localhost"}:
         return "the part after file:// is read as a host; write file:///path with three slashes"
     path = unquote(rest.rstrip("/"))
@@ -288,7 +289,7 @@ def _file_fault(host: str, rest: str) -> str | None:
 
 
 def _query_fault(rest: str) -> str | None:
-    """Refuse a query that carries a signature or another secret, naming its key only."""
+    """Return the error for a query with a signature or another secret; it names only the key."""
     _, mark, query = rest.replace("#", "?").partition("?")
     for pair in re.split("[?&;]", query) if mark else ():
         key = _SIGNING_KEY.search(unquote(pair.partition("=")[0]))

@@ -1,4 +1,4 @@
-"""What is remembered of an input: never part of a result's identity, always part of its provenance."""
+"""The recorded state of an input, which is part of a result's provenance and not of its identity."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from domain.formats import StoredModel
 
 
 class InputFile(StoredModel):
-    """One input as it was when an analysis read it."""
+    """The state of an input when an analysis read it."""
 
     url: str = Field(description="Where it was read from.")
     etag: str | None = Field(

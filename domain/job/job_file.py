@@ -1,7 +1,7 @@
-"""One job file of the dispatcher, of any generation, read into one form.
+"""Parses job files of all generations into one form.
 
-Every generation of the format is accepted, see ``docs/job-files.md``. What a file asks for is kept; whether its
-parameters fit an analysis is decided in `domain.analysis.parameters`, and what its inputs are called in `domain.job.identity`.
+The format is described in ``docs/job-files.md``. Parameters are validated in `domain.analysis.parameters`, inputs are
+normalized in `domain.job.identity`.
 """
 
 import re
@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.errors import JobFileError
-from domain.json_values import canonical_json, joined, json_type, parse_json, shown, value_faults
+from domain.json_values import canonical_json, json_type, parse_json, value_faults
+from domain.messages import joined, shown
 
 _LOCATION_LISTS = ("s3_location", "file_location")
 _DESCRIBING_LISTS = ("asset_id", "asset_name", "docdb_record_id")
@@ -21,7 +22,7 @@ _URL_FORMS = "s3://bucket/key, file:///path or https://host/path"
 
 
 class AnalysisCode(BaseModel):
-    """The code that a job file asks for: recorded as requested code, with its parameters taken in."""
+    """The requested code in a job file: url and version are recorded, parameters are used."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,10 +32,10 @@ class AnalysisCode(BaseModel):
 
 
 class Job(BaseModel):
-    """What one job file says, in one form for every generation of the format.
+    """The content of one job file, in one form for all generations of the format.
 
     Entry i of ``asset_id``, ``asset_name`` and ``docdb_record_id`` describes entry i of ``s3_location``, or of
-    ``file_location`` when there is no ``s3_location``.
+    ``file_location`` if there is no ``s3_location``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,25 +57,25 @@ _KNOWN_KEYS = frozenset(Job.model_fields) - {"unknown_keys"} | {_OLDER_PARAMETER
 
 
 def read_job(data: bytes, *, name: str) -> Job:
-    """Read one job file.
+    """Parse a job file.
 
     Parameters
     ----------
     data : bytes
-        The file.
+        Content of the file, UTF-8.
     name : str
         The file's name or address, for messages.
 
     Returns
     -------
     Job
-        What the file says.
+        Its fields, with older names and forms converted.
 
     Raises
     ------
     JobFileError
-        If it is not one JSON object (with line and column), or naming every other fault at once: wrong types, lists
-        that do not run in parallel, an input that is no URL, no input at all, several sets of parameters.
+        If it is not one JSON object (with line and column), or has wrong types, lists that do not run in parallel, an
+        input that is not a URL, no input, or several parameter sets; the message names all errors.
     """
     what = f"Job file {name}"
     document = parse_json(data, what=what)
@@ -90,15 +91,15 @@ def read_job(data: bytes, *, name: str) -> Job:
 
 
 class _Reader:
-    """Reads the fields of one document, keeping every fault instead of stopping at the first."""
+    """Reads the fields of one document, and collects all errors."""
 
     def __init__(self, document: dict[str, Any]) -> None:
-        """Take the document; nothing is read yet."""
+        """Store the document."""
         self.document = document
         self.faults: list[str] = []
 
     def fields(self) -> dict[str, Any]:
-        """Return the values of a `Job`; they count only when no fault was found."""
+        """Return the values of a `Job`, which are only valid if no error was found."""
         lists = {key: self._strings(key, one_allowed=True) for key in _LOCATION_LISTS}
         self._check_inputs(lists)
         lists |= {key: self._strings(key, one_allowed=False) for key in _DESCRIBING_LISTS}
@@ -114,11 +115,10 @@ class _Reader:
         }
 
     def _fault(self, text: str) -> None:
-        """Keep one fault."""
         self.faults.append(text)
 
     def _strings(self, key: str, *, one_allowed: bool) -> tuple[str, ...]:
-        """Read a list of strings; null and an absent key mean no entries."""
+        """Read a list of strings; null and a missing key mean no entries."""
         value = self.document.get(key)
         if value is None:
             return ()
@@ -137,7 +137,7 @@ class _Reader:
         return entries
 
     def _check_inputs(self, lists: dict[str, tuple[str, ...]]) -> None:
-        """Refuse a job without inputs, and inputs that are no URLs."""
+        """Report a job without inputs, and inputs that are not URLs."""
         if not any(self.document.get(key) for key in _LOCATION_LISTS):
             self._fault("no input is named: give `s3_location` or `file_location`")
         for key in _LOCATION_LISTS:
@@ -146,10 +146,10 @@ class _Reader:
                     self._fault(f"`{key}[{index}]` is not a URL: '{shown(entry)}' (expected {_URL_FORMS})")
 
     def _check_parallel(self, lists: dict[str, tuple[str, ...]]) -> None:
-        """Refuse lists whose entries cannot describe each other one by one.
+        """Report lists that do not run in parallel.
 
-        Only ``file_location`` may be longer than ``s3_location``: the dispatcher writes all files of an asset into
-        one job when it does not split files.
+        Only ``file_location`` may be longer than ``s3_location``: a dispatch that does not split files writes all
+        files of an asset into one job.
         """
         lead = next((key for key in _LOCATION_LISTS if lists[key]), None)
         if lead is None:
@@ -162,7 +162,7 @@ class _Reader:
                 )
 
     def _parameters(self) -> dict[str, Any]:
-        """Read the job's own parameters, under their present or their older name."""
+        """Read the job's own parameters, under their current or their older name."""
         known = len(self.faults)
         found = {
             key: self._parameter_set(key)
@@ -190,7 +190,6 @@ class _Reader:
         return value
 
     def _object(self, key: str) -> dict[str, Any] | None:
-        """Read an object or null."""
         value = self.document.get(key)
         if value is None or isinstance(value, dict):
             self._check_storable(value, key)
@@ -199,7 +198,6 @@ class _Reader:
         return None
 
     def _text(self, key: str) -> str | None:
-        """Read a string or null."""
         value = self.document.get(key)
         if value is None or isinstance(value, str):
             self._check_storable(value, key)
@@ -208,18 +206,18 @@ class _Reader:
         return None
 
     def _check_storable(self, value: Any, path: str) -> None:
-        """Keep the faults of a value that could not be stored as it is."""
+        """Report values that cannot be stored."""
         self.faults += value_faults(value, path=path, plain_keys=False)
 
     def _query(self) -> str | None:
-        """Read the query: a string, or an object that is kept as its canonical text."""
+        """Read the query: a string, or an object, which is stored as its canonical JSON text."""
         if not isinstance(self.document.get("query"), dict):
             return self._text("query")
         query = self._object("query")
         return None if self.faults else canonical_json(query).decode()
 
     def _code(self) -> AnalysisCode | None:
-        """Read the code that the file asks for: its address, version and parameters, nothing else."""
+        """Read the requested code: url, version and parameters only."""
         value = self.document.get("analysis_code")
         if not isinstance(value, dict):
             if value is not None:
@@ -235,12 +233,12 @@ class _Reader:
         return None if inner.faults else AnalysisCode(**found)
 
     def _unknown_keys(self) -> tuple[str, ...]:
-        """Return the keys that no generation of the format has."""
+        """Return the keys that are in no generation of the format."""
         unknown = sorted(set(self.document) - _KNOWN_KEYS)
         self._check_storable(dict.fromkeys(unknown), "")
         return tuple(unknown)
 
 
 def _without_user_info(url: str | None) -> str | None:
-    """Drop a user name, password or token from an address."""
+    """Remove user name, password and token from a URL."""
     return None if url is None else _USER_INFO.sub("", url)

@@ -1,8 +1,8 @@
-"""By which tags the runs of an analysis are found: subject, session, analysis tag and dispatch of their jobs.
+"""The tags by which runs are found: subject, session, analysis tag and dispatch of their jobs.
 
-A run takes many jobs, and Dagster keeps one value for each tag. So each value has a tag of its own: the tag
-``dagster/subject.700001`` has the value ``700001``. Dagster's list of runs shows every tag of every run, a hundred
-sessions too, but for those that begin with ``dagster/``; its filter finds these like any other.
+A run has many jobs, and Dagster has one value for each tag. So each value has its own tag: the tag
+``dagster/subject.700001`` has the value ``700001``. Dagster's list of runs shows all tags of a run, even a hundred
+sessions, except those that start with ``dagster/``; its filter finds these like others.
 """
 
 import re
@@ -17,29 +17,29 @@ SUBJECT, SESSION, ANALYSIS_TAG, DISPATCH = "subject", "session", "analysis_tag",
 KINDS = (SUBJECT, SESSION, ANALYSIS_TAG, DISPATCH)
 PREFIX = "dagster/"
 MORE = f"{PREFIX}more"
-"""Begins the tags that say how many values were left out: ``dagster/more.session``."""
+"""Prefix of the tags with the number of values that are left out: ``dagster/more.session``."""
 
 PER_KIND = 100
-"""So many values of a kind a run is tagged with at most: every reading of a run reads all its tags."""
+"""Maximum number of tags of a kind: reading a run reads all of its tags."""
 
 _NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_.\-]+")
 _LONGEST_KEY, _LONGEST_VALUE = 63, 200
 
-Found = set[tuple[str, str]]
+TagValues = set[tuple[str, str]]
 
 
-def found_in_job(job: LedgerEntry) -> Found:
-    """Return what is known of a job before it is run.
+def found_in_job(job: LedgerEntry) -> TagValues:
+    """Return the tag values of a job that are known before its execution.
 
     Parameters
     ----------
     job : LedgerEntry
-        The job.
+        Its input names, ``analysis_tag`` and dispatch id are used.
 
     Returns
     -------
     set of tuple
-        Pairs of kind and value. Subject and session are those that the names of its inputs tell, where they are built as
+        Pairs of kind and value. Subject and session come from the names of its inputs, if they have the form
         ``<modality>_<subject>_<date>_<time>``.
     """
     inputs = job.stored_job.inputs
@@ -52,8 +52,8 @@ def found_in_job(job: LedgerEntry) -> Found:
     return found
 
 
-def found_in_result(provenance: Provenance) -> Found:
-    """Return what is known of a job after its inputs were read; as `found_in_job`."""
+def found_in_result(provenance: Provenance) -> TagValues:
+    """Return the tag values that are known after the inputs were read, as in `found_in_job`."""
     found = {(SUBJECT, subject) for subject in provenance.subject_ids}
     return found | {(SESSION, session) for session in provenance.session_names}
 
@@ -64,14 +64,14 @@ def tags_of(found: Iterable[tuple[str, str]], *, known: Mapping[str, str]) -> di
     Parameters
     ----------
     found : iterable of tuple
-        Kinds and values of its jobs.
+        Pairs of kind and value from all jobs of the run.
     known : mapping
-        The tags that it has.
+        Existing tags of the run.
 
     Returns
     -------
     dict
-        New tags only. Characters that no tag may have become ``_``, long values are cut, and of each kind there are at
+        New tags only. Characters that are invalid in tags become ``_``, long values are cut, and each kind has at
         most `PER_KIND`: a tag such as ``dagster/more.session`` counts the others.
     """
     new: dict[str, str] = {}
@@ -94,10 +94,10 @@ def tags_of(found: Iterable[tuple[str, str]], *, known: Mapping[str, str]) -> di
 
 
 def is_tagged(tags: Mapping[str, str]) -> bool:
-    """Tell whether a run has any of these tags."""
+    """Return whether a run has any of these tags."""
     return any(_kind_of(key) in KINDS for key in tags)
 
 
 def _kind_of(key: str) -> str:
-    """Return the kind of a tag; something else for the tags of others."""
+    """Return the kind of a tag; for other tags, a text that is not a kind."""
     return key.removeprefix(PREFIX).partition(".")[0] if key.startswith(PREFIX) else ""

@@ -1,8 +1,8 @@
-"""The states of a job, and what is kept of one that failed.
+"""The states of a job, and the document of a job in the ledger.
 
-``new`` (requested) -> ``running`` (claimed under a lease) -> ``done`` (its record exists) or ``failed``. A failed job becomes
-new again by its retry policy or an operator only. An operator may archive a job that is done. *Queued* is not stored: it
-means new, and covered by a run that has not ended.
+``new`` (requested) -> ``running`` (claimed under a lease) -> ``done`` (its record exists) or ``failed``. A failed job
+becomes new again only by its retry policy or an operator. An operator may archive a done job: it is ``archived`` then.
+*Queued* is not stored: it means new, and covered by an unfinished run.
 """
 
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ _AT_ONCE = 2
 
 
 class JobState(StrEnum):
-    """What the ledger stores."""
+    """A state as stored in the ledger."""
 
     NEW = "new"
     RUNNING = "running"
@@ -32,7 +32,7 @@ class JobState(StrEnum):
 
 
 class Lease(StoredModel):
-    """Who works on a job, and until when nobody else may."""
+    """The run and worker that compute a job, and when their claim expires."""
 
     owner: str = Field(description="Worker process.")
     attempt: str = Field(description="Execution that it makes.")
@@ -41,7 +41,7 @@ class Lease(StoredModel):
 
 
 class Attempt(StoredModel):
-    """One execution of a job, as far as it got."""
+    """One execution of a job; its end may be missing."""
 
     attempt: str = Field(description="Identifier; also the folder of its files.")
     run_id: str = Field(description="Dagster run.")
@@ -66,7 +66,7 @@ class Commit(StoredModel):
 
 
 class Force(StoredModel):
-    """A request to compute a result again."""
+    """An operator's request to compute a result again."""
 
     reason: str = Field(description="Why.")
     who: str = Field(description="Who requested the job.")
@@ -74,7 +74,7 @@ class Force(StoredModel):
 
 
 class LedgerEntry(StoredModel):
-    """One job in the ledger."""
+    """The document of a job in the ledger."""
 
     analysis: str = Field(description="Name of the analysis.")
     job_key: str = Field(description="Partition key.")
@@ -121,5 +121,5 @@ class LedgerEntry(StoredModel):
 
     @property
     def stored_job(self) -> StoredJob:
-        """The job itself."""
+        """Inputs and parameters of the job."""
         return StoredJob.model_validate(self.model_dump(include=set(StoredJob.model_fields)))

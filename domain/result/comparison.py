@@ -1,7 +1,7 @@
-"""Why a result is a new one: which part of identity tells it from the nearest earlier result.
+"""Why a result is new: how its identity differs from that of the nearest earlier result.
 
-Identity has three parts: inputs, parameters and code. Of all earlier results the nearest is the one with the fewest other
-inputs, then the fewest other parameters, then the same code; of equally near ones the newest.
+Identity has three parts: inputs, parameters and code. The nearest earlier result has the fewest different
+inputs, then the fewest different parameters, then the same code; of equally near ones it is the newest.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,14 +20,14 @@ _ABSENT = "(absent)"
 
 @dataclass(frozen=True)
 class Identity:
-    """What makes a result what it is.
+    """The identity of a result.
 
     Attributes
     ----------
     inputs : frozenset of str
         Normalized URLs of data assets and files.
     parameters : mapping
-        Validated parameters.
+        Validated parameters, with defaults filled in.
     code_version : str
         Declared version and source digest.
     """
@@ -38,22 +38,22 @@ class Identity:
 
     @classmethod
     def of(cls, *, urls: Iterable[str], parameters: Mapping[str, Any], code_version: str) -> "Identity":
-        """Take the identity of a result from its inputs as they were spelled, its parameters and its code."""
+        """Return the identity of a result from its inputs in any spelling, its parameters and its code version."""
         return cls(frozenset(_normal(url) for url in urls), parameters, code_version)
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """An earlier result: its identity, and what a person knows it by.
+    """An earlier result: its identity, id and time.
 
     Attributes
     ----------
     identity : Identity
-        What it was made of.
+        Inputs, parameters and code version.
     result_id, run_id, ended
-        Which result, by which run, and when.
+        Result id, Dagster run and end time.
     how : str
-        Empty for a result that counts; ``replaced`` or ``invalidated`` for one that lost its place.
+        Empty for a current result; ``replaced`` or ``invalidated`` for a superseded one.
     """
 
     identity: Identity
@@ -65,16 +65,16 @@ class Earlier:
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing in which two results differ.
+    """One difference between two results.
 
     Attributes
     ----------
     part : str
         ``inputs``, ``parameter`` or ``code``.
     name : str
-        Which input or parameter; nested parameters by their path.
+        Name of the input or parameter; nested parameters by their path.
     old, new : Any
-        The value then and now; ``(absent)`` where there is none.
+        The earlier and the new value; ``(absent)`` if there is none.
     """
 
     part: str
@@ -83,7 +83,7 @@ class Difference:
     new: Any
 
     def words(self) -> str:
-        """Say it in a few words."""
+        """Return the difference as a short text."""
         if self.part == "inputs":
             return f"input {'added' if self.old == _ABSENT else 'left out'}: {self.name}"
         what = f"parameter `{self.name}`" if self.part == "parameter" else "code"
@@ -92,13 +92,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The nearest earlier result, and everything that tells the two apart."""
+    """The nearest earlier result, and all differences from it."""
 
     earlier: Earlier
     differences: tuple[Difference, ...]
 
     def words(self) -> str:
-        """Say which result is nearest, and in what it differs."""
+        """Return the nearest result and its differences as a sentence."""
         when = f"{self.earlier.ended:%Y-%m-%d %H:%M}"
         lost = f", since {self.earlier.how}" if self.earlier.how else ""
         which = f"{self.earlier.result_id[:12]} of {when}{lost}"
@@ -111,7 +111,7 @@ class Comparison:
         return f"the nearest earlier result, {which}, differs in {'; '.join(shown)}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the comparison as JSON values."""
         found = self.earlier
         return {
             "result_id": found.result_id,
@@ -123,26 +123,26 @@ class Comparison:
 
 
 def nearest(job: Identity, earlier: Iterable[Earlier]) -> Comparison | None:
-    """Compare a job with the nearest of some earlier results.
+    """Return the comparison with the nearest earlier result.
 
     Parameters
     ----------
     job : Identity
-        What would be computed.
+        Identity of the new result.
     earlier : iterable of Earlier
-        Earlier results.
+        Results of the same analysis, in any order.
 
     Returns
     -------
     Comparison or None
-        None when there is no earlier result.
+        None if there is no earlier result.
     """
     found = [Comparison(one, differences(one.identity, job)) for one in earlier]
     return min(found, key=_distance, default=None)
 
 
 def differences(old: Identity, new: Identity) -> tuple[Difference, ...]:
-    """List everything in which two identities differ: inputs, then parameters, then code."""
+    """Return all differences of two identities: inputs, then parameters, then code."""
     inputs = [Difference("inputs", url, _ABSENT, url) for url in sorted(new.inputs - old.inputs)]
     inputs += [Difference("inputs", url, url, _ABSENT) for url in sorted(old.inputs - new.inputs)]
     code = [] if old.code_version == new.code_version else [("", old.code_version, new.code_version)]
@@ -154,7 +154,7 @@ def differences(old: Identity, new: Identity) -> tuple[Difference, ...]:
 
 
 def _distance(comparison: Comparison) -> tuple[int, int, int, float]:
-    """Order comparisons, the nearest first."""
+    """Return the sort key of comparisons, the nearest first."""
     parts = [d.part for d in comparison.differences]
     newest = -comparison.earlier.ended.timestamp()
     return parts.count("inputs"), parts.count("parameter"), parts.count("code"), newest
@@ -171,13 +171,13 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Itera
 
 
 def _short(value: Any) -> str:
-    """Show a value in little space."""
+    """Return a value as short text."""
     text = value if isinstance(value, str) else canonical_json(value).decode()
     return text if len(text) <= _SHOWN_VALUE else f"{text[:_SHOWN_VALUE]}…"
 
 
 def _normal(url: str) -> str:
-    """Give an address the form that counts; one that was accepted under earlier rules stays as it is."""
+    """Normalize a URL; one that only earlier rules accepted is not changed."""
     try:
         return normalize_url(url)
     except InputError:

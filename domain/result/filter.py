@@ -1,7 +1,7 @@
-"""What a person wants of results, read and checked: ``alpha>=0.5``, a subject, a session, a code version.
+"""Parses conditions on results: ``alpha>=0.5``, a subject, a session, a code version.
 
-What was typed is data. The name must be one of the analysis's own fields, the comparison one of six, and the value is
-read by the field's type; none of it becomes an operator or a path of the database.
+Conditions are data: the name must be a field of the analysis, the comparison one of six, and the value is parsed by
+the field's type; no part becomes an operator or a path of the database.
 """
 
 import json
@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from domain.analysis import Analysis
 from domain.analysis.fields import describe_fields
 from domain.errors import ParametersError
-from domain.json_values import shown
+from domain.messages import shown
 from domain.result.search_entries import CODE, LONGEST_TEXT, OUTPUTS, PARAMETERS, SESSION, SUBJECT, is_searchable
 
 Comparison = Literal["=", "!=", "<", "<=", ">", ">="]
@@ -32,9 +32,9 @@ class Condition:
     name : str
         Name of the entry.
     comparison : str
-        How its value is compared.
+        One of six operators.
     value : str, int, float, bool or None
-        With what.
+        Value to compare with, of the type of the field.
     """
 
     name: str
@@ -45,29 +45,29 @@ class Condition:
 def conditions(
     analysis: Analysis, *, where: Sequence[str] = (), subject: str = "", session: str = "", code: str = ""
 ) -> list[Condition]:
-    """Read what a person wants of the results of an analysis.
+    """Parse conditions on the results of an analysis.
 
     Parameters
     ----------
     analysis : Analysis
-        The analysis.
+        Its models define names and types of fields.
     where : sequence of str
-        Words such as ``alpha>=0.5``, on parameters and outputs; all of them must hold.
+        Texts such as ``alpha>=0.5``, on parameters and outputs; all of them must hold.
     subject, session : str
-        Of the inputs; empty: any.
+        Subject and session of the inputs; empty for any.
     code : str
-        A whole code version, or the declared part before its ``+``; empty: any.
+        A full code version, or the declared part before its ``+``; empty for any.
 
     Returns
     -------
     list of Condition
-        All of which a result must meet.
+        Conditions that must all hold.
 
     Raises
     ------
     ParametersError
-        If a word has another form, names a field that does not exist, or gives a value that is not of its type; says
-        which fields and values there are.
+        If a text has another form, an unknown field, or a value of the wrong type; the message lists the fields and
+        values.
     """
     named = [(name, text) for name, text in ((SUBJECT, subject), (SESSION, session), (CODE, code)) if text]
     for name, text in named:
@@ -78,7 +78,7 @@ def conditions(
 
 
 def _condition(analysis: Analysis, word: str) -> Condition:
-    """Read one word."""
+    """Parse one text."""
     found = _WORD.fullmatch(word) if len(word) <= _LONGEST_WORD else None
     if found is None:
         msg = (
@@ -95,7 +95,7 @@ def _condition(analysis: Analysis, word: str) -> Condition:
 
 
 def _field(analysis: Analysis, name: str) -> tuple[str, type[BaseModel], str]:
-    """Return the field that a name means: ``parameters.alpha``, ``outputs.alpha``, or the one field of that name."""
+    """Return the field of a name: ``parameters.alpha``, ``outputs.alpha``, or the only field of that name."""
     models = {PARAMETERS: analysis.parameters, OUTPUTS: analysis.outputs}
     meant = [
         (kind, model, field)
@@ -114,7 +114,7 @@ def _field(analysis: Analysis, name: str) -> tuple[str, type[BaseModel], str]:
 
 
 def _value(model: type[BaseModel], field: str, text: str) -> Any:
-    """Read a value by the type of its field, in the form in which records hold it."""
+    """Parse a value by the type of its field, in the form of records."""
     annotation: TypeAdapter[Any] = TypeAdapter(model.model_fields[field].annotation)
     for given in _readings(text):
         try:
@@ -132,7 +132,7 @@ def _value(model: type[BaseModel], field: str, text: str) -> Any:
 
 
 def _readings(text: str) -> Iterator[Any]:
-    """Yield what a text may mean: JSON, then itself."""
+    """Yield the possible values of a text: JSON, then the text."""
     try:
         value = json.loads(text, parse_constant=str)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Where a result comes from: one frozen model. `domain.result.records` maps it to and from the record that is stored."""
+"""The provenance of a result: one frozen model. `domain.result.records` converts it to and from the stored record."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from domain.job.inputs import InputFile
 
 
 class CodeFacts(StoredModel):
-    """Which code ran: recorded with every result, and no part of its identity."""
+    """The code that ran: recorded with every result, not part of its identity."""
 
     url: str = Field(description="Repository, without credentials.")
     commit: str | None = Field(default=None, description="Commit of the working tree, 40 hex digits.")
@@ -25,7 +25,7 @@ class CodeFacts(StoredModel):
 
 
 class ResourceFacts(StoredModel):
-    """What the job ran on and what it used."""
+    """The machine of a job, and the resources that it used."""
 
     os: str = Field(description="Operating system.")
     architecture: str = Field(description="Processor architecture.")
@@ -37,21 +37,21 @@ class ResourceFacts(StoredModel):
 
 
 class GroupField(StoredModel):
-    """One field that a grouped job was grouped by; a pair, because field names hold dots."""
+    """A field that a grouped job was grouped by; a pair, because field names contain dots."""
 
     field: str = Field(description="Name of the metadata field.")
     value: Any = Field(description="Its value: a scalar, or the canonical JSON text of anything larger.")
 
 
 class TableRows(StoredModel):
-    """How many rows a table among the results has; a pair, because file names hold dots."""
+    """Number of rows of a result table; a pair, because file names contain dots."""
 
     file: str = Field(description="Path of the table below the results.")
     rows: int = Field(description="Its rows, the header left out.")
 
 
 class Provenance(StoredModel):
-    """Everything that is known about one result."""
+    """The provenance of one result."""
 
     analysis: str = Field(description="Name of the analysis.")
     job_key: str = Field(description="Digest of inputs and parameters; the partition key.")
@@ -96,5 +96,5 @@ class Provenance(StoredModel):
 
     @property
     def duration_s(self) -> float:
-        """Seconds between start and end of user code."""
+        """Duration of user code in seconds."""
         return (self.ended - self.started).total_seconds()

@@ -1,4 +1,4 @@
-"""Whether a stored record is one that the schema takes, and says what it said when it was written."""
+"""Validates stored records: by the schema, and against what was written."""
 
 import warnings
 from typing import Any
@@ -13,21 +13,21 @@ _SHOWN = 3
 
 
 def faults_of_record(record: dict[str, Any], *, whole: bool = False) -> list[str]:
-    """Say what is wrong with a record.
+    """Return the errors of a record.
 
     Parameters
     ----------
     record : dict
-        As it is stored.
+        Document as stored in MongoDB.
     whole : bool
-        Let the schema judge the whole document, whose classes take a second to load; otherwise `processing` alone, the
+        Validate the whole document, which takes a second to import its classes; otherwise only `processing`, the
         only part that is not empty.
 
     Returns
     -------
     list of str
-        That it has a newer format; what aind-data-schema refuses; or that the record cannot be read back, or that what is read back would be
-        written differently. Empty: nothing is wrong.
+        A newer format, errors of aind-data-schema, a record that cannot be parsed, or one that would be written differently.
+        Empty if the record is valid.
     """
     try:
         found = from_record(record)
@@ -41,7 +41,7 @@ def faults_of_record(record: dict[str, Any], *, whole: bool = False) -> list[str
             _validate_whole(record)
     except ValidationError as error:
         return [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:_SHOWN]]
-    if record.get("schema_version") != METADATA_SCHEMA_VERSION:  # another version may write the same in other words
+    if record.get("schema_version") != METADATA_SCHEMA_VERSION:  # another version may write the same differently
         return []
     written = without_search(to_record(found))
     other = [name for name, value in written.items() if not _as_written(record.get(name), value)]
@@ -49,9 +49,9 @@ def faults_of_record(record: dict[str, Any], *, whole: bool = False) -> list[str
 
 
 def _validate_whole(record: dict[str, Any]) -> None:
-    """Let the schema judge a whole document."""
+    """Validate a whole document by the schema."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of the sections that an analysis does not have
+        warnings.simplefilter("ignore")  # it warns about the sections that an analysis does not have
         from aind_data_schema.core.metadata import Metadata  # noqa: PLC0415  a second, which no run should wait for
 
         # fields beside the schema's are the platform's: `_id`, its own object, and what a newer version has added
@@ -59,7 +59,7 @@ def _validate_whole(record: dict[str, Any]) -> None:
 
 
 def _as_written(stored: Any, written: Any) -> bool:
-    """Return whether a stored value holds what was written; each version has fields that the other does not know."""
+    """Return whether a stored value contains what was written; each version has fields that the other does not know."""
     if isinstance(stored, dict) and isinstance(written, dict):
         return all(_as_written(stored[name], value) for name, value in written.items() if name in stored)
     if isinstance(stored, list) and isinstance(written, list):

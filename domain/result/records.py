@@ -15,7 +15,7 @@ from aind_data_schema_models.units import MemoryUnit
 
 from domain.errors import NewerFormatError
 from domain.formats import check_format
-from domain.json_values import shown
+from domain.messages import shown
 from domain.result.provenance import Provenance, ResourceFacts
 from domain.result.search_entries import search_entries, search_time
 

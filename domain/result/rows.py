@@ -1,6 +1,7 @@
-"""A result as one flat row: the columns that tables of results have, wherever they are shown.
+"""Results as flat rows: the columns of all tables of results.
 
-Columns are the facts below, then ``parameters.<name>`` and ``outputs.<name>``, as `domain.result.search_entries` names them.
+Columns are the facts below, then ``parameters.<name>`` and ``outputs.<name>``, as `domain.result.search_entries` names
+them.
 """
 
 from typing import Any, Final, Literal
@@ -38,13 +39,13 @@ FACTS = (
     "failure_kind",
     "failure",
 )
-"""Names of the columns that every table of results begins with; those in none of the groups above are texts."""
+"""First columns of every table of results; those in none of the groups above are texts."""
 
 _TAG = "analysis_tag"
 
 
 def state_by_code(code_version: str, *, current: str) -> Literal["done", "outdated"]:
-    """Return the state of a stored result: `DONE`, or `OUTDATED` when another code version is the current one."""
+    """Return the state of a stored result: `DONE`, or `OUTDATED` if another code version is the current one."""
     return DONE if code_version == current else OUTDATED
 
 
@@ -54,14 +55,14 @@ def result_row(provenance: Provenance, *, state: str) -> dict[str, Any]:
     Parameters
     ----------
     provenance : Provenance
-        The result.
+        Parsed record of the result.
     state : str
-        `DONE`, `OUTDATED` when the analysis's code has changed since, `SUPERSEDED` when it was replaced or invalidated.
+        `DONE`, `OUTDATED` if the code has changed since, or `SUPERSEDED` if it was replaced or invalidated.
 
     Returns
     -------
     dict
-        Every column of `FACTS`, None where there is nothing to tell, then parameters and outputs as they are recorded.
+        All columns of `FACTS`, None if there is no value, then parameters and outputs as recorded.
         Several subjects or sessions are one text, joined by commas; ``figure`` is a path below ``location``.
     """
     facts: dict[str, Any] = dict.fromkeys(FACTS) | {
@@ -88,7 +89,7 @@ def result_row(provenance: Provenance, *, state: str) -> dict[str, Any]:
 
 
 def failure_row(job: LedgerEntry) -> dict[str, Any]:
-    """Return a job that failed as a row: it has no result, so that only what was asked for is known.
+    """Return a failed job as a row, which has no outputs and no facts of a result.
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ def failure_row(job: LedgerEntry) -> dict[str, Any]:
     Returns
     -------
     dict
-        As `result_row`, without outputs; subject and session are what the names of the inputs tell.
+        As `result_row`, without outputs; subject and session come from the names of the inputs.
     """
     last = job.attempts[-1] if job.attempts else None
     source = job.sources[-1] if job.sources else None
@@ -125,16 +126,15 @@ def failure_row(job: LedgerEntry) -> dict[str, Any]:
 
 
 def tag_of(parameters: dict[str, Any]) -> str | None:
-    """Return the analysis tag, a label that labs keep among the parameters; None where there is none."""
+    """Return the parameter ``analysis_tag``, a label of the parameter set; None if there is none."""
     tag = parameters.get(_TAG)
     return tag if isinstance(tag, str) else None
 
 
 def joined(texts: Any) -> str | None:
-    """Return several texts as one, None when there is none."""
+    """Return texts joined by commas; None if there are none."""
     return ", ".join(texts) or None
 
 
 def _prefixed(kind: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Return values by the names of their columns."""
     return {f"{kind}.{name}": value for name, value in values.items()}

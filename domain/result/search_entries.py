@@ -1,7 +1,6 @@
-"""What a result can be found by: its code, subjects and sessions, and its parameters and outputs that are single values.
+"""Search entries of a result: code, subjects, sessions, and parameters and outputs that are single values.
 
-Kept with each record as a list of pairs, so that one index of the database serves a question about any of them,
-whatever the analysis calls its fields.
+Each record stores them as a list of pairs, so that one index serves conditions on any field of any analysis.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,24 +11,24 @@ from domain.json_values import MAX_INTEGER, has_surrogate
 from domain.result.provenance import Provenance
 
 LONGEST_TEXT = 200
-"""Longer texts are not searched: an index holds every value that can be."""
+"""Maximum length of a searchable text: the index stores all values."""
 
 PARAMETERS, OUTPUTS, CODE, SUBJECT, SESSION = "parameters", "outputs", "code", "subject", "session"
-"""What the names of entries are made of."""
+"""Parts of the names of entries."""
 
 
 def search_entries(provenance: Provenance) -> list[dict[str, Any]]:
-    """Return the pairs that a result is found by.
+    """Return the search entries of a result.
 
     Parameters
     ----------
     provenance : Provenance
-        The result.
+        Parsed record of the result.
 
     Returns
     -------
     list of dict
-        Name ``k`` and value ``v`` of each: at least those of the code.
+        Name ``k`` and value ``v`` of each entry; at least those of the code version.
     """
     declared = provenance.code_version.partition("+")[0]
     texts = [(CODE, version) for version in dict.fromkeys((provenance.code_version, declared))]
@@ -46,12 +45,12 @@ def known_entries(stored: object) -> list[Any]:
 
 
 def search_time(ended: datetime) -> str:
-    """Return the time that a result ended at as a text whose alphabetic order is the order of time."""
+    """Return the end of a result as text that sorts by time."""
     return ended.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def is_searchable(value: object) -> bool:
-    """Tell whether a value is a single one that an index can hold."""
+    """Return whether a value is a scalar that an index can store."""
     if isinstance(value, str):
         return len(value) <= LONGEST_TEXT and not has_surrogate(value)
     if isinstance(value, int):
@@ -65,6 +64,5 @@ def _is_known(name: str) -> bool:
 
 
 def _values(kind: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the fields of a parameter or output object by the names of their entries."""
     for name, value in fields.items():
         yield f"{kind}.{name}", value

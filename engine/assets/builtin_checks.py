@@ -1,4 +1,4 @@
-"""Asks the built-in checks about a result, with what a run knows already or by looking again."""
+"""Evaluates the built-in checks, from what a run already knows or by listing the files again."""
 
 from typing import Any
 
@@ -11,33 +11,33 @@ from resources.result_store.store import ResultsStore
 
 
 def after_upload(record: dict[str, Any], provenance: Provenance) -> tuple[Verdict, ...]:
-    """Judge a result that was just published: the server has answered for each file with its size and ETag."""
+    """Return the verdicts on a new result: the server has confirmed size and ETag of each file."""
     looked = f"{provenance.file_count} files, {provenance.file_bytes} bytes, by the server's answer to each upload."
     return files_verdict((), looked=looked), _of_record(record)
 
 
 def after_listing(record: dict[str, Any], provenance: Provenance) -> tuple[Verdict, ...]:
-    """Judge a result whose files were just listed and found as they were published."""
+    """Return the verdicts on a result whose files were just listed and are unchanged."""
     looked = f"{provenance.file_count} files, {provenance.file_bytes} bytes, by a listing."
     return files_verdict((), looked=looked), _of_record(record)
 
 
 def without_looking(record: dict[str, Any]) -> tuple[Verdict, ...]:
-    """Judge a result that somebody else has published in the same moment: its record alone was seen."""
+    """Return the verdicts on a result that another run has just published: only its record was read."""
     return (_of_record(record),)
 
 
 def by_looking(results: ResultsStore, record: dict[str, Any], provenance: Provenance | None) -> tuple[Verdict, ...]:
-    """List the files of a result and judge its whole record.
+    """List the files of a result, validate its whole record, and return the verdicts.
 
     Parameters
     ----------
     results : ResultsStore
-        Where its files are.
+        Store that has the files.
     record : dict
-        Its record, just fetched.
+        Its record, read just before.
     provenance : Provenance or None
-        What the record says; None when it cannot be read, and nobody knows where the files are.
+        The parsed record; None if it cannot be parsed, and then the location of the files is unknown.
 
     Raises
     ------
@@ -52,5 +52,5 @@ def by_looking(results: ResultsStore, record: dict[str, Any], provenance: Proven
 
 
 def _of_record(record: dict[str, Any]) -> Verdict:
-    """Judge a record at hand."""
+    """Return the verdict on a record."""
     return record_verdict(faults_of_record(record), looked="The record as this run wrote or read it.")

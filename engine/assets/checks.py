@@ -1,8 +1,8 @@
-"""Declared and built-in checks as Dagster's asset checks: one verdict per check and partition.
+"""Declared and built-in checks as Dagster asset checks: one evaluation per check and partition.
 
-A run tells the verdicts with each result that it reports. They are also an operation of their own, which a person launches
-from the UI after the checks have changed: it judges stored results and computes nothing. Checks of single partitions
-are marked as preview by Dagster, so everything that touches them is here; see
+A run reports the verdicts with each result. They are also a separate op, which a user launches from the UI after the
+checks have changed: it evaluates stored results and computes nothing. Dagster marks partitioned checks as preview, so
+all code that uses them is here; see
 https://docs.dagster.io/guides/test/asset-checks.
 """
 
@@ -31,24 +31,24 @@ _SHOWN_FIELDS = 30
 def evaluations(
     entry: AnalysisEntry, provenance: Provenance, built_in: Sequence[Verdict] = (), *, target: Target | None = None
 ) -> list[dg.AssetCheckEvaluation]:
-    """Ask every declared check about one result, and add what the built-in ones said.
+    """Evaluate every declared check for one result, and add the verdicts of the built-in ones.
 
     Parameters
     ----------
     entry : AnalysisEntry
-        The analysis.
+        Its checks are evaluated.
     provenance : Provenance
-        The result.
+        Parsed record; the checks receive its outputs.
     built_in : sequence of Verdict
-        Verdicts of the built-in checks, from whoever has looked.
+        Verdicts of the built-in checks, from `engine.assets.builtin_checks`.
     target : Target, optional
-        The materialization that they are about.
+        The materialization that the evaluations refer to.
 
     Returns
     -------
     list of dagster.AssetCheckEvaluation
-        One for each check. A declared check that does not pass is a warning, because the result is published all the
-        same; a built-in one is an error, because the result is not what was published.
+        One for each check. A failed declared check is a warning, because the result is published; a failed built-in
+        check is an error, because the result has changed since its publication.
     """
     analysis, key = entry.analysis, provenance.job_key
     outputs = dg.MetadataValue.json(dict(list(provenance.outputs.items())[:_SHOWN_FIELDS]))
@@ -69,7 +69,7 @@ def _evaluation(
     severity: dg.AssetCheckSeverity,
     target: Target | None,
 ) -> dg.AssetCheckEvaluation:
-    """Say a verdict on one partition in Dagster's words."""
+    """Convert a verdict on a partition to a check evaluation."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return dg.AssetCheckEvaluation(
@@ -87,19 +87,19 @@ def _evaluation(
 def judge_reused(
     instance: dg.DagsterInstance, entry: AnalysisEntry, provenance: Provenance, built_in: Sequence[Verdict]
 ) -> None:
-    """Tell Dagster, outside any run, what the checks say of a result; safe to repeat.
+    """Report the checks of a result to Dagster outside of any run; can be repeated.
 
-    Dagster keeps one verdict without a run for each check and partition, and refuses a second one, so those that it
-    has already are left out.
+    Dagster stores one evaluation without a run for each check and partition, and raises for a second one, so existing
+    ones are left out.
 
     Parameters
     ----------
     instance : dagster.DagsterInstance
-        Whom to tell.
+        Instance that stores the evaluations.
     entry : AnalysisEntry
-        The analysis.
+        Its checks are evaluated.
     provenance : Provenance
-        The result.
+        Parsed record; the checks receive its outputs.
     built_in : sequence of Verdict
         Verdicts of the built-in checks.
     """
@@ -107,21 +107,21 @@ def judge_reused(
     found = evaluations(entry, provenance, built_in, target=target)
     keys = [evaluation.asset_check_key for evaluation in found]
     known = instance.event_log_storage.get_asset_check_partition_info(keys, partition_keys=[provenance.job_key])
-    told = {info.check_key for info in known}
+    reported = {info.check_key for info in known}
     for evaluation in found:
-        if evaluation.asset_check_key not in told:
+        if evaluation.asset_check_key not in reported:
             instance.report_runless_asset_event(evaluation)
 
 
 def build_checks(entry: AnalysisEntry, partitions: dg.PartitionsDefinition[Any]) -> dg.AssetChecksDefinition:
-    """Make the asset checks of one analysis: the built-in ones, and those that it declares.
+    """Return the asset checks of an analysis: the built-in ones, and those that it declares.
 
     Parameters
     ----------
     entry : AnalysisEntry
-        The analysis.
+        Names and descriptions of its checks are shown in the UI.
     partitions : dagster.PartitionsDefinition
-        Its partition set.
+        Partition set of its asset.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
@@ -129,7 +129,6 @@ def build_checks(entry: AnalysisEntry, partitions: dg.PartitionsDefinition[Any])
 
 
 def _specs(entry: AnalysisEntry, partitions: dg.PartitionsDefinition[Any]) -> list[dg.AssetCheckSpec]:
-    """Describe each check to Dagster."""
     declared = {check.__name__: description_of(check) for check in entry.analysis.checks}
     asset = asset_key_of(entry.analysis.name)
     return [
@@ -139,7 +138,7 @@ def _specs(entry: AnalysisEntry, partitions: dg.PartitionsDefinition[Any]) -> li
 
 
 def _operation(entry: AnalysisEntry, specs: list[dg.AssetCheckSpec]) -> dg.AssetChecksDefinition:
-    """Make the operation that judges stored results again."""
+    """Return the op that evaluates the checks of stored results."""
     name = entry.analysis.name
 
     @dg.multi_asset_check(name=f"{name}_checks", specs=specs, can_subset=True)
@@ -167,7 +166,7 @@ def _operation(entry: AnalysisEntry, specs: list[dg.AssetCheckSpec]) -> dg.Asset
 def _judged(
     entry: AnalysisEntry, job_key: str, record: dict[str, Any], results: ResultsStore | None, target: Target | None
 ) -> list[dg.AssetCheckEvaluation]:
-    """Judge one stored result; its files and its record too, if the store is given."""
+    """Evaluate the checks of a stored result; the built-in ones only if the store is given."""
     found = readable(record)
     built_in = by_looking(results, record, found) if results is not None else ()
     if found is not None:

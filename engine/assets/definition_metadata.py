@@ -1,4 +1,4 @@
-"""What Dagster shows of an analysis before any result: parameters, outputs, the columns of its tables, its source."""
+"""The metadata of an analysis's asset: parameters, outputs, columns of tables, and source."""
 
 import warnings
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ def asset_metadata(entry: AnalysisEntry, *, explorer_url: str | None = None) -> 
     Parameters
     ----------
     entry : AnalysisEntry
-        The analysis.
+        Its models, tables and file are described.
     explorer_url : str, optional
-        Where the explorer is, for a link to its table.
+        URL of the explorer, for a link to the analysis's table.
 
     Returns
     -------
     dict
-        Dagster shows the columns of the first table and the source in places of their own; the others are entries.
+        Metadata by label. Dagster shows the columns of the first table and the source separately.
     """
     analysis = entry.analysis
     files = list(analysis.tables)
@@ -53,7 +53,7 @@ def asset_metadata(entry: AnalysisEntry, *, explorer_url: str | None = None) -> 
 
 
 def _fields_table(model: type[BaseModel], columns: Sequence[str]) -> dg.TableMetadataValue:
-    """Show the fields of a model: a table is shown at once, where Markdown of this length waits behind a link."""
+    """Return the fields of a model as a table, which Dagster shows at once; long Markdown is hidden behind a link."""
     rows = [
         {**asdict(fact), "type": fact.kind.replace("`", ""), "meaning": fact.meaning.replace("`", "")}
         for fact in describe_fields(model)
@@ -65,12 +65,12 @@ def _fields_table(model: type[BaseModel], columns: Sequence[str]) -> dg.TableMet
 
 
 def column_schema(model: type[BaseModel]) -> dg.TableSchema:
-    """Describe the columns of a table: name, type, and what each holds, with its unit.
+    """Return the columns of a table: names, types, and descriptions with units.
 
     Parameters
     ----------
     model : type of BaseModel
-        What a row is.
+        Model of a row.
     """
     facts = describe_fields(model)
     return dg.TableSchema(
@@ -81,7 +81,6 @@ def column_schema(model: type[BaseModel]) -> dg.TableSchema:
 
 
 def _column(fact: FieldFacts, description: str | None) -> dg.TableColumn:
-    """Describe one column."""
     kind = fact.kind.removesuffix(_OR_NONE)
     return dg.TableColumn(
         name=fact.name,
@@ -92,7 +91,7 @@ def _column(fact: FieldFacts, description: str | None) -> dg.TableColumn:
 
 
 def _source(entry: AnalysisEntry) -> dg.CodeReferencesMetadataValue:
-    """Point at the analysis file: on the web at the commit that is checked out, otherwise on this disk."""
+    """Return a link to the analysis file: on the web at the checked-out commit, otherwise on this disk."""
     page = page_of(entry.path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)

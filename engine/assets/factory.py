@@ -1,4 +1,4 @@
-"""The one factory that makes a Dagster asset of an analysis.
+"""Builds the Dagster asset of an analysis.
 
 A partition is one result, keyed by its job key; see
 https://docs.dagster.io/guides/build/partitions-and-backfills. A run takes a range of partitions.
@@ -14,8 +14,8 @@ from pydantic import Field
 
 from domain.analysis.breaker import Trip
 from domain.command import Command
-from domain.counted import counted
 from domain.job.identity import keys_digest
+from domain.messages import counted
 from engine.assets.checks import evaluations
 from engine.assets.definition_metadata import asset_metadata
 from engine.assets.markdown import code_block, escaped
@@ -31,7 +31,7 @@ from engine.discovery.analyses import AnalysisEntry
 from engine.execution.batch import BatchRun
 from engine.execution.outcome import Outcome, RunFacts, Services
 from engine.worker.pool import WorkerPool
-from resources.dagster_storage.batch_events import Report, Reporter, report
+from resources.dagster_storage.batch_events import Event, Reporter, report
 from resources.dagster_storage.check_targets import targets_of_run
 from resources.inputs.resource import Inputs
 from resources.ledger.ledger import Ledger
@@ -43,7 +43,7 @@ LISTED_FAILURES = 50
 
 
 class LaunchConfig(dg.Config):
-    """What a person may choose in the launchpad; a partition's parameters are not among it."""
+    """Options in the launchpad; the parameters of a partition cannot be changed there."""
 
     dry_run: bool = Field(
         default=False,
@@ -74,29 +74,29 @@ def build_asset(
     reporter: Reporter = report,
     pool: type[WorkerPool] = WorkerPool,
 ) -> dg.AssetsDefinition:
-    """Make the asset of one analysis.
+    """Return the asset of an analysis.
 
     Parameters
     ----------
     entry : AnalysisEntry
-        The analysis.
+        Analysis to execute, with its code version.
     work_folder : Path
         Local disk for the private folders of jobs.
     dry_run : bool
-        Every run is a dry run (the setting ``DRY_RUN``).
+        Runs compute without publishing (the setting ``DRY_RUN``).
     explorer_url : str, optional
-        Where the explorer is, for a link to its table.
+        URL of the explorer, for a link to the analysis's table.
     reporter : callable
         Reports results, failures and verdicts of checks to Dagster.
     pool : type of WorkerPool
-        How user code is run.
+        Pool of the processes that execute user code.
 
     Returns
     -------
     dagster.AssetsDefinition
         Key ``["analysis", name]``, partition set and pool ``name``, one run for up to ``batch_size`` partitions.
     """
-    with warnings.catch_warnings():  # batches stand on the backfill policy, which Dagster calls beta
+    with warnings.catch_warnings():  # batches use the backfill policy, which Dagster marks as beta
         warnings.simplefilter("ignore", dg.BetaWarning)
         return _asset(
             entry, work_folder=work_folder, dry_run=dry_run, explorer_url=explorer_url, reporter=reporter, pool=pool
@@ -112,7 +112,7 @@ def _asset(
     reporter: Reporter,
     pool: type[WorkerPool],
 ) -> dg.AssetsDefinition:
-    """Declare the asset, and hand each of its runs to a `BatchRun`."""
+    """Return the asset; each of its runs is a `BatchRun`."""
     analysis = entry.analysis
 
     @dg.asset(
@@ -159,21 +159,21 @@ def _asset(
                 failures += [outcome for outcome in ended if outcome.error is not None]
         if failures and not run.dry_run:
             raise _failure(entry.analysis.name, failures, len(keys), batch.stopped)
-        yield from ()  # a generator reports by events alone: Dagster adds no materialization of its own
+        yield from ()  # a generator only reports events: Dagster does not add a materialization
 
     return compute
 
 
 def _kind(entry: AnalysisEntry) -> str:
-    """Return the language of an analysis, as Dagster shows it."""
+    """Return the language of an analysis as a kind of Dagster."""
     run = entry.analysis.run
     return re.sub(r"[^a-z0-9_]", "", run.language.lower()) or "shell" if isinstance(run, Command) else "python"
 
 
 def _expected_keys(context: dg.AssetExecutionContext) -> list[str]:
-    """Return the run's partitions, if they are those that it was launched for.
+    """Return the partitions of the run; raise if they are not those that it was launched for.
 
-    A range is resolved when the run executes, so partitions added or deleted meanwhile may have changed its content.
+    A range is resolved when the run executes, so added or deleted partitions may have changed its content.
     """
     keys = list(context.partition_keys)
     expected = context.run.tags.get(KEYS_TAG)
@@ -198,7 +198,7 @@ def _report(
     dry_run: bool,
     reporter: Reporter,
 ) -> None:
-    """Tell Dagster how some jobs ended."""
+    """Report the outcomes of jobs to Dagster."""
     for outcome in outcomes:
         _log_in_words(context, outcome, results)
     if dry_run:
@@ -212,7 +212,7 @@ def _report(
 def _report_verdicts(
     context: dg.AssetExecutionContext, entry: AnalysisEntry, outcomes: Sequence[Outcome], reporter: Reporter
 ) -> None:
-    """Tell Dagster what the checks say of results that it knows by now: a verdict names the result's event."""
+    """Report check evaluations after the materializations, because an evaluation names the materialization."""
     done = [(outcome.provenance, outcome.verdicts) for outcome in outcomes if outcome.provenance is not None]
     if not done:
         return
@@ -222,8 +222,8 @@ def _report_verdicts(
     reporter(context, [evaluation for of_one in said for evaluation in of_one])
 
 
-def _report_of(entry: AnalysisEntry, outcome: Outcome, results: ResultsStore) -> Report | None:
-    """Describe how one job ended: a result as a materialization, a failure as an observation."""
+def _report_of(entry: AnalysisEntry, outcome: Outcome, results: ResultsStore) -> Event | None:
+    """Return the event of an outcome: a materialization for a result, an observation for a failure."""
     if outcome.error is not None:
         return failure_observation(entry.analysis.name, outcome.job_key, outcome.error)
     if outcome.provenance is None:
@@ -239,7 +239,7 @@ def _report_of(entry: AnalysisEntry, outcome: Outcome, results: ResultsStore) ->
 
 
 def _log_in_words(context: dg.AssetExecutionContext, outcome: Outcome, results: ResultsStore) -> None:
-    """Log what an operator should read; that a job went well is said by its materialization alone."""
+    """Log failures and warnings; a successful job only has its materialization."""
     for note in outcome.notes:
         context.log.warning("%s: %s", outcome.job_key, note)
     error = outcome.error
@@ -251,13 +251,13 @@ def _log_in_words(context: dg.AssetExecutionContext, outcome: Outcome, results: 
 
 
 def _failure(name: str, failures: list[Outcome], total: int, stopped: Trip | None) -> dg.Failure:
-    """End the run as failed, naming the jobs; the others are done all the same."""
+    """Return the failure of the run, which names the failed jobs; the other jobs are done."""
     errors = {outcome.job_key: outcome.error for outcome in failures if outcome.error is not None}
     lines = [
         f"- `{key}` ({error.kind}): {escaped(error.message)}" for key, error in list(errors.items())[:LISTED_FAILURES]
     ]
     more = len(errors) - len(lines)
-    shown = sorted(errors.values(), key=lambda error: error.kind != "exception")[:3]  # first what authors raised
+    shown = sorted(errors.values(), key=lambda error: error.kind != "exception")[:3]  # exceptions of authors first
     others = (
         "the others succeeded"
         if stopped is None

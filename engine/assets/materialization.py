@@ -1,4 +1,4 @@
-"""What Dagster is told about a result: first what a person reads, then the whole provenance for machines."""
+"""The materialization metadata of a result: first the entries for users, then the whole provenance as JSON."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ CODE_VERSION_TAG = "dagster/code_version"
 DATA_VERSION_TAG = "dagster/data_version"
 ROW_COUNT = "dagster/row_count"
 _INPUT_DATA_VERSION, _INPUT_EVENT = "dagster/input_data_version", "dagster/input_event_pointer"
-_UNVERSIONED, _NO_EVENT = "INITIAL", "NULL"  # what Dagster calls an asset that others write, without versions
+_UNVERSIONED, _NO_EVENT = "INITIAL", "NULL"  # Dagster's data version of an asset without versions
 _MEGABYTE, _GIGABYTE = 1e6, 1e9
 
 
@@ -31,7 +31,7 @@ def asset_key_of(name: str) -> dg.AssetKey:
 
 
 def inbox_key_of(name: str) -> dg.AssetKey:
-    """Return the key of the inbox folder of an analysis: an asset that others write."""
+    """Return the asset key of the inbox folder of an analysis, an external asset."""
     return dg.AssetKey([name, "inbox"])
 
 
@@ -44,43 +44,43 @@ def materialization(
     reused: bool,
     attempts: Sequence[Attempt] = (),
 ) -> dg.AssetMaterialization:
-    """Describe a published result as the materialization of its partition.
+    """Return the materialization of a published result.
 
     Parameters
     ----------
     provenance : Provenance
-        What is known about the result.
+        Parsed record of the result.
     analysis : Analysis, optional
-        What it is a result of: its models tell the units of parameters and outputs.
+        Its models give the units of parameters and outputs.
     results : ResultsStore
-        Where it is; gives links that a person can open.
+        Store of the result, for links.
     figure : bytes or None
-        Its figure.
+        Content of the figure, which is shown as a thumbnail; None if there is none.
     reused : bool
-        Whether it was there before this run.
+        Whether the result existed before this run.
     attempts : sequence of Attempt
-        The job's executions so far, where they are known.
+        Executions of the job so far; empty if unknown.
 
     Returns
     -------
     dagster.AssetMaterialization
-        With data version (the manifest's digest) and code version as tags.
+        Event with data version (digest of the manifest) and code version as tags.
     """
-    told = metadata(provenance, analysis=analysis, results=results, figure=figure, reused=reused)
+    entries = metadata(provenance, analysis=analysis, results=results, figure=figure, reused=reused)
     return dg.AssetMaterialization(
         asset_key=asset_key_of(provenance.analysis),
         partition=provenance.job_key,
         description=_sentence(provenance, reused=reused),
-        metadata=told | ({"attempts": attempts_table(attempts, done=provenance.attempt)} if attempts else {}),
+        metadata=entries | ({"attempts": attempts_table(attempts, done=provenance.attempt)} if attempts else {}),
         tags=_version_tags(provenance),
     )
 
 
 def _version_tags(provenance: Provenance) -> dict[str, str]:
-    """Return the tags by which Dagster tells whether a partition is up to date.
+    """Return the tags by which Dagster determines whether a partition is up to date.
 
-    Dagster adds those of the inputs to materializations of its own making alone. Without them it shows every partition
-    as unsynced, with "a new dependency". An inbox has no versions: a job is in the partition's key.
+    Dagster adds the tags of the inputs only to materializations that it creates. Without them it shows every partition
+    as unsynced, with "a new dependency". An inbox has no versions: the partition key determines the job.
     """
     inbox = inbox_key_of(provenance.analysis).to_user_string()
     return {
@@ -99,7 +99,7 @@ def metadata(
     figure: bytes | None,
     reused: bool,
 ) -> dict[str, dg.MetadataValue[Any]]:
-    """Return a result's metadata, what a person looks for first; see `materialization`."""
+    """Return a result's metadata, the most important first; see `materialization`."""
     first: dict[str, dg.MetadataValue[Any]] = {
         "subject": dg.MetadataValue.text(", ".join(provenance.subject_ids) or "not named in the inputs"),
         "session": dg.MetadataValue.text(", ".join(provenance.session_names) or "not named in the inputs"),
@@ -121,7 +121,7 @@ def metadata(
 
 
 def _outputs(provenance: Provenance, analysis: Analysis | None, taken: set[str]) -> dict[str, dg.MetadataValue[Any]]:
-    """Return the outputs, each under its name with its unit: Dagster plots numbers over time under that label."""
+    """Return the outputs by name with unit: Dagster plots numbers over time with that label."""
     units = units_of(analysis.outputs) if analysis else {}
     shown = {name: with_unit(name, units.get(name, "")) for name in provenance.outputs}
     return {
@@ -131,7 +131,7 @@ def _outputs(provenance: Provenance, analysis: Analysis | None, taken: set[str])
 
 
 def _links(provenance: Provenance, results: ResultsStore) -> dict[str, dg.MetadataValue[Any]]:
-    """Return where the result, its record, its inputs and its source are: as links where a browser can open them."""
+    """Return the locations of result, record, inputs and source, as links if a browser can open them."""
     page, explorer = source_page(provenance.code), results.explorer_url
     beside = result_in_explorer(explorer, provenance.analysis, provenance.result_id) if explorer else None
     place = f"{provenance.code.url}/{provenance.code.run_script}"
@@ -146,17 +146,17 @@ def _links(provenance: Provenance, results: ResultsStore) -> dict[str, dg.Metada
 
 
 def _input_links(urls: Sequence[str], results: ResultsStore) -> dict[str, dg.MetadataValue[Any]]:
-    """Return one input as its address and a link, several as a list of links."""
+    """Return one input as URL and link, several as a list of links."""
     links = {url: results.input_url(url) for url in urls}
     if len(links) == 1:
         ((url, link),) = links.items()
-        told: dict[str, dg.MetadataValue[Any]] = {"input": dg.MetadataValue.path(url)}
-        return told | ({"open input": dg.MetadataValue.url(link)} if link else {})
+        entries: dict[str, dg.MetadataValue[Any]] = {"input": dg.MetadataValue.path(url)}
+        return entries | ({"open input": dg.MetadataValue.url(link)} if link else {})
     return {"input": dg.MetadataValue.md("  \n".join(markdown_link(url, link) for url, link in links.items()))}
 
 
 def _facts(provenance: Provenance, *, reused: bool) -> dict[str, dg.MetadataValue[Any]]:
-    """Return how the result came about."""
+    """Return how the result was computed."""
     ran: dict[str, dg.MetadataValue[Any]] = (
         {"run": dg.MetadataValue.dagster_run(provenance.run_id)} if provenance.run_id else {}
     )
@@ -171,7 +171,7 @@ def _facts(provenance: Provenance, *, reused: bool) -> dict[str, dg.MetadataValu
 
 
 def _use(provenance: Provenance) -> dict[str, dg.MetadataValue[Any]]:
-    """Return the numbers that tell how large a job is: what it took, and what it wrote."""
+    """Return the resource usage of a job, and the size of its files."""
     used, numbers = provenance.resources, {"duration (s)": round(provenance.duration_s, 3)}
     if used.cpu_s is not None:
         numbers["processor time (s)"] = round(used.cpu_s, 3)
@@ -182,26 +182,26 @@ def _use(provenance: Provenance) -> dict[str, dg.MetadataValue[Any]]:
         f"rows of {table.file}" if number else ROW_COUNT: dg.MetadataValue.int(table.rows)
         for number, table in enumerate(provenance.tables)
     }
-    told: dict[str, dg.MetadataValue[Any]] = {n: dg.MetadataValue.float(float(v)) for n, v in numbers.items()}
-    return told | rows
+    entries: dict[str, dg.MetadataValue[Any]] = {n: dg.MetadataValue.float(float(v)) for n, v in numbers.items()}
+    return entries | rows
 
 
 def failure_observation(analysis: str, job_key: str, error: JobError) -> dg.AssetObservation:
-    """Describe a failure on its partition, where a person looks for the result that is not there.
+    """Return the observation of a failure, which the partition shows instead of a result.
 
     Parameters
     ----------
     analysis, job_key : str
-        The analysis, and its partition.
+        Name of the analysis, and key of the partition.
     error : JobError
-        How the job failed.
+        Stored error of the job.
 
     Returns
     -------
     dagster.AssetObservation
-        With the analysis's own traceback; a failure has no materialization that could carry it.
+        Event with the analysis's traceback.
     """
-    told = code_block(error.traceback or error.log or error.message)
+    entries = code_block(error.traceback or error.log or error.message)
     return dg.AssetObservation(
         asset_key=asset_key_of(analysis),
         partition=job_key,
@@ -210,13 +210,13 @@ def failure_observation(analysis: str, job_key: str, error: JobError) -> dg.Asse
             "failed": dg.MetadataValue.text(error.kind),
             "message": dg.MetadataValue.text(error.message),
             "permanent": dg.MetadataValue.bool(error.permanent),
-            "traceback": dg.MetadataValue.md(told),
+            "traceback": dg.MetadataValue.md(entries),
         },
     )
 
 
 def attempts_table(attempts: Sequence[Attempt], *, done: str = "") -> dg.TableMetadataValue:
-    """Show a job's executions, the oldest first; ``done`` is the one whose result this is, told before the ledger is."""
+    """Return a table of a job's attempts, the oldest first; `done` is the current one, which the ledger lacks."""
     rows = [
         dg.TableRecord(
             {
@@ -240,7 +240,7 @@ def provenance_of(found: dict[str, dg.MetadataValue[Any]]) -> Provenance:
 
 
 def _sentence(provenance: Provenance, *, reused: bool) -> str:
-    """Sum a result up for the event list."""
+    """Return a one-line summary for the event list."""
     who = ", ".join(
         provenance.session_names or provenance.subject_ids or provenance.locations[:1] or provenance.files[:1]
     )
@@ -248,7 +248,7 @@ def _sentence(provenance: Provenance, *, reused: bool) -> str:
 
 
 def _why(provenance: Provenance, *, reused: bool) -> str:
-    """Say why there is a result, and why it was not computed again."""
+    """Return why there is a result, and why it was not computed again."""
     forced = f"Computed again: {provenance.reason}. " if provenance.reason else ""
     made = f"{forced}{provenance.why or ''}".strip() or "not recorded"
     if not reused:
@@ -259,7 +259,7 @@ def _why(provenance: Provenance, *, reused: bool) -> str:
 
 
 def _machine(used: ResourceFacts) -> str:
-    """Describe the machine that a job ran on, as far as it is known."""
+    """Return a description of the machine of a job, as far as it is known."""
     parts = (
         f"{used.os} {used.architecture}",
         used.cpu,
@@ -270,13 +270,13 @@ def _machine(used: ResourceFacts) -> str:
 
 
 def _code(provenance: Provenance) -> str:
-    """Name the code: version, commit, and whether it was changed since."""
+    """Return code version and commit, and whether there were uncommitted changes."""
     commit = provenance.code.commit or "no commit"
     return f"{provenance.code_version} ({commit[:12]}{', with uncommitted changes' if provenance.code.dirty else ''})"
 
 
 def _value(value: Any) -> dg.MetadataValue[Any]:
-    """Show a JSON value in its natural form."""
+    """Return the metadata value of a JSON value."""
     if isinstance(value, bool):
         return dg.MetadataValue.bool(value)
     if isinstance(value, int):

@@ -1,4 +1,4 @@
-"""The Dagster runs of an analysis: which they are, whether they have ended, and which partitions they cover."""
+"""Queries the Dagster runs of an analysis: whether they have ended, and which partitions they cover."""
 
 import dagster as dg
 
@@ -31,22 +31,22 @@ def job_name_of(name: str) -> str:
 
 
 def span_of(run: dg.DagsterRun) -> tuple[str, str]:
-    """Return the first and the last partition of a run; empty for a run without partitions."""
+    """Return the first and last partition of a run; empty texts for a run without partitions."""
     single = run.tags.get(_PARTITION, "")
     return run.tags.get(RANGE_START, single), run.tags.get(RANGE_END, single)
 
 
 def is_run_of(run: dg.DagsterRun, name: str) -> bool:
-    """Tell whether a run computes jobs of an analysis: launched by its sensor, or by a person."""
+    """Return whether a run computes jobs of an analysis, launched by its sensor or by a user."""
     return run.job_name == job_name_of(name) or asset_key_of(name) in (run.asset_selection or set())
 
 
 def unfinished_spans(instance: dg.DagsterInstance, name: str) -> list[tuple[str, str]]:
-    """Return first and last partition of every run of an analysis that has not ended."""
+    """Return first and last partition of every unfinished run of an analysis."""
     return [span_of(run) for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if is_run_of(run, name)]
 
 
 def has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Tell whether a run has ended; of a run that this Dagster does not know only the lease tells."""
+    """Return whether a run has ended; False for a run that Dagster does not know, whose lease expires."""
     run = instance.get_run_by_id(run_id)
     return run is not None and run.is_finished

@@ -1,4 +1,4 @@
-"""A result's figure, small enough that Dagster can keep it with an event."""
+"""Scales down a result's figure, so that Dagster can store it with an event."""
 
 import base64
 import io
@@ -10,9 +10,9 @@ _THUMBNAIL_BYTES = 75_000  # about 100 KB as a data URI
 
 
 def thumbnail(figure: bytes) -> str:
-    """Return a figure as Markdown that needs no further request; small, because Dagster keeps it with the event.
+    """Return a figure as Markdown with a data URI; small, because Dagster stores it with the event.
 
-    A figure that is no image is named instead: the result is published, and showing it must not fail the run.
+    For a file that is not an image, return a message: the result is published, and its display must not fail the run.
     """
     try:
         with Image.open(io.BytesIO(figure)) as image:
@@ -24,7 +24,7 @@ def thumbnail(figure: bytes) -> str:
 
 
 def _small_jpeg(image: Image.Image) -> bytes:
-    """Shrink an image, on white ground, until it is small enough."""
+    """Scale an image down, on a white background, until it is small enough."""
     content = b""
     for size in _THUMBNAIL_PIXELS:
         small = image.convert("RGBA")

@@ -28,13 +28,13 @@ class AnalysisEntry:
     analysis : Analysis
         What the file declares.
     path : Path
-        The file.
+        Absolute path of the analysis file.
     code_version : str
-        Its code, as it was when the file was loaded.
+        Code version at the time when the file was loaded.
     description : str
-        The file's docstring.
+        Docstring of the file.
     command_identity : str
-        Digest of the command and its files, as they were then; empty when the code is a Python function.
+        Digest of the command and its files at that time; empty for a Python function.
     """
 
     analysis: Analysis
@@ -45,17 +45,17 @@ class AnalysisEntry:
 
 
 def analysis_files(folder: Path = ANALYSES_FOLDER) -> dict[str, Path]:
-    """Return the files that should each define an analysis, by name; nothing is imported."""
+    """Return the files that should define an analysis, sorted by name, without importing them."""
     return {path.stem: path for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")}
 
 
 def find_analyses(folder: Path = ANALYSES_FOLDER) -> dict[str, AnalysisEntry]:
-    """Load every analysis of a folder, by name.
+    """Load all analyses of a folder, sorted by name.
 
     Raises
     ------
     AnalysisFileError
-        If any file does not define an analysis; names every broken file.
+        If a file does not define an analysis; the message names all invalid files.
     """
     entries: dict[str, AnalysisEntry] = {}
     faults = []
@@ -70,12 +70,12 @@ def find_analyses(folder: Path = ANALYSES_FOLDER) -> dict[str, AnalysisEntry]:
 
 
 def load_named(name: str, folder: Path = ANALYSES_FOLDER) -> AnalysisEntry:
-    """Load one analysis by its name; a mistake in another file is no obstacle.
+    """Load one analysis by its name; errors in other files have no effect.
 
     Raises
     ------
     UnknownJobError
-        If there is none of this name; lists those that exist.
+        If there is no analysis of this name; the message lists the existing ones.
     AnalysisFileError
         If its file does not define an analysis.
     """
@@ -92,7 +92,7 @@ def load_analysis(path: Path) -> AnalysisEntry:
     Raises
     ------
     AnalysisFileError
-        If it cannot be imported, holds no ``ANALYSIS``, or its name is not the file's.
+        If it cannot be imported, has no ``ANALYSIS``, or its name is not that of the file.
     """
     with error_context(analysis=path.stem, location=str(path)):
         return _load(path)
@@ -135,7 +135,7 @@ def _form_line(path: Path) -> str:
 
 
 def _check_run(analysis: Analysis, path: Path) -> None:
-    """Refuse a ``run`` that the code version would not see, or that cannot be called as the platform calls it."""
+    """Raise if ``run`` is not covered by the code version, or has the wrong arguments."""
     run = analysis.run
     if isinstance(run, Command):
         return
@@ -155,12 +155,12 @@ def _check_run(analysis: Analysis, path: Path) -> None:
 
 
 def _line_of(run: object) -> str:
-    """Return ``:<line>`` where a function is written, if it is one."""
+    """Return ``:<line>`` of a function; empty for anything else."""
     return f":{run.__code__.co_firstlineno}" if inspect.isfunction(run) else ""
 
 
 def _import(path: Path) -> ModuleType:
-    """Import an analysis file under its package's name, and say which file and line is at fault if that fails."""
+    """Import an analysis file as a module of its package; the error names the file and line of a failure."""
     name = f"{path.parent.name}.{path.stem}"
     try:
         if path.parent == ANALYSES_FOLDER:
@@ -179,14 +179,14 @@ def _import(path: Path) -> ModuleType:
             "add the package to pyproject.toml and run `make lock setup`."
         )
         raise AnalysisFileError(msg) from error
-    except (Exception, SystemExit) as error:  # whatever a scientist's module raises while it is imported
+    except (Exception, SystemExit) as error:  # an analysis may raise anything while it is imported
         line = _line_in(path, error)
         msg = f"{path}{line}: cannot be imported: {type(error).__name__}: {error}"
         raise AnalysisFileError(msg) from error
 
 
 def _import_from(path: Path, name: str) -> ModuleType:
-    """Import a file that is in no package on the path: analyses of tests and benchmarks."""
+    """Import a file that is not in a package on the path: analyses of tests and benchmarks."""
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         msg = "is not a Python file"
@@ -198,7 +198,7 @@ def _import_from(path: Path, name: str) -> ModuleType:
 
 
 def _line_in(path: Path, error: BaseException) -> str:
-    """Return ``:<line>`` of the file at fault, if the traceback passes through it."""
+    """Return ``:<line>`` of a file in a traceback; empty if it is not part of it."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return f":{error.lineno}"
     lines = []

@@ -1,11 +1,11 @@
-"""What code an analysis is: a digest of its sources that changes with what they do, not with how they are written.
+"""The digest of an analysis's sources, which changes with their behavior and not with their formatting.
 
-Comments, docstrings, formatting, the module's ``ANALYSIS = …`` and the values of ``description=`` leave the digest
-alone. The walk over the syntax tree is our own, and versioned, because `ast.dump` differs between Python versions:
-of each node it takes the type's name and those fields of a fixed table that are not empty. It is written as one flat
-list, so that no source is nested too deep for it.
+Comments, docstrings, formatting, the module's ``ANALYSIS = …`` and the values of ``description=`` do not change the
+digest. The syntax tree is serialized by our own versioned code, because `ast.dump` differs between Python versions: for
+each node, the name of its type and the non-empty fields of a fixed table. The result is one flat list, so that nesting
+is not limited.
 
-Only the standard library, `rfc8785` and the error types are needed, so that any Python can check a digest.
+It only imports the standard library, `rfc8785` and the error types, so that any Python can verify a digest.
 """
 
 import ast
@@ -81,7 +81,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     }.items()
     for node in nodes.split()
 }
-"""Node types by the fields that are taken of them, in this order: Python 3.11, and what later versions have added."""
+"""Fields of node types, in this order: those of Python 3.11, and additions of later versions."""
 _IGNORED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 _LITERALS = frozenset({"Constant", "MatchSingleton"})
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -90,14 +90,14 @@ _NO_DESCRIPTION = ast.keyword(arg="description", value=ast.Constant(value=None))
 
 
 def source_digest(sources: Mapping[str, str], *, fields: Fields = FIELDS) -> str:
-    """Return the digest of what some modules do.
+    """Return the digest of the behavior of modules.
 
     Parameters
     ----------
     sources : mapping
         Source text by module name; the order does not matter, the names do.
     fields : mapping
-        Node types by the fields that are taken of them. Every digest that is stored was made with the default.
+        Fields by node type. All stored digests use the default.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def source_digest(sources: Mapping[str, str], *, fields: Fields = FIELDS) -> str
     Raises
     ------
     AnalysisFileError
-        If a source is not valid Python (with file and line), or holds syntax that this version of the digest does
+        If a source is not valid Python (with file and line), or has syntax that this version of the digest does
         not know.
     """
     modules = {name: _tokens(_parse(text, name), name, fields) for name, text in sources.items()}
@@ -122,12 +122,12 @@ def code_version(declared: str, digest: str) -> str:
     declared : str
         The version in the analysis file.
     digest : str
-        As `source_digest` returns it; its first 12 characters are used.
+        From `source_digest`; its first 12 characters are used.
 
     Returns
     -------
     str
-        The code version that goes into result ids.
+        The code version, which is part of result ids.
     """
     return f"{declared}+{digest[:_DIGITS]}"
 
@@ -138,7 +138,7 @@ def imported_names(source: str, *, module: str, is_package: bool = False) -> set
     Parameters
     ----------
     source : str
-        Source text.
+        Source code of the module.
     module : str
         Dotted name of the module; relative imports are resolved against it.
     is_package : bool
@@ -147,9 +147,9 @@ def imported_names(source: str, *, module: str, is_package: bool = False) -> set
     Returns
     -------
     set of str
-        Every module that an import runs or may run: of ``import a.b`` both ``a`` and ``a.b``, of ``from a import b``
-        both ``a`` and ``a.b``, since the text alone cannot tell a submodule from a function. Names that are put
-        together while the code runs (`importlib.import_module`) are not seen.
+        All modules that an import executes or may execute: for ``import a.b`` both ``a`` and ``a.b``, for
+        ``from a import b`` both ``a`` and ``a.b``, because the text does not say whether ``b`` is a module. Names
+        that are computed at run time (`importlib.import_module`) are not found.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def _import_base(node: ast.ImportFrom, package: list[str], module: str) -> str:
 
 
 def _parse(source: str, module: str) -> ast.Module:
-    """Parse one source; warnings about its style are not ours to give."""
+    """Parse one source, without Python's warnings."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -194,12 +194,11 @@ def _parse(source: str, module: str) -> ast.Module:
 
 
 def _file(module: str) -> str:
-    """Name the file of a module."""
     return f"File {module.replace('.', '/')}.py"
 
 
 def _tokens(tree: ast.Module, module: str, fields: Fields) -> list[str]:
-    """Write a syntax tree as a flat list of tokens; the first character of each tells what it is."""
+    """Return a syntax tree as a flat list of tokens; the first character of a token is its kind."""
     tokens: list[str] = []
     todo: list[Any] = [tree]
     while todo:
@@ -215,7 +214,7 @@ def _tokens(tree: ast.Module, module: str, fields: Fields) -> list[str]:
 
 
 def _refuse_unknown(node: ast.AST, module: str, fields: Fields) -> None:
-    """Refuse syntax that is newer than the table: leaving it out would call different code the same."""
+    """Raise for syntax that is newer than the table: ignoring it would give different code the same digest."""
     name = type(node).__name__
     known = {*fields.get(name, ()), *_IGNORED}
     news = [f"{name}.{field}" for field in node._fields if field not in known and getattr(node, field, None)]
@@ -229,7 +228,7 @@ def _refuse_unknown(node: ast.AST, module: str, fields: Fields) -> None:
 
 
 def _field_items(node: ast.AST, fields: Fields) -> list[Any]:
-    """Return the non-empty fields of a node, each as its name and its content."""
+    """Return the non-empty fields of a node with their names."""
     items: list[Any] = []
     name = type(node).__name__
     for field in fields[name]:
@@ -240,7 +239,7 @@ def _field_items(node: ast.AST, fields: Fields) -> list[Any]:
 
 
 def _content(node: ast.AST, field: str) -> Any:
-    """Return a field without what does not count: docstrings, the ANALYSIS form, descriptions."""
+    """Return the content of a field without docstrings, the ``ANALYSIS`` assignment and descriptions."""
     value: Any = getattr(node, field, None)
     if field == "body" and isinstance(node, _DOCUMENTED):
         return [s for s in _without_docstring(node.body) if not (isinstance(node, ast.Module) and _is_form(s))]
@@ -260,7 +259,7 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _is_form(statement: ast.stmt) -> bool:
-    """Tell whether a statement is the module's ``ANALYSIS = …``."""
+    """Return whether a statement is the module's ``ANALYSIS = …``."""
     match statement:
         case ast.Assign(targets=[ast.Name(id="ANALYSIS")]) | ast.AnnAssign(target=ast.Name(id="ANALYSIS")):
             return True
@@ -268,7 +267,7 @@ def _is_form(statement: ast.stmt) -> bool:
 
 
 def merged_texts(parts: list[ast.expr]) -> list[ast.expr]:
-    """Join the adjacent texts of an f-string, which Python versions divide differently, and drop empty ones."""
+    """Join adjacent texts of an f-string, which Python versions split differently, and remove empty ones."""
     merged: list[ast.expr] = []
     for part in parts:
         if not isinstance(part, ast.Constant):
@@ -281,12 +280,12 @@ def merged_texts(parts: list[ast.expr]) -> list[ast.expr]:
 
 
 def _item(value: Any) -> Any:
-    """Return a node or a list as it is, to be walked, and anything else as a token."""
+    """Return a node or list unchanged, to be walked, and anything else as a token."""
     return value if isinstance(value, ast.AST | list) else _literal(value)
 
 
 def _literal(value: Any) -> str:
-    """Write a constant with its type, so that ``1``, ``1.0``, ``True`` and ``"1"`` differ."""
+    """Return a constant with its type, so that ``1``, ``1.0``, ``True`` and ``"1"`` differ."""
     if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):
         return f"=str-utf16:{value.encode('utf-16-be', 'surrogatepass').hex()}"
     if isinstance(value, bytes):

@@ -1,4 +1,4 @@
-"""Which code an analysis is: its version (identity), and the repository that it comes from (provenance)."""
+"""The code version of an analysis (identity), and its repository (provenance)."""
 
 import importlib.util
 import subprocess
@@ -22,16 +22,16 @@ _LOCK_FILE = "requirements/base.txt"
 
 
 def version_of(analysis: Analysis, path: Path, *, command: str = "") -> str:
-    """Return an analysis's code version: ``<declared>+<source digest>``, or the declared version alone.
+    """Return an analysis's code version: ``<declared>+<source digest>``, or only the declared version.
 
     Parameters
     ----------
     analysis : Analysis
-        What the file declares.
+        Its version, packages and `code_identity` are used.
     path : Path
-        The analysis file.
+        Analysis file; modules beside it that it imports are included.
     command : str
-        As `command_identity` returns it.
+        From `command_identity`; part of the digest.
 
     Raises
     ------
@@ -47,12 +47,12 @@ def version_of(analysis: Analysis, path: Path, *, command: str = "") -> str:
 
 
 def command_identity(analysis: Analysis, path: Path) -> str:
-    """Return the digest of an analysis's command and its files; empty when its code is a Python function.
+    """Return the digest of an analysis's command and its files; empty for a Python function.
 
     Raises
     ------
     AnalysisFileError
-        If a declared file is not there.
+        If a declared file does not exist.
     """
     command = analysis.run
     if not isinstance(command, Command):
@@ -65,12 +65,12 @@ def command_identity(analysis: Analysis, path: Path) -> str:
 
 
 def sources_of(analysis: Analysis, path: Path) -> dict[str, str]:
-    """Return every source that an analysis's digest covers, by module name."""
+    """Return all sources in the digest of an analysis, by module name."""
     return {path.stem: path.read_text(encoding="utf-8")} | _packages(analysis) | _imported(path)
 
 
 def code_facts(analysis: Analysis, path: Path) -> CodeFacts:
-    """Return where an analysis comes from: repository, commit, uncommitted changes, locked dependencies, language."""
+    """Return the provenance of an analysis's code: repository, commit, changes, locked dependencies, language."""
     root = _git(path.parent, "rev-parse", "--show-toplevel")
     folder = Path(root) if root else path.parent
     lock = folder / _LOCK_FILE
@@ -84,12 +84,12 @@ def code_facts(analysis: Analysis, path: Path) -> CodeFacts:
 
 
 def page_of(path: Path) -> str | None:
-    """Return the address of an analysis file at the commit of the working tree; None without a web repository."""
+    """Return the URL of an analysis file at the commit of the working tree; None without a web repository."""
     return source_page(CodeFacts(**_place(path), language_version=""))
 
 
 def _place(path: Path) -> dict[str, Any]:
-    """Return where an analysis file is kept: repository, commit, and path in it."""
+    """Return repository, commit and path of an analysis file."""
     root = _git(path.parent, "rev-parse", "--show-toplevel")
     folder = Path(root) if root else path.parent
     return {
@@ -100,19 +100,19 @@ def _place(path: Path) -> dict[str, Any]:
 
 
 def _language(analysis: Analysis) -> dict[str, str]:
-    """Return the language that an analysis is written in, and its version; a command is asked for it."""
+    """Return language and version of an analysis; a command is run to get its version."""
     command = analysis.run
     if not isinstance(command, Command):
         return {"language": "Python", "language_version": ".".join(str(part) for part in sys.version_info[:3])}
-    told = _first_line(command.version_words) if command.version_words else None
-    return {"language": command.language, "language_version": told or "unknown"}
+    version = _first_line(command.version_words) if command.version_words else None
+    return {"language": command.language, "language_version": version or "unknown"}
 
 
 def _imported(path: Path) -> dict[str, str]:
-    """Return the sources that an analysis file imports from beside it, and those that they import in turn.
+    """Return the modules beside an analysis file that it imports, directly or indirectly.
 
-    Machinery (a leading underscore) and other platform code are left out: results do not depend on how the platform
-    runs, and a new release of it must not compute every result again.
+    Modules with a leading underscore and platform code are excluded: results do not depend on them, and a new release
+    must not compute every result again.
     """
     package, folder = path.parent.name, path.parent
     found: dict[str, str] = {}
@@ -129,7 +129,7 @@ def _imported(path: Path) -> dict[str, str]:
 
 
 def _files_of(name: str, package: str, folder: Path) -> list[tuple[str, Path]]:
-    """Return the files behind an imported dotted name, if they belong to the folder of analyses."""
+    """Return the files of an imported dotted name, if they are in the folder of analyses."""
     parts = name.split(".")
     if parts[0] != package or any(part.startswith("_") for part in parts):
         return []
@@ -139,7 +139,7 @@ def _files_of(name: str, package: str, folder: Path) -> list[tuple[str, Path]]:
 
 
 def _packages(analysis: Analysis) -> dict[str, str]:
-    """Return every source of the helper packages that an analysis declares."""
+    """Return all sources of the helper packages that an analysis declares."""
     sources = {}
     for package in analysis.packages:
         try:
@@ -159,19 +159,19 @@ def _packages(analysis: Analysis) -> dict[str, str]:
 
 @lru_cache(maxsize=64)
 def _git(folder: Path, *words: str) -> str | None:
-    """Ask git one thing; None where there is no repository or no git."""
+    """Return the output of git; None if there is no repository or no git."""
     return answer_of(("git", "-C", str(folder), *words))
 
 
 def _first_line(words: tuple[str, ...]) -> str | None:
-    """Return the first line that a command prints, on either stream; None when it fails."""
+    """Return the first line of a command's output, on either stream; None if it fails."""
     return next(iter((answer_of(words, with_errors=True) or "").splitlines()), None)
 
 
 def answer_of(words: tuple[str, ...], *, with_errors: bool = False, timeout_s: float = 20) -> str | None:
-    """Run a short command and return what it prints; None when it cannot be run, fails, or takes too long."""
+    """Run a short command and return its output; None if it cannot be started, fails, or takes too long."""
     try:
-        answer = subprocess.run(  # noqa: S603  no shell, and no word comes from a job
+        answer = subprocess.run(  # noqa: S603  no shell, and no argument comes from a job
             words,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if with_errors else subprocess.DEVNULL,

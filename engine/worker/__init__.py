@@ -1,1 +1,1 @@
-"""One job in a process of its own."""
+"""Runs one job in a separate process."""

@@ -1,8 +1,8 @@
 """Runs an analysis that is a command, inside the job's worker process.
 
-The job goes in as ``job.json`` and as the context of Dagster Pipes, outputs come back as ``outputs.json`` or as a
-message of Dagster Pipes, files in the results folder. ``dagster_pipes`` is the small library that external processes
-use; its protocol needs nothing of Dagster in this process, which therefore starts quickly.
+The command reads the job from ``job.json`` or the context of Dagster Pipes, and writes outputs to ``outputs.json`` or a
+message of Dagster Pipes, and files to the results folder. ``dagster_pipes`` is the small library for external
+processes; its protocol does not need Dagster in this process, which therefore starts quickly.
 """
 
 import json
@@ -31,18 +31,18 @@ _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on m
 
 
 class CommandFailedError(Exception):
-    """The command of an analysis ended in a way that is no success.
+    """The command of an analysis failed.
 
     Parameters
     ----------
     message : str
-        What happened.
+        Sentence with the command and how it ended.
     kind : str
-        What kind of failure.
+        Kind of the failure, see `domain.failures`.
     transient : bool
         Whether the same call may succeed later.
     traceback : str
-        What the command itself says of it.
+        Traceback or message from the command.
     """
 
     def __init__(
@@ -55,22 +55,22 @@ class CommandFailedError(Exception):
 
 @dataclass(frozen=True)
 class CommandJob:
-    """What a command is told of its job.
+    """The job as the command receives it.
 
     Attributes
     ----------
     analysis : str
         Name of the analysis.
     identity : str
-        Digest of the code that the run announced.
+        Expected digest of the command.
     inputs : tuple of Path
         Local paths of the inputs.
     locations, files : tuple of str
-        Their addresses.
+        URLs of the inputs: data assets and single files.
     parameters : dict
         Validated parameters, as JSON values.
     folder, results : Path
-        The job's private folder, and where the result's files go.
+        Private folder of the job, and folder for result files.
     """
 
     analysis: str
@@ -97,7 +97,7 @@ class CommandJob:
 
 @dataclass(frozen=True)
 class CommandEnd:
-    """What a command that succeeded brought back."""
+    """The outputs of a successful command."""
 
     outputs: dict[str, Any]
     peak_memory_bytes: int
@@ -109,36 +109,36 @@ def read_files(command: Command, folder: Path) -> dict[str, bytes]:
     Raises
     ------
     FileNotFoundError, IsADirectoryError
-        If one is not there.
+        If a file does not exist, or is a directory.
     """
     return {name: (folder / name).read_bytes() for name in command.files}
 
 
 def run_command(command: Command, source_folder: Path, job: CommandJob) -> CommandEnd:
-    """Run a command and wait for it.
+    """Run a command and return its outputs.
 
     Parameters
     ----------
     command : Command
-        What the analysis declares.
+        Declared command of the analysis.
     source_folder : Path
-        Where its files are.
+        Folder of the analysis file and the declared files.
     job : CommandJob
-        The job; its folder exists.
+        Inputs, parameters and folders, which must exist.
 
     Returns
     -------
     CommandEnd
-        The outputs.
+        Outputs as JSON values, and peak memory.
 
     Raises
     ------
     CommandFailedError
-        If it cannot be started, or ends with anything but exit code 0.
+        If it cannot be started, or its exit code is not 0.
     CodeChangedError
-        If its files are no longer those that the run announced.
+        If its files have changed since the start of the run.
     OutputError
-        If it wrote no outputs, or none that can be read.
+        If it wrote no outputs, or invalid ones.
     """
     code = _copy_code(command, source_folder, job)
     (job.folder / JOB_FILE).write_text(json.dumps(job.as_json(), indent=1, ensure_ascii=False), encoding="utf-8")
@@ -146,7 +146,7 @@ def run_command(command: Command, source_folder: Path, job: CommandJob) -> Comma
     messages.touch()
     argv = command.argv(code=str(code), folder=str(job.folder), results=str(job.results))
     try:
-        process = subprocess.Popen(  # noqa: S603  the words come from the analysis file, and no shell reads them
+        process = subprocess.Popen(  # noqa: S603  no shell, and the arguments come from the analysis file
             argv, env=_environment(command, job, messages), stdin=subprocess.DEVNULL
         )
     except OSError as error:
@@ -154,14 +154,14 @@ def run_command(command: Command, source_folder: Path, job: CommandJob) -> Comma
         raise CommandFailedError(msg) from error
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    told = print_log(pipes_messages(messages))
+    latest = print_log(pipes_messages(messages))
     if process.returncode != 0:
-        raise failure_of(argv[0], process.returncode, told)
-    return CommandEnd(outputs_of(job, told), usage.ru_maxrss * _PEAK_UNIT)
+        raise failure_of(argv[0], process.returncode, latest)
+    return CommandEnd(outputs_of(job, latest), usage.ru_maxrss * _PEAK_UNIT)
 
 
 def _copy_code(command: Command, source_folder: Path, job: CommandJob) -> Path:
-    """Copy the declared files into the job's folder, and refuse them when they have changed."""
+    """Copy the declared files into the job's folder; raise if they have changed."""
     contents = read_files(command, source_folder)
     if command.identity(contents) != job.identity:
         msg = f"The files of `{job.analysis}` changed while the run was using them. The next run uses the new ones."
@@ -176,7 +176,7 @@ def _copy_code(command: Command, source_folder: Path, job: CommandJob) -> Path:
 
 
 def _environment(command: Command, job: CommandJob, messages: Path) -> dict[str, str]:
-    """Return what the command sees of the environment: credentials of the platform are none of its business."""
+    """Return the environment of the command, without the platform's credentials."""
     scratch = str(Path.cwd())
     return {
         **inherited((*_PASSED_ON, *command.pass_variables)),
@@ -191,7 +191,7 @@ def _environment(command: Command, job: CommandJob, messages: Path) -> dict[str,
 
 
 def _pipes_context(job: CommandJob) -> dict[str, Any]:
-    """Return the context that Dagster Pipes gives to an external process; the job is its ``extras``."""
+    """Return the Dagster Pipes context for the command; the job is in its ``extras``."""
     return {
         "asset_keys": [f"analysis/{job.analysis}"],
         "code_version_by_asset_key": None,
@@ -207,8 +207,8 @@ def _pipes_context(job: CommandJob) -> dict[str, Any]:
 
 
 def pipes_messages(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the Pipes messages of a process; a line that is none was cut off by a crash, or is far too long."""
-    if path.is_symlink() or not path.is_file():  # the command put something else in its place
+    """Yield the Pipes messages of a process; invalid lines, cut off by a crash or far too long, are left out."""
+    if path.is_symlink() or not path.is_file():  # the command replaced it with something else
         return
     with path.open("rb") as file:
         while line := file.readline(_MAX_MESSAGE_BYTES):
@@ -221,13 +221,13 @@ def pipes_messages(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _params(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a message carries."""
+    """Return the parameters of a message."""
     params = message.get("params")
     return params if isinstance(params, dict) else {}
 
 
 def print_log(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put what was logged through Pipes into the job's log; returns the latest of each other kind of message."""
+    """Write log messages from Pipes to the job's log; return the latest message of each other kind."""
     latest: dict[tuple[str, bool], dict[str, Any]] = {}
     for message in messages:
         params = _params(message)
@@ -240,7 +240,7 @@ def print_log(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def failure_of(program: str, code: int, messages: list[dict[str, Any]]) -> CommandFailedError:
-    """Say how a command ended."""
+    """Return the error of a failed command."""
     closed = next((_params(m) for m in reversed(messages) if m["method"] == "closed"), {})
     raised = closed.get("exception")
     if isinstance(raised, dict):
@@ -259,7 +259,7 @@ def failure_of(program: str, code: int, messages: list[dict[str, Any]]) -> Comma
 
 
 def outputs_of(job: CommandJob, messages: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the outputs that a command gave, by file or by message."""
+    """Return the outputs of a command, from its file or message."""
     path = job.folder / OUTPUTS_FILE
     if path.is_file() and not path.is_symlink():
         found = _read_outputs(path)
@@ -277,7 +277,7 @@ def outputs_of(job: CommandJob, messages: list[dict[str, Any]]) -> dict[str, Any
 
 
 def _read_outputs(path: Path) -> Any:
-    """Read ``outputs.json``; numbers that are not finite, which JSON lacks, are left to the judgement of outputs."""
+    """Parse ``outputs.json``; numbers that are not finite are accepted here and validated with the outputs."""
     if path.stat().st_size > _MAX_OUTPUTS_BYTES:
         msg = f"{path.name} holds {path.stat().st_size} bytes, more than 1 MiB: write tables into files of the results."
         raise OutputError(msg, location=str(path))

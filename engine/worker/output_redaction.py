@@ -1,7 +1,7 @@
-"""What user code printed, raised or returned, as the platform may keep it: without secrets, and from ordinary files.
+"""Redacts what user code printed, raised or returned, before it is stored.
 
-The one place where text of user code enters the platform. It sees what its process sees: the credentials by which
-inputs are read, and perhaps more. Whoever prints the environment must not put these into logs, records and the UI.
+All text from user code passes this module. User code can read the credentials for inputs in its process, and perhaps
+more; code that prints the environment must not put them into logs, records and the UI.
 """
 
 import stat
@@ -22,20 +22,20 @@ _REPLACED = b"The analysis replaced its log by something else than a file; nothi
 
 
 def cleaned(result: Work | JobError, task: Task) -> Work | JobError:
-    """Take over what a job left behind: its log is rewritten without secrets, and so is what it says of a failure.
+    """Redact the log, the error and the outputs of a job.
 
     Parameters
     ----------
     result : Work or JobError
-        What came back of it.
+        Outcome of the job, from its worker.
     task : Task
-        The job.
+        Its folder has the log, and its inputs the credentials to redact.
 
     Returns
     -------
     Work or JobError
-        The same without secrets, a failure with the end of the log. Outputs that hold a secret make it a failure:
-        changing a result would be worse than having none.
+        The outcome without secrets; a failure gets the end of the log. Outputs with a secret become a failure,
+        because a result must not be changed.
     """
     if isinstance(result, JobError):
         return cleaned_error(result, task)
@@ -52,7 +52,7 @@ def cleaned(result: Work | JobError, task: Task) -> Work | JobError:
 
 
 def cleaned_error(error: JobError, task: Task) -> JobError:
-    """Return a failure without secrets, and with the end of the job's log, which is rewritten without them."""
+    """Redact an error and the job's log, and return the error with the end of the log."""
     secrets = known_secrets()
     _clean_log(task.log, secrets)
     message, trace = (redacted(text, secrets=secrets) for text in (error.message, error.traceback))
@@ -69,7 +69,7 @@ def log_tail(log: Path) -> str:
 
 
 def _clean_log(log: Path, secrets: tuple[str, ...]) -> None:
-    """Rewrite a log without secrets, if it holds any; what is no file of its own is put aside."""
+    """Redact a log in place; anything that is not an ordinary file is moved away."""
     with suppress(FileNotFoundError):
         facts = log.lstat()
         if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
@@ -83,18 +83,17 @@ def _clean_log(log: Path, secrets: tuple[str, ...]) -> None:
 
 
 def _blocks(log: Path) -> Iterator[bytes]:
-    """Yield a file in pieces that end with a line, unless a line is very long: a secret is rarely cut in two."""
+    """Yield a file in chunks that end with a line, unless a line is very long, so that secrets are rarely split."""
     with log.open("rb") as file:
         while block := _block(file):
             yield block
 
 
 def _block(file: BinaryIO) -> bytes:
-    """Read one piece."""
     return file.read(_BLOCK) + file.readline(_LINE)
 
 
 def _clean(block: bytes, secrets: tuple[str, ...]) -> bytes:
-    """Blot secrets out of some lines; bytes that are no text stay as they are."""
+    """Redact the secrets in lines; bytes that are not text are not changed."""
     text = block.decode("utf-8", errors="surrogateescape")
     return redacted(text, secrets=secrets).encode("utf-8", errors="surrogateescape")

@@ -1,4 +1,4 @@
-"""Judges what an analysis returned: small values that can be stored, queried and shown."""
+"""Validates what an analysis returned: small values that can be stored, queried and shown."""
 
 import math
 from numbers import Integral, Real
@@ -12,24 +12,24 @@ from domain.json_values import MAX_BYTES, canonical_json, check_value
 
 
 def checked_outputs(analysis: Analysis, returned: object) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return what ``run`` returned as JSON values.
+    """Return the return value of ``run`` as JSON values.
 
     Parameters
     ----------
     analysis : Analysis
-        Whose Outputs model counts.
+        Its ``Outputs`` model validates the values.
     returned : object
-        An Outputs instance, or a dict that makes one.
+        An instance of ``Outputs``, or a dict that validates as one.
 
     Returns
     -------
     tuple of dict and tuple of str
-        The outputs, and the names of those that were not finite and are null now.
+        The outputs, and the names of values that were not finite and are stored as null.
 
     Raises
     ------
     OutputError
-        If it is nothing of the kind, not finite where the model does not allow None, too deep or too large.
+        If the value is invalid, not finite where the model does not allow None, too deep or too large.
     """
     model = analysis.outputs
     expected = f"`run` of `{analysis.name}` must return {model.__name__}"
@@ -52,7 +52,7 @@ def checked_outputs(analysis: Analysis, returned: object) -> tuple[dict[str, Any
         raise OutputError(msg, analysis=analysis.name) from None
     try:
         dumped = checked.model_dump(mode="json")
-    except (ValueError, RecursionError) as error:  # a key that is no Unicode, or what a serializer finds
+    except (ValueError, RecursionError) as error:  # a key that is not valid Unicode, or an error of a serializer
         msg = f"{expected}, but its values cannot be written as JSON ({type(error).__name__})."
         raise OutputError(msg, analysis=analysis.name) from None
     check_value(dumped, path="outputs", plain_keys=True, error=OutputError)
@@ -63,7 +63,7 @@ def checked_outputs(analysis: Analysis, returned: object) -> tuple[dict[str, Any
 
 
 def _without_not_finite(value: Any, path: str, found: list[str]) -> Any:
-    """Replace numbers that are not finite by None, and note their paths."""
+    """Replace numbers that are not finite with None, and append their paths."""
     if isinstance(value, Real) and not isinstance(value, Integral) and not math.isfinite(value):  # NumPy's, too
         found.append(path)
         return None

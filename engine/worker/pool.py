@@ -1,6 +1,6 @@
-"""The worker processes of one run, over pebble's pool: one dying worker fails one job.
+"""The worker processes of one run, in pebble's pool: a dying worker fails only its job.
 
-Looked at first: ``concurrent.futures.ProcessPoolExecutor`` (one dead worker breaks the whole pool, no time limits).
+Considered: ``concurrent.futures.ProcessPoolExecutor`` (one dead worker breaks the whole pool, no time limits).
 """
 
 import contextlib
@@ -31,9 +31,9 @@ class WorkerPool:
     Parameters
     ----------
     workers : int
-        Processes at once.
+        Maximum number of concurrent processes.
     time_limit_s : float
-        A task that takes longer is killed with everything that it started.
+        Time after which a task and all of its child processes are killed.
     """
 
     def __init__(self, *, workers: int, time_limit_s: float) -> None:
@@ -46,11 +46,11 @@ class WorkerPool:
 
     @property
     def is_active(self) -> bool:
-        """Whether worker processes run, or are being restarted; False before the first task."""
+        """Whether worker processes run or are restarting; False before the first task."""
         return self._pool is not None and bool(self._pool.active)
 
     def expect(self, jobs: int) -> None:
-        """Start no more workers than there are jobs; to be said before the first one."""
+        """Limit the number of workers to the number of jobs; call it before the first task."""
         self._workers = max(1, min(self._workers, jobs))
 
     def run(self, task: Task) -> Work | JobError:
@@ -59,7 +59,7 @@ class WorkerPool:
         Returns
         -------
         Work or JobError
-            What the analysis brought back, or why it failed.
+            Outputs of the analysis, or the error.
         """
         try:
             return cleaned(self._result(task), task)
@@ -71,17 +71,17 @@ class WorkerPool:
             return self._failed(task, "killed", f"its worker process could not be used: {error}")
 
     def end(self, attempt: str) -> None:
-        """End the process of one attempt, with everything that it started; without effect when it has ended."""
+        """Kill the process of an attempt with its children; no effect if it has ended."""
         with self._lock:
             for future, task in self._waited_for.items():
                 if task.folder.name == attempt:
                     future.cancel()  # type: ignore[no-untyped-call]
 
     def stop(self) -> None:
-        """End every worker at once, with everything that it started."""
+        """Kill all workers and their children."""
         with self._lock:
             self._stopped = True
-            for future in self._waited_for:  # pebble answers nobody who still waits when its pool stops
+            for future in self._waited_for:  # pebble does not end pending waits when its pool stops
                 future.cancel()  # type: ignore[no-untyped-call]
         if self._pool is not None:
             self._pool.stop()  # type: ignore[no-untyped-call]
@@ -97,7 +97,7 @@ class WorkerPool:
                 self._waited_for.pop(future, None)
 
     def _schedule(self, task: Task) -> ProcessFuture[Work | JobError]:
-        """Hand a task to the pool; the pool starts with the first task, and one that broke is replaced."""
+        """Schedule a task; the pool is started with the first task, and a broken pool is replaced."""
         with self._lock:
             if self._stopped:
                 msg = "the run is ending"
@@ -109,11 +109,11 @@ class WorkerPool:
             return future
 
     def _new_pool(self) -> ProcessPool:
-        """Make a pool of fresh interpreters: a forked copy of a threaded process may deadlock."""
+        """Return a pool of fresh interpreters, because a forked copy of a threaded process may deadlock."""
         return ProcessPool(max_workers=self._workers, initializer=prepare_worker, context=FreshContext())
 
     def _expired(self, task: Task, exit_code: int) -> JobError:
-        """Explain a worker that died."""
+        """Return the error for a worker that died."""
         if exit_code == -signal.SIGKILL:
             return self._failed(task, "killed", "its process was killed (SIGKILL), most often for want of memory")
         if exit_code < 0:
@@ -121,7 +121,7 @@ class WorkerPool:
         return self._failed(task, "crash", f"its process exited with code {exit_code} before it returned")
 
     def _failed(self, task: Task, kind: "str", what: str) -> JobError:
-        """Describe a job whose process did not return, and end whatever that process left behind."""
+        """Return the error for a process that did not return, and kill its remaining children."""
         with contextlib.suppress(OSError, ValueError):
             os.killpg(int(task.pid_file.read_text(encoding="ascii")), signal.SIGKILL)
         error = JobError.model_validate(
@@ -136,26 +136,25 @@ _swapping = threading.Lock()
 class FreshProcess(SpawnProcess):
     """A spawned process that does not import its parent's ``__main__``.
 
-    `multiprocessing` lets each spawned process import it, for functions that are defined there. A run's is Dagster's
-    command line: two seconds of processor time for each worker, in which no job is begun. A worker needs nothing of it.
+    By default, each spawned process imports it, for functions that are defined there. In a run it is Dagster's
+    command line, which takes two seconds of processor time for each worker. Workers do not need it.
     """
 
     @staticmethod
     def _Popen(process_obj: Any) -> Any:  # noqa: N802  the name that `multiprocessing` calls
-        """Start it."""
         with _no_main_module():
             return SpawnProcess._Popen(process_obj)  # noqa: SLF001  its one hook
 
 
 class FreshContext(SpawnContext):
-    """Gives processes that begin with an empty main module."""
+    """Context of processes that start with an empty main module."""
 
     Process = FreshProcess
 
 
 @contextlib.contextmanager
 def _no_main_module() -> Iterator[None]:
-    """Hide the main module from what prepares a new process; for some milliseconds."""
+    """Hide the main module while a process is started, for some milliseconds."""
     with _swapping:
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")

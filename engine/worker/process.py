@@ -1,7 +1,7 @@
-"""One job inside its worker process: what it prints is captured, and what goes wrong is described.
+"""Runs one job inside its worker process: captures its output, and converts exceptions to errors.
 
-A worker writes only below the job's private folder; it never touches the ledger, the records or the results. What it
-prints goes to the job's own log. Everything that can go wrong in user code comes back as a `JobError`.
+A worker writes only below the job's private folder, never to the ledger, the records or the results. Its output goes
+to the job's log. All failures of user code are returned as a `JobError`.
 """
 
 import contextlib
@@ -31,11 +31,11 @@ from domain.retry import is_transient
 from engine.worker.command import CommandFailedError
 from engine.worker.task import Task, Work, run_task
 from resources.environment import forget
-from resources.process import asker_for_end_with_parent
+from resources.process import parent_death_signal
 
 TEXT_CHARACTERS = 16 * 1024
 _NOT_FOR_USER_CODE = ("DOCDB_URI", "ASSETS_URI", "SMTP_URL", "ALERT_WEBHOOK_URL", "DAGSTER_POSTGRES_URL")
-"""Addresses with secrets that a worker never needs: it talks to no database, and to no people."""
+"""Variables with secrets that a worker does not need: it uses no database and sends no alerts."""
 
 _ROOT = Path(__file__).parents[2]
 _MACHINERY = {"cli", "domain", "engine"}
@@ -48,11 +48,11 @@ _KINDS: tuple[tuple[type[PlatformError] | UnionType, FailureKind], ...] = (
 
 
 def prepare_worker() -> None:
-    """Make this process a group of its own that ends, grandchildren included, with the process that started it."""
+    """Give this process its own group, which ends with the parent process, grandchildren included."""
     forget(_NOT_FOR_USER_CODE)
     os.setpgrp()
     signal.signal(signal.SIGTERM, end_group)
-    if (ask_for_end := asker_for_end_with_parent(signal.SIGTERM)) is not None:
+    if (ask_for_end := parent_death_signal(signal.SIGTERM)) is not None:
         ask_for_end()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable(file=2, all_threads=False)
@@ -70,7 +70,7 @@ def execute(task: Task) -> Work | JobError:
     Returns
     -------
     Work or JobError
-        What it brought back, or why it failed. Only a dying process returns nothing.
+        Outputs of the job, or its error. Only a dying process does not return.
     """
     task.pid_file.write_text(str(os.getpid()), encoding="ascii")
     task.results.mkdir()
@@ -82,7 +82,7 @@ def execute(task: Task) -> Work | JobError:
 
 
 def job_error_of(error: BaseException, transient_names: tuple[str, ...]) -> JobError:
-    """Turn what user code raised into what the ledger keeps; prints the traceback to the job's log too."""
+    """Convert an exception of user code to a `JobError`, and print the traceback to the job's log."""
     if isinstance(error, CommandFailedError):
         sys.stderr.write(f"{error.traceback}{error}\n")
         return JobError(
@@ -91,18 +91,18 @@ def job_error_of(error: BaseException, transient_names: tuple[str, ...]) -> JobE
             permanent=not error.transient,
             traceback=_storable(error.traceback),
         )
-    chain = not isinstance(error, PlatformError)  # what our own errors come from is our own business
-    told = "".join(traceback.format_exception(type(error), error, user_frames(error), chain=chain))
-    sys.stderr.write(told)
+    chain = not isinstance(error, PlatformError)  # the causes of the platform's errors are not shown
+    text = "".join(traceback.format_exception(type(error), error, user_frames(error), chain=chain))
+    sys.stderr.write(text)
     kind = next((kind for kinds, kind in _KINDS if isinstance(error, kinds)), "exception")
     transient = is_transient(error, transient_names if kind == "exception" else None)
     name = "" if isinstance(error, PlatformError) else f"{type(error).__name__}: "
-    message, trace = _storable(f"{name}{error}"), _storable(told)
+    message, trace = _storable(f"{name}{error}"), _storable(text)
     return JobError(kind=kind, message=message, permanent=not transient, traceback=trace)
 
 
 def _storable(text: str) -> str:
-    """Shorten what user code said, and replace what is no Unicode: the ledger takes neither endless nor broken text."""
+    """Shorten a text of user code and replace invalid Unicode, because the ledger cannot store them."""
     clean = text.encode("utf-8", errors="replace").decode()
     if len(clean) <= TEXT_CHARACTERS:
         return clean
@@ -111,7 +111,7 @@ def _storable(text: str) -> str:
 
 
 def user_frames(error: BaseException) -> TracebackType | None:
-    """Skip the platform's own frames in front, so that a scientist sees the traceback of the analysis."""
+    """Skip the first frames of the platform, so that the traceback starts in the analysis."""
     trace = error.__traceback__
     while trace is not None and _is_machinery(Path(trace.tb_frame.f_code.co_filename)):
         trace = trace.tb_next
@@ -119,13 +119,13 @@ def user_frames(error: BaseException) -> TracebackType | None:
 
 
 def _is_machinery(file: Path) -> bool:
-    """Tell whether a frame's code is the platform's and not an analysis's."""
+    """Return whether a frame belongs to the platform and not to an analysis."""
     return file.is_relative_to(_ROOT) and file.relative_to(_ROOT).parts[0] in _MACHINERY
 
 
 @contextlib.contextmanager
 def _captured(task: Task) -> Iterator[None]:
-    """Send everything this process prints to the job's log."""
+    """Redirect the output of this process to the job's log."""
     saved = os.dup(1), os.dup(2)
     with task.log.open("ab", buffering=0) as log:
         os.dup2(log.fileno(), 1)
@@ -134,17 +134,17 @@ def _captured(task: Task) -> Iterator[None]:
         with _stream(1) as out, _stream(2) as err, redirect_stdout(out), redirect_stderr(err):
             yield
     finally:
-        ctypes.CDLL(None).fflush(None)  # what C code has printed belongs to this job, not to the next one
+        ctypes.CDLL(None).fflush(None)  # output of C code belongs to this job, not to the next one
         for number, copy in zip((1, 2), saved, strict=True):
             os.dup2(copy, number)
             os.close(copy)
 
 
 def _stream(number: int) -> TextIO:
-    """Open a stream for one job, which may close it; by lines, so that a crash loses none."""
+    """Open a line-buffered stream for one job, which may close it; a crash loses no line."""
     return os.fdopen(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def end_group(_number: int, _frame: FrameType | None) -> None:
-    """End this process and everything it started."""
+    """Kill this process and all of its children."""
     os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What a job ran on and what it used, as far as the system tells."""
+"""The machine of a job, and the resources that it used, as far as the system reports them."""
 
 import contextlib
 import os
@@ -22,13 +22,13 @@ def cpu_s() -> float:
 
 
 def reset_peak_memory() -> None:
-    """Forget the largest memory of earlier jobs of this process, where the system can."""
+    """Reset the peak memory of earlier jobs of this process, if the system can."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text(_RESET_PEAK, encoding="ascii")
 
 
 def peak_memory_bytes() -> int:
-    """Return the largest resident memory since the last reset."""
+    """Return the peak resident memory since the last reset, in bytes."""
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
@@ -37,7 +37,7 @@ def peak_memory_bytes() -> int:
 
 
 def resource_facts(used_cpu_s: float, other_peak_bytes: int | None = None) -> ResourceFacts:
-    """Describe the machine, and what the job used; memory is this process's unless another one did the work."""
+    """Return machine and resource usage of a job; the memory is that of this process unless given."""
     return ResourceFacts(
         os=platform.platform(),
         architecture=platform.machine(),

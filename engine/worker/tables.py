@@ -1,4 +1,4 @@
-"""Looks at the tables that an analysis declares: whether they are there, have their columns, and how many rows."""
+"""Checks the declared tables of an analysis: existence, columns and number of rows."""
 
 import csv
 from pathlib import Path
@@ -15,19 +15,19 @@ def checked_tables(analysis: Analysis, results: Path) -> tuple[TableRows, ...]:
     Parameters
     ----------
     analysis : Analysis
-        What declares them.
+        Its `tables` are checked.
     results : Path
-        The folder that the analysis wrote into.
+        Folder of result files.
 
     Returns
     -------
     tuple of TableRows
-        One for each table, in the order in which they are declared.
+        One for each table, in declared order.
 
     Raises
     ------
     OutputError
-        If a table is missing, cannot be read, or has other columns than its model has fields.
+        If a table is missing, cannot be read, or its columns are not the fields of its model.
     """
     found = []
     for file, model in analysis.tables.items():
@@ -45,8 +45,8 @@ def checked_tables(analysis: Analysis, results: Path) -> tuple[TableRows, ...]:
 
 
 def _parquet(path: Path, file: str) -> tuple[list[str], int]:
-    """Return columns and number of rows, which a Parquet file keeps at its end; nothing else is read."""
-    import pyarrow as pa  # noqa: PLC0415  analyses without tables need not wait for it
+    """Return columns and number of rows from the footer of a Parquet file."""
+    import pyarrow as pa  # noqa: PLC0415  not imported for analyses without tables
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
@@ -58,7 +58,7 @@ def _parquet(path: Path, file: str) -> tuple[list[str], int]:
 
 
 def _csv(path: Path, file: str) -> tuple[list[str], int]:
-    """Return the header, and how many lines that are not empty follow it."""
+    """Return the header, and the number of non-empty lines after it."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as text:
             lines = (line for line in csv.reader(text) if line)

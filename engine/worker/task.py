@@ -1,7 +1,7 @@
-"""One job, wherever it runs: load the analysis, open its inputs, run it, judge what it returned.
+"""Runs one job: loads the analysis, opens its inputs, calls it, and validates its outputs.
 
-A worker process does this in its own way (`engine.worker.process`), ``analysis try`` in the foreground. Nothing is
-written but below the job's private folder.
+It is called by a worker process (`engine.worker.process`), and by ``analysis try`` in the foreground. It writes only
+below the job's private folder.
 """
 
 import contextlib
@@ -35,24 +35,24 @@ RESULTS_VARIABLE = "RESULTS_DIR"
 
 @dataclass(frozen=True)
 class Task:
-    """Everything that a worker needs for one job.
+    """The data that a worker needs for one job.
 
     Attributes
     ----------
     analysis_file : Path
-        The analysis.
+        Path of the analysis file.
     code_version : str
-        The code that the run announced.
+        Expected code version; another one raises.
     locations, files : tuple of str
-        The job's inputs, spelled as the job file spelled them.
+        Inputs of the job, in the spelling of the job file.
     parameters : dict
-        The stored parameters.
+        Validated parameters, as stored.
     folder : Path
-        The job's private folder.
+        Private folder of the job.
     inputs : InputReader
-        Reads the job's inputs.
+        Reader of the inputs.
     transient : tuple of str
-        Exceptions that the analysis declares transient.
+        Exceptions that the analysis declares as transient.
     """
 
     analysis_file: Path
@@ -66,23 +66,23 @@ class Task:
 
     @property
     def results(self) -> Path:
-        """Folder that the analysis writes its files into."""
+        """Folder of result files."""
         return self.folder / "results"
 
     @property
     def log(self) -> Path:
-        """File that receives everything the analysis prints."""
+        """File with the output of the analysis."""
         return self.folder / LOG_NAME
 
     @property
     def pid_file(self) -> Path:
-        """File that names the process at work, whose whole group ends with the job."""
+        """File with the id of the executing process, whose group ends with the job."""
         return self.folder / "pid"
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker brings back from a job that succeeded."""
+    """The outcome of a successful job."""
 
     outputs: dict[str, Any]
     not_finite: tuple[str, ...]
@@ -95,33 +95,32 @@ class Work:
 
 
 def run_task(task: Task, *, alone: bool = True) -> Work:
-    """Open the inputs when asked, run the analysis, and check what it returned.
+    """Run the analysis, and validate its outputs; inputs are opened on request.
 
     Parameters
     ----------
     task : Task
-        The job; its folder and its results folder exist.
+        The job; its folder and its results folder must exist.
     alone : bool
-        This process runs nothing else: its working folder and its variables become those that the analysis asks for.
+        This process runs nothing else: its working folder and its variables are set as the analysis requests.
 
     Returns
     -------
     Work
-        What the analysis brought back.
+        Outputs, tables, inputs and resource usage.
 
     Raises
     ------
     CodeChangedError
-        If the analysis is no longer what the run announced.
+        If the code version of the analysis is not the expected one.
     Exception
-        Whatever user code raises, and what its inputs or its outputs are refused for.
+        Any exception of user code, and errors of its inputs or outputs.
     """
     with error_context(analysis=task.analysis_file.stem):
         return _run(task, alone=alone)
 
 
 def _run(task: Task, *, alone: bool) -> Work:
-    """Take the steps of a job."""
     entry = load_once(task.analysis_file)
     if entry.code_version != task.code_version:
         msg = (
@@ -144,7 +143,7 @@ def _run(task: Task, *, alone: bool) -> Work:
 
 
 def _call(entry: AnalysisEntry, task: Task, opened: "_Opened", parameters: Any) -> tuple[Any, int | None]:
-    """Call the function, or run the command; returns what came back, and the memory of another process."""
+    """Call the function, or run the command; return its outputs, and the peak memory of a command."""
     run = entry.analysis.run
     if not isinstance(run, Command):
         job = AnalysisJob(locations=task.locations, files=task.files, opener=opened.open)
@@ -165,7 +164,7 @@ def _call(entry: AnalysisEntry, task: Task, opened: "_Opened", parameters: Any) 
 
 @contextlib.contextmanager
 def _surroundings(task: Task, entry: AnalysisEntry) -> Iterator[None]:
-    """Let user code work in the folder that the analysis asks for, and find its results folder by a variable."""
+    """Set the working folder, and the variable with the results folder, for user code."""
     scratch = task.folder / "scratch"
     scratch.mkdir(exist_ok=True)
     tempfile.tempdir = str(scratch)
@@ -180,7 +179,7 @@ def _surroundings(task: Task, entry: AnalysisEntry) -> Iterator[None]:
 
 
 class _Opened:
-    """The inputs of one job: opened at most once, described for provenance."""
+    """The inputs of one job: opened at most once, and described for provenance."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -188,7 +187,7 @@ class _Opened:
         self.facts: tuple[InputFile, ...] = ()
 
     def open(self) -> tuple[Path, ...]:
-        """Make the inputs available; the second call returns what the first one made."""
+        """Return local paths of the inputs; they are opened by the first call."""
         if self._paths is None:
             inputs, folder = self._task.inputs, self._task.folder / "inputs"
             folder.mkdir()
@@ -199,12 +198,12 @@ class _Opened:
         return self._paths
 
     def check_unchanged(self) -> None:
-        """Refuse a result whose local inputs changed while it was computed."""
+        """Raise if local inputs changed while the result was computed."""
         for fact in self.facts:
             self._task.inputs.check(fact)
 
     def sessions(self) -> tuple[Session, ...]:
-        """Read subject and session of each opened input; an input that is no NWB file has neither."""
+        """Return subjects and sessions of the opened inputs; an input that is not an NWB file has none."""
         found = []
         for path in self._paths or ():
             with contextlib.suppress(InputError):

@@ -9,7 +9,7 @@ window.dash_clientside.explorer = {
   parquet: function (search) {
     return "/download.parquet" + (search || "");
   },
-  /* The rows that the grid keeps are of another selection or search: it asks again. */
+  /* The rows that the grid keeps are of another selection or search: it requests them again. */
   refresh: function () {
     window.dash_ag_grid.getApiAsync("grid").then(function (api) {
       api.purgeInfiniteCache();

@@ -1,1 +1,1 @@
-"""What the explorer shows: columns, filters, facts, read from results."""
+"""The data of the explorer: tables, columns, filters, facts of results."""

@@ -1,4 +1,4 @@
-"""The tables that the explorer shows: catalogs of S3 kept in memory, and read again when there is a newer one."""
+"""Caches the results tables from S3, and reads them again when there is a newer version."""
 
 import logging
 import math
@@ -23,36 +23,36 @@ from resources.result_store.catalog_files import CatalogFiles
 from resources.result_store.catalog_tables import catalog_facts, read_catalog
 
 CHECKED_S = 5.0
-"""A table is not looked after again for so long."""
+"""Time until a cached table is checked again."""
 
 MOST_RECORDS = 2000
-"""Without a catalog, so many of the newest results are read from MongoDB."""
+"""Number of newest results that are read from MongoDB if there is no results table."""
 
 _RECORDS_KEPT_S = 30.0
 _SILENT_S = 300.0
-"""MongoDB that did not answer is not asked for the age of a table for so long: every request would wait for it."""
+"""Time for which the age of tables is not read from a MongoDB that did not answer: every page would wait for it."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of results as it was read.
+    """A cached table of results.
 
     Attributes
     ----------
     analysis : str
-        Its analysis; empty: all of them.
+        Name of the analysis; empty for all.
     frame : polars.DataFrame
-        The rows.
+        One row for each result or failed job.
     columns : dict
-        Its columns, by name.
+        Descriptions of the columns, by name.
     note : str
-        What a person should know of where it comes from; may be empty.
+        Message about its source; may be empty.
     etag : str
-        Of the catalog; empty when the rows are from MongoDB.
+        ETag of the file in S3; empty if the rows are from MongoDB.
     updated : datetime or None
-        When the catalog was updated, if it says so.
+        When the table was updated, if it says so.
     """
 
     analysis: str
@@ -65,7 +65,7 @@ class Table:
 
 @dataclass
 class _Kept:
-    """A table, and when it was last looked after."""
+    """A table, and the time of its last check."""
 
     table: Table
     checked: float
@@ -73,18 +73,18 @@ class _Kept:
 
 
 class Tables:
-    """Gives tables, reading as little as possible; any number of requests may ask at once.
+    """Thread-safe cache of the tables, which reads as little as possible.
 
     Parameters
     ----------
     catalogs : CatalogFiles
-        Where the catalogs are.
+        Files of the results tables in S3.
     records : RecordReader
-        Where results are read when there is no catalog.
+        Reader of results if there is no table.
     entries : mapping
-        The analyses by name; None for one whose file cannot be loaded.
+        Analyses by name; None for one whose file cannot be loaded.
     clock : callable
-        Seconds that only grow.
+        Monotonic clock in seconds.
     """
 
     def __init__(
@@ -102,19 +102,19 @@ class Tables:
         self._lock = threading.Lock()
 
     def table(self, analysis: str) -> Table:
-        """Return the table of an analysis, or of all of them for an empty name.
+        """Return the table of an analysis, or of all analyses for an empty name.
 
         Raises
         ------
         KeyError
-            If there is no such analysis.
+            If the analysis does not exist.
         """
         if analysis == "":
             return self._all()
         entry = self.entries[analysis]
         with self._lock:
             kept = self._kept.setdefault(analysis, _Kept(_table(analysis, from_rows([], analysis), entry), -1e9))
-        with kept.lock:  # one request reads, the others wait for it
+        with kept.lock:  # one request reads, others wait for it
             waits = CHECKED_S if kept.table.etag or kept.checked < 0 else _RECORDS_KEPT_S
             if self._clock() - kept.checked >= waits:
                 kept.table = self._read_again(kept.table, entry)
@@ -122,14 +122,14 @@ class Tables:
             return kept.table
 
     def _all(self) -> Table:
-        """Return the facts of all analyses as one table."""
+        """Return the common columns of all analyses as one table."""
         tables = [self.table(name) for name in self.entries]
         frame = pl.concat([shared(one.frame) for one in tables] or [shared(from_rows([], ""))])
         notes = " ".join(dict.fromkeys(one.note for one in tables if one.note))
         return Table("", frame, columns_of(frame, None), notes, "+".join(one.etag for one in tables))
 
     def _read_again(self, old: Table, entry: AnalysisEntry | None) -> Table:
-        """Read a table if there is a newer one; what cannot be read now stays as it was, and the note says so."""
+        """Read a table if there is a newer version; if that fails, keep the old one with a note."""
         try:
             etag = self._catalogs.etag(old.analysis)
             if etag is not None and etag == old.etag:
@@ -157,7 +157,7 @@ class Tables:
         return replace(table, note=age_of_table(table.analysis, table.updated, newer))
 
     def _instead(self, old: Table, entry: AnalysisEntry | None, problem: str) -> Table:
-        """Return what there is without the catalog: the last one that was read, else what MongoDB has, else nothing."""
+        """Return the last table that was read, otherwise results from MongoDB, otherwise an empty table."""
         if old.frame.height:
             return replace(old, note=f"{problem} What is shown was read before.")
         try:
@@ -167,15 +167,14 @@ class Tables:
         return replace(found, note=f"{problem} These are the newest results that MongoDB has.")
 
     def _from_records(self, analysis: str, entry: AnalysisEntry | None) -> Table:
-        """Read the newest results from MongoDB."""
         found = [
             one for record in self._records.newest(analysis, limit=MOST_RECORDS).to_list() if (one := readable(record))
         ]
         code = entry.code_version if entry else ""
         rows = [result_row(one, state=state_by_code(one.code_version, current=code)) for one in found]
-        told = f"the newest {len(rows):,} results" if len(rows) == MOST_RECORDS else "the results that MongoDB has"
+        origin = f"the newest {len(rows):,} results" if len(rows) == MOST_RECORDS else "the results that MongoDB has"
         note = (
-            f"`{analysis}` has no results table yet: these are {told}, without failed jobs. "
+            f"`{analysis}` has no results table yet: these are {origin}, without failed jobs. "
             f"For a complete and faster table open Catalog in Dagster, then {analysis} / catalog, and choose Materialize."
         )
         return _table(analysis, from_rows(rows, analysis), entry, note)
@@ -196,5 +195,4 @@ def _newest(frame: pl.DataFrame) -> datetime | None:
 
 
 def _table(analysis: str, frame: pl.DataFrame, entry: AnalysisEntry | None, note: str = "") -> Table:
-    """Describe a frame."""
     return Table(analysis, frame, columns_of(frame, entry), note)

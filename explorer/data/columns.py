@@ -1,4 +1,4 @@
-"""The columns of a table of results: what each holds, and what it is called on the page."""
+"""The columns of a table of results: types and titles."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from engine.discovery.analyses import AnalysisEntry
 Kind = Literal["text", "number", "time"]
 
 ROW, POINT = "_row", "_point"
-"""Columns that only the explorer has: the short name of a row in addresses, and the same as a number in plots."""
+"""Columns that only the explorer has: the short name of a row in URLs, and its number in plots."""
 
 ANALYSIS = "analysis"
 SEARCHED = ("subject", "session", "tag")
 FIRST_SHOWN = ("state", "subject", "session", "ended", "duration_s")
-"""Columns that are shown first, followed by what sets the analysis apart."""
+"""Columns that are shown by default, followed by those of the analysis."""
 
 _FACTS = {
     ANALYSIS: ("analysis", "Name of the analysis."),
@@ -47,18 +47,18 @@ _FACTS = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
+    """A column of a table.
 
     Attributes
     ----------
     name : str
-        As in the table.
+        Name in the table.
     kind : str
-        How its values are compared.
+        Type of its values: ``text``, ``number`` or ``time``.
     title : str
-        What it is called, with its unit.
+        Title with unit, for headings and axes.
     meaning : str
-        One sentence; may be empty.
+        Description; may be empty.
     """
 
     name: str
@@ -68,44 +68,44 @@ class Column:
 
     @property
     def long_title(self) -> str:
-        """The title, with the word parameter or output before it: for lists that mix them."""
+        """The title after the word parameter or output, for lists with both."""
         kind = self.name.partition(".")[0]
         return f"{kind.removesuffix('s')} {self.title}" if kind in {PARAMETERS, OUTPUTS} else self.title
 
 
 def columns_of(frame: pl.DataFrame, entry: AnalysisEntry | None) -> dict[str, Column]:
-    """Describe the columns of a table.
+    """Return descriptions of the columns of a table.
 
     Parameters
     ----------
     frame : polars.DataFrame
-        The table.
+        Table whose column types are used.
     entry : AnalysisEntry or None
-        The analysis, whose models give units and meanings; None where there are several, or its file cannot be loaded.
+        Its models give units and descriptions; None for all analyses, or if its file cannot be loaded.
 
     Returns
     -------
     dict
-        By name, in the table's order, without those that are only the explorer's.
+        Columns by name, in the table's order, without those that only the explorer has.
     """
     facts = _facts_of(entry)
     return {name: _column(name, frame.schema[name], facts) for name in frame.columns if name not in {ROW, POINT}}
 
 
 def shown_first(columns: Mapping[str, Column], *, most: int = 14) -> tuple[str, ...]:
-    """Choose the columns that are shown to somebody who chose none; a table of one analysis need not repeat its name."""
+    """Return the columns that are shown by default; a table of one analysis does not repeat its name."""
     facts = [name for name in FIRST_SHOWN if name in columns]
     own = [name for name in _sorted_by_kind(columns) if name.startswith((f"{PARAMETERS}.", f"{OUTPUTS}."))]
     return tuple((facts + own if own else [ANALYSIS, *facts, "tag", "code_version", "failure"])[:most])
 
 
 def _sorted_by_kind(columns: Iterable[str]) -> list[str]:
-    """Return names with outputs first: they are what people look for."""
+    """Return names with outputs first, because they are the most important."""
     return sorted(columns, key=lambda name: not name.startswith(f"{OUTPUTS}."))
 
 
 def _facts_of(entry: AnalysisEntry | None) -> dict[str, FieldFacts]:
-    """Return what an analysis says of its fields, by the names of their columns."""
+    """Return the descriptions of an analysis's fields, by column name."""
     if entry is None:
         return {}
     models = {PARAMETERS: entry.analysis.parameters, OUTPUTS: entry.analysis.outputs}
@@ -113,7 +113,6 @@ def _facts_of(entry: AnalysisEntry | None) -> dict[str, FieldFacts]:
 
 
 def _column(name: str, dtype: pl.DataType, facts: Mapping[str, FieldFacts]) -> Column:
-    """Describe one column."""
     kind: Kind = "time" if dtype == pl.Datetime else "number" if dtype.is_numeric() else "text"
     if name in _FACTS:
         return Column(name, kind, *_FACTS[name])

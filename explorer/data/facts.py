@@ -1,4 +1,4 @@
-"""Everything that is known of one row, part by part: from its record in MongoDB, else from the row itself."""
+"""The facts of one row in parts: from its record in MongoDB, otherwise from the row."""
 
 import json
 from collections.abc import Mapping
@@ -20,16 +20,16 @@ _LONGEST = 2000
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of one row.
+    """The facts of one row.
 
     Attributes
     ----------
     row : dict
-        The row itself.
+        Values of the row, by column.
     parts : dict
         Values by name, for each of `PARTS`.
     note : str
-        What could not be read; may be empty.
+        Message about what could not be read; may be empty.
     """
 
     row: Mapping[str, Any]
@@ -44,24 +44,24 @@ class Facts:
 
     @property
     def result_id(self) -> str | None:
-        """The result's id; None for a job that failed."""
+        """The result's id; None for a failed job."""
         return self.row.get("result_id")
 
     @property
     def title(self) -> str:
-        """Session, else subject, else the first digits of what there is."""
+        """Session, otherwise subject, otherwise the first digits of the id."""
         return str(self.row.get("session") or self.row.get("subject") or self.name)
 
 
 def facts_of(row: Mapping[str, Any], records: RecordReader) -> Facts:
-    """Return what is known of a row.
+    """Return the facts of a row.
 
     Parameters
     ----------
     row : mapping
         A row of an explorer's table.
     records : RecordReader
-        Where its record is; when it does not answer, the row alone is told and the note says so.
+        Reader of its record; if MongoDB does not answer, the facts are those of the row, with a note.
     """
     result_id = row.get("result_id")
     if not isinstance(result_id, str):
@@ -79,13 +79,13 @@ def facts_of(row: Mapping[str, Any], records: RecordReader) -> Facts:
 
 
 def label(part: str, name: str, columns: Mapping[str, Column]) -> str:
-    """Return what a fact is called, with its unit where one is known."""
+    """Return the label of a fact, with its unit if it is known."""
     column = columns.get(f"{part}.{name}") or columns.get(name)
     return column.title if column is not None else name.replace("_", " ")
 
 
 def text_of(value: Any) -> str:
-    """Write a value for a person."""
+    """Return a value as text."""
     if value is None:
         return "—"
     if isinstance(value, bool):
@@ -99,7 +99,7 @@ def text_of(value: Any) -> str:
 
 
 def _parts_of_row(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the parts of what a row holds."""
+    """Return the facts in a row, by part."""
     prefixed = {
         part: {name.removeprefix(f"{part}."): value for name, value in row.items() if name.startswith(f"{part}.")}
         for part in (PARAMETERS, OUTPUTS)
@@ -115,7 +115,7 @@ def _parts_of_row(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _parts_of_record(row: Mapping[str, Any], found: Provenance) -> dict[str, dict[str, Any]]:
-    """Return the parts of what a record holds."""
+    """Return the facts in a record, by part."""
     code, used = found.code, found.resources
     return {
         PARAMETERS: dict(found.parameters),
@@ -157,5 +157,5 @@ def _parts_of_record(row: Mapping[str, Any], found: Provenance) -> dict[str, dic
 
 
 def _numbered(word: str, values: list[str]) -> dict[str, str]:
-    """Name values by their number; a single one has none."""
+    """Return values by numbered names; a single value has no number."""
     return {word if len(values) == 1 else f"{word} {n}": value for n, value in enumerate(values, start=1)}

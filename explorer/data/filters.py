@@ -1,7 +1,8 @@
-"""The table's filters as conditions of polars: what a browser sent is data, and never becomes code.
+"""Converts the table's filters to polars expressions: input from a browser is data, and never becomes code.
 
-The form is that of AG Grid (https://www.ag-grid.com/javascript-data-grid/filter-conditions/): for each column a rule, or
-several rules joined by AND or OR. Only known columns and the words below are taken; the rest is left out and told.
+The format is that of AG Grid (https://www.ag-grid.com/javascript-data-grid/filter-conditions/): for each column a rule,
+or several rules joined by AND or OR. Only known columns and the words below are accepted; the rest is ignored with a
+note.
 """
 
 import math
@@ -12,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from domain.json_values import shown
+from domain.messages import shown
 from explorer.data.columns import Column, Kind
 
 Rule = dict[str, Any]
@@ -39,21 +40,21 @@ _ORDER_RULES: dict[str, Callable[[pl.Expr, Any], pl.Expr]] = {
 
 
 def cleaned(model: Any, columns: Mapping[str, Column]) -> tuple[dict[str, Rule], list[str]]:
-    """Take what can be used of a filter model.
+    """Return the valid part of a filter model.
 
     Parameters
     ----------
     model : Any
-        What a browser or an address says.
+        Filter model from a browser or URL; not trusted.
     columns : mapping
-        The columns of the table.
+        Columns of the table, by name.
 
     Returns
     -------
     model : dict
-        A new one, of known columns and words alone.
+        A copy with only known columns and words.
     notes : list of str
-        What was left out, in words.
+        A message for each ignored part.
     """
     if not isinstance(model, dict):
         return {}, ["The filters of this address cannot be read and were left out."]
@@ -70,18 +71,18 @@ def cleaned(model: Any, columns: Mapping[str, Column]) -> tuple[dict[str, Rule],
 
 
 def condition(model: Mapping[str, Rule], columns: Mapping[str, Column]) -> pl.Expr:
-    """Return the condition that all filters of a cleaned model make together."""
+    """Return the expression of all filters of a cleaned model."""
     found = [_expression(name, rule, columns[name].kind) for name, rule in model.items()]
     return reduce(lambda one, other: one & other, found, pl.lit(value=True))
 
 
 def _refuse(why: str) -> None:
-    """Stop reading a rule."""
+    """Raise to reject a rule."""
     raise ValueError(why)
 
 
 def _rule(rule: Any, kind: Kind) -> Rule:
-    """Take one column's rule, or rules."""
+    """Return the rule or rules of a column."""
     if not isinstance(rule, dict):
         _refuse("it has no rule")
     conditions = rule.get("conditions")
@@ -98,7 +99,7 @@ def _rule(rule: Any, kind: Kind) -> Rule:
 
 
 def _simple(rule: Any, kind: Kind) -> Rule:
-    """Take a rule without parts."""
+    """Return a rule without parts."""
     if not isinstance(rule, dict):
         _refuse("it has no rule")
     how, form = rule.get("type"), {"text": "text", "number": "number", "time": "date"}[kind]
@@ -113,28 +114,28 @@ def _simple(rule: Any, kind: Kind) -> Rule:
 
 
 def _word(found: Any, *known: str) -> str:
-    """Take one of some words."""
+    """Return one of the known words; raise for anything else."""
     if found not in known:
         _refuse(f"it has the rule {shown(str(found))!r}; there are {', '.join(known)}")
     return str(found)
 
 
 def _text(value: Any) -> str:
-    """Take a text."""
+    """Return a text; raise for anything else."""
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
         _refuse(f"expected a text of at most {_LONGEST_TEXT} characters")
     return str(value)
 
 
 def _number(value: Any) -> float:
-    """Take a finite number."""
+    """Return a finite number; raise for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300 or math.isnan(value):  # noqa: PLR2004
         _refuse("expected a number")
     return float(value)
 
 
 def _day(value: Any) -> str:
-    """Take a day, as AG Grid writes it."""
+    """Return a day in the format of AG Grid."""
     try:
         return f"{datetime.fromisoformat(str(value)[:10]):%Y-%m-%d} 00:00:00"
     except ValueError:
@@ -142,7 +143,7 @@ def _day(value: Any) -> str:
 
 
 def _expression(name: str, rule: Rule, kind: Kind) -> pl.Expr:
-    """Return the condition of one column."""
+    """Return the expression of one column."""
     if "conditions" not in rule:
         return _one(name, rule, kind)
     parts = [_one(name, one, kind) for one in rule["conditions"]]
@@ -152,7 +153,7 @@ def _expression(name: str, rule: Rule, kind: Kind) -> pl.Expr:
 
 
 def _one(name: str, rule: Rule, kind: Kind) -> pl.Expr:
-    """Return the condition of a rule without parts; an empty cell meets only what is said of empty ones, or "not"."""
+    """Return the expression of a simple rule; empty cells only match rules for blank cells, or negated rules."""
     cell = pl.col(name)
     how = rule["type"]
     if how in _BLANKS:
@@ -168,6 +169,6 @@ def _one(name: str, rule: Rule, kind: Kind) -> pl.Expr:
 
 
 def _in_order(cell: pl.Expr, how: str, value: Any, last: Any) -> pl.Expr:
-    """Compare by order; both ends of a range belong to it."""
+    """Return the expression of an ordered comparison; both ends of a range are included."""
     met = cell.is_between(value, last) if how == "inRange" else _ORDER_RULES[how](cell, value)
     return met.fill_null(value=False)

@@ -1,4 +1,4 @@
-"""Results as polars tables of plain columns: texts, numbers, times and yes or no."""
+"""Results as polars tables with plain columns: texts, numbers, times and booleans."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -17,19 +17,19 @@ _TIME = pl.Datetime("ms", "UTC")
 
 
 def from_arrow(table: pa.Table, analysis: str) -> pl.DataFrame:
-    """Return a catalog as the explorer's table.
+    """Return a results table as a table of the explorer.
 
     Parameters
     ----------
     table : pyarrow.Table
-        The catalog.
+        Content of the Parquet file.
     analysis : str
-        Its analysis.
+        Name of the analysis, added as a column.
 
     Returns
     -------
     polars.DataFrame
-        With every fact's column, and `ROW` and `POINT`.
+        Table with all common columns, `ROW` and `POINT`.
     """
     frame = pl.from_arrow(table)
     plain = frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
@@ -37,19 +37,19 @@ def from_arrow(table: pa.Table, analysis: str) -> pl.DataFrame:
 
 
 def from_rows(rows: Iterable[Mapping[str, Any]], analysis: str) -> pl.DataFrame:
-    """Return rows of `domain.result.rows` as the explorer's table; what it gives: as `from_arrow`."""
+    """Return rows of `domain.result.rows` as a table of the explorer, as `from_arrow` does."""
     found = list(rows)
     names = list(dict.fromkeys(name for row in found for name in row))
     return _completed(pl.DataFrame([_series(name, [row.get(name) for row in found]) for name in names]), analysis)
 
 
 def shared(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the columns that the tables of all analyses have, with the same types in each."""
+    """Return the columns that all tables have, with equal types."""
     return frame.select(ANALYSIS, *FACTS, ROW, POINT)
 
 
 def _completed(frame: pl.DataFrame, analysis: str) -> pl.DataFrame:
-    """Add the columns that are missing, give the facts their types, and name the rows."""
+    """Add missing columns, set the types of common columns, and name the rows."""
     given = {name: pl.col(name) if name in frame.columns else pl.lit(None).alias(name) for name in FACTS}
     facts = [column.cast(_type_of(name), strict=False) for name, column in given.items()]
     others = [pl.col(name) for name in frame.columns if name not in {*FACTS, ANALYSIS, ROW, POINT}]
@@ -62,17 +62,16 @@ def _completed(frame: pl.DataFrame, analysis: str) -> pl.DataFrame:
 
 
 def _empty() -> pl.DataFrame:
-    """Return a table without rows."""
     return pl.DataFrame(schema={ANALYSIS: pl.String(), **{name: _type_of(name) for name in FACTS}})
 
 
 def _type_of(fact: str) -> pl.DataType:
-    """Return the type that a fact's column has in every table."""
+    """Return the type of a common column."""
     return _TIME if fact in TIMES else pl.Float64() if fact in NUMBERS else pl.String()
 
 
 def _plain(series: pl.Series) -> pl.Series:
-    """Make a column one of texts, numbers, times or yes and no; what is anything else becomes its JSON text."""
+    """Convert a column to texts, numbers, times or booleans; other values become JSON text."""
     dtype = series.dtype
     if isinstance(dtype, pl.Decimal):
         return series.cast(pl.Float64)
@@ -87,7 +86,7 @@ def _plain(series: pl.Series) -> pl.Series:
 
 
 def _series(name: str, values: list[Any]) -> pl.Series:
-    """Make a column of values that were recorded as JSON, of whatever kinds they are."""
+    """Return a column of JSON values of any types."""
     there = [value for value in values if value is not None]
     if there and all(isinstance(value, datetime) for value in there):
         return pl.Series(name, values, dtype=_TIME)
@@ -99,7 +98,7 @@ def _series(name: str, values: list[Any]) -> pl.Series:
 
 
 def _text(value: Any) -> str | None:
-    """Write a value as a text; several texts are joined by commas."""
+    """Return a value as text; several texts are joined by commas."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(part, str) for part in value):

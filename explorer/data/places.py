@@ -1,7 +1,7 @@
-"""Where rows are in a plot: every kind of value as a number on an axis, and what a box or a lasso holds.
+"""Positions of rows in a plot: values of any type as numbers on an axis, and the rows in a box or lasso.
 
-Texts are numbered in the order of the alphabet over the whole table, so that a selection means the same whatever is
-filtered. Times are milliseconds since 1970.
+Texts are numbered alphabetically over the whole table, so that a selection does not depend on the filters. Times are
+milliseconds since 1970.
 """
 
 from dataclasses import dataclass
@@ -15,23 +15,23 @@ from explorer.data.columns import POINT, ROW
 from explorer.state import Selection, View
 
 _SPREAD = 0.5
-"""Results with the same text lie beside each other, over half of the room that it has on the axis."""
+"""Results with equal texts are spread over half of the space of the text on the axis."""
 
 Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis.
+    """An axis of a plot.
 
     Attributes
     ----------
     name, title : str
-        Its column, and what that is called.
+        Name and title of its column.
     kind : str
         ``text``, ``number`` or ``time``.
     names : list of str
-        Texts, by their number on the axis.
+        Texts, by position on the axis.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Axis:
     names: list[str]
 
     def of(self, frame: pl.DataFrame) -> Numbers:
-        """Return where each row is; not a number where it has no value."""
+        """Return the position of each row; NaN if it has no value."""
         cell = frame[self.name]
         if self.kind == "time":
             return cell.dt.timestamp("ms").cast(pl.Float64).fill_null(float("nan")).to_numpy()
@@ -60,22 +60,22 @@ def axis(table: Table, name: str) -> Axis:
 
 
 def drawable(values: Numbers, *, log: bool) -> npt.NDArray[np.bool_]:
-    """Tell which values can be drawn: finite ones, and on a logarithmic axis those above zero."""
+    """Return which values can be drawn: finite ones, on a logarithmic axis only those above zero."""
     finite = np.isfinite(values)
     return finite & (np.where(finite, values, 1.0) > 0) if log else finite
 
 
 def chosen(table: Table, frame: pl.DataFrame, view: View) -> pl.DataFrame:
-    """Return those rows that are selected; all of them when nothing is.
+    """Return the selected rows; all rows without a selection.
 
     Parameters
     ----------
     table : Table
-        The whole table: it gives texts their numbers.
+        The unfiltered table, which determines the numbers of texts.
     frame : polars.DataFrame
-        Rows of it.
+        Rows of the table, after filters.
     view : View
-        What is selected, on which axes.
+        Its selection and axes are used.
     """
     selection = view.selection
     if "rows" in selection:
@@ -88,7 +88,7 @@ def chosen(table: Table, frame: pl.DataFrame, view: View) -> pl.DataFrame:
 
 
 def _within(selection: Selection, x: Numbers, y: Numbers | None, view: View) -> npt.NDArray[np.bool_]:
-    """Tell which places a box or a lasso holds."""
+    """Return which positions are in a box or lasso."""
     if "box" in selection:
         ends = selection["box"]
         inside: npt.NDArray[np.bool_] = (x >= ends["x"][0]) & (x <= ends["x"][1])
@@ -108,12 +108,12 @@ def _within(selection: Selection, x: Numbers, y: Numbers | None, view: View) -> 
 
 
 def _scaled(values: Numbers, *, log: bool) -> Numbers:
-    """Return values as they lie on the screen: the edges of a lasso are straight there."""
+    """Return values as positions on the screen, where the edges of a lasso are straight."""
     return np.log10(np.maximum(values, 1e-300)) if log else values
 
 
 def _in_polygon(x: Numbers, y: Numbers, corners_x: Numbers, corners_y: Numbers) -> npt.NDArray[np.bool_]:
-    """Tell which points a polygon holds: a ray to the right crosses its edges an odd number of times."""
+    """Return which points are in a polygon: a ray to the right crosses its edges an odd number of times."""
     inside = np.zeros(len(x), dtype=np.bool_)
     ends = zip(corners_x, corners_y, np.roll(corners_x, 1), np.roll(corners_y, 1), strict=True)
     for x_1, y_1, x_2, y_2 in ends:

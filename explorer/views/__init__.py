@@ -1,1 +1,1 @@
-"""What the explorer draws: page, table, plots, panels."""
+"""Renders the page, its table, plots and panels."""

@@ -10,18 +10,18 @@ _COMPARED = [part for part in PARTS if part != "where"]
 
 @dataclass(frozen=True)
 class Line:
-    """One field of two results.
+    """A field of two results.
 
     Attributes
     ----------
     part, name : str
-        Which field.
+        Part of the facts, and name of the field.
     first, second : Any
-        Its values; None where there is none.
+        Its values; None if there is none.
     differs : bool
-        Whether they differ.
+        Whether the values differ; True and 1 do.
     difference : float or None
-        Second minus first, of numbers that differ.
+        Second minus first value, if both are numbers and differ.
     """
 
     part: str
@@ -33,17 +33,17 @@ class Line:
 
 
 def compared(first: Facts, second: Facts) -> list[Line]:
-    """Compare two results.
+    """Compare two results field by field.
 
     Parameters
     ----------
     first, second : Facts
-        The results.
+        Facts of the two results.
 
     Returns
     -------
     list of Line
-        Part by part, in each the fields that differ first; nested values are compared field by field too.
+        Lines by part, different fields first; nested values are compared field by field too.
     """
     lines: list[Line] = []
     for part in _COMPARED:
@@ -54,14 +54,14 @@ def compared(first: Facts, second: Facts) -> list[Line]:
 
 
 def _line(part: str, name: str, first: Any, second: Any) -> Line:
-    """Compare one field; yes and 1 are not the same."""
+    """Compare one field; True and 1 are different."""
     differs = first != second or isinstance(first, bool) != isinstance(second, bool)
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (first, second))
     return Line(part, name, first, second, differs, second - first if differs and numbers else None)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Name the values of nested tables by their paths."""
+    """Return the values of nested objects by path."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict) and value:

@@ -1,4 +1,4 @@
-"""The page: its parts, their labels, and what they hold at first."""
+"""Renders the page: its parts and their labels."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -23,7 +23,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "columns": ("analysis", "columns"),
     "facet": ("analysis", "facet"),
 }
-"""What each part of the page is made from: it is made again when one of these changes."""
+"""Fields of the state that each part of the page uses: it is rendered again when one of them changes."""
 
 _BLOCK = 200
 _TOOLS = ["select2d", "lasso2d", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]
@@ -31,18 +31,18 @@ _MOST_VALUES = 500
 
 
 def part_of(view: View, name: str) -> str:
-    """Return what a part of the page is made from, as an address."""
+    """Return the part of the state that a part of the page uses, as the query of a URL."""
     return to_search(part(view, *PARTS[name]))
 
 
 def shell() -> Any:
-    """Return the page before it knows its address."""
+    """Return the page before its URL is known."""
     waiting = html.P("Reading the results …", role="status", className="quiet")
     return html.Div([dcc.Location(id="url", refresh=False), html.Main(waiting, id="page")])
 
 
 def unknown(names: list[str], wanted: str) -> Any:
-    """Say that there is no such analysis, and which there are."""
+    """Return the page for an unknown analysis, with a list of the existing ones."""
     return [
         navigation(names, None),
         html.P(f"There is no analysis “{wanted[:100]}”. Choose one above.", className="note"),
@@ -50,7 +50,7 @@ def unknown(names: list[str], wanted: str) -> Any:
 
 
 def navigation(names: list[str], current: str | None) -> Any:
-    """Link to every analysis."""
+    """Return links to all analyses."""
     links = [("", ALL), *((name, name) for name in names)]
     return html.Nav(
         [
@@ -71,7 +71,7 @@ def navigation(names: list[str], current: str | None) -> Any:
 
 def page(table: Table, names: list[str], view: View, notes: list[str], dagster_url: str) -> Any:
     """Return the page of a table."""
-    told = [note for note in (*notes, table.note) if note]
+    shown_notes = [note for note in (*notes, table.note) if note]
     stores = [dcc.Store(id=f"part-{name}", data=part_of(view, name)) for name in PARTS]
     return [
         navigation(names, view.analysis),
@@ -79,7 +79,9 @@ def page(table: Table, names: list[str], view: View, notes: list[str], dagster_u
         dcc.Store(id="picked"),
         dcc.Store(id="clicked"),
         *stores,
-        html.Div([html.P(note) for note in told], className="note", role="status", hidden=not told, id="notes"),
+        html.Div(
+            [html.P(note) for note in shown_notes], className="note", role="status", hidden=not shown_notes, id="notes"
+        ),
         html.Div(
             [_table_part(table, view, dagster_url), html.Aside(id="details", **aria(live="polite"))],
             className="columns",
@@ -94,19 +96,19 @@ def page(table: Table, names: list[str], view: View, notes: list[str], dagster_u
 
 
 def options(columns: dict[str, Column], *, only: tuple[str, ...] = ("text", "number", "time")) -> list[dict[str, str]]:
-    """Return columns as a list to choose from."""
+    """Return columns as options of a list."""
     return [{"label": one.long_title, "value": one.name} for one in columns.values() if one.kind in only]
 
 
 def values_of(table: Table, name: str) -> list[str]:
-    """Return the values of a column, as texts, to choose from: the commonest ones."""
+    """Return the most frequent values of a column as options."""
     texts = table.frame[name].cast(pl.String).drop_nulls()
     common = texts.value_counts(sort=True).head(_MOST_VALUES)
     return sorted(common[name].to_list())
 
 
 def _table_part(table: Table, view: View, dagster_url: str) -> Any:
-    """Show the table with what narrows it down."""
+    """Return the table with its filters."""
     title = view.analysis or ALL
     link = f"{dagster_url}/assets/analysis/{view.analysis}" if view.analysis else f"{dagster_url}/assets"
     return html.Section(
@@ -169,7 +171,7 @@ def _table_part(table: Table, view: View, dagster_url: str) -> Any:
 
 
 def _grid(table: Table, view: View) -> Any:
-    """Show the rows; the browser asks for those that are seen."""
+    """Return the grid; the browser requests the visible rows."""
     return dag.AgGrid(
         id="grid",
         rowModelType="infinite",
@@ -203,7 +205,7 @@ def _grid(table: Table, view: View) -> Any:
 
 
 def _axes(table: Table, view: View) -> Any:
-    """Offer axes and colour."""
+    """Return the controls of axes and color."""
     names = options(table.columns)
     return html.Div(
         [
@@ -214,9 +216,7 @@ def _axes(table: Table, view: View) -> Any:
                 "Vertical axis",
                 dcc.Dropdown(id="y", options=names, value=view.y or None, placeholder="none: a histogram"),
             ),
-            _labelled(
-                "Colour", dcc.Dropdown(id="colour", options=names, value=view.colour or None, placeholder="none")
-            ),
+            _labelled("Color", dcc.Dropdown(id="colour", options=names, value=view.colour or None, placeholder="none")),
             html.Fieldset(
                 [
                     html.Legend("Logarithmic"),
@@ -234,7 +234,6 @@ def _axes(table: Table, view: View) -> Any:
 
 
 def _plot() -> Any:
-    """Hold the plot."""
     tools: Any = {"displaylogo": False, "scrollZoom": True, "responsive": True, "modeBarButtons": [_TOOLS]}
     return html.Div(
         [
@@ -248,7 +247,7 @@ def _plot() -> Any:
 
 
 def _labelled(text: str, control: Any, *, wide: bool = False) -> Any:
-    """Name a control, for eyes and for screen readers, which read of a list only what is chosen in it."""
+    """Return a control with its label, also for screen readers, which only read the selected option of a list."""
     return html.Div(
         [html.Label(text, htmlFor=control.id), control],
         className="control wide" if wide else "control",

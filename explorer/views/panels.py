@@ -1,4 +1,4 @@
-"""The parts of the page that show single results: details, figures side by side, and the comparison."""
+"""Renders single results: details, figures side by side, and the comparison."""
 
 from typing import Any
 from urllib.parse import quote
@@ -26,12 +26,12 @@ _KILO = 1024
 
 
 def aria(**texts: str) -> Any:
-    """Return what screen readers are told of a part."""
+    """Return attributes for screen readers."""
     return {f"aria-{name}": text for name, text in texts.items()}
 
 
 def figure_of(facts: Facts) -> Any:
-    """Show the figure of a result, or say why there is none."""
+    """Return the figure of a result, or a message why there is none."""
     path = facts.row.get("figure")
     if facts.row.get("failure"):
         return html.P(f"Failed ({facts.row.get('failure_kind')}): {facts.row['failure']}", className="failure")
@@ -45,12 +45,12 @@ def figure_of(facts: Facts) -> Any:
 
 
 def file_url(result_id: str, path: str) -> str:
-    """Return the explorer's address of a file."""
+    """Return the URL of a file in the explorer."""
     return f"/file/{result_id}/{quote(path)}"
 
 
-def details(world: ExplorerContext, facts: Facts, columns: dict[str, Column]) -> Any:
-    """Show everything that is known of one row."""
+def details(context: ExplorerContext, facts: Facts, columns: dict[str, Column]) -> Any:
+    """Return the details of one row."""
     return html.Section(
         [
             html.Div(
@@ -58,27 +58,30 @@ def details(world: ExplorerContext, facts: Facts, columns: dict[str, Column]) ->
                 className="bar",
             ),
             html.P(
-                [html.Span(facts.row.get("state"), className=f"state {facts.row.get('state')}"), *_links(world, facts)]
+                [
+                    html.Span(facts.row.get("state"), className=f"state {facts.row.get('state')}"),
+                    *_links(context, facts),
+                ]
             ),
             *([html.P(facts.note, className="note")] if facts.note else []),
             _compare_button(facts),
             figure_of(facts),
             *(_part(part, facts, columns) for part in PARTS),
-            *_files(world, facts),
+            *_files(context, facts),
         ],
         **aria(label="Details of one result"),
     )
 
 
 def gallery(found: list[tuple[Facts, Column | None, Column | None]], total: int, most: int) -> Any:
-    """Show the figures of chosen results side by side.
+    """Return the figures of results side by side.
 
     Parameters
     ----------
     found : list of tuple
-        Facts of each, and the columns of the axes.
+        Facts of each result, and the columns of the axes.
     total, most : int
-        How many are selected, and how many are shown.
+        Number of selected results, and maximum number of shown ones.
     """
     if not total:
         return html.P("Nothing is there. Drag a box over other points.", className="quiet")
@@ -90,7 +93,7 @@ def gallery(found: list[tuple[Facts, Column | None, Column | None]], total: int,
 
 
 def comparison(pair: list[Facts], columns: dict[str, Column], missing: int) -> Any:
-    """Show two results field by field, those that differ first in each part."""
+    """Return two results field by field, different fields first in each part."""
     chips = html.Div(
         [
             html.Span(
@@ -101,9 +104,9 @@ def comparison(pair: list[Facts], columns: dict[str, Column], missing: int) -> A
         className="bar chips",
     )
     gone = [html.P("A result of this address is not in the table any more.", className="note")] if missing else []
-    if len(pair) < 2:  # noqa: PLR2004  a comparison is of two
-        words = "Choose one more: open its details, or use the button below its figure." if pair else ""
-        return [chips, *gone, html.P(words, className="quiet")]
+    if len(pair) < 2:  # noqa: PLR2004  a comparison has two rows
+        hint = "Choose one more: open its details, or use the button below its figure." if pair else ""
+        return [chips, *gone, html.P(hint, className="quiet")]
     lines = compared(*pair)
     different = sum(line.differs for line in lines)
     return [
@@ -118,7 +121,6 @@ def comparison(pair: list[Facts], columns: dict[str, Column], missing: int) -> A
 
 
 def _comparison_table(lines: list[Line], pair: list[Facts], columns: dict[str, Column]) -> Any:
-    """Write the lines of a comparison."""
     head = html.Tr(
         [
             html.Th("field", scope="col"),
@@ -143,13 +145,12 @@ def _comparison_table(lines: list[Line], pair: list[Facts], columns: dict[str, C
 
 
 def _card(facts: Facts, x: Column | None, y: Column | None) -> Any:
-    """Show one of several results."""
-    told = [f"{one.title}: {text_of(facts.row.get(one.name))}" for one in (x, y) if one is not None]
+    lines = [f"{one.title}: {text_of(facts.row.get(one.name))}" for one in (x, y) if one is not None]
     return html.Div(
         [
             html.H3(facts.title),
             figure_of(facts),
-            html.P([part for text in told for part in (text, html.Br())], className="quiet"),
+            html.P([part for text in lines for part in (text, html.Br())], className="quiet"),
             html.Div(
                 [
                     html.Button("Details", id={"type": "show", "row": facts.name}, className="plain"),
@@ -163,16 +164,15 @@ def _card(facts: Facts, x: Column | None, y: Column | None) -> Any:
 
 
 def _compare_button(facts: Facts) -> Any:
-    """Offer to compare a result."""
     return html.Button("Compare this one", id={"type": "compare", "row": facts.name}, className="plain")
 
 
-def _links(world: ExplorerContext, facts: Facts) -> list[Any]:
-    """Return links to what else shows a row."""
-    links = [("Partition in Dagster", world.partition_url(facts)), ("Run", world.run_url(facts))]
+def _links(context: ExplorerContext, facts: Facts) -> list[Any]:
+    """Return links to other pages about a row."""
+    links = [("Partition in Dagster", context.partition_url(facts)), ("Run", context.run_url(facts))]
     if facts.provenance is not None:
         links += [
-            ("Files", world.results.browse_url(facts.provenance.location)),
+            ("Files", context.results.browse_url(facts.provenance.location)),
             ("Record", f"/record/{facts.result_id}"),
         ]
     return [
@@ -183,7 +183,6 @@ def _links(world: ExplorerContext, facts: Facts) -> list[Any]:
 
 
 def _part(part: str, facts: Facts, columns: dict[str, Column]) -> Any:
-    """Show one part of the facts."""
     values = {
         name: value for name, value in facts.parts[part].items() if part in {PARAMETERS, OUTPUTS} or value is not None
     }
@@ -195,12 +194,11 @@ def _part(part: str, facts: Facts, columns: dict[str, Column]) -> Any:
     return html.Div([html.H3(_HEADINGS[part]), html.Table(html.Tbody(rows), className="facts")])
 
 
-def _files(world: ExplorerContext, facts: Facts) -> list[Any]:
-    """List the files of a result, each as a download."""
+def _files(context: ExplorerContext, facts: Facts) -> list[Any]:
     if facts.provenance is None or facts.result_id is None:
         return []
     try:
-        files = listed(world, result_named(world, facts.result_id))
+        files = listed(context, result_named(context, facts.result_id))
     except PlatformError as error:
         return [html.H3("Files"), html.P(str(error), className="note")]
     shown = [
@@ -212,7 +210,6 @@ def _files(world: ExplorerContext, facts: Facts) -> list[Any]:
 
 
 def _size(count: int) -> str:
-    """Write a number of bytes."""
     if count < _KILO:
         return f"{count} bytes"
     return f"{count / _KILO:,.0f} kB" if count < _KILO**2 else f"{count / _KILO**2:,.1f} MB"

@@ -1,4 +1,4 @@
-"""The table: which rows a view means, in which order, and how the browser is told of them."""
+"""The table: filters and sorts the rows of a view, and converts them for the browser."""
 
 import math
 from datetime import datetime
@@ -20,14 +20,14 @@ _RULES_OF_TIMES = ["equals", "inRange", "lessThan", "greaterThan", "blank", "not
 
 
 def matching(table: Table, view: View) -> pl.DataFrame:
-    """Return the rows that filters, search and list of values leave, whatever is selected in the plot.
+    """Return the rows that match filters, search and value list, ignoring the selection in the plot.
 
     Parameters
     ----------
     table : Table
-        The whole table.
+        The unfiltered table, with all columns.
     view : View
-        A view that fits it.
+        View whose columns exist in the table.
     """
     found = condition(view.filters, table.columns)
     if view.q:
@@ -45,21 +45,21 @@ def listed(table: Table, view: View) -> pl.DataFrame:
 
 
 def in_order(frame: pl.DataFrame, view: View) -> pl.DataFrame:
-    """Sort rows as the view says; without any wish the newest come first. Equal ones keep their order."""
+    """Sort rows by the columns of the view, by default the newest first. The sort is stable."""
     names = [name.removeprefix("-") for name in view.sort] or ["ended"]
     down = [name.startswith("-") for name in view.sort] or [True]
     return frame.sort(names, descending=down, nulls_last=True, maintain_order=True)
 
 
 def page(frame: pl.DataFrame, start: int, end: int) -> list[dict[str, Any]]:
-    """Return some rows as JSON values.
+    """Return a page of rows as JSON values.
 
     Parameters
     ----------
     frame : polars.DataFrame
-        All rows.
+        Rows in the order of the table.
     start, end : int
-        The first row, and the one after the last; at most a thousand are given.
+        First row, and the row after the last; at most a thousand are returned.
     """
     start = max(0, start)
     wanted = frame.slice(start, max(0, min(end - start, _MOST_ROWS_AT_ONCE)))
@@ -67,7 +67,7 @@ def page(frame: pl.DataFrame, start: int, end: int) -> list[dict[str, Any]]:
 
 
 def cell(value: Any) -> Any:
-    """Return a value as it is shown."""
+    """Return a value as shown in the table."""
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     if isinstance(value, bool):
@@ -80,9 +80,9 @@ def cell(value: Any) -> Any:
 
 
 def column_definitions(table: Table, view: View) -> list[dict[str, Any]]:
-    """Describe the columns as AG Grid takes them: the chosen ones first, the others hidden.
+    """Return the column definitions of AG Grid: shown columns first, others hidden.
 
-    Hidden ones stay defined, so that a filter on one of them is not lost.
+    Hidden columns are defined too, so that filters on them are kept.
     """
     first = columns_shown(view, table.columns)
     order = [*first, *(name for name in table.columns if name not in first)]
@@ -90,7 +90,6 @@ def column_definitions(table: Table, view: View) -> list[dict[str, Any]]:
 
 
 def _definition(table: Table, name: str, view: View, *, hide: bool) -> dict[str, Any]:
-    """Describe one column."""
     column = table.columns[name]
     sorted_by = [one.removeprefix("-") for one in view.sort]
     found: dict[str, Any] = {
@@ -113,6 +112,6 @@ def _definition(table: Table, name: str, view: View, *, hide: bool) -> dict[str,
 
 
 def row_named(table: Table, name: str) -> dict[str, Any] | None:
-    """Return a row by its short name; None when there is none."""
+    """Return a row by its short name; None if there is none."""
     found = table.frame.filter(pl.col(ROW) == name).head(1).to_dicts()
     return found[0] if found else None

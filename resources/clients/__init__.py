@@ -1,1 +1,1 @@
-"""What the clients of several outside systems share: repeated calls, and what a failed TLS connection means."""
+"""Code that clients of several outside systems share: retries, and advice for failed TLS connections."""

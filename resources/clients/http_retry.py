@@ -1,6 +1,7 @@
-"""Requests over http, repeated with the waits and the bound of a `Backoff`.
+"""Retries of HTTP requests with the waits and the limit of a `Backoff`.
 
-Apart from `resources.clients.retrying`, because workers download inputs, and tenacity would add to the start of each of them.
+Separate from `resources.clients.retrying`, because workers download inputs, and importing tenacity would slow their
+start.
 """
 
 from typing import Any, Self
@@ -11,16 +12,16 @@ from domain.retry import LONGEST_WAIT_S, Backoff
 
 
 class HttpRetry(Retry):
-    """Repeats requests inside an `HTTPAdapter`, with the waits of a `Backoff` in place of urllib3's own formula.
+    """Retry policy of an `HTTPAdapter` with the waits of a `Backoff` instead of urllib3's formula.
 
-    A server may name a longer wait (`Retry-After`), up to 6 hours.
+    A server may request a longer wait (`Retry-After`), up to 6 hours.
 
     Parameters
     ----------
     backoff : Backoff
         Waits, and the maximum number of requests.
     **options
-        As `urllib3.util.Retry` takes them.
+        Further options of `urllib3.util.Retry`.
     """
 
     def __init__(self, *, backoff: Backoff, **options: Any) -> None:
@@ -31,9 +32,9 @@ class HttpRetry(Retry):
         )
 
     def new(self, **options: Any) -> Self:
-        """Return the same with what has changed since: urllib3 counts down in copies."""
+        """Return a copy with changed options: urllib3 counts down in copies."""
         return super().new(backoff=self._backoff, **options)
 
     def get_backoff_time(self) -> float:
-        """Return how long to wait before the next request (s)."""
+        """Return the wait before the next request (s)."""
         return self._backoff.wait_after(len(self.history)) or 0.0

@@ -1,4 +1,4 @@
-"""Calls of client libraries in a loop, with the waits and the bound of a `Backoff`."""
+"""Retries of client calls with the waits and the limit of a `Backoff`."""
 
 from collections.abc import Callable
 
@@ -8,19 +8,19 @@ from domain.retry import Backoff
 
 
 def retrying(backoff: Backoff, *, is_transient: Callable[[BaseException], bool]) -> Retrying:
-    """Return what calls a function until it succeeds.
+    """Return a tenacity controller that calls a function until it succeeds.
 
     Parameters
     ----------
     backoff : Backoff
         Waits, and the maximum number of calls.
     is_transient : callable
-        Whether another call may succeed after an error; any other error is raised at once, and so is the last one.
+        Whether another call may succeed after an error; other errors, and the last one, are raised immediately.
 
     Returns
     -------
     Retrying
-        To be called with the function and its arguments.
+        Call it with the function and its arguments.
     """
 
     def wait_s(state: RetryCallState) -> float:

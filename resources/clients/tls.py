@@ -1,4 +1,4 @@
-"""What a failed secure connection means: one line of advice, and the cause as OpenSSL or the system says it."""
+"""Explains failed TLS connections: one line of advice, and the message of OpenSSL or the system."""
 
 import re
 import ssl
@@ -25,15 +25,15 @@ _ADVICE: dict[_Kind, tuple[str, bool]] = {
     "handshake": ("It broke off the TLS handshake. If it does not speak TLS, correct {plain}.", False),
     "closed": ("It closed the connection. If it wants TLS, correct {plain}.", False),
 }
-"""For each kind of failure: what to do, and whether it lasts."""
+"""Advice for each kind of failure, and whether the failure is permanent."""
 
 _VERIFY_CODES: dict[int, _Kind] = {10: "expired", 62: "host", 64: "host"}
-"""X509_V_ERR_CERT_HAS_EXPIRED, _HOSTNAME_MISMATCH and _IP_ADDRESS_MISMATCH; any other code is about the authority."""
+"""X509_V_ERR_CERT_HAS_EXPIRED, _HOSTNAME_MISMATCH and _IP_ADDRESS_MISMATCH; other codes concern the authority."""
 
 _FILE_FORMATS = frozenset({"PEM", "X509"})
 _DEPTH = 10
 
-# pymongo's monitor removes the cause of a failed connection before the error is raised, so that only its text is left.
+# pymongo's monitor removes the cause of a failed connection before the error is raised, so only its text remains.
 _OPENSSL_TEXT = re.compile(r"\[SSL: (?P<reason>\w+)\] (?:certificate verify failed: )?(?P<text>[^()]+?)\.? \(_ssl")
 _VERIFY_TEXTS: tuple[tuple[str, _Kind], ...] = (("certificate has expired", "expired"), ("mismatch", "host"))
 _CLOSED_TEXT = "connection closed"
@@ -41,14 +41,14 @@ _CLOSED_TEXT = "connection closed"
 
 @dataclass(frozen=True)
 class TlsProblem:
-    """Why a secure connection failed.
+    """Why a TLS connection failed.
 
     Attributes
     ----------
     advice : str
-        What is wrong and what to do, then the text of the cause, as whole sentences.
+        Sentences with the problem and what to do, then the text of the cause.
     lasting : bool
-        Whether it stays so until an operator changes a setting. Otherwise the server may have to be repaired.
+        Whether an operator has to change a setting. Otherwise the server may have to be repaired.
     """
 
     advice: str
@@ -56,16 +56,16 @@ class TlsProblem:
 
 
 def tls_problem(error: BaseException, *, authority: str, plain: str) -> TlsProblem | None:
-    """Return why a secure connection failed; None when the failure has nothing to do with it.
+    """Return why a TLS connection failed; None if the error has another reason.
 
     Parameters
     ----------
     error : BaseException
-        What the client library raised, with its causes.
+        Error of the client library, with its causes.
     authority : str
-        The setting that names the file of trusted authorities.
+        Name of the setting for the file of trusted authorities.
     plain : str
-        The setting that switches TLS on or off.
+        Name of the setting that enables TLS.
     """
     found = _by_type(error) or _by_text(error)
     if found is None:
@@ -78,14 +78,14 @@ def tls_problem(error: BaseException, *, authority: str, plain: str) -> TlsProbl
 
 
 def cause_of(error: BaseException) -> OSError | None:
-    """Return the error of the socket or of OpenSSL that a client library wrapped, to be chained.
+    """Return the error of the socket or OpenSSL that a client library wrapped, to chain it.
 
-    The texts of the wrappers may hold a whole address with its query; this one never does.
+    The messages of the wrappers may contain a whole URL with its query; this one does not.
 
     Parameters
     ----------
     error : BaseException
-        What the client library raised.
+        Error of the client library.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def cause_of(error: BaseException) -> OSError | None:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it comes from, as far as the first error of Python itself."""
+    """Yield an error and its causes, up to the first error of Python itself."""
     cause: BaseException | None = error
     for _ in range(_DEPTH):
         if cause is None:
@@ -106,9 +106,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _wrapped_by(error: BaseException) -> BaseException | None:
-    """Return what a client library wrapped.
+    """Return the error that a client library wrapped.
 
-    Not ``__context__``: the caller may be handling the failure of another connection, which would count as this one's.
+    ``__context__`` is not used: the caller may be handling an error of another connection.
     """
     kwargs = getattr(error, "kwargs", None)  # botocore
     given = (
@@ -130,7 +130,7 @@ def _by_type(error: BaseException) -> tuple[_Kind, str] | None:
     """Return the kind of a failure by the types in its chain, and its text."""
     outer = error
     for cause in _chain(error):
-        if isinstance(cause, CertificateError):  # urllib3 compares the names itself where the server has an IP address
+        if isinstance(cause, CertificateError):  # urllib3 compares the names itself if the server has an IP address
             return "host", str(cause)
         if isinstance(cause, ssl.SSLError):
             return _kind_of(cause), str(getattr(cause, "verify_message", None) or cause.reason or cause)

@@ -1,6 +1,6 @@
-"""Logging many events of a run at once.
+"""Logs many events of a run at once.
 
-``context.log_event`` stores each event alone, in several transactions; see
+``context.log_event`` stores each event separately, in several transactions; see
 https://github.com/dagster-io/dagster/blob/master/python_modules/dagster/dagster/_core/instance/utils.py for how Dagster
 batches its own events (``DAGSTER_EVENT_BATCH_SIZE``). Dagster has no public function that logs a batch.
 """
@@ -12,19 +12,19 @@ import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, DagsterEventType
 from dagster._core.execution.context.system import StepExecutionContext
 
-Report = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
-Reporter = Callable[[dg.AssetExecutionContext, Sequence[Report]], None]
+Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
+Reporter = Callable[[dg.AssetExecutionContext, Sequence[Event]], None]
 
 
-def report(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, reports: Sequence[Report]) -> None:
+def report(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, reports: Sequence[Event]) -> None:
     """Log events as ``context.log_event`` does, stored together if ``DAGSTER_EVENT_BATCH_SIZE`` is set.
 
     Parameters
     ----------
     context : dagster.AssetExecutionContext or dagster.AssetCheckExecutionContext
-        The run's context.
+        Context of the run that reports the events.
     reports : sequence of AssetMaterialization, AssetObservation or AssetCheckEvaluation
-        The events, in the order in which Dagster stores them.
+        Events in the order of storage.
     """
     step = context.op_execution_context.get_step_execution_context()
     batch, last = str(uuid.uuid4()), len(reports) - 1
@@ -36,13 +36,13 @@ def report(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, re
             event = DagsterEvent.asset_observation(step, found, together)
         else:
             event = _verdict(step, found, together)
-        context.op_execution_context._events.append(event)  # noqa: SLF001  as `log_event` does, for the step's caller
+        context.op_execution_context._events.append(event)  # noqa: SLF001  as `log_event` does
 
 
 def _verdict(
     step: StepExecutionContext, said: dg.AssetCheckEvaluation, together: DagsterEventBatchMetadata
 ) -> DagsterEvent:
-    """Make the event of a check's verdict; Dagster's own constructor takes no batch."""
+    """Return the event of a check evaluation; Dagster's constructor does not support batches."""
     return DagsterEvent.from_step(
         event_type=DagsterEventType.ASSET_CHECK_EVALUATION,
         step_context=step,

@@ -1,6 +1,6 @@
-"""The materialization that a check's verdict refers to.
+"""The materialization that a check evaluation refers to.
 
-Dagster shows a verdict on its partition only if the verdict names the partition's latest materialization.
+Dagster shows an evaluation on its partition only if it names the partition's latest materialization.
 """
 
 import time
@@ -23,11 +23,11 @@ def targets_of_run(
     instance : dagster.DagsterInstance
         The instance that stores the run's events.
     asset_key : dagster.AssetKey
-        The partitioned asset.
+        Key of the partitioned asset.
     keys : iterable of str
-        Partitions whose latest materialization is the run's; one without any is left out.
+        Partitions whose latest materialization is the run's; those without one are left out.
     run_id : str
-        The run, named in each target.
+        Id of the run, which each target contains.
     """
     now = time.time()
     return {
@@ -44,9 +44,9 @@ def latest_targets(instance: dg.DagsterInstance, asset_key: dg.AssetKey, keys: I
     instance : dagster.DagsterInstance
         The instance that stores the events.
     asset_key : dagster.AssetKey
-        The partitioned asset.
+        Key of the partitioned asset.
     keys : iterable of str
-        Partitions; one without a materialization is left out.
+        Partitions; those without a materialization are left out.
     """
     numbers = sorted(_latest(instance, asset_key, keys).values())
     if not numbers:

@@ -1,8 +1,8 @@
-"""Dagster's event log with fewer trips to the disk: most of what a batch of jobs costs in Dagster is these.
+"""Dagster's event log with fewer disk writes, which are most of Dagster's cost for a batch of jobs.
 
-On SQLite, Dagster's own class opens a connection for each statement, and stores the events of a batch one by one, in two
-or three transactions each. The one here keeps its connections, and stores a batch in two transactions: one for the run's
-own database, one for the index over all runs. The files are the same, so either class can follow the other.
+On SQLite, Dagster's own class opens a connection for each statement, and stores the events of a batch one by one, in
+two or three transactions each. The class here keeps its connections, and stores a batch in two transactions: one for
+the database of the run, one for the index over all runs. The files are the same, so the classes can be exchanged.
 """
 
 import contextlib
@@ -34,30 +34,30 @@ _VERDICT = DagsterEventType.ASSET_CHECK_EVALUATION
 
 @dataclass(frozen=True)
 class _Kept:
-    """A connection, and the file that it was opened on."""
+    """An open connection and its file."""
 
     engine: Engine
     file: int | None
 
 
 class BatchedEventLog(SqlEventLogStorage):
-    """What both event logs have in common, on SQLite and on PostgreSQL: the events of a batch are stored together."""
+    """Base of the event logs on SQLite and PostgreSQL: stores the events of a batch together."""
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events in order: those of one run that concern assets together, any others as Dagster does."""
+        """Store events in order: asset events of one run together, others as Dagster does."""
         if len({event.run_id for event in events}) == 1 and all(_can_batch(event) for event in events):
             self._store_together(events)
         else:
             super().store_event_batch(events)
 
     def _store_together(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events of one run with their tags, and what the last ones say of their assets."""
+        """Store events of one run with their tags, and update their assets from the latest events."""
         insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
         with self.index_transaction() as connection:
             ids = list(connection.execute(insert, [self._event_to_row(event) for event in events]).scalars())
             stored = list(zip(events, ids, strict=True))
-            self._store_asset_event_tags(connection, events, ids)  # verdicts have none
-            # An asset remembers its last event of each type alone.
+            self._store_asset_event_tags(connection, events, ids)  # check evaluations have none
+            # An asset only stores its last event of each type.
             last = {(event.dagster_event_type, _asset(event)): (event, i) for event, i in stored if _asset(event)}
             # In the order of the events, because each one sets the asset's latest timestamp.
             for event, event_id in sorted(last.values(), key=lambda found: found[1]):
@@ -69,7 +69,7 @@ class BatchedEventLog(SqlEventLogStorage):
     def _store_verdicts(
         self, connection: Connection, stored: Sequence[tuple[EventLogEntry, int]]
     ) -> list[tuple[EventLogEntry, int]]:
-        """Store the verdicts of checks together; returns those whose row is there already, which each have to change."""
+        """Store check evaluations together; return those with an existing row, which must be updated one by one."""
         verdicts = [(event, i) for event, i in stored if event.dagster_event_type is _VERDICT]
         if not verdicts:
             return []
@@ -92,7 +92,7 @@ class BatchedEventLog(SqlEventLogStorage):
         return told_before
 
     def _verdict_row(self, event: EventLogEntry, event_id: int) -> dict[str, Any]:
-        """Return the row of one verdict, as Dagster's own class writes it."""
+        """Return the row of an evaluation, as Dagster's class writes it."""
         said = event.get_dagster_event().asset_check_evaluation_data
         target = said.target_materialization_data
         status = AssetCheckExecutionRecordStatus.SUCCEEDED if said.passed else AssetCheckExecutionRecordStatus.FAILED
@@ -119,7 +119,7 @@ class SqliteEventLog(BatchedEventLog, SqliteEventLogStorage):
     base_dir : str
         Folder of the databases.
     inst_data : ConfigurableClassData, optional
-        How Dagster was told to make it.
+        Configuration in ``dagster.yaml``, as Dagster passes it.
     """
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
@@ -131,49 +131,49 @@ class SqliteEventLog(BatchedEventLog, SqliteEventLogStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "SqliteEventLog":
-        """Make it as ``dagster.yaml`` says."""
+        """Create the storage from the configuration in ``dagster.yaml``."""
         return cls(str(Path(config_value["home"]) / "history" / "runs"), inst_data)
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
-        """Say what ``dagster.yaml`` must tell: Dagster's home, because Dagster tells it to its own storages alone."""
+        """Return the configuration schema: the base folder, which Dagster only passes to its own storages."""
         return {"home": StringSource}
 
     @property
     def engines(self) -> dict[str, Engine]:
-        """The kept connections, by database: the index over all runs, and some runs."""
+        """Open connections by database: the index over all runs, and some runs."""
         return {shard: kept.engine for shard, kept in self._kept.items()}
 
     def has_table(self, table_name: str) -> bool:
-        """Tell whether a table exists; one that was found is not looked for again."""
+        """Return whether a table exists; existing tables are cached."""
         if table_name not in self._tables and super().has_table(table_name):
             self._tables.add(table_name)
         return table_name in self._tables
 
     def wipe(self) -> None:
-        """Remove every event."""
+        """Delete all events."""
         self._close()
         super().wipe()
 
     def dispose(self) -> None:
-        """Close the databases."""
+        """Close all connections."""
         self._close()
         super().dispose()
 
     def _store_together(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events of one run in its own database, then in the index over all runs."""
+        """Store events of one run in its database, then in the index over all runs."""
         with self.run_connection(events[0].run_id) as connection:
             connection.execute(SqlEventLogStorageTable.insert(), [self._event_to_row(event) for event in events])
         super()._store_together(events)
 
     @contextlib.contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        """Begin a transaction on a kept connection; one thread at a time, as in Dagster's own class."""
+        """Begin a transaction on an open connection; one thread at a time, as in Dagster's class."""
         with self._db_lock, self._engine(shard).begin() as connection:
             yield connection
 
     def _engine(self, shard: str) -> Engine:
-        """Return the one connection to a database, made ready the first time, and anew when its file was replaced."""
+        """Return the connection to a database; it is opened the first time, and again if its file was replaced."""
         kept = self._kept.pop(shard, None)
         if kept is not None and kept.file != self._file(shard):
             kept.engine.dispose()
@@ -186,7 +186,6 @@ class SqliteEventLog(BatchedEventLog, SqliteEventLogStorage):
         return self._kept[shard].engine
 
     def _opened(self, shard: str) -> _Kept:
-        """Open a database."""
         engine = db.create_engine(
             self.conn_string_for_shard(shard),
             poolclass=StaticPool,
@@ -198,24 +197,23 @@ class SqliteEventLog(BatchedEventLog, SqliteEventLogStorage):
         return _Kept(engine, self._file(shard))
 
     def _file(self, shard: str) -> int | None:
-        """Return what tells a database's file from another one of its name."""
+        """Return the inode of a database file, which changes if the file is replaced; None if there is none."""
         with contextlib.suppress(FileNotFoundError):
             return Path(self.path_for_shard(shard)).stat().st_ino
         return None
 
     def _close(self) -> None:
-        """Close every kept connection."""
         with self._db_lock:
             while self._kept:
                 self._kept.popitem()[1].engine.dispose()
 
 
 def _can_batch(event: EventLogEntry) -> bool:
-    """Tell whether an event may be stored with others."""
+    """Return whether an event can be stored in a batch."""
     return event.dagster_event_type is _VERDICT or (event.dagster_event_type in _BATCHED and _asset(event) is not None)
 
 
 def _asset(event: EventLogEntry) -> str | None:
-    """Return the asset that an event is about."""
+    """Return the asset key of an event."""
     key = event.dagster_event.asset_key if event.dagster_event is not None else None
     return None if key is None else key.to_string()

@@ -1,4 +1,4 @@
-"""Dagster's event log on PostgreSQL: by itself Dagster stores the planned events, which every run begins with, one by one."""
+"""Dagster's event log on PostgreSQL with batches: Dagster's class stores the planned events of a run one by one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,5 +17,5 @@ class PostgresEventLog(BatchedEventLog, PostgresEventLogStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "PostgresEventLog":
-        """Make it as ``dagster.yaml`` says."""
+        """Create the storage from the configuration in ``dagster.yaml``."""
         return cls(pg_url_from_config(dict(config_value)), inst_data=inst_data)

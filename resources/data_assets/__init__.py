@@ -1,1 +1,1 @@
-"""The metadata database of the lab: records of its data assets, read only."""
+"""The lab's metadata database: records of data assets, read-only."""

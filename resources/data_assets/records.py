@@ -1,6 +1,6 @@
 """The metadata records of data assets: one small interface, read from MongoDB directly or through a REST API.
 
-Reading only: nothing here can write. What comes back is plain JSON, whatever the database holds.
+It is read-only, and returns plain JSON values for any type in the database.
 """
 
 import math
@@ -16,22 +16,23 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 from domain.data_asset.query import projection
 from domain.data_asset.record import BASE_FIELDS, AssetRecord, paths_of
 from domain.errors import DispatchError
-from domain.json_values import MAX_INTEGER, shown
+from domain.json_values import MAX_INTEGER
+from domain.messages import shown
 from resources.mongo import MongoConnection
 from resources.mongo_collection import Document, RetryingCollection
 
 SAMPLE = 40
-"""So many records are looked at to learn which fields there are."""
+"""Number of records that are read to find the existing fields."""
 
 _BATCH = 1000
 _TIME_IS_UP = frozenset({50, 262})  # MaxTimeMSExpired, ExceededTimeLimit
 
 
 class AssetRecords(Protocol):
-    """What a dispatch asks of a metadata database.
+    """Interface of a metadata database for dispatches.
 
-    Every method raises `DispatchError` for a query that the database refuses or that takes too long, and
-    `ServerUnavailableError` when nothing answers.
+    Every method raises `DispatchError` for a query that the database rejects or that takes too long, and
+    `ServerUnavailableError` if the server does not answer.
     """
 
     @property
@@ -39,16 +40,16 @@ class AssetRecords(Protocol):
         """Its name in messages."""
 
     def count(self, query: Document, *, time_limit_s: float) -> int:
-        """Return how many records a filter finds."""
+        """Return the number of records that match a filter."""
 
     def find(self, query: Document, *, fields: Sequence[str], time_limit_s: float) -> Iterator[AssetRecord]:
-        """Yield the records that a filter finds, in batches, with these fields of each."""
+        """Yield the records that match a filter, with these fields."""
 
     def has_field(self, field: str, *, time_limit_s: float) -> bool:
-        """Tell whether any record has a field; True when that takes too long to find out."""
+        """Return whether any record has a field; also True if the query takes too long."""
 
     def known_fields(self) -> set[str]:
-        """Return the dotted fields of some records of every age."""
+        """Return the dotted field names in a sample of records."""
 
 
 class MongoAssetRecords(dg.ConfigurableResource["MongoAssetRecords"]):
@@ -66,13 +67,13 @@ class MongoAssetRecords(dg.ConfigurableResource["MongoAssetRecords"]):
         return f"the collection `{self.mongo.database}.{self.name}`"
 
     def count(self, query: Document, *, time_limit_s: float) -> int:
-        """Return how many records a filter finds."""
+        """Return the number of records that match a filter."""
         records = self._records
         with self._errors(time_limit_s):
             return records.count_documents(query, maxTimeMS=_ms(time_limit_s))
 
     def find(self, query: Document, *, fields: Sequence[str], time_limit_s: float) -> Iterator[AssetRecord]:
-        """Yield the records that a filter finds, in batches, with these fields of each."""
+        """Yield the records that match a filter, with these fields."""
         wanted = projection([*BASE_FIELDS, *fields])
         found = self._records.find(query, wanted, batch_size=_BATCH, max_time_ms=_ms(time_limit_s))
         with self._errors(time_limit_s):
@@ -80,7 +81,7 @@ class MongoAssetRecords(dg.ConfigurableResource["MongoAssetRecords"]):
                 yield AssetRecord.of(plain(document))
 
     def has_field(self, field: str, *, time_limit_s: float) -> bool:
-        """Tell whether any record has a field; True when that takes too long to find out."""
+        """Return whether any record has a field; also True if the query takes too long."""
         records, query = self._records, {field: {"$exists": True}}
         try:
             with self._errors(time_limit_s):
@@ -90,7 +91,7 @@ class MongoAssetRecords(dg.ConfigurableResource["MongoAssetRecords"]):
         return found is not None
 
     def known_fields(self) -> set[str]:
-        """Return the dotted fields of some records of every age: ids are random, so both ends are a mixture."""
+        """Return the dotted field names in a sample: ids are random, so the first and last records are a mixture."""
         found: set[str] = set()
         for direction in (1, -1):
             some = self._records.find({}, sort=[("_id", direction)], limit=SAMPLE // 2)
@@ -99,12 +100,11 @@ class MongoAssetRecords(dg.ConfigurableResource["MongoAssetRecords"]):
 
     @property
     def _records(self) -> RetryingCollection:
-        """Return the collection."""
         return self.mongo.collection(self.name, read_only=True)
 
     @contextmanager
     def _errors(self, time_limit_s: float) -> Iterator[None]:
-        """Say what the database has against a query."""
+        """Convert errors of the database to the platform's errors."""
         try:
             yield
         except OperationFailure as error:
@@ -116,7 +116,7 @@ class MongoAssetRecords(dg.ConfigurableResource["MongoAssetRecords"]):
 
 
 def too_slow(description: str, time_limit_s: float) -> DispatchError:
-    """Say that a query took too long."""
+    """Return the error for a query that took too long."""
     return DispatchError(
         f"The query took longer than {time_limit_s:g} s on {description} and was cancelled. Narrow it, query indexed "
         "fields, or raise `time_limit_s`."
@@ -124,7 +124,7 @@ def too_slow(description: str, time_limit_s: float) -> DispatchError:
 
 
 def plain(value: Any) -> Any:
-    """Return a value of the database as plain JSON: times as ISO text, what JSON cannot hold as text or null."""
+    """Return a value as plain JSON: times as ISO text, other types as text or null."""
     if isinstance(value, dict):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -135,7 +135,7 @@ def plain(value: Any) -> Any:
 
 
 def _plain_scalar(value: Any) -> float | str | None:
-    """Return a number, a time or anything else that is no JSON value by itself."""
+    """Return a scalar as a JSON value."""
     if isinstance(value, int):
         return int(value) if abs(value) <= MAX_INTEGER else str(value)
     if isinstance(value, float):
@@ -146,5 +146,4 @@ def _plain_scalar(value: Any) -> float | str | None:
 
 
 def _ms(seconds: float) -> int:
-    """Return a time limit as MongoDB takes it."""
     return max(1, int(seconds * 1000))

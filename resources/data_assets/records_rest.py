@@ -1,8 +1,8 @@
-"""The metadata records of data assets through the DocDB REST API, where there is no direct access to the database.
+"""The metadata records of data assets through the DocDB REST API, for use without direct access to the database.
 
-The client is that of ``aind-data-access-api``. Everything is asked as a read-only aggregation, because that is sent in
-the body of a request: an address has no room for a thousand ids. Answers are paged, and a page that the API finds too
-large is asked for again in smaller parts.
+The client is that of ``aind-data-access-api``. All queries are read-only aggregations, because these are sent in the
+body of a request: a URL is too short for a thousand ids. Responses are paged, and a page that is too large for the API
+is requested again in smaller parts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from requests.adapters import HTTPAdapter
 from domain.data_asset.query import projection
 from domain.data_asset.record import BASE_FIELDS, AssetRecord, paths_of
 from domain.errors import DispatchError, PlatformError, ServerUnavailableError, SettingsError
-from domain.json_values import shown
+from domain.messages import shown
 from domain.retry import TRANSIENT_STATUSES, Backoff
 from resources.clients.http_retry import HttpRetry
 from resources.clients.tls import cause_of, tls_problem
@@ -52,19 +52,19 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
         return f"`{self.database}.{self.name}` at {self.url}"
 
     def count(self, query: Document, *, time_limit_s: float) -> int:
-        """Return how many records a filter finds."""
+        """Return the number of records that match a filter."""
         found = self._aggregate([{"$match": query}, {"$count": "records"}], time_limit_s=time_limit_s)
         return int(found[0]["records"]) if found else 0
 
     def find(self, query: Document, *, fields: Sequence[str], time_limit_s: float) -> Iterator[AssetRecord]:
-        """Yield the records that a filter finds, in batches, with these fields of each."""
+        """Yield the records that match a filter, with these fields."""
         first: list[Document] = [{"$match": query}, {"$sort": {"_id": 1}}]
         last: list[Document] = [{"$project": projection([*BASE_FIELDS, *fields])}]
         for document in self._paged(first, last, time_limit_s=time_limit_s):
             yield AssetRecord.of(plain(document))
 
     def has_field(self, field: str, *, time_limit_s: float) -> bool:
-        """Tell whether any record has a field; True when that takes too long to find out."""
+        """Return whether any record has a field; also True if the query takes too long."""
         stages: list[Document] = [{"$match": {field: {"$exists": True}}}, {"$limit": 1}, {"$project": {"_id": 1}}]
         try:
             return bool(self._aggregate(stages, time_limit_s=time_limit_s))
@@ -72,7 +72,7 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
             return True
 
     def known_fields(self) -> set[str]:
-        """Return the dotted fields of some records of every age: ids are random, so both ends are a mixture."""
+        """Return the dotted field names in a sample: ids are random, so the first and last records are a mixture."""
         found: set[str] = set()
         for direction in (1, -1):
             some = self._paged([{"$sort": {"_id": direction}}], [], time_limit_s=_SAMPLE_S)
@@ -80,7 +80,7 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
         return found
 
     def _paged(self, first: list[Document], last: list[Document], *, time_limit_s: float) -> Iterator[Document]:
-        """Yield what an aggregation gives, page by page; a page that is too large is asked for in smaller parts."""
+        """Yield the records of an aggregation, page by page; a page that is too large is requested in smaller parts."""
         begin, page = 0, self.page if last else SAMPLE // 2
         while True:
             stages = [*first, {"$skip": begin}, {"$limit": page}, *last]
@@ -98,16 +98,16 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
                 return
 
     def _aggregate(self, stages: list[Document], *, time_limit_s: float) -> list[Document]:
-        """Ask once.
+        """Send one request.
 
         Raises
         ------
         DispatchError
-            If the API refuses the query or it takes too long.
+            If the API rejects the query, or it takes too long.
         SettingsError
-            If there is no such API, it refuses access, or its certificate is not trusted.
+            If there is no such API, it denies access, or its certificate is not trusted.
         ServerUnavailableError
-            If nothing answers.
+            If the API does not answer.
         """
         parts = urlsplit(self.url)
         version = parts.path.strip("/") or _DEFAULT_VERSION
@@ -131,7 +131,7 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
         return found
 
     def _no_answer(self, error: requests.RequestException) -> PlatformError:
-        """Say what keeps the API from answering: trust in its certificate, or anything else."""
+        """Return the error for a failed connection: an untrusted certificate, or another cause."""
         problem = tls_problem(error, authority="REQUESTS_CA_BUNDLE", plain="http:// or https:// in ASSETS_API_URL")
         if problem is not None and problem.lasting:
             return SettingsError(f"The metadata API {self.description} is not trusted. {problem.advice}")
@@ -139,7 +139,7 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
         return ServerUnavailableError(msg)
 
     def _meaning(self, answer: requests.Response, time_limit_s: float) -> Exception:
-        """Return what an answer means that is no success."""
+        """Return the error for an unsuccessful response."""
         status = answer.status_code
         if status == _TOO_LARGE:
             return _TooLargeError(self.description)
@@ -158,14 +158,14 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
 
 
 class _TooLargeError(DispatchError):
-    """An answer would be larger than the API sends."""
+    """A response would be larger than the API allows."""
 
 
 class _Session(requests.Session):
-    """Requests with a time limit, repeated when the API is busy: they only read."""
+    """Requests with a time limit, which are repeated if the API is busy, because they only read."""
 
     def __init__(self, time_limit_s: float, pause_s: float, *, plain_host: str | None) -> None:
-        """Take the time limit, the first pause, and the host that is asked by http (a server on this machine)."""
+        """Set the time limit, the first wait, and a host that is accessed by http (a server on this machine)."""
         super().__init__()
         self._limit = (CONNECT_S, time_limit_s)
         backoff = Backoff(first_s=pause_s, longest_s=120, attempts=4)
@@ -177,14 +177,12 @@ class _Session(requests.Session):
             self.mount(f"https://{plain_host}/", _PlainAdapter(max_retries=retries))
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send one request within the time limit."""
         return super().request(*args, **{"timeout": self._limit, **kwargs})
 
 
 class _PlainAdapter(HTTPAdapter):
-    """Asks by http where the client, which knows https only, says https: for a server on this machine."""
+    """Uses http instead of https, which the client always uses, for a server on this machine."""
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request by http."""
         request.url = (request.url or "").replace("https://", "http://", 1)
         return super().send(request, *args, **kwargs)

@@ -1,20 +1,20 @@
-"""The embedded servers of one folder: who runs them, where they listen, and how to use them for a while.
+"""The embedded servers of a folder: their addresses, and a context to use them.
 
-A real ``mongod`` and a real S3 server (``rclone``) serve everything where no other address is configured, and a
-read-only web server makes the results browsable. They listen on the loopback interface alone.
+A real ``mongod`` and a real S3 server (``rclone``) are used where no other address is configured, and a read-only web
+server makes the results browsable. They only listen on the loopback interface.
 
-One supervisor process for each folder owns them (`resources.embedded.supervisor`). It starts with the first user, restarts a
-server that dies, and stops when the last user is gone, in whatever way that user ended: every user holds a lock on a
-file of its own, which the operating system releases. Files in the folder:
+One supervisor process for each folder owns them (`resources.embedded.supervisor`). It starts with the first user,
+restarts a server that dies, and stops after the last user has ended, even if it was killed: every user holds a lock on
+its own file, which the operating system releases. Files in the folder:
 
 ::
 
     lock            locked by the supervisor, so two never open one data folder
     users/          one locked file for each process that needs the servers
     servers.json    addresses, keys and process ids, only while the servers run (mode 0600)
-    ports.json      remembered, so that links survive a restart
+    ports.json      ports of the last start, so that links survive a restart
     keys.json       the S3 key pair (mode 0600)
-    mongo/  s3/     the data          logs/  what the servers say
+    mongo/  s3/     the data          logs/  logs of the servers
 """
 
 import fcntl
@@ -41,16 +41,16 @@ _POLL_S = 0.02
 
 @dataclass(frozen=True)
 class ServerAddresses:
-    """Where the embedded servers of one folder listen, and the key pair of their S3.
+    """The addresses of the embedded servers of a folder, and the key pair of their S3.
 
     Attributes
     ----------
     docdb_uri : str
-        Address of MongoDB; it asks for journaled writes, so what was acknowledged survives a killed server.
+        URL of MongoDB with journaled writes, so that acknowledged writes survive a killed server.
     s3_endpoint : str
-        Address of the S3 server.
+        URL of the S3 server.
     browse_url : str
-        Address of the read-only web server over the same buckets.
+        URL of the read-only web server for the same buckets.
     access_key, secret_key : str
         Key pair of the S3 server.
     """
@@ -63,21 +63,21 @@ class ServerAddresses:
 
 
 def running(home: Path, *, restart_s: float = 10.0) -> ServerAddresses | None:
-    """Return the addresses of the servers that run for a folder, after asking whether they really answer.
+    """Return the addresses of a folder's running servers, after checking that they answer.
 
-    A server that its supervisor is just restarting is waited for.
+    It waits for a server that its supervisor is restarting.
 
     Parameters
     ----------
     home : Path
         The folder of the embedded servers (``ANALYSIS_HOME``).
     restart_s : float
-        How long a server of a living supervisor may be silent (s): it is being restarted.
+        Time for a server of a running supervisor to restart (s).
 
     Returns
     -------
     ServerAddresses or None
-        None when nothing runs, or what runs is not (or no longer) ready.
+        None if no servers run, or they are not ready.
     """
     deadline = time.monotonic() + restart_s
     while supervised(home) and time.monotonic() < deadline:
@@ -92,7 +92,7 @@ def running(home: Path, *, restart_s: float = 10.0) -> ServerAddresses | None:
 
 
 def addresses_of(home: str) -> ServerAddresses:
-    """Return the addresses of the servers that run for a folder, asked for once and remembered while they stay.
+    """Return the addresses of a folder's running servers, cached until they change.
 
     Parameters
     ----------
@@ -112,8 +112,8 @@ def addresses_of(home: str) -> ServerAddresses:
 
 
 @lru_cache(maxsize=16)
-def _addresses_as_written(home: str, written: int) -> ServerAddresses:  # noqa: ARG001 - the time is part of the key
-    """Ask whether a folder's servers answer, again whenever their supervisor has written their addresses anew."""
+def _addresses_as_written(home: str, written: int) -> ServerAddresses:  # noqa: ARG001 - part of the cache key
+    """Check whether a folder's servers answer; repeated after their supervisor has written new addresses."""
     addresses = running(Path(home))
     if addresses is None:
         msg = (
@@ -126,21 +126,21 @@ def _addresses_as_written(home: str, written: int) -> ServerAddresses:  # noqa: 
 
 @contextmanager
 def serving(home: Path, *, start_s: float = 60.0) -> Iterator[ServerAddresses]:
-    """Use the embedded servers of a folder; start them when they do not run yet.
+    """Use the embedded servers of a folder; start them if they do not run.
 
-    They stop when their last user leaves. A user may leave by being killed: no server outlives its users.
+    They stop after their last user has ended, even if it was killed: no server outlives its users.
 
     Parameters
     ----------
     home : Path
-        The folder of the embedded servers (``ANALYSIS_HOME``); made when missing. It needs a local disk.
+        The folder of the embedded servers (``ANALYSIS_HOME``), which is created if missing. It needs a local disk.
     start_s : float
-        How long the servers may take to start (s).
+        Time for the servers to start (s).
 
     Yields
     ------
     ServerAddresses
-        Where the servers listen.
+        Addresses of the servers.
 
     Raises
     ------
@@ -158,13 +158,13 @@ def serving(home: Path, *, start_s: float = 60.0) -> Iterator[ServerAddresses]:
 
 
 def server_pids(home: Path) -> dict[str, int]:
-    """Return the process ids of ``mongo``, ``s3``, ``browse`` and their ``supervisor``; empty when none run."""
+    """Return the process ids of ``mongo``, ``s3``, ``browse`` and their ``supervisor``; empty if none run."""
     state = read_state(home)
     return {} if state is None else dict(state["pids"])
 
 
 def supervised(home: Path) -> bool:
-    """Tell whether a living supervisor owns the folder: it holds the folder's lock."""
+    """Return whether a running supervisor owns the folder: it holds the folder's lock."""
     try:
         with (home / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -176,7 +176,7 @@ def supervised(home: Path) -> bool:
 
 
 def users(home: Path) -> list[Path]:
-    """Return the files of the folder's users, those of users that have ended included."""
+    """Return the files of the folder's users, including those of ended users."""
     try:
         return list((home / "users").iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -184,7 +184,7 @@ def users(home: Path) -> list[Path]:
 
 
 def read_state(home: Path) -> dict[str, Any] | None:
-    """Return what the supervisor wrote about its servers; None when there is nothing, or nothing readable."""
+    """Return the state file of the supervisor; None if it is missing or unreadable."""
     try:
         state = json.loads((home / "servers.json").read_bytes())
     except (FileNotFoundError, ValueError):
@@ -193,12 +193,12 @@ def read_state(home: Path) -> dict[str, Any] | None:
 
 
 def write_state(home: Path, addresses: ServerAddresses, pids: Mapping[str, int]) -> None:
-    """Write what `read_state` reads."""
+    """Write the state file for `read_state`."""
     write_private(home / "servers.json", json.dumps({"addresses": asdict(addresses), "pids": dict(pids)}, indent=2))
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file whole or not at all, readable by its owner alone."""
+    """Write a file atomically, readable only by its owner."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
@@ -207,12 +207,12 @@ def write_private(path: Path, text: str) -> None:
 
 @contextmanager
 def registered_user(home: Path) -> Iterator[None]:
-    """Hold a locked file in ``users/``: as long as it is locked, the supervisor keeps its servers.
+    """Hold a locked file in ``users/``: while it is locked, the supervisor keeps its servers.
 
     Parameters
     ----------
     home : Path
-        The folder of the embedded servers; made when missing.
+        The folder of the embedded servers, which is created if missing.
 
     Raises
     ------
@@ -235,7 +235,7 @@ def registered_user(home: Path) -> Iterator[None]:
 
 
 def _started(home: Path, start_s: float) -> ServerAddresses:
-    """Start the folder's supervisor and return the addresses once every server answers."""
+    """Start the folder's supervisor, and return the addresses when all servers answer."""
     command = [sys.executable, "-m", "resources.embedded.supervisor", str(home)]
     root = Path(__file__).resolve().parents[2]
     try:
@@ -261,7 +261,7 @@ def _started(home: Path, start_s: float) -> ServerAddresses:
 
 
 def start_error(home: Path, answer: str, errors: str) -> PlatformError:
-    """Make the error that a supervisor answered with.
+    """Return the error of a supervisor that did not start.
 
     Parameters
     ----------
@@ -270,7 +270,7 @@ def start_error(home: Path, answer: str, errors: str) -> PlatformError:
     answer : str
         Its standard output: the name of an error and its message, or nothing.
     errors : str
-        Its standard error.
+        Its standard error, used if `answer` is empty.
     """
     kind, _, message = answer.partition(": ")
     if kind == SettingsError.__name__:
@@ -289,7 +289,7 @@ def _wait_until_stopped(home: Path) -> None:
 
 
 def _answers(url: str) -> bool:
-    """Tell whether something accepts connections at an address."""
+    """Return whether a server accepts connections at an address."""
     parts = urlsplit(url)
     try:
         with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=1):

@@ -1,6 +1,6 @@
-"""The programs behind the embedded servers: where they are found, and how they are called.
+"""The programs of the embedded servers: their paths and command lines.
 
-Each flag here was tried; the comments say what went wrong without it.
+Every flag is needed; the comments say what failed without it.
 """
 
 import shutil
@@ -12,10 +12,10 @@ from pathlib import Path
 from domain.errors import SettingsError
 
 DIR_CACHE_TIME = "2s"
-"""How long rclone trusts what it knows of a folder: a file put straight into the data folder shows after this time.
+"""Time for which rclone caches a folder: a file that is copied directly into the data folder appears after this time.
 
-Writes through the server show at once in any case. Without a cache every request lists the folder and reads every file
-in it again for its MD5: a put took 100 ms instead of 2.
+Writes through the server appear immediately. Without a cache, every request lists the folder and reads every file in it
+for its MD5: a put took 100 ms instead of 2.
 """
 
 _LIBCURL = "libcurl.so.4"
@@ -23,17 +23,17 @@ _LIBCURL = "libcurl.so.4"
 
 @dataclass(frozen=True)
 class Program:
-    """One server program.
+    """The program of one server.
 
     Attributes
     ----------
     name : str
-        ``mongo``, ``s3`` or ``browse``: names its log and its remembered port.
+        ``mongo``, ``s3`` or ``browse``: name of its log and of its stored port.
     arguments : tuple of str
-        The command; ``{port}`` stands for the port.
+        The command; ``{port}`` is replaced with the port.
     environment : dict
-        Its whole environment. The caller's is not passed on: proxies, locales and ``RCLONE_*`` would change what
-        the servers do.
+        Its whole environment. The caller's is not passed on: proxies, locales and ``RCLONE_*`` would change the
+        behavior of the servers.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Program:
     environment: dict[str, str] = field(repr=False)
 
     def command(self, port: int) -> list[str]:
-        """Return the command that serves on a port."""
+        """Return the command for a port."""
         return [argument.replace("{port}", str(port)) for argument in self.arguments]
 
 
@@ -53,7 +53,7 @@ def embedded_programs(home: Path, *, access_key: str, secret_key: str) -> tuple[
     home : Path
         The folder of the embedded servers.
     access_key, secret_key : str
-        Key pair that the S3 server asks for. It is passed by the environment: arguments show in ``ps``.
+        Key pair of the S3 server. It is passed in the environment, because ``ps`` shows arguments.
 
     Raises
     ------
@@ -73,12 +73,12 @@ def embedded_programs(home: Path, *, access_key: str, secret_key: str) -> tuple[
 
 
 def find_mongod() -> Path:
-    """Return the ``mongod`` that came with the Python packages, else the one on PATH.
+    """Return the ``mongod`` of the Python packages, otherwise the one on PATH.
 
     Raises
     ------
     SettingsError
-        If there is none.
+        If the program is not installed.
     """
     bundled = [Path(entry) / "fiftyone/db/bin/mongod" for entry in sys.path]
     found = next((path for path in bundled if path.is_file()), None) or shutil.which("mongod")
@@ -92,12 +92,12 @@ def find_mongod() -> Path:
 
 
 def find_rclone() -> Path:
-    """Return the ``rclone`` that came with the Python packages, else the one on PATH.
+    """Return the ``rclone`` of the Python packages, otherwise the one on PATH.
 
     Raises
     ------
     SettingsError
-        If there is none.
+        If the program is not installed.
     """
     bundled = [Path(sys.executable).parent / "rclone", Path(sysconfig.get_path("scripts")) / "rclone"]
     found = next((path for path in bundled if path.is_file()), None) or shutil.which("rclone")
@@ -111,15 +111,15 @@ def find_rclone() -> Path:
 
 
 def lacks_libcurl(log: str) -> bool:
-    """Tell whether a server's log says that libcurl is missing or cannot be loaded."""
+    """Return whether a server's log reports that libcurl is missing or cannot be loaded."""
     return _LIBCURL in log and "shared librar" in log
 
 
 def with_bundled_libcurl(program: Program, home: Path) -> Program | None:
-    """Return the program set to use the libcurl inside the ``pycurl`` package; None when there is none.
+    """Return the program configured for the libcurl inside the ``pycurl`` package; None if there is none.
 
-    The package's file has another name, so a link ``<home>/lib/libcurl.so.4`` gives it the wanted one; what it needs
-    itself lies beside the file.
+    The package's file has another name, so the link ``<home>/lib/libcurl.so.4`` points to it; its dependencies are
+    beside the file.
     """
     folders = [Path(entry) / "pycurl.libs" for entry in sys.path]
     library = next((path for folder in folders for path in sorted(folder.glob("libcurl*.so.4*"))), None)
@@ -134,7 +134,7 @@ def with_bundled_libcurl(program: Program, home: Path) -> Program | None:
 
 
 def start_advice(name: str, log: str) -> str:
-    """Say what to do about a server that does not start."""
+    """Return advice for a server that does not start."""
     if lacks_libcurl(log):
         return "Install the Debian package libcurl4 (`apt-get install libcurl4`), or the Python package pycurl"
     if name == "mongo":
@@ -143,10 +143,10 @@ def start_advice(name: str, log: str) -> str:
 
 
 def _mongod_flags(home: Path) -> list[str]:
-    """Return mongod's flags: small, quiet, quick to start, nothing but loopback; the journal stays on."""
+    """Return mongod's flags for little memory, few log lines, a quick start and only loopback; the journal stays on."""
     return [
         *("--dbpath", str(home / "mongo"), "--bind_ip", "127.0.0.1", "--port", "{port}", "--nounixsocket", "--quiet"),
         *("--wiredTigerCacheSizeGB", "0.25", "--setParameter", "diagnosticDataCollectionEnabled=false"),
-        # Journal files made ahead of need cost 300 MB and half a second at every start.
+        # Preallocated journal files take 300 MB and half a second at every start.
         *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=16MB)"),
     ]

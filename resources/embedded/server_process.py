@@ -1,4 +1,4 @@
-"""One embedded server as a process: start it, wait until it listens, start it again, stop it."""
+"""The process of one embedded server: starts it, waits until it listens, restarts it, stops it."""
 
 import signal
 import socket
@@ -12,25 +12,25 @@ import psutil
 
 from domain.errors import ServerUnavailableError
 from resources.embedded.programs import Program, lacks_libcurl, start_advice, with_bundled_libcurl
-from resources.process import asker_for_end_with_parent
+from resources.process import parent_death_signal
 
 _MAX_STARTS = 4
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a server process is waited for.
+    """Time limits for a server process.
 
     Attributes
     ----------
     ready_s : float
-        How long it may take until it listens (s).
+        Time until it listens (s).
     stop_s : float
-        How long it may take to end when it is asked to (s); then it is killed.
+        Time to stop after the signal (s); then it is killed.
     restart_s : float
-        One that dies at once is not started again more often than this (s).
+        Minimum interval between restarts of a server that dies (s).
     log_bytes : int
-        A longer log is put aside at the next start.
+        Size from which a log is rotated at the next start.
     """
 
     ready_s: float = 30.0
@@ -40,7 +40,7 @@ class Patience:
 
 
 PATIENCE = Patience()
-"""How long the platform waits."""
+"""Time limits of the platform."""
 
 
 class Server:
@@ -49,13 +49,13 @@ class Server:
     Parameters
     ----------
     program : Program
-        What to run.
+        Command and environment of the server.
     home : Path
         The folder of the embedded servers.
     port : int
-        The port to listen on; another is taken when it turns out to be in use at the first start.
+        The port to listen on; another one if it is in use at the first start.
     patience : Patience
-        How long it is waited for.
+        Time limits and maximum size of the log.
     """
 
     def __init__(self, program: Program, *, home: Path, port: int, patience: Patience = PATIENCE) -> None:
@@ -73,29 +73,29 @@ class Server:
         return 0 if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start the process; `wait_until_ready` tells when it listens."""
+        """Start the process; `wait_until_ready` waits until it listens."""
         if self._log.exists() and self._log.stat().st_size > self._patience.log_bytes:
             self._log.replace(self._log.with_suffix(".log.1"))
         self._started = time.monotonic()
         with self._log.open("ab") as log:
             self._log_start = log.tell()
-            self._process = subprocess.Popen(  # noqa: S603 - commands of our own
+            self._process = subprocess.Popen(  # noqa: S603 - the platform's own commands
                 self.program.command(self.port),
                 env=self.program.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=asker_for_end_with_parent(signal.SIGTERM),  # noqa: PLW1509 - this process has one thread
+                preexec_fn=parent_death_signal(signal.SIGTERM),  # noqa: PLW1509 - this process has one thread
             )
 
     def wait_until_ready(self) -> None:
-        """Wait until the server listens; overcome a taken port and a missing libcurl.
+        """Wait until the server listens; handle a port in use and a missing libcurl.
 
         Raises
         ------
         ServerUnavailableError
-            If it ends or stays silent. The message holds the last lines of its log.
+            If it ends or does not listen in time. The message has the last lines of its log.
         """
         for _ in range(_MAX_STARTS):
             if self._listens_in_time():
@@ -111,23 +111,23 @@ class Server:
         raise ServerUnavailableError(msg)
 
     def has_ended(self) -> bool:
-        """Tell whether the process is gone."""
+        """Return whether the process has ended."""
         return self._process is None or self._process.poll() is not None
 
     def restart_if_ended(self) -> bool:
-        """Start the server again, on its port, if its process is gone; tell whether that was done."""
+        """Restart the server on its port if its process has ended; return whether it was restarted."""
         if not self.has_ended() or time.monotonic() - self._started < self._patience.restart_s:
             return False
         self.start()
         return True
 
     def ask_to_stop(self) -> None:
-        """Send the signal on which the server ends cleanly."""
+        """Send the signal for a clean shutdown."""
         if self._process is not None:
             self._process.terminate()
 
     def wait_until_ended(self) -> None:
-        """Wait for the end of a server that was asked to stop; kill it when it takes too long."""
+        """Wait until a server has stopped; kill it after the time limit."""
         if self._process is None:
             return
         try:
@@ -137,7 +137,7 @@ class Server:
             self._process.wait()
 
     def _listens_in_time(self) -> bool:
-        """Wait until this very process listens on the port; False when it has ended or is late."""
+        """Wait until this process itself listens on the port; False if it has ended, or after the time limit."""
         deadline = time.monotonic() + self._patience.ready_s
         while not self.has_ended() and time.monotonic() < deadline:
             if listens(self.pid, self.port):
@@ -146,7 +146,7 @@ class Server:
         return False
 
     def _overcome(self) -> bool:
-        """Change what kept the server from starting, if that is known; tell whether to try again."""
+        """Fix a known cause of a failed start; return whether to try again."""
         if not is_free(self.port):
             self.port = free_port()
             return True
@@ -155,7 +155,7 @@ class Server:
         return changed is not None
 
     def _last_words(self) -> str:
-        """Return the end of what the server said since its last start, its errors first when it marks them."""
+        """Return the last log lines since the start, marked errors first."""
         with self._log.open("rb") as log:
             log.seek(self._log_start)
             lines = log.read().decode(errors="replace").splitlines()
@@ -171,7 +171,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Tell whether a server could listen on a loopback port."""
+    """Return whether a server can listen on a loopback port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -182,14 +182,14 @@ def is_free(port: int) -> bool:
 
 
 def listens(pid: int, port: int) -> bool:
-    """Tell whether a process listens on a loopback port: some other program answering there does not count.
+    """Return whether a process itself listens on a loopback port; another program on the port does not count.
 
     Parameters
     ----------
     pid : int
-        The process.
+        Id of the process.
     port : int
-        The port.
+        Port on the loopback interface.
     """
     with suppress(psutil.Error):
         sockets = psutil.Process(pid).net_connections(kind="tcp4")

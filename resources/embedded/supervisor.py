@@ -1,8 +1,8 @@
 """The process that owns the embedded servers of one folder: ``python -m resources.embedded.supervisor <home>``.
 
-It holds the folder's lock, starts the servers from its main thread, starts one again that dies, on the same port, and
-stops them, MongoDB cleanly, when the folder has no user left. On Linux the servers also ask the kernel to be stopped
-should the supervisor itself be killed; elsewhere the next supervisor ends what it finds left over.
+It holds the folder's lock, starts the servers from its main thread, restarts a dead server on the same port, and
+stops them, MongoDB cleanly, when the folder has no users. On Linux the kernel also stops the servers if the
+supervisor itself is killed; elsewhere the next supervisor stops leftover servers.
 """
 
 import fcntl
@@ -31,7 +31,7 @@ _YOUNG_S = 1.0  # a user's file may exist for a moment before it is locked
 
 
 def has_users(home: Path) -> bool:
-    """Tell whether a living process uses the folder; clear away the files of those that have ended.
+    """Return whether a running process uses the folder; remove the files of ended ones.
 
     Parameters
     ----------
@@ -42,12 +42,12 @@ def has_users(home: Path) -> bool:
 
 
 def is_alive(user: Path) -> bool:
-    """Tell whether the process that made a user's file still holds its lock; if not, the file is removed.
+    """Return whether the process of a user's file still holds its lock; if not, remove the file.
 
     Parameters
     ----------
     user : Path
-        The file.
+        File of one process in ``users/``.
     """
     try:
         with user.open("rb") as file:
@@ -70,20 +70,20 @@ def supervise(
     in_use: Callable[[Path], bool] = has_users,
     lock_s: float = 45.0,
 ) -> None:
-    """Own the servers of a folder until it has no user left, or `stop` is set.
+    """Run the servers of a folder until it has no users, or `stop` is set.
 
     Parameters
     ----------
     home : Path
         The folder of the embedded servers.
     ready : callable
-        Called once, when the servers answer: ours, or those of a supervisor that was quicker.
+        Called once, when the servers answer: its own, or those of another supervisor.
     stop : threading.Event
-        Ends the supervision early.
+        Event that ends the supervision early.
     in_use : callable
-        Tells whether the folder has a user.
+        Returns whether the folder has users.
     lock_s : float
-        How long to wait for the folder's lock (s): longer than a predecessor takes to stop its servers.
+        Time to wait for the folder's lock (s), longer than a predecessor takes to stop its servers.
 
     Raises
     ------
@@ -103,9 +103,9 @@ def supervise(
 
 
 def main(home: Path) -> int:
-    """Run the supervisor in the background; return once its servers answer.
+    """Run the supervisor in the background; return when its servers answer.
 
-    The background process is a child of nobody here, so that its life depends on its users alone.
+    The background process is detached from its caller, so that it only depends on its users.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def main(home: Path) -> int:
     Returns
     -------
     int
-        0 when the servers answer. Otherwise the name of the error and its message are on standard output.
+        0 if the servers answer. Otherwise the name of the error and its message are on standard output.
     """
     reader, writer = os.pipe()
     if os.fork():
@@ -131,7 +131,7 @@ def main(home: Path) -> int:
 
 
 def _run_in_background(home: Path, pipe: IO[str]) -> None:
-    """Leave the caller's terminal, and tell it through the pipe how the start went."""
+    """Detach from the caller's terminal, and report the outcome of the start through the pipe."""
     os.setsid()
     (home / "logs").mkdir(parents=True, exist_ok=True)
     with (home / "logs" / "supervisor.log").open("ab") as log, Path(os.devnull).open("rb") as nothing:
@@ -142,7 +142,7 @@ def _run_in_background(home: Path, pipe: IO[str]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
     def ready() -> None:
-        """Let the caller go."""
+        """Report that the servers answer."""
         pipe.write("ready")
         pipe.close()
 
@@ -156,7 +156,7 @@ def _run_in_background(home: Path, pipe: IO[str]) -> None:
 
 @contextmanager
 def _folder_lock(home: Path, lock_s: float) -> Iterator[bool]:
-    """Hold the folder's lock; give False instead when another supervisor has it and its servers answer."""
+    """Hold the folder's lock; yield False if another supervisor has it and its servers answer."""
     deadline = time.monotonic() + lock_s
     with (home / "lock").open("ab") as lock:
         while True:
@@ -206,13 +206,13 @@ def _servers(home: Path) -> Iterator[list[Server]]:
 
 
 def _watch(home: Path, *, servers: list[Server], stop: threading.Event, in_use: Callable[[Path], bool]) -> None:
-    """Start dead servers again until nobody uses the folder any more."""
+    """Restart dead servers until the folder has no users."""
     while not stop.wait(POLL_S):
         restarted = [server for server in servers if server.restart_if_ended()]
         if restarted:
             _announce(home, servers)
         if not in_use(home):
-            # Whoever comes now must either be seen here, or find no addresses and wait for the lock.
+            # A new user must either be seen here, or find no addresses and wait for the lock.
             (home / "servers.json").unlink(missing_ok=True)
             if not in_use(home):
                 return
@@ -220,7 +220,7 @@ def _watch(home: Path, *, servers: list[Server], stop: threading.Event, in_use: 
 
 
 def _announce(home: Path, servers: list[Server]) -> None:
-    """Write the addresses for users to find."""
+    """Write the addresses for users of the folder."""
     access_key, secret_key = _keys(home)
     port = {server.program.name: server.port for server in servers}
     addresses = embedded.ServerAddresses(
@@ -235,7 +235,7 @@ def _announce(home: Path, servers: list[Server]) -> None:
 
 
 def _keys(home: Path) -> tuple[str, str]:
-    """Return the folder's S3 key pair, made at the first start."""
+    """Return the folder's S3 key pair, which is generated at the first start."""
     path = home / "keys.json"
     if not path.exists():
         letters = string.ascii_letters + string.digits
@@ -246,7 +246,7 @@ def _keys(home: Path) -> tuple[str, str]:
 
 
 def _ports(home: Path) -> dict[str, int]:
-    """Return a free port for each server: the remembered one where it is still free."""
+    """Return a free port for each server: the port of the last start if it is free."""
     try:
         remembered = json.loads((home / "ports.json").read_bytes())
     except (FileNotFoundError, ValueError):
@@ -260,20 +260,20 @@ def _ports(home: Path) -> dict[str, int]:
 
 
 def end_leftovers(home: Path, *, stop_s: float = 30.0) -> None:
-    """End the servers of a supervisor that was killed: they would keep the data folder.
+    """Stop the servers of a killed supervisor, which would block the data folder.
 
     Parameters
     ----------
     home : Path
         The folder of the embedded servers.
     stop_s : float
-        How long each may take to end (s); then it is killed.
+        Time for each server to stop (s); then it is killed.
     """
     for pid in embedded.server_pids(home).values():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process = psutil.Process(pid)
             if not any(str(home) in argument for argument in process.cmdline()):
-                continue  # the number belongs to another process by now
+                continue  # the id belongs to another process by now
             process.terminate()
             try:
                 process.wait(stop_s)

@@ -1,1 +1,1 @@
-"""The inbox of job files: a folder or an S3 prefix, its queue, and what is known of its files."""
+"""The inbox of job files: a folder or an S3 prefix, its queue, and notes on its files."""

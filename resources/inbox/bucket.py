@@ -31,11 +31,11 @@ class BucketInbox:
     Attributes
     ----------
     root : str
-        The inbox; each analysis has a prefix in it.
+        URL of the inbox; each analysis has a prefix in it.
     s3 : S3Connection
-        The server.
+        Connection to the server of the bucket.
     page_size : int
-        How many objects are listed at once, at most.
+        Maximum number of objects in a page.
     """
 
     root: str
@@ -43,7 +43,7 @@ class BucketInbox:
     page_size: int = 1000
 
     def ensure(self) -> None:
-        """Make the bucket, on the embedded server only."""
+        """Create the bucket, only on the embedded server."""
         self.s3.ensure_bucket(split_s3_url(self.root)[0])
 
     def pages(self, analysis: str, *, after: str = "") -> Iterator[InboxPage]:
@@ -52,14 +52,14 @@ class BucketInbox:
         Parameters
         ----------
         analysis : str
-            Its name.
+            Name of the analysis.
         after : str
-            Path after which to begin.
+            Path after which the listing starts; empty for all.
 
         Raises
         ------
         SettingsError, ServerUnavailableError
-            If the bucket is missing or refused, or S3 does not answer.
+            If the bucket is missing, access is denied, or S3 does not answer.
         """
         bucket, prefix = self._key(analysis, "")
         pages = self.s3.client.get_paginator("list_objects_v2")
@@ -77,12 +77,12 @@ class BucketInbox:
                     yield InboxPage(tuple(_listed(raw, item) for raw, item in items if _is_job(raw)), upto)
 
     def look_at(self, analysis: str, raw: str) -> InboxFile | None:
-        """Return one file as a listing would show it; None when there is none.
+        """Return one file as in a listing; None if it does not exist.
 
         Parameters
         ----------
         analysis, raw : str
-            Analysis and path.
+            Name of the analysis, and path below its prefix.
         """
         bucket, key = self._key(analysis, raw)
         with self._errors(f"look at {self.url(analysis, raw)}"):
@@ -99,12 +99,12 @@ class BucketInbox:
         Parameters
         ----------
         analysis, raw : str
-            Analysis and path.
+            Name of the analysis, and path below its prefix.
 
         Raises
         ------
         FileNotFoundError
-            If it is not there (any more).
+            If it does not exist, or no longer.
         JobFileError
             If it is too large.
         """
@@ -119,47 +119,46 @@ class BucketInbox:
                 if (problem := too_large(answer["ContentLength"])) is not None:
                     msg = f"The inbox file {shown_name(raw)} {problem}."
                     raise JobFileError(msg)
-                data = body.read()  # the whole in one call: only then botocore notices a body that was cut off
+                data = body.read()  # in one call: only then botocore detects a truncated body
         return data
 
     def write(self, analysis: str, raw: str, data: bytes) -> None:
-        """Write one file, whole or not at all.
+        """Write one file atomically.
 
         Parameters
         ----------
         analysis, raw : str
-            Analysis and path.
+            Name of the analysis, and path below its prefix.
         data : bytes
-            The content.
+            Content of the file.
         """
         bucket, key = self._key(analysis, raw)
         with self._errors(f"write {self.url(analysis, raw)}"):
             self.s3.client.put_object(Bucket=bucket, Key=key, Body=data, ContentType="application/json")
 
     def path_of(self, bucket: str, key: str) -> str | None:
-        """Return the path of an object below the inbox, analysis first; None when it is elsewhere.
+        """Return the path of an object below the inbox, analysis first; None if it is elsewhere.
 
         Parameters
         ----------
         bucket, key : str
-            The object.
+            Bucket and key of the object.
         """
         mine, prefix = split_s3_url(self.root)
         below = f"{prefix}/" if prefix else ""
         return key.removeprefix(below) if bucket == mine and key.startswith(below) else None
 
     def url(self, analysis: str, raw: str) -> str:
-        """Return the address of one file.
+        """Return the URL of one file.
 
         Parameters
         ----------
         analysis, raw : str
-            Analysis and path.
+            Name of the analysis, and path below its prefix.
         """
         return f"{self.root}/{analysis}/{shown_name(raw)}"
 
     def _key(self, analysis: str, raw: str) -> tuple[str, str]:
-        """Return bucket and key of a file."""
         bucket, prefix = split_s3_url(self.root)
         if any("\ud800" <= character <= "\udfff" for character in raw):
             msg = f"The inbox file {shown_name(raw)} cannot be in S3: its name is not UTF-8."
@@ -167,33 +166,32 @@ class BucketInbox:
         return bucket, "/".join(part for part in (prefix, analysis) if part) + f"/{raw}"
 
     def _check_missing(self, error: ClientError, bucket: str) -> None:
-        """Let pass that a file is missing; not that the whole bucket is, which looks the same to some requests."""
+        """Ignore that a file is missing; raise if the bucket is missing, which some requests report equally."""
         if not is_missing(error):
             raise error
         self.s3.client.list_objects_v2(Bucket=bucket, MaxKeys=1)
 
     def _errors(self, what: str) -> AbstractContextManager[None]:
-        """Turn S3's errors into the platform's."""
         return s3_errors(what, server=self.s3.server_name, hint=_HINT)
 
 
 def _is_job(raw: str) -> bool:
-    """Tell whether an object is a job file."""
+    """Return whether an object is a job file."""
     return is_job_name(raw) and raw != PARAMETERS_FILE
 
 
 def _listed(raw: str, item: Any) -> InboxFile:
-    """Return a listed object as a file."""
+    """Return a listed object as an inbox file."""
     return InboxFile(shown_name(raw), _fingerprint(item, item["Size"]), _fault(raw, item["Size"]))
 
 
 def _fingerprint(answer: Any, size: int) -> str:
-    """Return what changes whenever the file does."""
+    """Return a text that changes whenever the file does."""
     return f"{etag_of(answer)}-{size}"
 
 
 def _fault(raw: str, size: int) -> str | None:
-    """Say why an object cannot be read as a job file; None when it can."""
+    """Return why an object cannot be read as a job file; None if it can."""
     try:
         raw_name(shown_name(raw))
     except JobFileError:

@@ -1,8 +1,8 @@
-"""What the messages of a queue say about objects of S3: pure functions over text that anybody may have written.
+"""Parses queue messages about S3 objects: pure functions on untrusted text.
 
-S3 tells of changed objects directly, through SNS, or through EventBridge; each wraps the same two facts differently. What
-happened to an object is left aside, because messages come twice and out of order: whoever reads them looks at the object.
-See https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html.
+S3 reports changed objects directly, through SNS, or through EventBridge, which wrap bucket and key differently. The
+kind of the event is ignored, because messages are duplicated and out of order: the reader looks at the object. See
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html.
 """
 
 from collections.abc import Iterator
@@ -17,22 +17,22 @@ _WRAPPINGS = 3
 
 
 def changed_objects(body: str) -> list[tuple[str, str]]:
-    """Return bucket and key of every object that a message tells of.
+    """Return bucket and key of every object in a message.
 
     Parameters
     ----------
     body : str
-        The message.
+        Text of the message; not trusted.
 
     Returns
     -------
     list of tuple of str
-        Empty for the message by which S3 tries a queue.
+        Empty for S3's test message.
 
     Raises
     ------
     JobFileError
-        If it is no event of S3.
+        If it is not an S3 event.
     """
     try:
         return list(_objects(_unwrapped(body)))
@@ -42,7 +42,7 @@ def changed_objects(body: str) -> list[tuple[str, str]]:
 
 
 def _unwrapped(body: str) -> dict[str, Any]:
-    """Read a message, and what SNS has put into it."""
+    """Parse a message, and the message that SNS has wrapped."""
     for _ in range(_WRAPPINGS):
         message = parse_json(body, what=_WHAT)
         if not isinstance(message, dict):
@@ -56,10 +56,10 @@ def _unwrapped(body: str) -> dict[str, Any]:
 
 
 def _objects(message: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what S3 itself, or EventBridge, tells of."""
+    """Yield the objects in an event of S3 or EventBridge."""
     if message.get("Event") == "s3:TestEvent":
         return
-    if "detail" in message:  # of EventBridge: keys are as they are
+    if "detail" in message:  # EventBridge does not encode keys
         yield _checked(message["detail"]["bucket"]["name"], message["detail"]["object"]["key"])
         return
     for record in message["Records"]:
@@ -67,7 +67,7 @@ def _objects(message: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _checked(bucket: str, key: str) -> tuple[str, str]:
-    """Return bucket and key if both are texts that S3 can have."""
+    """Return bucket and key if both are valid in S3."""
     bucket.encode()
     key.encode()
     return bucket, key

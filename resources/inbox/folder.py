@@ -25,18 +25,18 @@ class FolderInbox:
     Attributes
     ----------
     root : Path
-        The inbox; each analysis has a folder in it.
+        Path of the inbox; each analysis has a folder in it.
     """
 
     root: Path
 
     def ensure(self) -> None:
-        """Make the inbox.
+        """Create the inbox.
 
         Raises
         ------
         SettingsError
-            If it cannot be made.
+            If it cannot be created.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -44,14 +44,14 @@ class FolderInbox:
             raise self._problem(error) from error
 
     def pages(self, analysis: str, *, after: str = "") -> Iterator[InboxPage]:  # noqa: ARG002  as in a bucket
-        """List the job files of an analysis by name, all at once: that takes a second for a hundred thousand.
+        """List the job files of an analysis by name in one page: a hundred thousand take a second.
 
         Parameters
         ----------
         analysis : str
-            Its name.
+            Name of the analysis.
         after : str
-            Not used: there is only one page.
+            Ignored, because there is only one page.
 
         Raises
         ------
@@ -65,12 +65,12 @@ class FolderInbox:
             raise self._problem(error) from error
 
     def look_at(self, analysis: str, raw: str) -> InboxFile | None:
-        """Return one file as a listing would show it; None when there is none.
+        """Return one file as in a listing; None if it does not exist.
 
         Parameters
         ----------
         analysis, raw : str
-            Analysis and path.
+            Name of the analysis, and path below its folder.
         """
         try:
             facts = (self.root / analysis / raw).lstat()
@@ -82,12 +82,12 @@ class FolderInbox:
             raise self._problem(error) from error
 
     def check_root(self) -> None:
-        """Look at the inbox itself: what is missing there is only missing if the inbox is there.
+        """Check the inbox itself: a file is only missing if the inbox exists.
 
         Raises
         ------
         SettingsError, ServerUnavailableError
-            If it cannot be read.
+            If the inbox cannot be read.
         """
         try:
             os.scandir(self.root).close()
@@ -100,14 +100,14 @@ class FolderInbox:
         Parameters
         ----------
         analysis, raw : str
-            Analysis and path.
+            Name of the analysis, and path below its folder.
 
         Raises
         ------
         FileNotFoundError
-            If it is not there (any more).
+            If it does not exist, or no longer.
         JobFileError
-            If it is no regular file, is reached through a link, or is too large.
+            If it is not a regular file, is reached through a link, or is too large.
         """
         *folders, name = [analysis, *raw.split("/")]
         try:
@@ -127,19 +127,19 @@ class FolderInbox:
         return data
 
     def write(self, analysis: str, raw: str, data: bytes) -> None:
-        """Write one file, whole or not at all; folders are made.
+        """Write one file atomically; folders are created.
 
         Parameters
         ----------
         analysis, raw : str
-            Analysis and path.
+            Name of the analysis, and path below its folder.
         data : bytes
-            The content.
+            Content of the file.
 
         Raises
         ------
         JobFileError
-            If it cannot be written.
+            If the file cannot be written.
         """
         *folders, name = [analysis, *raw.split("/")]
         temporary = f".{uuid.uuid4().hex}.part"
@@ -160,18 +160,18 @@ class FolderInbox:
             raise JobFileError(msg) from error
 
     def url(self, analysis: str, raw: str) -> str:
-        """Return the address of one file.
+        """Return the URL of one file.
 
         Parameters
         ----------
         analysis, raw : str
-            Analysis and path.
+            Name of the analysis, and path below its folder.
         """
         return (self.root / analysis / raw).as_uri()
 
     @contextmanager
     def _opened(self, folders: list[str], *, make: bool = False) -> Iterator[int]:
-        """Open a folder below the inbox step by step, so that no link can lead elsewhere."""
+        """Open a folder below the inbox step by step, so that no link leads elsewhere."""
         with ExitStack() as opened:
             current = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
             opened.callback(os.close, current)
@@ -184,7 +184,6 @@ class FolderInbox:
             yield current
 
     def _walk(self, analysis: str) -> Iterator[InboxFile]:
-        """Yield the job files of an analysis, folder by folder."""
         top = self.root / analysis
         if top.is_symlink():
             msg = f"The inbox folder {top} is a symbolic link, and links are never followed: make it a folder."
@@ -194,7 +193,7 @@ class FolderInbox:
             prefix = todo.pop()
             try:
                 yield from self._folder(top, prefix, todo)
-            except FileNotFoundError:  # no folder for this analysis, or moved away since its parent was listed
+            except FileNotFoundError:  # no folder for this analysis, or moved since its parent was listed
                 continue
             except OSError as error:
                 if error.errno != errno.ENAMETOOLONG:
@@ -203,7 +202,7 @@ class FolderInbox:
 
     @staticmethod
     def _folder(top: Path, prefix: str, todo: list[str]) -> Iterator[InboxFile]:
-        """Yield the job files of one folder, and note its folders."""
+        """Yield the job files of one folder, and append its subfolders."""
         with os.scandir(top / prefix) as entries:
             for entry in entries:
                 raw = prefix + entry.name
@@ -215,7 +214,7 @@ class FolderInbox:
                         yield listed
 
     def _problem(self, error: OSError) -> PlatformError:
-        """Say that the inbox cannot be used, and whether that may pass by itself."""
+        """Return the error for an inbox that cannot be used: transient or permanent."""
         where = error.filename if isinstance(error.filename, str) else self.root
         shown = f"The job inbox {self.root} cannot be used: {shown_name(str(where))}: {error.strerror}."
         lasting = (FileNotFoundError, PermissionError, NotADirectoryError, FileExistsError)
@@ -225,7 +224,7 @@ class FolderInbox:
 
 
 def _listed(entry: "os.DirEntry[str]", raw: str) -> InboxFile | None:
-    """Return one entry, unless it has vanished meanwhile."""
+    """Return one entry; None if it was removed in the meantime."""
     try:
         facts = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
@@ -234,20 +233,20 @@ def _listed(entry: "os.DirEntry[str]", raw: str) -> InboxFile | None:
 
 
 def _is_linked_folder(entry: "os.DirEntry[str]") -> bool:
-    """Tell whether an entry is a link to a folder, or one that leads nobody knows where: it may hide jobs."""
+    """Return whether an entry is a link to a folder or to an unknown target, which may hide jobs."""
     try:
         return entry.is_symlink() and entry.is_dir()
-    except OSError:  # a link to itself, or to what may not be looked at
+    except OSError:  # a link to itself, or to a path without permission
         return True
 
 
 def _fingerprint(facts: os.stat_result) -> str:
-    """Return what changes whenever the file does, also when its time was set back."""
+    """Return a text that changes whenever the file does, even if its time was reset."""
     return f"{facts.st_size}-{facts.st_mtime_ns}-{facts.st_ino}-{facts.st_ctime_ns}"
 
 
 def _fault(facts: os.stat_result) -> str | None:
-    """Say why an entry cannot be read as a job file; None when it can."""
+    """Return why an entry cannot be read as a job file; None if it can."""
     if stat.S_ISLNK(facts.st_mode):
         return "is a symbolic link: links are never followed"
     if not stat.S_ISREG(facts.st_mode):

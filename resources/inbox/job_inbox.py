@@ -1,7 +1,8 @@
-"""The inbox: where dispatchers put job files, a folder or a prefix of an S3 bucket.
+"""The inbox of job files: a folder or a prefix of an S3 bucket.
 
-``<inbox>/<analysis>/…/<any name>.json``, at any depth, asks for a job; ``<inbox>/<analysis>/analysis_parameters.json``
-gives fixed parameters. The platform reads here and adds files; it never moves or deletes any.
+``<inbox>/<analysis>/…/<any name>.json``, at any depth, requests a job, and
+``<inbox>/<analysis>/analysis_parameters.json`` has fixed parameters. The platform reads and adds files, and never moves
+or deletes any.
 """
 
 from collections.abc import Iterator
@@ -31,9 +32,9 @@ __all__ = ["InboxFile", "InboxPage", "JobInbox"]
 
 
 class JobInbox(dg.ConfigurableResource["JobInbox"]):
-    """Small verbs on the job files of an inbox.
+    """Access to the job files of an inbox.
 
-    A read that fails is an error, never an empty inbox. See
+    A failed read raises, and never looks like an empty inbox. See
     https://docs.dagster.io/guides/build/external-resources for how Dagster builds resources.
     """
 
@@ -45,23 +46,23 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
 
     @property
     def place(self) -> FolderInbox | BucketInbox:
-        """The folder or the bucket, for reads and writes past the checks of this class."""
+        """The folder or bucket, for access without the checks of this class."""
         if self.in_parts:
             return BucketInbox(self.root.rstrip("/"), self.s3, page_size=self.page_size)
         return FolderInbox(Path(self.root))
 
     @property
     def in_parts(self) -> bool:
-        """Whether a listing may be gone on with where an earlier one stopped."""
+        """Whether a listing can be continued where an earlier one stopped."""
         return self.root.startswith("s3://")
 
     def ensure(self) -> None:
-        """Make the inbox itself: a folder, or a bucket of the embedded S3 server.
+        """Create the inbox: a folder, or a bucket of the embedded S3 server.
 
         Raises
         ------
         SettingsError
-            If it cannot be made.
+            If it cannot be created.
         """
         self.place.ensure()
 
@@ -71,17 +72,17 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
         Parameters
         ----------
         analysis : str
-            Its name.
+            Name of the analysis, and of its folder.
 
         Returns
         -------
         list of InboxFile
-            Empty when the analysis has no folder. Files that cannot be read as job files carry the reason.
+            Empty if the analysis has no folder. Files that cannot be read as job files have the reason in `problem`.
 
         Raises
         ------
         SettingsError
-            If the inbox is missing or may not be read.
+            If the inbox is missing, or access is denied.
         ServerUnavailableError
             If the disk or S3 does not answer.
         """
@@ -89,63 +90,63 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
         return sorted(files, key=lambda file: file.name)
 
     def pages(self, analysis: str, *, after: str = "") -> Iterator[InboxPage]:
-        """List the job files of an analysis in parts, so that a listing that takes long can be gone on with later.
+        """List the job files of an analysis in pages, so that a long listing can be continued later.
 
         Parameters
         ----------
         analysis : str
-            Its name.
+            Name of the analysis, and of its folder.
         after : str
-            Where an earlier listing stopped, as its last page says; empty: from the beginning.
+            `InboxPage.upto` of the last page of an earlier listing; empty to start from the beginning.
 
         Returns
         -------
         iterator of InboxPage
-            At least one. A folder has one page; one of S3 has up to a thousand files.
+            At least one page. A folder has one page; a page of S3 has up to a thousand files.
 
         Raises
         ------
         SettingsError, ServerUnavailableError
-            As `list_files` does.
+            As in `list_files`.
         """
         return self.place.pages(check_analysis(analysis), after=after)
 
     def look_at(self, analysis: str, name: str) -> InboxFile | None:
-        """Return one file as a listing would show it.
+        """Return one file as in a listing.
 
         Parameters
         ----------
         analysis : str
-            The analysis.
+            Name of the analysis, and of its folder.
         name : str
-            As `list_files` names it.
+            Name below the analysis's folder, from `list_files`.
 
         Returns
         -------
         InboxFile or None
-            None when it is not there.
+            None if it does not exist.
 
         Raises
         ------
         JobFileError
-            If the name leads out of the inbox.
+            If the name is outside of the inbox.
         SettingsError, ServerUnavailableError
             If the inbox cannot be read.
         """
         return self.place.look_at(check_analysis(analysis), raw_name(name))
 
     def place_of(self, bucket: str, key: str) -> tuple[str, str] | None:
-        """Tell which job file an object of S3 is.
+        """Return the job file of an S3 object.
 
         Parameters
         ----------
         bucket, key : str
-            The object.
+            Bucket and key of the object.
 
         Returns
         -------
         tuple of str or None
-            What its analysis would be called, which need not exist, and its name; None when it is no job file of this inbox.
+            Name of the analysis, which need not exist, and of the file; None if it is not a job file of this inbox.
         """
         place = self.place
         path = place.path_of(bucket, key) if isinstance(place, BucketInbox) else None
@@ -160,16 +161,16 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
         Parameters
         ----------
         analysis : str
-            The analysis.
+            Name of the analysis, and of its folder.
         name : str
-            As `list_files` names it.
+            Name below the analysis's folder, from `list_files`.
 
         Raises
         ------
         FileNotFoundError
-            If it is not there (any more).
+            If it does not exist, or no longer.
         JobFileError
-            If the name leads out of the inbox, or the file is no regular file, a link, or larger than 1 MiB.
+            If the name is outside of the inbox, or the file is not a regular file, a link, or larger than 1 MiB.
         """
         return self.place.read(check_analysis(analysis), raw_name(name))
 
@@ -179,17 +180,17 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
         Parameters
         ----------
         analysis : str
-            The analysis.
+            Name of the analysis, and of its folder.
 
         Returns
         -------
         bytes or None
-            None when there is no such file.
+            None if there is no such file.
 
         Raises
         ------
         JobFileError
-            If it is no regular file, a link, or larger than 1 MiB.
+            If it is not a regular file, a link, or larger than 1 MiB.
         SettingsError, ServerUnavailableError
             If the inbox cannot be read.
         """
@@ -201,17 +202,17 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
             return None
 
     def fixed_fingerprint(self, analysis: str) -> str:
-        """Return what changes whenever ``analysis_parameters.json`` does.
+        """Return a text that changes whenever ``analysis_parameters.json`` does.
 
         Parameters
         ----------
         analysis : str
-            The analysis.
+            Name of the analysis, and of its folder.
 
         Returns
         -------
         str
-            Empty when there is no such file.
+            Empty if there is no such file.
 
         Raises
         ------
@@ -222,21 +223,21 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
         return found.fingerprint if found else ""
 
     def write(self, analysis: str, name: str, data: bytes) -> None:
-        """Write one file, whole or not at all, over an earlier one of this name.
+        """Write one file atomically, replacing an earlier one of this name.
 
         Parameters
         ----------
         analysis : str
-            The analysis.
+            Name of the analysis, and of its folder.
         name : str
-            As `list_files` will name it.
+            Name as in `list_files`.
         data : bytes
-            The content, at most 1 MiB.
+            Content of the file, at most 1 MiB.
 
         Raises
         ------
         JobFileError
-            If the name leads out of the inbox, the content is too large, or the file cannot be written.
+            If the name is outside of the inbox, the content is too large, or the file cannot be written.
         """
         if (problem := too_large(len(data))) is not None:
             msg = f"Not allowed to write {name!r} to the inbox: it {problem}."
@@ -244,14 +245,14 @@ class JobInbox(dg.ConfigurableResource["JobInbox"]):
         self.place.write(check_analysis(analysis), raw_name(name), data)
 
     def url(self, analysis: str, name: str) -> str:
-        """Return the address of one file, to show and to record.
+        """Return the URL of one file, to show and to record.
 
         Parameters
         ----------
         analysis : str
-            The analysis.
+            Name of the analysis, and of its folder.
         name : str
-            As `list_files` names it; also that of a file which could not be read.
+            Name from `list_files`, also of a file that cannot be read.
 
         Returns
         -------

@@ -1,7 +1,7 @@
-"""Names of inbox files: how any name that a file can have is written as plain text, and back.
+"""Converts names of inbox files to printable text and back.
 
-A file name on Linux is any bytes, a key in S3 any text. Names are stored in MongoDB and JSON and shown to people, so
-whatever is not printable UTF-8 is written as ``%XX``, and ``%`` itself as ``%25``: two files never share a name.
+A file name on Linux is any bytes, a key in S3 any text. Names are stored in MongoDB and JSON and shown to users, so
+everything that is not printable UTF-8 is written as ``%XX``, and ``%`` as ``%25``: names are unique.
 """
 
 import os
@@ -12,26 +12,26 @@ from urllib.parse import unquote_to_bytes
 from domain.errors import JobFileError
 
 PARAMETERS_FILE = "analysis_parameters.json"
-"""The file beside the jobs of an analysis that gives fixed parameters; itself no job."""
+"""Name of the file with fixed parameters in the folder of an analysis; it is not a job file."""
 
 MAX_BYTES = 1024 * 1024
-"""A job file is a few kilobytes; what is larger than this is no job file."""
+"""Maximum size of a job file; typical ones are a few kilobytes."""
 
 _ANALYSIS = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
 class InboxFile:
-    """One file of an inbox, as a listing shows it.
+    """A file of an inbox in a listing.
 
     Attributes
     ----------
     name : str
-        Below the folder of its analysis, with ``/``; printable text, unique.
+        Path below the folder of its analysis, separated by ``/``; printable and unique.
     fingerprint : str
-        Changes whenever the file does.
+        Text that changes whenever the file does.
     problem : str or None
-        Why it is no job file that can be read: it is reported, never read.
+        Why the file cannot be read as a job file; it is reported and not read.
     """
 
     name: str
@@ -41,14 +41,14 @@ class InboxFile:
 
 @dataclass(frozen=True)
 class InboxPage:
-    """A part of a listing.
+    """A page of a listing.
 
     Attributes
     ----------
     files : tuple of InboxFile
-        Its job files, in the order of the listing.
+        Job files, in the order of the listing.
     upto : str or None
-        The path up to which everything is listed now; None: this was the last part.
+        Path up to which all files are listed; None for the last page.
     """
 
     files: tuple[InboxFile, ...]
@@ -56,12 +56,12 @@ class InboxPage:
 
 
 def shown_name(raw: str) -> str:
-    """Write a path as printable text.
+    """Return a path as printable text.
 
     Parameters
     ----------
     raw : str
-        As the operating system or S3 gives it; bytes that are not UTF-8 as surrogates.
+        Path from the operating system or S3; bytes that are not UTF-8 as surrogates.
     """
     if raw.isprintable() and "%" not in raw:
         return raw
@@ -69,28 +69,28 @@ def shown_name(raw: str) -> str:
 
 
 def decoded_name(name: str) -> str:
-    """Turn the name of a file back into its path, whatever that is: for showing it, not for opening it.
+    """Return the path of a name without checks: to show it, not to open it.
 
     Parameters
     ----------
     name : str
-        As `shown_name` wrote it.
+        Printable name, from `shown_name`.
     """
     return os.fsdecode(unquote_to_bytes(name)) if "%" in name else name
 
 
 def raw_name(name: str) -> str:
-    """Turn the name of a file back into its path, refusing one that would lead out of the inbox.
+    """Return the path of a name; raise if it is outside of the inbox.
 
     Parameters
     ----------
     name : str
-        As `shown_name` wrote it.
+        Printable name, from `shown_name`.
 
     Raises
     ------
     JobFileError
-        If it is absolute, holds ``..``, an empty part or NUL, or does not end in ``.json``.
+        If it is absolute, contains ``..``, an empty part or NUL, or does not end in ``.json``.
     """
     raw = decoded_name(name)
     if "\0" in raw or not is_job_name(raw) or {"", ".", ".."} & set(raw.split("/")):
@@ -100,17 +100,17 @@ def raw_name(name: str) -> str:
 
 
 def is_job_name(raw: str) -> bool:
-    """Tell whether a path is looked at: it ends in ``.json``."""
+    """Return whether a path ends in ``.json``; others are ignored."""
     return raw[-5:].lower() == ".json"
 
 
 def check_analysis(analysis: str) -> str:
-    """Return the name of an analysis, refusing text that is none: it becomes part of a path.
+    """Return the name of an analysis; raise for an invalid one, because it becomes part of a path.
 
     Raises
     ------
     JobFileError
-        If it is no name.
+        If it is not a valid name.
     """
     if not _ANALYSIS.fullmatch(analysis):
         msg = f"Not the name of an analysis: {analysis!r}. Expected lower-case letters, digits and `_`."
@@ -119,10 +119,10 @@ def check_analysis(analysis: str) -> str:
 
 
 def too_large(size: int) -> str | None:
-    """Say that a file is too large; None when it is not."""
+    """Return the message for a file that is too large; None if it is not."""
     return f"is larger than 1 MiB ({size} bytes): not a job file" if size > MAX_BYTES else None
 
 
 def _escaped(character: str) -> str:
-    """Write one character as ``%XX`` for each of its bytes."""
+    """Return a character as ``%XX`` for each of its bytes."""
     return "".join(f"%{byte:02X}" for byte in os.fsencode(character))

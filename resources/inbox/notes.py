@@ -1,7 +1,7 @@
-"""What is known of each file in the inbox: taken in, or refused with a reason. One document per file.
+"""Notes on the files of the inbox: ingested, or rejected with a reason. One document per file.
 
-The ledger is the truth about jobs; these notes only save reading the same file again, and keep the list of rejected files.
-Losing them costs one reading of every file.
+The ledger is authoritative for jobs; the notes only avoid reading the same file again, and hold the list of rejected
+files. If they are lost, every file is read once more.
 """
 
 import sys
@@ -26,20 +26,20 @@ _FIELDS = ("name", "fingerprint", "problem", "judged_with")
 
 @dataclass(frozen=True, slots=True)
 class FileNote:
-    """What was found in one file.
+    """The note on one file.
 
     Attributes
     ----------
     name : str
-        The file, below the inbox folder of its analysis.
+        Name of the file, below the inbox folder of its analysis.
     fingerprint : str
-        What it looked like when it was read.
+        Fingerprint of the file when it was read.
     problem : str or None
-        Why it was refused; None: it was taken in.
+        Why it was rejected; None if it was ingested.
     judged_with : str
-        What else the judgement depends on: fixed parameters and the analysis's models.
+        Digest of what else the decision depends on: fixed parameters and the analysis's models.
     job_key : str or None
-        The job that it asks for.
+        Key of the requested job.
     """
 
     name: str
@@ -50,7 +50,7 @@ class FileNote:
 
 
 class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
-    """Small verbs on the notes of all inbox folders."""
+    """Access to the notes of all inbox folders."""
 
     mongo: dg.ResourceDependency[MongoConnection]
     records_name: str = Field(description="DOCDB_COLLECTION; the notes are `<name>_inbox`.")
@@ -60,19 +60,19 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
     )
 
     def known(self, analysis: str) -> dict[str, FileNote]:
-        """Return every note on the files of an analysis, by name."""
+        """Return all notes on the files of an analysis, by name."""
         return {note.name: note for note in self._find({"analysis": analysis})}
 
     def remembered(self, analysis: str) -> Mapping[str, FileNote]:
-        """Return every note on the files of an analysis, by name, without its job.
+        """Return all notes on the files of an analysis, by name, without their jobs.
 
-        A process reads them once, and again when another one has written any: every write changes the revision of an
-        analysis's notes. So a tick costs one small question, however many files are known.
+        A process reads them once, and again after another process has written any: every write changes the revision of
+        an analysis's notes. So a tick sends one small query, for any number of files.
 
         Parameters
         ----------
         analysis : str
-            The analysis.
+            Name of the analysis.
         """
         memory = self._memory(analysis)
         with memory.lock:
@@ -88,11 +88,11 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
         return {note.name: note for note in self._find({"_id": {"$in": ids}, "analysis": analysis})} if ids else {}
 
     def bad(self, analysis: str) -> list[FileNote]:
-        """Return the notes on refused files, by name."""
+        """Return the notes on rejected files, by name."""
         return sorted(self._find({"analysis": analysis, "refused": True}), key=lambda note: note.name)
 
     def save(self, analysis: str, notes: Iterable[FileNote]) -> None:
-        """Write notes, each in the place of an earlier one on the same file."""
+        """Write notes, replacing earlier ones on the same files."""
         fresh = {note.name: note for note in notes}
         writes = [
             ReplaceOne(
@@ -113,12 +113,11 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
         self._write(analysis, writes, {name: replace(note, job_key=None) for name, note in fresh.items()})
 
     def forget(self, analysis: str, names: Iterable[str]) -> None:
-        """Remove the notes on files that are gone."""
+        """Remove the notes on deleted files."""
         gone = list(names)
         self._write(analysis, [DeleteOne({"_id": _note_id(analysis, name)}) for name in gone], dict.fromkeys(gone))
 
     def _find(self, match: Document, fields: tuple[str, ...] = (*_FIELDS, "job_key")) -> list[FileNote]:
-        """Read notes."""
         return self._notes.find(match, {"_id": 0, "refused": 1, **dict.fromkeys(fields, 1)}).collect(_readable)
 
     def _write(
@@ -127,7 +126,7 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
         writes: list[ReplaceOne[Document]] | list[DeleteOne],
         changes: Mapping[str, FileNote | None],
     ) -> None:
-        """Send writes in one go; each is idempotent. Their revision comes after them: cut off, they are only not remembered."""
+        """Send idempotent writes in one request, then their revision: if interrupted, they are only not cached."""
         notes, memory = self._notes, self._memory(analysis)
         if not writes:
             return
@@ -135,32 +134,31 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
             before = memory.revision
             notes.bulk_write(writes, ordered=False)
             revision = self._renew(analysis, before) if before else None
-            if revision is None:  # somebody else has written too
+            if revision is None:  # another process has written too
                 self._renew(analysis)
                 memory.forget()
             else:
                 memory.change(changes, revision)
 
     def _revision(self, analysis: str) -> str | None:
-        """Return the revision of an analysis's notes; None when there is none, as in a database that is new."""
+        """Return the revision of an analysis's notes; None if there is none, as in a new database."""
         found = self._notes.find_one({"_id": _revision_id(analysis)}, {"revision": 1})
         return str(found.get("revision")) if found else None
 
     def _renew(self, analysis: str, before: str | None = None) -> str | None:
-        """Set a new revision, only in the place of an earlier one if that is given; None if another one is there."""
+        """Set a new revision, only if the current one is the given earlier one; None if it is not."""
         revision = uuid.uuid4().hex
         match = {"_id": _revision_id(analysis), **({"revision": before} if before else {})}
         done = self._notes.update_one(match, {"$set": {"revision": revision}}, upsert=before is None)
         return revision if done.matched_count or before is None else None
 
     def _memory(self, analysis: str) -> "_Memory":
-        """Return what this process remembers of an analysis's notes."""
+        """Return this process's cache of an analysis's notes."""
         server = self.mongo.uri or self.mongo.embedded_home or ""
         return _memory(server, self.mongo.database, self.records_name, analysis)
 
     @property
     def _notes(self) -> RetryingCollection:
-        """Return the collection of notes."""
         return self.mongo.collection(
             f"{self.records_name}_inbox", indexes=(("analysis", "refused"),)
         )  # a reason is too long for an index
@@ -168,7 +166,7 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
 
 @dataclass
 class _Memory:
-    """What a process remembers of an analysis's notes; they are replaced as a whole, never changed in place."""
+    """Cache of an analysis's notes, which is replaced as a whole and never changed in place."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     notes: Mapping[str, FileNote] = field(default_factory=dict)
@@ -176,11 +174,11 @@ class _Memory:
     read_at: float = 0.0
 
     def keep(self, notes: dict[str, FileNote], revision: str | None) -> None:
-        """Keep notes that were read just now."""
+        """Store notes that were just read."""
         self.notes, self.revision, self.read_at = MappingProxyType(notes), revision, time.monotonic()
 
     def change(self, changes: Mapping[str, FileNote | None], revision: str) -> None:
-        """Take over what this process has written itself; None means removed."""
+        """Apply writes of this process; None means removed."""
         fresh = {name: note for name, note in changes.items() if note is not None}
         merged: dict[str, FileNote] = {**self.notes, **fresh}
         for name in changes.keys() - fresh.keys():
@@ -189,29 +187,29 @@ class _Memory:
         self.revision = revision
 
     def forget(self) -> None:
-        """Remember nothing."""
+        """Clear the cache."""
         self.notes, self.revision = {}, None
 
 
 @lru_cache(maxsize=256)
 def _memory(*_place: str) -> _Memory:
-    """Return the memory of a process for one analysis in one place."""
+    """Return the cache for one analysis of one collection."""
     return _Memory()
 
 
 def _readable(documents: Iterable[Document]) -> list[FileNote]:
-    """Make notes of the documents that can be used, one at a time: there may be a million of them."""
+    """Yield the notes of valid documents, one at a time, because there may be a million."""
     return [_note(document) for document in documents if _is_note(document)]
 
 
 def _note(document: Document) -> FileNote:
-    """Make a note; what it was judged with is one text for thousands of files."""
+    """Return a note; `judged_with` is interned, because thousands of files share it."""
     fields = {name: value for name, value in document.items() if name != "refused"}
     return FileNote(**{**fields, "judged_with": sys.intern(fields["judged_with"])})
 
 
 def _is_note(document: Document) -> bool:
-    """Tell whether a note can be used; one that somebody has damaged is as good as none: its file is read again."""
+    """Return whether a document is a valid note; otherwise its file is read again."""
     texts = [document.get(name, 0) for name in ("name", "fingerprint", "judged_with")]
     problem = document.get("problem")
     return all(isinstance(t, str) for t in texts) and (
@@ -220,10 +218,10 @@ def _is_note(document: Document) -> bool:
 
 
 def _revision_id(analysis: str) -> str:
-    """Return the ``_id`` of the revision of an analysis's notes: no digest, so no note has it."""
+    """Return the ``_id`` of the revision of an analysis's notes; it is not a digest, so no note has it."""
     return f"revision/{analysis}"
 
 
 def _note_id(analysis: str, name: str) -> str:
-    """Return the ``_id`` of a note: of fixed length, because names may be longer than an index takes."""
+    """Return the ``_id`` of a note: of fixed length, because names may be too long for an index."""
     return sha256(f"{analysis}/{name}".encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""The queue (Amazon SQS) that S3 tells of new files in the inbox; small verbs, no policy.
+"""The queue (Amazon SQS) to which S3 reports new files in the inbox.
 
-A message that was received is hidden from others for a while and comes back unless it is deleted: so nothing is lost when
-a tick dies. Credentials, and ``AWS_ENDPOINT_URL_SQS``, are found by boto3 as usual.
+A received message is hidden for a while and reappears unless it is deleted, so nothing is lost if a tick dies. boto3
+finds credentials and ``AWS_ENDPOINT_URL_SQS`` as usual.
 """
 
 import os
@@ -37,9 +37,9 @@ class QueueMessage:
     Attributes
     ----------
     body : str
-        What it says; not to be trusted.
+        Text of the message; not trusted.
     receipt : str
-        What deletes it.
+        Receipt handle, which deletes the message.
     """
 
     body: str
@@ -64,19 +64,19 @@ class InboxQueue(dg.ConfigurableResource["InboxQueue"]):
     attempts: int = Field(default=3, description="How often a call is tried, the first time included.")
 
     def receive(self, *, limit: int, seconds: float) -> Iterator[list[QueueMessage]]:
-        """Yield messages as they are received, up to ten at a time, until there are none.
+        """Yield messages as they are received, up to ten in a request, until there are none.
 
         Parameters
         ----------
         limit : int
-            About how many messages, at most.
+            Approximate maximum number of messages.
         seconds : float
-            For how long, about.
+            Approximate maximum duration (s).
 
         Raises
         ------
         SettingsError
-            If there is no such queue, or it may not be read.
+            If there is no such queue, or access is denied.
         ServerUnavailableError
             If SQS does not answer.
         """
@@ -96,17 +96,17 @@ class InboxQueue(dg.ConfigurableResource["InboxQueue"]):
             yield messages
 
     def delete(self, messages: Sequence[QueueMessage]) -> None:
-        """Remove messages; one that is gone, or comes back because its time was up, does no harm.
+        """Delete messages; a deleted message, or one that has reappeared, does no harm.
 
         Parameters
         ----------
         messages : sequence of QueueMessage
-            As they were received.
+            Messages that `receive` has returned.
 
         Raises
         ------
         SettingsError, ServerUnavailableError
-            As `receive` does; also when SQS refuses single messages.
+            As in `receive`; also if SQS rejects single messages.
         """
         for some in in_batches(messages, _AT_ONCE):
             entries = [{"Id": str(number), "ReceiptHandle": m.receipt} for number, m in enumerate(some)]
@@ -117,13 +117,12 @@ class InboxQueue(dg.ConfigurableResource["InboxQueue"]):
                 raise ServerUnavailableError(msg)
 
     def _client(self) -> Any:
-        """Return this process's client."""
         with _building:
             return _built_client(self.url or "", self.attempts, os.getpid())
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:
-        """Turn what boto3 raises into the platform's errors."""
+        """Convert errors of boto3 to the platform's errors."""
         tried = f"Cannot {what} the queue {self.url}"
         try:
             yield
@@ -147,19 +146,19 @@ _building = threading.Lock()
 
 
 def region_of(url: str) -> str:
-    """Return the region that a queue's address names; else that of boto3.
+    """Return the region in a queue's URL, otherwise that of boto3.
 
     Parameters
     ----------
     url : str
-        The queue.
+        URL of the queue.
     """
     found = _REGION.match(url)
     return (found[1] or found[2]) if found else boto3.session.Session().region_name or "us-east-1"
 
 
 def forget_clients() -> None:
-    """Forget the clients of this process: what is called next takes the credentials and the endpoint that are set then."""
+    """Discard the clients of this process: the next call uses the current credentials and endpoint."""
     with _building:
         _built_client.cache_clear()
 

@@ -1,1 +1,1 @@
-"""Input data: local files, S3 and http, all read only."""
+"""Input data: local files, S3 and http, read-only."""

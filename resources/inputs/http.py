@@ -1,4 +1,4 @@
-"""Inputs over http(s): downloaded as a stream, whole or not at all."""
+"""Inputs over http(s), downloaded as a stream."""
 
 import socket
 from datetime import datetime
@@ -30,17 +30,17 @@ def fetch_http(url: str, place: Path, *, pause_s: float = 0.5) -> InputFile:
     Parameters
     ----------
     url : str
-        Its address.
+        URL of the file.
     place : Path
-        Where it is written.
+        Path of the local file.
     pause_s : float
-        How long to wait before a server that is busy is asked again (s); doubled each time.
+        First wait before a retry if the server is busy (s); doubled each time.
 
     Raises
     ------
     InputError
-        If the server does not have it or refuses it, its certificate is not trusted, or the address leads to where
-        nothing may be read from.
+        If the server does not have it or denies access, its certificate is not trusted, or the host is
+        blocked.
     ServerUnavailableError
         If the server does not answer, or ends the transfer early.
     """
@@ -50,7 +50,7 @@ def fetch_http(url: str, place: Path, *, pause_s: float = 0.5) -> InputFile:
         with requests.Session() as session:
             for scheme in ("http://", "https://"):
                 session.mount(scheme, _PublicAdapter(max_retries=retries))
-            # Bytes as they are stored: a compressed transfer would not have the size that the server names.
+            # Uncompressed: a compressed transfer would not have the size that the server reports.
             headers = {"Accept-Encoding": "identity"}
             with session.get(url, stream=True, timeout=(CONNECT_S, READ_S), headers=headers) as answer:
                 _check_status(url, answer.status_code)
@@ -62,17 +62,19 @@ def fetch_http(url: str, place: Path, *, pause_s: float = 0.5) -> InputFile:
             msg = f"The server of the input {shown_url(url)} is not trusted. {problem.advice}"
             raise InputError(msg, location=shown_url(url)) from cause_of(error)
         msg = f"The server of the input {shown_url(url)} did not answer ({type(error).__name__}). Try again later."
-        raise ServerUnavailableError(msg, location=shown_url(url)) from cause_of(error)  # wrappers show the whole URL
+        raise ServerUnavailableError(msg, location=shown_url(url)) from cause_of(
+            error
+        )  # the wrapping errors show the whole URL
     except requests.RequestException as error:
         msg = f"The input {shown_url(url)} cannot be read over http ({type(error).__name__}). Check the address."
         raise InputError(msg, location=shown_url(url)) from None
 
 
 class _PublicAdapter(HTTPAdapter):
-    """Sends no request, also none that another server redirects to, where credentials of this machine are given away."""
+    """Blocks requests and redirects to metadata services, which expose credentials of this machine."""
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request, unless its host, by name or by address, must not be read from."""
+        """Send a request; raise if its host is blocked by name or by address."""
         host = urlsplit(request.url or "").hostname or ""
         for name in (host, *_addresses(host)):
             if (fault := unreachable(name)) is not None:
@@ -82,7 +84,7 @@ class _PublicAdapter(HTTPAdapter):
 
 
 def _addresses(host: str) -> set[str]:
-    """Return the addresses of a host; none when it has none, which the request itself will tell."""
+    """Return the IP addresses of a host; empty if it has none, and then the request fails."""
     try:
         return {str(found[4][0]).partition("%")[0] for found in socket.getaddrinfo(host, None)}
     except (OSError, UnicodeError):
@@ -90,7 +92,7 @@ def _addresses(host: str) -> set[str]:
 
 
 def _saved(url: str, answer: requests.Response, place: Path) -> InputFile:
-    """Write the body and say what is to be remembered of it."""
+    """Write the body to a file, and return its state."""
     with place.open("wb") as file:
         for chunk in answer.iter_content(_CHUNK):
             file.write(chunk)
@@ -100,7 +102,7 @@ def _saved(url: str, answer: requests.Response, place: Path) -> InputFile:
 
 
 def _check_status(url: str, status: int) -> None:
-    """Tell a server in trouble from one that refuses."""
+    """Raise for an error status: transient for a busy server, permanent if access is denied."""
     if status in TRANSIENT_STATUSES:
         msg = f"The server of the input {shown_url(url)} is in trouble (HTTP status {status}). Try again later."
         raise ServerUnavailableError(msg, location=shown_url(url))
@@ -112,7 +114,7 @@ def _check_status(url: str, status: int) -> None:
 
 
 def _time(header: str | None) -> datetime | None:
-    """Read the time of the last change; None when the server names none that is one."""
+    """Return the time of the last change; None if the server does not report a valid one."""
     try:
         found = parsedate_to_datetime(header) if header else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Inputs on disk: linked, never copied; whoever changes one while it is read is found out afterwards."""
+"""Inputs on disk: linked, not copied; a change during reading is detected afterwards."""
 
 import os
 import stat
@@ -11,10 +11,10 @@ from domain.job.inputs import InputFile
 from resources.inputs.urls import is_nwb, local_path, shown_url
 
 MAX_DEPTH = 5
-"""How far below an asset its NWB file is looked for."""
+"""Maximum depth of the search for the NWB file of an asset."""
 
 MAX_FOUND = 11
-"""The search ends with so many candidates: one too many for a message that names ten."""
+"""Maximum number of candidates in a search: one more than a message names."""
 
 
 def find_local(location: str) -> list[str]:
@@ -23,12 +23,12 @@ def find_local(location: str) -> list[str]:
     Parameters
     ----------
     location : str
-        Address of a folder.
+        URL of a folder.
 
     Raises
     ------
     InputError
-        If it does not exist or may not be read.
+        If it does not exist, or access is denied.
     """
     top = local_path(location)
     found: list[str] = []
@@ -53,14 +53,14 @@ def fetch_local(url: str, place: Path) -> InputFile:
     Parameters
     ----------
     url : str
-        Its address.
+        URL of the file or directory.
     place : Path
-        Where the link is made.
+        Path of the link.
 
     Raises
     ------
     InputError
-        If it does not exist or may not be read.
+        If it does not exist, or access is denied.
     """
     target = _target(url)
     described = _described(url, target)
@@ -69,22 +69,22 @@ def fetch_local(url: str, place: Path) -> InputFile:
 
 
 def describe_local(url: str) -> InputFile:
-    """Say what a file or directory is now; raises what `fetch_local` raises."""
+    """Return the current state of a file or directory; raises as `fetch_local`."""
     return _described(url, _target(url))
 
 
 def check_local(fetched: InputFile) -> None:
-    """Refuse a local input that is no longer what it was.
+    """Raise if a local input has changed.
 
     Parameters
     ----------
     fetched : InputFile
-        What `fetch_local` returned.
+        State that `fetch_local` has returned.
 
     Raises
     ------
     InputChangedError
-        If its size or time differs, or it is gone.
+        If its size or time differs, or it no longer exists.
     """
     try:
         now = describe_local(fetched.url)
@@ -101,12 +101,11 @@ def check_local(fetched: InputFile) -> None:
 
 
 def _target(url: str) -> Path:
-    """Return what an address leads to, through links."""
+    """Return the target of a URL, following links."""
     return Path(os.path.realpath(local_path(url)))  # Path.resolve raises for a link to itself
 
 
 def _entries(folder: Path, location: str) -> "list[os.DirEntry[str]]":
-    """List a folder by name."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
@@ -116,7 +115,7 @@ def _entries(folder: Path, location: str) -> "list[os.DirEntry[str]]":
 
 
 def _described(url: str, target: Path) -> InputFile:
-    """Say what is to be remembered of a file or directory."""
+    """Return the state of a file or directory."""
     try:
         facts = [path.stat() for path in (_files_in(target) if target.is_dir() else [target])]
         _check_ordinary(url, facts)
@@ -129,17 +128,17 @@ def _described(url: str, target: Path) -> InputFile:
 
 
 def _check_ordinary(url: str, facts: list[os.stat_result]) -> None:
-    """Refuse devices, pipes and sockets: reading them waits or never ends."""
+    """Raise for devices, pipes and sockets: reading them may block or never end."""
     if not all(stat.S_ISREG(found.st_mode) for found in facts):
         msg = f"The input {shown_url(url)} is, or holds, something else than ordinary files: a device, a pipe or a socket."
         raise InputError(msg, location=shown_url(url))
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    """Yield every file below a folder; one that cannot be listed is an error, not an empty one."""
+    """Yield all files below a folder; raise for a folder that cannot be listed."""
 
     def fail(error: OSError) -> None:
-        """Do not skip what cannot be read."""
+        """Raise instead of skipping."""
         raise error
 
     for parent, _, names in os.walk(folder, onerror=fail):

@@ -1,7 +1,7 @@
-"""Reading inputs: which file is meant, and a local copy of it. No Dagster here: worker processes start without it.
+"""Resolves and fetches inputs. Dagster is not imported, because worker processes start without it.
 
-Inputs are read from S3, from disk (by a link, nothing is copied) and over http(s). Nothing is ever written to where
-they come from, and nothing is written outside the folder that a job gives.
+Inputs are read from S3, from disk (by links, without copies) and over http(s). Their sources are never written to, and
+local files are only written below the folder of the job.
 """
 
 from dataclasses import dataclass, replace
@@ -20,20 +20,20 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class InputReader:
-    """Small verbs on inputs.
+    """Access to inputs.
 
     Attributes
     ----------
     s3 : S3Server
-        The platform's own server.
+        The server of the platform's results.
     input_endpoint_url : str or None
         Another server for the inputs (``INPUT_S3_ENDPOINT_URL``).
     input_unsigned : bool
         Read without credentials (``INPUT_S3_UNSIGNED``).
     max_folders : int
-        A search that would list more folders is given up.
+        Maximum number of listed folders in a search; more raise.
     large_bytes : int
-        A larger object of S3 is downloaded in parts of this size.
+        Size of the parts in which larger S3 objects are downloaded.
     """
 
     s3: S3Server
@@ -43,23 +43,23 @@ class InputReader:
     large_bytes: int = LARGE_BYTES
 
     def resolve(self, location: str) -> str:
-        """Say which file a job means by a location.
+        """Return the NWB file of a location.
 
         Parameters
         ----------
         location : str
-            Address of a data asset, or of an NWB file or directory.
+            URL of a data asset, or of an NWB file or directory.
 
         Returns
         -------
         str
-            The location itself when it names an NWB file or directory (``.nwb``, ``.nwb.zarr``), else the single one
-            under it.
+            The location itself if it is an NWB file or directory (``.nwb``, ``.nwb.zarr``), otherwise the only one
+            below it.
 
         Raises
         ------
         InputError
-            If there is none, or there are several: names the first ten.
+            If there is none, or there are several; the message names the first ten.
         ServerUnavailableError
             If S3 does not answer.
         """
@@ -69,17 +69,17 @@ class InputReader:
         return found[0]
 
     def candidates(self, location: str) -> list[str]:
-        """Return the files that a job could mean by a location; `resolve` demands that there is one.
+        """Return all NWB files of a location; `resolve` requires exactly one.
 
         Parameters
         ----------
         location : str
-            As `resolve` takes it.
+            URL as in `resolve`.
 
         Raises
         ------
         InputError
-            If the location cannot be searched.
+            If the location cannot be listed.
         ServerUnavailableError
             If S3 does not answer.
         """
@@ -94,24 +94,24 @@ class InputReader:
         return find_s3(self.server_of(location), location, max_folders=self.max_folders)
 
     def fetch(self, url: str, folder: Path) -> tuple[Path, InputFile]:
-        """Make one input available on disk.
+        """Make one input available on the local disk.
 
         Parameters
         ----------
         url : str
-            Its address: a file, or a directory (on disk or in S3).
+            URL of a file, or of a directory (on disk or in S3).
         folder : Path
             A folder private to the job; each input gets a numbered folder in it.
 
         Returns
         -------
         tuple of Path and InputFile
-            The file or directory, and what is to be remembered of it.
+            Path of the file or directory, and its recorded state.
 
         Raises
         ------
         InputError
-            If it does not exist or may not be read.
+            If it does not exist, or access is denied.
         InputChangedError
             If it changed while it was read.
         ServerUnavailableError
@@ -125,22 +125,22 @@ class InputReader:
         return place, fetch_http(url, place)
 
     def describe(self, url: str) -> InputFile | None:
-        """Say what an input is now, without reading it.
+        """Return the current state of an input without reading it.
 
         Parameters
         ----------
         url : str
-            Its address.
+            URL of the input.
 
         Returns
         -------
         InputFile or None
-            None for an address that cannot be asked without reading (http).
+            None for a URL whose state is unknown without a download (http).
 
         Raises
         ------
         InputError
-            If it is gone or may not be read.
+            If it no longer exists, or access is denied.
         ServerUnavailableError
             If its server does not answer.
         """
@@ -150,28 +150,28 @@ class InputReader:
         return describe_s3(self.server_of(url), url) if scheme == "s3" else None
 
     def check(self, fetched: InputFile) -> None:
-        """Refuse a local input that is no longer what it was when it was fetched; a copy cannot change.
+        """Raise if a local input has changed since it was fetched; copies cannot change.
 
         Parameters
         ----------
         fetched : InputFile
-            As `fetch` returned it.
+            State that `fetch` has returned.
 
         Raises
         ------
         InputChangedError
-            If its size or time differs, or it is gone.
+            If its size or time differs, or it no longer exists.
         """
         if scheme_of(fetched.url) == "file":
             check_local(fetched)
 
     def server_of(self, url: str) -> S3Server:
-        """Return the S3 server that has a bucket: the embedded one, the one named for inputs, or the platform's.
+        """Return the S3 server of a bucket: the embedded one, the one configured for inputs, or the platform's.
 
         Parameters
         ----------
         url : str
-            An address in the bucket.
+            URL of an object in the bucket.
         """
         if self.s3.embedded_home is not None and self.s3.has_bucket(split_s3_url(url)[0]):
             return self.s3
@@ -181,14 +181,14 @@ class InputReader:
 
 
 def ambiguous(location: str, found: list[str]) -> str:
-    """Say that a location does not name one file.
+    """Return the error for a location without exactly one file.
 
     Parameters
     ----------
     location : str
-        The location.
+        URL of the location, for the message.
     found : list of str
-        What could be meant.
+        Candidates; empty if there are none.
     """
     where = shown_url(location)
     if not found:

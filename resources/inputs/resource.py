@@ -1,4 +1,4 @@
-"""The inputs of jobs as Dagster configures them; `InputReader` does the work, in worker processes."""
+"""The Dagster resource of inputs; `InputReader` reads them in worker processes."""
 
 import dagster as dg
 from pydantic import Field
@@ -8,7 +8,7 @@ from resources.s3.connection import S3Connection
 
 
 class Inputs(dg.ConfigurableResource["Inputs"]):
-    """Where inputs are read from.
+    """Configuration of the sources of inputs.
 
     See https://docs.dagster.io/guides/build/external-resources for how Dagster builds resources.
     """
@@ -19,5 +19,5 @@ class Inputs(dg.ConfigurableResource["Inputs"]):
 
     @property
     def reader(self) -> InputReader:
-        """What reads them: plain data, which worker processes take a copy of."""
+        """The reader: plain data, which is copied to worker processes."""
         return InputReader(self.s3.server, self.input_endpoint_url, self.input_unsigned)

@@ -22,10 +22,10 @@ from resources.s3.server import S3Server, split_s3_url
 
 THREADS = 16
 MAX_FOLDERS = 5000
-"""A search that would list more folders than this is given up: the job should name its file."""
+"""Maximum number of listed folders in a search: with more, the job should name its file."""
 
 LARGE_BYTES = 16 * 1024 * 1024
-"""A larger object is downloaded in parts of this size, several at once."""
+"""Size of the parts in which larger objects are downloaded in parallel."""
 
 _CHUNK = 1024 * 1024
 _HINT = (
@@ -36,7 +36,7 @@ _HINT = (
 
 @dataclass(frozen=True)
 class _Object:
-    """One object of a directory, and where it goes."""
+    """An object of a directory, and its local path."""
 
     key: str
     path: str
@@ -51,16 +51,16 @@ def find_s3(s3: S3Server, location: str, *, max_folders: int = MAX_FOLDERS) -> l
     Parameters
     ----------
     s3 : S3Server
-        The server that has the bucket.
+        Server of the bucket.
     location : str
-        ``s3://bucket/prefix``.
+        URL ``s3://bucket/prefix`` of a data asset.
     max_folders : int
-        A search that would list more is given up.
+        Maximum number of listed folders; more raise.
 
     Raises
     ------
     InputError
-        If the bucket is missing or refused, nothing is under the location, or far too much.
+        If the bucket is missing, access is denied, or the location has no objects or too many folders.
     ServerUnavailableError
         If S3 does not answer.
     """
@@ -90,14 +90,14 @@ def list_folder(s3: S3Server, bucket: str, prefix: str) -> tuple[list[str], list
     Parameters
     ----------
     s3 : S3Server
-        The server that has the bucket.
+        Server of the bucket.
     bucket, prefix : str
-        Where to look; the prefix is empty or ends in a slash.
+        Bucket and prefix; the prefix is empty or ends in a slash.
 
     Raises
     ------
     InputError
-        If the bucket is missing or refused.
+        If the bucket is missing, or access is denied.
     ServerUnavailableError
         If S3 does not answer.
     """
@@ -111,19 +111,19 @@ def list_folder(s3: S3Server, bucket: str, prefix: str) -> tuple[list[str], list
 
 
 def exists_s3(s3: S3Server, url: str) -> bool:
-    """Tell whether there is an object of this name, or anything below it.
+    """Return whether there is an object of this name, or any object below it.
 
     Parameters
     ----------
     s3 : S3Server
-        The server that has the bucket.
+        Server of the bucket.
     url : str
-        ``s3://bucket/key``.
+        URL ``s3://bucket/key`` of an object or prefix.
 
     Raises
     ------
     InputError
-        If the bucket is missing or refused.
+        If the bucket is missing, or access is denied.
     ServerUnavailableError
         If S3 does not answer.
     """
@@ -140,18 +140,18 @@ def fetch_s3(s3: S3Server, url: str, place: Path, *, large_bytes: int = LARGE_BY
     Parameters
     ----------
     s3 : S3Server
-        The server that has the bucket.
+        Server of the bucket.
     url : str
-        ``s3://bucket/key``.
+        URL ``s3://bucket/key`` of an object or prefix.
     place : Path
-        The file or directory to write.
+        Path of the local file or directory.
     large_bytes : int
-        A larger object is downloaded in parts of this size.
+        Size of the parts in which larger objects are downloaded.
 
     Raises
     ------
     InputError
-        If there is nothing, it may not be read, or a key would lead outside the directory.
+        If there is no object, access is denied, or a key would lead outside of the directory.
     InputChangedError
         If an object changed while it was read.
     ServerUnavailableError
@@ -167,12 +167,12 @@ def fetch_s3(s3: S3Server, url: str, place: Path, *, large_bytes: int = LARGE_BY
 
 
 def describe_s3(s3: S3Server, url: str) -> InputFile:
-    """Say what an object, or a directory, is now, without reading it; raises what `fetch_s3` raises."""
+    """Return the current state of an object or directory without reading it; raises as `fetch_s3`."""
     return _found(s3, url)[0]
 
 
 def _found(s3: S3Server, url: str) -> tuple[InputFile, list[_Object]]:
-    """Find an object of exactly this name, whose path is empty then, or every object below it."""
+    """Return the object of exactly this name (with an empty path), or all objects below it."""
     bucket, key = split_s3_url(url)
     single = None if key.endswith("/") or not key else _head(s3, bucket, key)
     if single is not None:
@@ -189,7 +189,7 @@ def _found(s3: S3Server, url: str) -> tuple[InputFile, list[_Object]]:
 
 
 def _head(s3: S3Server, bucket: str, key: str) -> _Object | None:
-    """Look at one object; None when there is none of exactly this name."""
+    """Return one object; None if there is none of exactly this name."""
     with _errors(s3, "look at", f"s3://{bucket}/{key}"):
         try:
             head = s3.client.head_object(Bucket=bucket, Key=key)
@@ -201,7 +201,7 @@ def _head(s3: S3Server, bucket: str, key: str) -> _Object | None:
 
 
 def _objects_below(s3: S3Server, bucket: str, prefix: str, *, url: str) -> list[_Object]:
-    """List a directory by path, refusing keys that are no paths below it."""
+    """List a directory by path; raise for keys that are not paths below it."""
     with _errors(s3, "list", f"s3://{bucket}/{prefix}"):
         pages = s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         items: list[Any] = [item for page in pages for item in page.get("Contents", [])]
@@ -221,7 +221,7 @@ def _objects_below(s3: S3Server, bucket: str, prefix: str, *, url: str) -> list[
 
 
 def _download_all(objects: Iterable[_Object], download: Callable[[_Object], None]) -> None:
-    """Download objects in several threads; the first failure ends it."""
+    """Download objects in several threads; the first error ends the download."""
     threads = ThreadPoolExecutor(THREADS)
     try:
         for _ in threads.map(download, objects):
@@ -231,7 +231,7 @@ def _download_all(objects: Iterable[_Object], download: Callable[[_Object], None
 
 
 def _download(s3: S3Server, bucket: str, item: _Object, file: Path, large_bytes: int) -> None:
-    """Download one object, and make sure that it is still the one that was looked at."""
+    """Download one object; raise if it has changed since it was listed."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with _errors(s3, "download", f"s3://{bucket}/{item.key}"):
         try:
@@ -262,5 +262,5 @@ def _digest(objects: Iterable[_Object]) -> str:
 
 
 def _errors(s3: S3Server, verb: str, url: str) -> AbstractContextManager[None]:
-    """Turn S3's errors into the platform's: a refusal is a fault of the input's address."""
+    """Convert errors of S3 to the platform's errors; denied access is an error of the input's URL."""
     return s3_errors(f"{verb} {url}", server=s3.name, denied=InputError, hint=_HINT, location=url)

@@ -1,4 +1,4 @@
-"""Addresses of inputs: what may be said of them in messages, where a ``file://`` one points, names for local copies."""
+"""URLs of inputs: their form in messages, local paths of ``file://`` URLs, and paths of local copies."""
 
 import os
 import re
@@ -13,12 +13,12 @@ _MAX_NAME = 150
 
 
 def scheme_of(url: str) -> str:
-    """Return the scheme of an input's address.
+    """Return the scheme of an input's URL.
 
     Raises
     ------
     InputError
-        If it is not one of those that can be read.
+        If the scheme is not supported.
     """
     scheme, separator, _ = url.partition("://")
     if not separator or scheme.lower() not in SCHEMES:
@@ -28,7 +28,7 @@ def scheme_of(url: str) -> str:
 
 
 def shown_url(url: str) -> str:
-    """Return an address as it may appear in a message: without user, password, query and control characters."""
+    """Return a URL for a message: without user, password, query and control characters."""
     scheme, separator, rest = url.partition("://")
     if separator and scheme.lower() in {"http", "https"}:
         rest = re.split(r"[?#]", rest, maxsplit=1)[0]
@@ -38,17 +38,17 @@ def shown_url(url: str) -> str:
 
 
 def is_nwb(path: str) -> bool:
-    """Tell whether a path names an NWB file or directory."""
+    """Return whether a path is that of an NWB file or directory."""
     return path.rstrip("/").lower().endswith(_NWB)
 
 
 def local_path(url: str) -> Path:
-    """Return the path of a ``file://`` address.
+    """Return the path of a ``file://`` URL.
 
     Raises
     ------
     InputError
-        If it names another host, is no absolute path, or holds control characters.
+        If it has another host, is not an absolute path, or contains control characters.
     """
     parts = urlsplit(url)
     rest = url.partition("://")[2]
@@ -63,21 +63,21 @@ def local_path(url: str) -> Path:
 
 
 def new_place(folder: Path, url: str) -> Path:
-    """Reserve a path for the local copy of an input, in a numbered folder of its own.
+    """Return a path for the local copy of an input, in a new numbered folder.
 
-    Inputs of one job often share their name; and an analysis should still see it.
+    The inputs of a job often have equal names, which the analysis should see.
 
     Parameters
     ----------
     folder : Path
         The job's private folder for inputs.
     url : str
-        The input's address.
+        URL of the input; its last part is the file name.
 
     Returns
     -------
     Path
-        Nothing is there yet; its folder is.
+        A free path in an existing folder.
     """
     name = url.partition("://")[2].rstrip("/").rpartition("/")[2]
     if scheme_of(url) in {"http", "https"}:

@@ -10,7 +10,7 @@ from domain.batching import in_batches
 from domain.errors import NewerFormatError
 from domain.formats import check_format
 from domain.job.state import LedgerEntry
-from domain.json_values import shown
+from domain.messages import shown
 from resources.mongo_collection import IDS_IN_A_QUERY, Document
 
 INDEXES = (

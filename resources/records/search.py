@@ -13,7 +13,7 @@ from typing import Any
 from pymongo import DESCENDING
 
 from domain.errors import UnknownJobError
-from domain.json_values import shown
+from domain.messages import shown
 from domain.result.filter import Condition
 from resources.mongo_collection import Document
 from resources.records.reader import OWN, SEARCH, TIME, RecordReader, unsearchable

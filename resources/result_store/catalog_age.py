@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from domain.counted import counted
+from domain.messages import counted
 from domain.result.search_entries import search_time
 from resources.records.reader import OWN, TIME, RecordReader
 

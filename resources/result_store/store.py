@@ -18,8 +18,8 @@ from botocore.exceptions import ClientError
 from pydantic import Field
 
 from domain.batching import in_batches
-from domain.counted import counted
 from domain.errors import OutputError
+from domain.messages import counted
 from resources.result_store.names import METADATA, check_result, is_attempt, key_of, split_location
 from resources.result_store.uploads import send_bytes, send_file
 from resources.s3.connection import S3Connection

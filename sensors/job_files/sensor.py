@@ -11,13 +11,12 @@ from typing import Any
 
 import dagster as dg
 
-from domain.counted import counted
 from domain.errors import PermanentError
 from domain.job.batches import covered, ranges, run_key
 from domain.job.identity import keys_digest, result_id
 from domain.job.run_tags import found_in_job, tags_of
 from domain.job.state import JobState, LedgerEntry
-from domain.json_values import shown
+from domain.messages import counted, shown
 from domain.result.provenance import Provenance
 from domain.result.records import readable
 from engine.assets.builtin_checks import after_listing

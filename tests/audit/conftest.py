@@ -1,4 +1,4 @@
-"""A platform of its own for each test, because an audit looks at everything that is there."""
+"""A new platform for each test, because an audit reads everything that is stored."""
 
 import uuid
 from datetime import timedelta

@@ -26,7 +26,7 @@ def test_a_dagster_that_was_lost_is_rebuilt_without_what_was_retired(platform, s
     with dg.DagsterInstance.ephemeral() as empty:
         fresh = replace(sources, instance=empty)
         repairer = Repairer(fresh, who="test")
-        run_audit(fresh, then=repairer.mend)
+        run_audit(fresh, then=repairer.fix)
         assert empty.get_dynamic_partitions(platform.name) == [done[1]]
         assert run_audit(fresh, Depth()).by_kind() == {}
 
@@ -46,7 +46,7 @@ def test_a_record_of_an_earlier_version_is_made_searchable_and_still_is_what_its
     records.update_one({"_id": before["_id"]}, {"$unset": without})
     assert audited(content=True) == {"not_searchable": 1}
     repairer = Repairer(sources, who="test")
-    run_audit(sources, then=repairer.mend)
+    run_audit(sources, then=repairer.fix)
     assert dict(repairer.repaired) == {"not_searchable": 1}
     assert records.find_one({"_id": before["_id"]}) == before
     assert audited(content=True) == {}

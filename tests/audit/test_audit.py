@@ -9,7 +9,7 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from audit.audit import run_audit
-from audit.findings import KINDS, Report
+from audit.findings import KINDS, AuditReport
 from audit.repair import Repairer
 from audit.sources import Depth
 from domain.failures import JobError
@@ -27,7 +27,7 @@ from tests.raw import jobs_of, records_of
 def repaired(sources):
     """Repair what is safe; gives what was mended and left, by kind."""
     repairer = Repairer(sources, who="test")
-    run_audit(sources, then=repairer.mend)
+    run_audit(sources, then=repairer.fix)
     return dict(repairer.repaired), dict(repairer.left)
 
 
@@ -55,7 +55,7 @@ def discard(platform, key):
 
 
 def add_attempt(platform, key, *, complete=False):
-    """Leave an attempt behind, as a run that was cut off would."""
+    """Leave an attempt behind, as a run that was interrupted would."""
     result, attempt, results = platform.result_id(key), str(uuid.uuid4()), platform.services.results
     location = results.location(result, attempt)
     results.put_bytes(location, "double.txt", b"8")
@@ -301,7 +301,7 @@ def record_with_identity(platform, number, url, inputs):
 
 def test_only_the_first_of_each_kind_are_kept_and_all_are_counted(sources, platform, done):
     platform.instance.add_dynamic_partitions(platform.name, [f"{n:064}" for n in range(5)])
-    report = Report(kept=2)
+    report = AuditReport(kept=2)
     for finding in run_audit(sources).first:
         report.add(finding)
     assert (report.by_kind()["partition_without_job"], len(report.first)) == (5, 2)

@@ -1,7 +1,7 @@
-"""Makes the pictures of the documentation anew: `make screenshots`.
+"""Regenerates the images of the documentation: `make screenshots`.
 
-A platform of its own, started by the commands that a person would use, computes made-up sessions. Then a browser opens
-what the documentation tells of. Only the size of the window is chosen.
+A new platform, started by the commands that a user would run, computes synthetic sessions. Then a browser opens
+the pages in the documentation. Only the size of the window is chosen.
 """
 
 import json
@@ -70,7 +70,7 @@ def wait_for(condition, what):
 
 
 def ask_for_results(platform):
-    """Write sessions and job files; one job names data that nobody has, so that a failure is seen too."""
+    """Write sessions and job files; one job names data that does not exist, so that a failure is shown too."""
     sessions = write_demo_sessions(platform.settings.analysis_home / "s3" / DATA_BUCKET, n=N_SESSIONS)
     assets = platform.connections.asset_records.mongo.collection("data_assets").raw
     assets.insert_many([metadata_record(session) for session in sessions])
@@ -84,7 +84,7 @@ def ask_for_results(platform):
 
 
 def all_ended(platform):
-    """Tell whether every job of the job files has ended."""
+    """Return whether every job of the job files has ended."""
     ledger = platform.connections.ledger
     for analysis, parameter_sets in PARAMETERS.items():
         counts = ledger.jobs.counts(analysis)
@@ -94,7 +94,7 @@ def all_ended(platform):
 
 
 def all_reported(platform):
-    """Tell whether catalog and report have every job."""
+    """Return whether catalog and report have every job."""
     files = platform.connections.catalog_files
     for analysis, parameter_sets in PARAMETERS.items():
         found = read_catalog(files, analysis)
@@ -166,7 +166,7 @@ def two_of_a_session(platform):
 
 
 def scroll_down(page):
-    """Show the end of the page, once it has all that it asked for."""
+    """Show the end of the page, after it has received all responses."""
     page.wait_for_timeout(_REST_MS)
     page.mouse.wheel(0, 10_000)
 

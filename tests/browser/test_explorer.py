@@ -71,7 +71,7 @@ def url(world):
 
 @pytest.fixture
 def watched(page, url):
-    """Open no page yet, but see that no other server is asked for anything, and that nothing is said of errors."""
+    """Give a page that has not been opened; at the end, no other server was requested and no error was logged."""
     foreign, said = [], []
     page.on(
         "request", lambda asked: None if asked.url.startswith((url, "data:", "blob:")) else foreign.append(asked.url)

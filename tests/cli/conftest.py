@@ -1,4 +1,4 @@
-"""An open platform over the servers that all tests share, with a database, an inbox and a folder of its own."""
+"""An open platform on the shared servers, with its own database, inbox and folder."""
 
 from pathlib import Path
 

@@ -34,7 +34,7 @@ time.sleep(60)
 
 @pytest.fixture
 def settings(tmp_path):
-    """Give settings of a folder of their own."""
+    """Give settings with a new folder."""
     return Settings(analysis_home=tmp_path)
 
 

@@ -8,7 +8,7 @@ import requests
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from cli.explore.run import explore, login_of, world_of
+from cli.explore.run import context_of, explore, login_of
 from cli.main import app
 from resources.settings import Settings
 from tests.lab_workspace import LAB
@@ -34,7 +34,7 @@ def test_others_are_served_only_with_a_login(host):
 
 
 def status_of_a_served_page():
-    """Serve the explorer, and ask for its page until it answers; give the status, and what the command said."""
+    """Serve the explorer, and request its page until it answers; give the status, and the output of the command."""
     said = []
     threading.Thread(target=explore, kwargs={"port": 0, "host": "127.0.0.1", "say": said.append}, daemon=True).start()
 
@@ -71,7 +71,7 @@ def test_a_login_is_taken_from_the_settings():
 
 def test_an_analysis_whose_file_is_broken_is_shown_without_units(tmp_path, caplog):
     (tmp_path / "broken.py").write_text("ANALYSIS = 1\n", encoding="utf-8")
-    world = world_of(Settings(analysis_home=tmp_path / "home"), folder=tmp_path)
-    assert world.tables.entries == {"broken": None}
+    context = context_of(Settings(analysis_home=tmp_path / "home"), folder=tmp_path)
+    assert context.tables.entries == {"broken": None}
     assert "without units" in caplog.text
-    assert "double" in world_of(Settings(analysis_home=tmp_path / "home"), folder=LAB).tables.entries
+    assert "double" in context_of(Settings(analysis_home=tmp_path / "home"), folder=LAB).tables.entries

@@ -434,7 +434,7 @@ def test_an_audit_shows_what_differs_and_mends_it_when_told(invoke, platform):
     assert "Compared: " in invoke("audit", NAME).stdout
     ledger.claims.mark_unclaimed(ledger.jobs.get(NAME, key), state=JobState.DONE, code_version="1", result_id="0" * 64)
     shown = invoke("audit", NAME, code=1).stdout
-    assert "1 done_without_record: A job that is done, without its record." in shown
+    assert "1 done_without_record: A job that is done but has no record." in shown
     told = json.loads(invoke("audit", NAME, "--json", code=1).stdout)
     assert [f["job_key"] for f in told["findings"] if f["kind"] == "done_without_record"] == [key]
     assert "Repaired: 1 done_without_record." in invoke("audit", NAME, "--repair", "--yes").stdout

@@ -30,7 +30,7 @@ from resources.alerts import Alerts
 from resources.connections import connect
 from resources.settings import PROJECT_ROOT
 from results.summaries import results_of
-from results_table.names import catalog_key_of, report_key_of
+from results_table.names import report_key_of, table_key_of
 from sensors.alerts import breaker_alerts
 from tests.lab_workspace import LAB
 
@@ -144,7 +144,7 @@ def guarded_s3():
 
 
 def _as_moto_reads_it(document):
-    """Let a batch of deletions pass: moto asks for the right on the bucket, AWS on each key, as the policy has it."""
+    """Let a batch of deletions pass: moto checks the right on the bucket, AWS on each key, as in the policy."""
     for statement in document["Statement"]:
         if "s3:DeleteObject" in statement["Action"]:
             buckets = {resource.split("/")[0] for resource in statement["Resource"]}
@@ -178,7 +178,7 @@ class Walk:
         self.s3.client("dispatcher").put_object(Bucket=INBOX, Key=f"inbox/{NAME}/{name}", Body=data)
 
     def tick(self):
-        """Evaluate the sensor, and run what it asks for."""
+        """Evaluate the sensor, and execute the runs that it requests."""
         sensor = self.repository.get_sensor_def(f"{NAME}_job_files")
         context = dg.build_sensor_context(self.instance, repository_def=self.repository, resources=self.resources)
         with context as opened:
@@ -223,7 +223,7 @@ class Walk:
         self.inputs()
 
     def take_back(self, key):
-        """Declare a result wrong, ask for it, cancel that, and ask again."""
+        """Invalidate a result, request it, cancel the request, and request it again."""
         invalidate(self.platform, NAME, [key], reason="wrong animal")
         rerun(self.platform, NAME, keys=[key])
         assert cancel(self.platform, NAME, keys=[key], reason="not now") == 1
@@ -231,7 +231,7 @@ class Walk:
         assert rerun(self.platform, NAME, failed="cancelled") == [key]
 
     def stop_and_go_on(self):
-        """Open the circuit breaker, close it, and let people be told of both."""
+        """Open the circuit breaker, close it, and send alerts about both."""
         error = JobError(kind="exception", message="no", permanent=True)
         found = trip([error] * 10, Breaker())
         self.ledger.breakers.open(NAME, code_version=self.entry.code_version, found=found)
@@ -240,7 +240,7 @@ class Walk:
 
     def catalog(self):
         """Make catalog and report, and bring them up to date; the sensor looks whether they are due."""
-        chosen = [catalog_key_of(NAME), report_key_of(NAME)]
+        chosen = [table_key_of(NAME), report_key_of(NAME)]
         for _ in range(2):
             job = self.repository.get_job("catalog")
             assert job.execute_in_process(instance=self.instance, asset_selection=chosen).success

@@ -67,7 +67,7 @@ def uri(host, user):
 
 @pytest.fixture(scope="module")
 def walked(mongo_host, tmp_path_factory):
-    """Walk over the main path with the rights of the platform, and note what it asks for."""
+    """Walk over the main path with the rights of the platform, and note what it requests."""
     asked, requested, home = Asked(), defaultdict(set), tmp_path_factory.mktemp("guarded")
     with pytest.MonkeyPatch.context() as patch, guarded.guarded_s3() as s3, dg.DagsterInstance.ephemeral() as instance:
         for asset in ("one", "two"):

@@ -25,7 +25,7 @@ def filled_in(name):
 
 
 def as_moto_reads_it(policy):
-    """Let a batch of deletions pass: moto asks for a right of its own for it, AWS for that of a single one."""
+    """Let a batch of deletions pass: moto checks a separate right for it, AWS that of a single one."""
     (statement,) = policy["Statement"]
     assert statement["Action"] == ["sqs:ReceiveMessage", "sqs:DeleteMessage"]
     return {**policy, "Statement": [{**statement, "Action": [*statement["Action"], "sqs:DeleteMessageBatch"]}]}

@@ -1,4 +1,4 @@
-"""A metadata database, an inbox and an analysis of their own: everything that a dispatch touches, and the sensor."""
+"""A new metadata database, inbox and analysis: everything that a dispatch uses, and the sensor."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class Place:
         return location
 
     def plan(self, **options):
-        """Plan a dispatch; of all records unless something else is asked for."""
+        """Plan a dispatch, by default of all records."""
         ways = {"query", "records", "asset_ids", "asset_csv"}
         given = options if ways & set(options) else {"query": "{}", **options}
         return Planning(self.entry, read_options(given), self.services, ignore).plan()
@@ -80,7 +80,7 @@ class Place:
 
 @pytest.fixture
 def instance():
-    """Give a Dagster of its own."""
+    """Give a new Dagster instance."""
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 

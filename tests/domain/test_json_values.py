@@ -12,11 +12,9 @@ from domain.json_values import (
     MAX_BYTES,
     canonical_json,
     check_value,
-    joined,
     json_type,
     parse_json,
     sha256_hex,
-    shown,
     value_faults,
 )
 
@@ -238,27 +236,6 @@ def test_a_value_without_canonical_form_is_refused_with_its_place(value, told):
 
 def test_a_digest_is_64_lower_case_hexadecimal_characters():
     assert sha256_hex(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("s3://bucket/a@b.nwb", "s3://bucket/a@b.nwb"),
-        ("https://me:pw@host/x", "https://…"),
-        ("https://me:pa/ss@host/x", "https://…"),
-        ("me:pw@host/x", "…host/x"),
-        ("https://host/x?sig=secret", "https://host/x…"),
-        ("a\nb\ud800", "a\\nb\\ud800"),
-        ("x" * 200, "x" * 80 + "…"),
-    ],
-)
-def test_a_text_in_a_message_is_short_printable_and_without_secrets(text, told):
-    assert shown(text) == told
-
-
-def test_a_long_list_of_faults_is_cut_with_their_number():
-    assert joined(["a", "b"]) == "a; b"
-    assert joined([str(i) for i in range(60)]).endswith("; 49; and 10 more")
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def command_of(process):
 
 
 def nothing_runs(home):
-    """Tell whether all processes of a folder of servers have ended."""
+    """Return whether all processes of a folder of servers have ended."""
     return not supervised(home) and not of_folder(home)
 
 

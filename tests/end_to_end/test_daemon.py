@@ -88,7 +88,7 @@ def marks(note):
 
 
 def all_done(platform, name, numbers):
-    """Tell whether the jobs with some numbers are done; no job may fail."""
+    """Return whether the jobs with some numbers are done; no job may fail."""
     ledger = platform.connections.ledger
     assert ledger.jobs.counts(name)[JobState.FAILED] == 0
     done = ledger.jobs.get_many(name, ledger.jobs.keys_in(name, JobState.DONE)).values()

@@ -1,4 +1,4 @@
-"""A whole platform for one analysis: real servers, a Dagster instance of its own, and jobs that no other test has."""
+"""A whole platform for one analysis: real servers, a separate Dagster instance, and jobs that no other test has."""
 
 import threading
 import uuid
@@ -88,7 +88,7 @@ class Platform:
         )
 
     def resources(self):
-        """Give the resources under the names that the asset asks for."""
+        """Return the resources by the resource keys of the asset."""
         s = self.services
         return {"results_store": s.results, "record_store": s.records, "ledger": s.ledger, "inputs": s.inputs}
 
@@ -97,7 +97,7 @@ class Platform:
         return self.services.ledger.jobs.get(self.name, key)
 
     def change(self, key, **fields):
-        """Write fields of a job's document, as somebody else would."""
+        """Write fields of a job's document directly."""
         jobs_of(self.services.ledger).update_one({"_id": job_id(self.name, key)}, {"$set": fields})
 
     def result_id(self, key):
@@ -134,7 +134,7 @@ class Platform:
             yield batch
 
     def work(self, *keys, **facts) -> dict[str, Outcome]:
-        """Work off jobs without Dagster."""
+        """Process jobs without Dagster."""
         with self.batch(**facts) as batch:
             found = {}
             for ended in batch.outcomes(keys):
@@ -263,7 +263,7 @@ def double(make_platform):
 
 @pytest.fixture
 def misbehave(make_platform):
-    """Give the platform of an analysis that does what it is told, however bad."""
+    """Give the platform of an analysis that misbehaves as its parameters say."""
     return make_platform(LAB / "misbehave.py")
 
 

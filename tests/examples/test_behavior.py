@@ -1,4 +1,4 @@
-"""The made-up animal does what its coefficients say, in a task that gives rewards as stated."""
+"""The synthetic animal does what its coefficients say, in a task that gives rewards as stated."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The made-up sessions are valid, have the truth that they state, and are the same each time."""
+"""The synthetic sessions are valid, have the truth that they state, and are the same each time."""
 
 import json
 from datetime import UTC, datetime

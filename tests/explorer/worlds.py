@@ -49,7 +49,7 @@ ENTRY = SimpleNamespace(
 
 
 def result_id(number):
-    """Return the id of a made-up result."""
+    """Return the id of a synthetic result."""
     return hashlib.sha256(f"result {number}".encode()).hexdigest()
 
 

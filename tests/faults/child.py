@@ -34,7 +34,7 @@ NAME = "counted"
 
 
 def main(task, environment, said):
-    """Do one task in an environment of its own."""
+    """Do one task in a separate environment."""
     for name in [n for n in os.environ if n.startswith(("AWS_", "DOCDB_", "ANALYSIS_", "DAGSTER_"))]:
         del os.environ[name]
     os.environ.update(environment)
@@ -46,7 +46,7 @@ def main(task, environment, said):
 
 
 def evaluate(answer, *, grace_s=LIMITS.grace_s, **limits):
-    """Evaluate the sensor once; what it asks for goes to a file, as it would go to the daemon."""
+    """Evaluate the sensor once; its run requests go to a file instead of to the daemon."""
     settings = load_settings(env_file=Path("no.env"))
     found = connect(settings, limits=ClientLimits(**limits))
     stores = Stores(found.job_inbox, found.inbox_notes, found.ledger, found.record_store, found.results_store)

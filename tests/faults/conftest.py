@@ -99,7 +99,7 @@ def lab(shared_lab, monkeypatch):
 
 @pytest.fixture
 def stage(lab):
-    """Give a world of its own."""
+    """Give a new stage."""
     found = lab.stage()
     yield found
     found.close()
@@ -111,7 +111,7 @@ def pytest_configure(config):
 
 
 def pytest_sessionfinish(session, exitstatus):
-    """Write the table, if asked to and if everything held."""
+    """Write the table, if requested and if all checks passed."""
     page = os.environ.get("FAULTS_TABLE")
     if page and exitstatus == 0:
         write(Path(page), session.config.stash[TALLY])

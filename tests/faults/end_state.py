@@ -1,4 +1,4 @@
-"""What must hold after any fault, and what the world looks like when there was none."""
+"""The conditions after any fault, and the end state without a fault."""
 
 import hashlib
 from collections import Counter
@@ -51,18 +51,18 @@ class EndState:
 
 
 def end_state(stage, keys, *, beside=None, again=None, damaged=None) -> EndState:
-    """Read a world's end state.
+    """Read the end state of a stage.
 
     Parameters
     ----------
     stage : Stage
-        The world.
+        Stage after all jobs have ended.
     keys : iterable of str
-        The jobs that it was asked for.
+        Keys of the requested jobs.
     beside : Stage, optional
         A second platform over the same stores: each Dagster knows the results of its own runs, together they know all.
     again, damaged : dict of int to int, optional
-        By number of the job: how often it was rightly computed again, and complete attempts that somebody damaged.
+        By number of the job: expected further executions, and complete attempts that were damaged.
     """
     found, keys = EndState(again=again or {}, damaged=damaged or {}), sorted(keys)
     entries = stage.ledger.jobs.get_many(stage.name, keys)
@@ -131,7 +131,7 @@ def _files(stage, provenance):
 
 
 def _told(stages, keys):
-    """Return what Dagster was told of each partition, oldest first: computed or reused, and the provenance."""
+    """Return the materializations of each partition, oldest first: computed or reused, and the provenance."""
     told = {key: [] for key in keys}
     for stage in stages:
         records = stage.instance.fetch_materializations(

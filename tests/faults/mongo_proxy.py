@@ -41,7 +41,7 @@ class MongoProxy(socketserver.ThreadingTCPServer):
         self.server_close()
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: clients that are killed leave broken connections behind."""
+        """Log nothing: killed clients leave broken connections."""
 
 
 class _Handler(socketserver.BaseRequestHandler):
@@ -93,7 +93,7 @@ class _Handler(socketserver.BaseRequestHandler):
 
 
 def describe(message: bytes) -> str | None:
-    """Name a request: command, collection, and what an update changes; None for what the driver asks by itself."""
+    """Return the name of a request: command, collection, and changed fields; None for requests of the driver itself."""
     if _HEADER.unpack_from(message)[3] != _OP_MSG:
         return None
     command, updates = _sections(message)
@@ -140,7 +140,7 @@ def _message(end: socket.socket) -> bytes | None:
 
 
 def _exactly(end: socket.socket, size: int) -> bytes | None:
-    """Read so many bytes."""
+    """Read a number of bytes."""
     chunks = []
     while size:
         chunk = end.recv(min(size, 1 << 20))

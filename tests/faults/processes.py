@@ -64,14 +64,14 @@ class Servers:
 
 
 class OpenS3:
-    """An S3 server that asks for no keys, and so does not mind by which clock a request is signed.
+    """An S3 server without keys, which therefore does not check the time of a signature.
 
     Parameters
     ----------
     home : Path
         Where it keeps its data.
     bucket : str
-        Its bucket.
+        Name of its only bucket.
     """
 
     def __init__(self, home: Path, bucket: str) -> None:
@@ -133,7 +133,7 @@ class ReplicaSet:
         return self.servers[self.hosts.index(host)]
 
     def stop(self) -> None:
-        """End them at once: a member that is asked to stop waits for the others to elect another primary."""
+        """Kill them: a member that is stopped waits until the others have elected another primary."""
         for server in self.servers:
             with suppress(ProcessLookupError):
                 os.kill(server.pid, signal.SIGKILL)
@@ -155,7 +155,7 @@ def start_with_wrong_clock(task, environment, *, hours, **said):
 
 
 def can_have_wrong_clock() -> bool:
-    """Tell whether the library for it is installed."""
+    """Return whether its library is installed."""
     return _FAKETIME.is_file()
 
 

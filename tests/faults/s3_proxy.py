@@ -42,7 +42,7 @@ class S3Proxy(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: clients that are killed leave broken connections behind."""
+        """Log nothing: killed clients leave broken connections."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -86,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
             upstream.close()
 
     def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes, *, sent: int | None = None) -> None:
-        """Answer the client, with a part of the body only if told so."""
+        """Answer the client, with only a part of the body if requested."""
         self.send_response_only(status)
         length = str(len(body))
         for name, value in headers:

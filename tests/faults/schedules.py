@@ -22,16 +22,16 @@ class Strike:
 
 @dataclass(frozen=True)
 class Round:
-    """What happens between two moments of rest.
+    """The events between two idle states.
 
     Attributes
     ----------
     ask : tuple of int
-        Jobs that come in; some of them were asked for before, by another file.
+        Requested jobs; some were requested before by another file.
     in_tick, in_run : Strike or None
-        What goes wrong while the sensor ticks, and while the runs work.
+        Faults during the tick of the sensor, and during the runs.
     together : bool
-        Tick a second time while the runs are at work.
+        Tick a second time during the runs.
     """
 
     ask: tuple[int, ...]
@@ -46,7 +46,7 @@ def schedule(seed: int, *, jobs: int) -> list[Round]:
     Parameters
     ----------
     seed : int
-        Decides everything.
+        Seed of the random generator; it determines the schedule.
     jobs : int
         Different jobs, at most.
     """

@@ -4,7 +4,7 @@ import os
 
 FULL = os.environ.get("FAULTS") == "full"
 SLOW_S = 0.5
-"""How long jobs take that something is to happen to meanwhile (s)."""
+"""Duration of jobs that are interrupted (s)."""
 
 
 def of(everything, *, small):

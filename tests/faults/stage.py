@@ -1,6 +1,6 @@
-"""A world for one fault: stores of its own, an inbox in S3, a Dagster home, and processes that may be killed.
+"""A platform for one fault: new stores, an inbox in S3, a Dagster home, and processes that may be killed.
 
-The test stands where Dagster's daemon does: it has the sensor evaluated, launches what is asked for (no run key twice),
+The test replaces Dagster's daemon: it has the sensor evaluated, launches the requested runs (no run key twice),
 starts each run's process, and marks runs whose process died as failed. `test_dagster_processes.py` has the real one.
 """
 
@@ -114,7 +114,7 @@ class Stage:
     # -- what Dagster's daemon does ------------------------------------------------------------------------------
 
     def tick(self, **tuning):
-        """Have the sensor evaluated, and launch what it asks for; gives the runs. A tick that dies asks for nothing."""
+        """Have the sensor evaluated, launch the requested runs, and return them. A tick that dies requests none."""
         return self.launch(self.answer_of(*self.start_tick(**tuning)))
 
     def start_tick(self, **tuning):
@@ -146,14 +146,14 @@ class Stage:
         return process
 
     def monitor(self):
-        """Mark runs whose process is gone as failed, as Dagster's run monitoring does."""
+        """Mark runs whose process has ended as failed, as Dagster's run monitoring does."""
         for run in self.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if self.monitored else ():
             process = self.working.get(run.run_id)
             if process is not None and not process.is_alive():
                 self.instance.report_run_failed(run)
 
     def wait(self, started):
-        """Wait until processes have ended; servers that die meanwhile are started again."""
+        """Wait until processes have ended; servers that die are restarted."""
         wait_for(
             lambda: not any(process.is_alive() for process in started),
             f"still running, see {self.log}",
@@ -163,12 +163,12 @@ class Stage:
         )
 
     def progress(self):
-        """Return what changes as long as jobs go on: a heartbeat is no progress."""
+        """Return a value that changes while jobs make progress: a heartbeat is not progress."""
         runs = sorted((run.run_id, run.status.value) for run in self.instance.get_runs())
         return runs, [path.stat().st_size for path in (self.log, self.execution_log) if path.exists()]
 
     def round(self, *, run_tuning=None, **tuning):
-        """Tick once and execute what that asks for."""
+        """Tick once, and execute the requested runs."""
         runs = self.tick(**tuning)
         self.wait([self.start_run(run_id, **(run_tuning or {})) for run_id in runs])
         self.monitor()
@@ -185,7 +185,7 @@ class Stage:
         raise TimeoutError(message)
 
     def rests(self):
-        """Tell whether every file was taken in and no job is new or at work."""
+        """Return whether every file was ingested and no job is new or running."""
         with suppress(ServerUnavailableError):
             counts = self.ledger.jobs.counts(self.name)
             return not counts[JobState.NEW] and not counts[JobState.RUNNING]

@@ -69,19 +69,19 @@ def victims(name, daemon, stage):
 
 
 def all_done(stage):
-    """Tell whether every job is done."""
+    """Return whether every job is done."""
     with suppress(ServerUnavailableError):
         return stage.ledger.jobs.counts(stage.name)[JobState.DONE] == len(stage.asked)
     return False
 
 
 def dagster_knows(stage):
-    """Tell whether no run is unfinished any more."""
+    """Return whether no run is unfinished any more."""
     return all(run.is_finished for run in stage.instance.get_runs())
 
 
 def daemon_is_gone(daemon):
-    """Tell whether the daemon was killed just now."""
+    """Return whether the daemon was killed just now."""
     with suppress(subprocess.TimeoutExpired):
         daemon.wait(1)
     return daemon.poll() is not None

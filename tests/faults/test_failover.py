@@ -1,4 +1,4 @@
-"""A replica set of three loses its primary while jobs are taken in, claimed and published."""
+"""A replica set of three loses its primary while jobs are ingested, claimed and published."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ def primary(client):
 
 
 def all_in_order(replica_set):
-    """Tell whether one member is primary and the others follow it."""
+    """Return whether one member is primary and the others follow it."""
     try:
         states = [m["stateStr"] for m in replica_set.client.admin.command("replSetGetStatus")["members"]]
     except PyMongoError:

@@ -1,4 +1,4 @@
-"""Somebody changes what is stored; the next run that is asked for the result finds it."""
+"""Stored data is changed by hand; the next run for the result finds the change."""
 
 import time
 

@@ -194,5 +194,5 @@ def killed_server(worlds, judge, kind, at, server, run=None):
 
 
 def is_alive(pid):
-    """Tell whether a process is at work."""
+    """Return whether a process is running."""
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE

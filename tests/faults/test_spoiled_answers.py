@@ -33,7 +33,7 @@ MONGO = [PUBLISHING[step] for step in ("claim", "record", "done")] + [
 
 
 def spoil(lab, stage, *faults):
-    """Let faults happen while jobs come in and are worked off; gives the seconds that it took."""
+    """Let faults happen while jobs come in and are processed; gives the seconds that it took."""
     stage.ask(*JOBS)
     lab.injection.arm(*faults)
     began = time.monotonic()

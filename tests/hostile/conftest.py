@@ -1,4 +1,4 @@
-"""A platform that is attacked: real servers, files that nobody may touch or read, and everything that MongoDB is told."""
+"""A platform that is attacked: real servers, protected files, and all commands that MongoDB receives."""
 
 import uuid
 from pathlib import Path
@@ -32,7 +32,7 @@ def watched(docdb_uri):
 
 @pytest.fixture(scope="module")
 def commands(watched):
-    """Give what MongoDB was told, and check at the end that nothing from outside stood in the place of an operator."""
+    """Give the commands of MongoDB, and check at the end that no outside value was an operator."""
     seen = watched[1]
     seen.clear()
     yield seen

@@ -69,7 +69,7 @@ REFUSED_FILES = {
     "no strings": (b'{"s3_location": [{"$ne": null}, 1, null, ["s3://b/a"]]}', "operators in the place of addresses"),
     "text for a number": (with_parameters('{"number": "\\u0660x"}'), "other digits"),
 }
-"""Content of files that are no job, by what they are."""
+"""Content of files that are not job files, by description."""
 
 TAKEN_FILES = {
     "bom": (b"\xef\xbb\xbf" + GOOD, "tolerated"),
@@ -140,7 +140,7 @@ REFUSED_URLS = {
     "http://2852039166/latest": "likewise",
     "": "nothing",
 }
-"""Addresses that no job may name. Where a password stands in one, it is hunter2."""
+"""URLs that are rejected in jobs. Passwords in them are hunter2."""
 
 NAMES = {
     "plain.json": "good",
@@ -173,7 +173,7 @@ NAMES = {
 
 
 def plant_entries(folder, yard):
-    """Put what is no plain file into a folder of the inbox; gives the names that must be reported, with why they are here."""
+    """Create special files in a folder of the inbox; return the names that must be reported, with descriptions."""
     folder.mkdir(parents=True, exist_ok=True)
     links = {
         "link.json": (yard / "secret.json", "a link to a file outside"),

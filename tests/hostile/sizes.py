@@ -6,7 +6,7 @@ _USUAL = 100  # examples of Hypothesis's own profile, which sizes here are relat
 
 
 def fuzz(examples):
-    """Try so many examples, more with a profile that has more; never by the clock, because machines differ."""
+    """Set the number of examples, more with a larger profile; not a time, because machines differ."""
     return settings(
         max_examples=max(1, examples * settings.default.max_examples // _USUAL),
         deadline=None,

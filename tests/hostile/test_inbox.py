@@ -1,4 +1,4 @@
-"""Whatever lies in an inbox: a tick returns, the good files are taken in, and each bad one is listed with its reason."""
+"""Whatever lies in an inbox: a tick returns, the good files are ingested, and each bad one is listed with its reason."""
 
 import json
 import os

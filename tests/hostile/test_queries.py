@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from domain.errors import ParametersError, UnknownJobError
 from domain.result.records import to_record
 from resources.records.store import RecordStore
-from results.places import place_called, places_of
 from results.queries import STATES, read_query, wanted_parameters
+from results.refs import find_ref, refs_of
 from results.wrapper_records import wrapper_records
 from tests.hostile import strategies
 from tests.hostile.sizes import fuzz
@@ -32,7 +32,7 @@ def records(mongo):
 @example(asked={"group": {"$odd.name": {"$ne": 1}}}, analysis="demo")
 @example(asked={"subject": {"$ne": ""}}, analysis="demo")
 @example(asked={}, analysis={"$gt": ""})
-@example(asked={}, analysis="\ud800")  # no text that MongoDB can be asked for
+@example(asked={}, analysis="\ud800")  # not a text for a query of MongoDB
 def test_any_condition_is_a_value_or_refused(records, asked, analysis):
     nothing = dict.fromkeys((*TEXTS, "parameters", "group"))
     for name in ("parameters", "group"):
@@ -43,7 +43,7 @@ def test_any_condition_is_a_value_or_refused(records, asked, analysis):
     except ParametersError as error:
         assert len(str(error)) < 20_000
     else:
-        assert len(places_of(records, query, current=None)) <= 1
+        assert len(refs_of(records, query, current=None)) <= 1
 
 
 @fuzz(100)
@@ -53,7 +53,7 @@ def test_any_condition_is_a_value_or_refused(records, asked, analysis):
 @example(key="b" * 64, analysis="\ud800")
 def test_any_id_is_an_id_or_refused(records, key, analysis):
     with pytest.raises((UnknownJobError, ParametersError)):
-        place_called(records, key, analysis=analysis)
+        find_ref(records, key, analysis=analysis)
 
 
 @fuzz(50)

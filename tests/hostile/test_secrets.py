@@ -41,7 +41,7 @@ URL_SECRETS = ("urlpassword123", "urlsignature123", "urltoken123", "codetoken123
 
 @pytest.fixture(scope="module")
 def mongod(tmp_path_factory):
-    """Serve a MongoDB that asks for a password; gives its address and the password."""
+    """Serve a MongoDB that requires a password; gives its address and the password."""
     home, password, port = tmp_path_factory.mktemp("auth"), f"mongopw{uuid.uuid4().hex}", free_port(27117)
     (home / "mongo").mkdir()
     programs = embedded_programs(home, access_key="k" * 20, secret_key="s" * 20)

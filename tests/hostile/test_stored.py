@@ -15,7 +15,7 @@ from resources.inbox.job_inbox import JobInbox
 from resources.mongo import MongoConnection
 from results.summaries import results_of
 from results_table.report import make_report
-from results_table.update import update_catalog
+from results_table.update import update_table
 from tests.hostile import corpus, strategies
 from tests.hostile.sizes import fuzz
 from tests.provenances import sparse
@@ -58,7 +58,7 @@ def damage(world, docdb_uri):
 def report_of(world):
     """Make catalog and report of everything that is stored."""
     stores = world.stores
-    made = update_catalog(world.entry, None, records=stores.records, ledger=stores.ledger, results=stores.results)
+    made = update_table(world.entry, None, records=stores.records, ledger=stores.ledger, results=stores.results)
     return make_report(world.entry, made.table, ui_url="http://127.0.0.1:3000").html
 
 

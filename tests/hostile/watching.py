@@ -77,7 +77,7 @@ class Commands(monitoring.CommandListener):
 
 
 def judged(name, command):
-    """Say where a command holds an operator, or a field, that is not the platform's own."""
+    """Return where a command has an operator or field that is not the platform's."""
     collection = command.get(name)
     if name == "getMore" or not isinstance(collection, str):
         return []
@@ -149,7 +149,7 @@ def _of_update(update):
 
 
 def _of_name(key):
-    """Yield a name that is no field of ours."""
+    """Yield names that are not fields of the platform."""
     if not {part for part in key.split(".") if not part.isdigit()} <= OURS and not key.startswith(
         ("processing.", "analysis_assets.")
     ):

@@ -1,4 +1,4 @@
-"""Does what it is told to do, however bad: for tests of how a failing job fails alone."""
+"""Misbehaves as its parameters say, for tests that a failing job does not affect others."""
 
 import ctypes
 import os
@@ -59,7 +59,7 @@ class Outputs(OutputsModel):
 
 
 def run(job: AnalysisJob, parameters: Parameters, results_dir: Path) -> Outputs | dict[str, object] | None:  # noqa: C901, PLR0912, PLR0915
-    """Behave as told."""
+    """Behave as the parameters say."""
     if parameters.note:
         with Path(parameters.note).open("a", encoding="utf-8") as note:
             note.write(f"{parameters.number} {os.getpid()}\n")
@@ -117,7 +117,7 @@ def run(job: AnalysisJob, parameters: Parameters, results_dir: Path) -> Outputs 
 
 
 def _fails_here() -> None:
-    """Raise from a function of its own, so that the traceback has something to show."""
+    """Raise from a separate function, so that the traceback has several frames."""
     message = "the scientist's own error"
     raise ValueError(message)
 

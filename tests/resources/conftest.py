@@ -1,4 +1,4 @@
-"""Servers that answer as they are told: for what a healthy server never says."""
+"""Servers with given responses, for those that a healthy server never sends."""
 
 import threading
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ def http_server(answer, *, tls=None, heard=None):
         do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - the names that http.server looks for
 
         def log_message(self, *_):
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         if tls is not None:

@@ -27,7 +27,8 @@ from resources.result_store.catalog_tables import write_catalog
 from resources.settings import PROJECT_ROOT, Settings
 from results.result import FailedJob, Result
 from results.result_list import ResultList
-from results.results import Results, source_of
+from results.results import Results
+from results.source import source_of
 from tests.provenances import STARTED, rich, sparse
 from tests.raw import records_of
 
@@ -190,7 +191,7 @@ def test_results_are_those_that_meet_all_conditions_newest_first(results, asked,
 
 
 def test_newest_goes_by_inputs_and_parameters_and_nothing_else(results):
-    """The earlier wrapper's `latest_only` kept a single record of all that were asked for."""
+    """The earlier wrapper's `latest_only` kept a single record of all that were requested."""
     newest = results.find("quality", newest=True)
     everything = list(results.find("quality"))
     assert len(newest) == len({one.job_key for one in everything}) == COUNT

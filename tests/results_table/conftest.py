@@ -1,4 +1,4 @@
-"""A catalog's world: one analysis, stores of its own, and results, failures and odd records made by hand."""
+"""One analysis with its own stores, and results, failures and odd records made by hand."""
 
 import hashlib
 import uuid
@@ -20,7 +20,7 @@ from resources.records.reader import OWN
 from resources.records.store import RecordStore
 from resources.result_store.catalog_files import CatalogFiles
 from resources.result_store.catalog_tables import read_catalog, write_catalog
-from results_table.update import update_catalog
+from results_table.update import update_table
 from tests.provenances import STARTED, sparse
 from tests.raw import jobs_of, records_of
 
@@ -43,7 +43,7 @@ class LateLedger(Ledger):
 
 
 class CatalogWorld:
-    """One analysis, and the verbs of whoever changes its results."""
+    """One analysis, and functions that change its results."""
 
     def __init__(self, entry, mongo, results):
         self.entry, self.results = entry, results
@@ -116,7 +116,7 @@ class CatalogWorld:
 
     def make(self, stored=None):
         """Bring a catalog up to date; gives the update."""
-        return update_catalog(self.entry, stored, records=self.records, ledger=self.ledger, results=self.results)
+        return update_table(self.entry, stored, records=self.records, ledger=self.ledger, results=self.results)
 
     def update(self):
         """Bring the stored catalog up to date; gives the update."""
@@ -137,5 +137,5 @@ class CatalogWorld:
 
 @pytest.fixture
 def world(docdb_uri, database, results_store):
-    """Give the world of an analysis that has outputs of every type."""
+    """Give the stores of an analysis that has outputs of every type."""
     return CatalogWorld(load_analysis(RICH), MongoConnection(uri=docdb_uri, database=database), results_store)

@@ -15,7 +15,7 @@ from resources.connections import connect
 from resources.mongo import close_client
 from resources.result_store.catalog_files import REPORT
 from resources.settings import Settings
-from results_table.names import catalog_key_of, report_key_of
+from results_table.names import report_key_of, table_key_of
 from results_table.sensor import QUIET_S
 from tests.conftest import BUCKET
 from tests.lab_workspace import LAB
@@ -74,11 +74,11 @@ class Whole:
     def catalog(self, *, selection=None):
         """Run the job `catalog`, for one analysis."""
         job = self.repository.get_job("catalog")
-        chosen = selection or [catalog_key_of(NAME), report_key_of(NAME)]
+        chosen = selection or [table_key_of(NAME), report_key_of(NAME)]
         return job.execute_in_process(instance=self.instance, asset_selection=chosen, raise_on_error=False)
 
     def told(self, key):
-        """Return what Dagster was told last of an asset."""
+        """Return the latest metadata of an asset."""
         event = self.instance.get_latest_materialization_event(key)
         return {name: value.value for name, value in event.asset_materialization.metadata.items()} if event else None
 
@@ -97,18 +97,18 @@ def test_after_a_run_the_sensor_asks_for_what_the_job_can_run(whole):
     whole.resources["ledger"] = LateLedger(mongo=ledger.mongo, records_name=ledger.records_name, late_s=QUIET_S)
     (request,) = whole.tick("catalogs").run_requests
     assert whole.catalog(selection=request.asset_selection).success
-    assert whole.told(catalog_key_of(NAME))["done"] == 1
+    assert whole.told(table_key_of(NAME))["done"] == 1
     assert not whole.tick("catalogs").run_requests
 
 
 def test_the_job_writes_table_and_page_and_tells_dagster(whole):
     whole.compute(1.0, 2.0, -3.0)
     assert whole.catalog().success
-    told = whole.told(catalog_key_of(NAME))
+    told = whole.told(table_key_of(NAME))
     assert (told["dagster/row_count"], told["done"], told["failed"], told["records read"]) == (3, 3, 0, 3)
     table = pl.read_parquet(io.BytesIO(requests.get(told["table"], timeout=10).content))
     assert sorted(table["outputs.double"]) == [-6.0, 2.0, 4.0]
-    spec = whole.repository.assets_defs_by_key[catalog_key_of(NAME)].get_asset_spec(catalog_key_of(NAME))
+    spec = whole.repository.assets_defs_by_key[table_key_of(NAME)].get_asset_spec(table_key_of(NAME))
     shown = {column.name: column for column in spec.metadata["dagster/column_schema"].columns}
     assert (
         list(shown)
@@ -125,7 +125,7 @@ def test_the_job_writes_table_and_page_and_tells_dagster(whole):
         assert len(told[figure]) < 102_400
     whole.compute(5.0)
     assert whole.catalog().success
-    told = whole.told(catalog_key_of(NAME))
+    told = whole.told(table_key_of(NAME))
     assert (told["dagster/row_count"], told["records read"], told["how"]) == (4, 1, "brought up to date")
 
 
@@ -167,7 +167,7 @@ def why_it_fails(settings):
     """Run the job over servers that are not there; gives the message of its one failure: the report is not tried."""
     repository = build_defs(settings, folder=LAB).get_repository_def()
     with dg.DagsterInstance.ephemeral() as instance:
-        chosen = [catalog_key_of(NAME), report_key_of(NAME)]
+        chosen = [table_key_of(NAME), report_key_of(NAME)]
         job = repository.get_job("catalog")
         found = job.execute_in_process(instance=instance, asset_selection=chosen, raise_on_error=False)
     (event,) = found.get_step_failure_events()
@@ -182,6 +182,6 @@ def test_a_dry_run_writes_and_tells_nothing(settings):
         dry.model_fields_set.discard("analysis_bucket")
         whole = Whole(dry, instance)
         assert "DRY_RUN" in whole.tick("catalogs").skip_message
-        assert whole.catalog(selection=[catalog_key_of(NAME)]).success
-        assert whole.told(catalog_key_of(NAME)) is None
+        assert whole.catalog(selection=[table_key_of(NAME)]).success
+        assert whole.told(table_key_of(NAME)) is None
         assert whole.connections.catalog_files.get(NAME) is None

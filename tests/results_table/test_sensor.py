@@ -1,4 +1,4 @@
-"""When catalogs are asked for, and what a run of them stores."""
+"""When updates of tables are requested, and what their runs store."""
 
 import json
 from datetime import timedelta
@@ -11,15 +11,15 @@ from domain.job.state import JobState
 from engine.assets.runs import is_run_of
 from results_table import sensor
 from results_table.age import build_age_check
-from results_table.names import JOB_NAME, TAG, catalog_key_of, report_key_of
-from results_table.sensor import BUSY_S, LATE_S, QUIET_S, failures_in_a_row, is_at_work, tick
+from results_table.names import JOB_NAME, TAG, report_key_of, table_key_of
+from results_table.sensor import BUSY_S, LATE_S, QUIET_S, failures_in_a_row, is_updating, tick
 
 RUN = dg.DagsterRunStatus
 
 
 @pytest.fixture
 def instance():
-    """Give a Dagster of its own."""
+    """Give a new Dagster instance."""
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
@@ -31,7 +31,7 @@ class Clockwork:
         self.world, self.instance, self.cursor = world, instance, None
 
     def tick(self, *, after=0.0):
-        """Evaluate the sensor once; gives the analyses that it asks for."""
+        """Evaluate the sensor once; gives the analyses that it requests."""
         self.world.wait(after)
         found = tick(self.instance, self.cursor, [self.world.entry], self.world.ledger)
         assert isinstance(found, dg.SensorResult)
@@ -40,7 +40,7 @@ class Clockwork:
         return [request.tags[TAG] for request in found.run_requests or ()]
 
     def run(self, status, **more):
-        """Let there be a run of the catalog, as the sensor asks for it."""
+        """Add a run of the table, as the sensor requests it."""
         tags = {TAG: self.world.name}
         return create_run_for_test(self.instance, job_name=JOB_NAME, tags=tags, status=status, **more)
 
@@ -52,7 +52,7 @@ def clockwork(world, instance):
 
 
 def asked_for(clockwork):
-    """Bring the sensor to where it has asked for a catalog."""
+    """Let the sensor request an update of the table."""
     clockwork.world.fail(1)
     assert clockwork.tick() == []
     assert clockwork.tick(after=QUIET_S) == ["rich"]
@@ -99,14 +99,14 @@ def test_never_two_at_once(clockwork):
 
 def test_a_run_by_hand_counts_as_one_and_others_do_not(clockwork, instance):
     for selection, name, is_it in (
-        (frozenset([catalog_key_of("rich")]), "__ASSET_JOB", True),
-        (frozenset([catalog_key_of("other")]), "__ASSET_JOB", False),
+        (frozenset([table_key_of("rich")]), "__ASSET_JOB", True),
+        (frozenset([table_key_of("other")]), "__ASSET_JOB", False),
         (frozenset([dg.AssetKey(["analysis", "rich"])]), "__ASSET_JOB", False),
         (None, JOB_NAME, True),
         (None, "rich_batch", False),
     ):
         run = create_run_for_test(instance, job_name=name, asset_selection=selection, status=RUN.STARTED)
-        assert is_at_work(instance, "rich") == is_it
+        assert is_updating(instance, "rich") == is_it
         assert not (is_it and is_run_of(run, "rich")), "it computes no job of the analysis"
         instance.delete_run(run.run_id)
 
@@ -145,7 +145,7 @@ def test_a_request_is_for_one_analysis_and_passes_batches(clockwork):
     (request,) = tick(
         clockwork.instance, clockwork.cursor, [clockwork.world.entry], clockwork.world.ledger
     ).run_requests
-    assert request.asset_selection == [catalog_key_of("rich"), report_key_of("rich")]
+    assert request.asset_selection == [table_key_of("rich"), report_key_of("rich")]
     assert int(request.tags["dagster/priority"]) > 0
     assert json.loads(clockwork.cursor)["rich"]["seen"] == ""
     assert sensor.LOOK_EVERY_S <= QUIET_S
@@ -166,7 +166,7 @@ def late_tick(clockwork, *, after=0.0):
 def test_a_table_that_is_overdue_is_reported_once_and_so_is_its_update(clockwork):
     world, instance = clockwork.world, clockwork.instance
     assert late_tick(clockwork) == late_tick(clockwork, after=LATE_S + 1) == [], "there is no table yet"
-    instance.report_runless_asset_event(dg.AssetMaterialization(catalog_key_of(world.name)))
+    instance.report_runless_asset_event(dg.AssetMaterialization(table_key_of(world.name)))
     assert late_tick(clockwork, after=LATE_S + 1) == [], "there is no newer result"
     world.publish(1, ended=world.ledger.now())
     ((passed, said),) = late_tick(clockwork)
@@ -179,12 +179,12 @@ def test_a_table_that_is_overdue_is_reported_once_and_so_is_its_update(clockwork
     (evaluation,) = result.get_asset_check_evaluations()
     assert (evaluation.passed, evaluation.description, evaluation.severity.value) == (False, said, "WARN")
     world.ledger = world.ledger.later(-world.ledger.late_s)  # the table is new now
-    instance.report_runless_asset_event(dg.AssetMaterialization(catalog_key_of(world.name)))
+    instance.report_runless_asset_event(dg.AssetMaterialization(table_key_of(world.name)))
     assert late_tick(clockwork) == [(True, None)]
     assert late_tick(clockwork) == []
 
 
 def test_a_table_is_not_overdue_while_its_update_may_still_come(clockwork):
-    clockwork.instance.report_runless_asset_event(dg.AssetMaterialization(catalog_key_of(clockwork.world.name)))
+    clockwork.instance.report_runless_asset_event(dg.AssetMaterialization(table_key_of(clockwork.world.name)))
     clockwork.world.publish(1, ended=clockwork.world.ledger.now() + timedelta(seconds=60))
     assert late_tick(clockwork, after=LATE_S - 60) == []

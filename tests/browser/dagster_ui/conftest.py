@@ -25,7 +25,7 @@ def session_url(tmp_path_factory):
 
 @pytest.fixture(scope="package")
 def results(stage, session_url):
-    """Request a result of both analyses, in runs of their own, and wait for it."""
+    """Request a result of both analyses, in separate runs, and wait for it."""
     job = {"file_location": [session_url], "distributed_parameters": {"analysis_tag": "browsed"}}
     keys = {name: stage.submit(name, job) for name in stage.platform.names}
     for name, key in keys.items():

@@ -30,11 +30,11 @@ class Stage:
     url : str
         Address of the UI.
     platform : Platform
-        The project's analyses.
+        Platform with the project's analyses.
     lab : Platform
         The analyses for tests, over the same stores.
     instance : dagster.DagsterInstance
-        Dagster's storage.
+        Dagster instance that the UI shows.
     """
 
     url: str
@@ -62,7 +62,7 @@ class Stage:
         return stored.job_key
 
     def wait_for_a_person(self, name, document):
-        """Store a job that no sensor launches: it failed before it was executed, and a person has to ask again."""
+        """Store a job that no sensor launches: it failed before its execution, and a user has to request it again."""
         entry, ledger = self.lab.entry(name), self.lab.connections.ledger
         stored, _ = ingest(entry.analysis, Job(**document), name="test", fixed={})
         ledger.requests.store([(stored, Source(name="test"))], code_version=entry.code_version)
@@ -105,7 +105,7 @@ def on_stage(folder):
 
 
 def answers(url):
-    """Tell whether the UI answers, with its definitions loaded."""
+    """Return whether the UI answers, with its definitions loaded."""
     question = {"query": "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"}
     with suppress(requests.ConnectionError):
         found = requests.post(f"{url}/graphql", json=question, timeout=60).json()["data"]["workspaceOrError"]

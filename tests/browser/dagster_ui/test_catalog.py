@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from domain.job.state import JobState
-from results_table.names import catalog_key_of, report_key_of
+from results_table.names import report_key_of, table_key_of
 from tests.browser.dagster_ui.ui import ended, see
 
 pytestmark = pytest.mark.slow
@@ -12,7 +12,7 @@ NAME = "unit_quality"
 
 
 def told(stage, key):
-    """Return what Dagster was told last of an asset."""
+    """Return the latest metadata of an asset."""
     event = stage.instance.get_latest_materialization_event(key)
     return {name: value.value for name, value in event.asset_materialization.metadata.items()} if event else {}
 
@@ -25,7 +25,7 @@ def made(stage, session_url):
     assert [ended(stage, NAME, key) for key in good] == [JobState.DONE, JobState.DONE]
     assert ended(stage, NAME, bad) is JobState.FAILED
     stage.wait_for(lambda: told(stage, report_key_of(NAME)).get("failed") == 1, "no report of the failure")
-    return told(stage, catalog_key_of(NAME))
+    return told(stage, table_key_of(NAME))
 
 
 def test_the_ui_shows_the_catalog_with_its_rows_and_columns(page, stage, made):

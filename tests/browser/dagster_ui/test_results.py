@@ -30,7 +30,7 @@ def entry_of(page, label):
 
 
 def _wait_for_the_observation(stage):
-    """Wait until the inbox has reported a bad file."""
+    """Wait until the inbox has reported a rejected file."""
 
     def reported():
         return stage.instance.fetch_observations(inbox_key_of("unit_quality"), limit=1).records

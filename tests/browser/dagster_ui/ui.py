@@ -1,4 +1,4 @@
-"""What a person does and sees in Dagster's UI, and what happens behind it meanwhile."""
+"""Actions and contents of Dagster's UI, and the requests behind them."""
 
 from playwright.sync_api import expect
 

@@ -29,7 +29,7 @@ LIMIT = 100_000
 
 @pytest.fixture
 def results():
-    """Give a store that is asked for links only."""
+    """Give a store that is only used for links."""
     return ResultsStore(s3=S3Connection(endpoint_url="http://127.0.0.1:9"), root="bucket")
 
 

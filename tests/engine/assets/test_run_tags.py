@@ -1,4 +1,4 @@
-"""Runs are found by what their jobs are about, whoever launched them."""
+"""Runs are found by what their jobs are about, no matter who launched them."""
 
 import dagster as dg
 

@@ -23,7 +23,7 @@ MISBEHAVE = Path(__file__).parents[2] / "lab" / "misbehave.py"
 
 @pytest.fixture
 def task(tmp_path):
-    """Give a function that makes a task in a folder of its own."""
+    """Give a function that makes a task in a new folder."""
     entry = load_analysis(MISBEHAVE)
 
     def make(**parameters):
@@ -43,7 +43,7 @@ def pool():
 
 
 def started(task):
-    """Wait until a task is at work; gives its process."""
+    """Wait until a task is running; gives its process."""
     return int(wait_for(lambda: task.pid_file.exists() and task.pid_file.read_text(), "the task did not begin"))
 
 

@@ -57,7 +57,7 @@ ANALYSIS = Analysis(name="reads", version="1", owners=("team:t",), parameters=Pa
 
 @pytest.fixture
 def task(tmp_path):
-    """Give a function that makes a task in a folder of its own."""
+    """Give a function that makes a task in a new folder."""
 
     def make(file=LAB / "misbehave.py", locations=(), files=(), **parameters):
         load_once.cache_clear()

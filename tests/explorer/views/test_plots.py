@@ -36,7 +36,7 @@ def unpacked(values):
     return np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
 
 
-def test_points_are_coloured_by_texts(table):
+def test_points_are_colored_by_texts(table):
     data, layout, note = drawn(table, x="outputs.rate_hz", y="outputs.n_units", colour="parameters.method")
     assert [trace["name"] for trace in data] == ["a", "b"]
     assert unpacked(data[0]["x"]).tolist() == [1.0 + n / 10 for n in range(0, 40, 2)]
@@ -44,7 +44,7 @@ def test_points_are_coloured_by_texts(table):
     assert note == "40 results drawn."
 
 
-def test_points_are_coloured_by_numbers_and_times(table):
+def test_points_are_colored_by_numbers_and_times(table):
     data, _, _ = drawn(table, x="outputs.rate_hz", y="outputs.n_units", colour="duration_s")
     assert data[0]["marker"]["colorbar"]["title"]["text"] == "duration (s)"
     data, _, _ = drawn(table, x="outputs.rate_hz", y="outputs.n_units", colour="started")
@@ -76,7 +76,7 @@ def test_a_histogram_counts_everything(table):
         assert sum(sum(trace["y"]) for trace in data) == 40
     data, _, note = drawn(table, x="outputs.rate_hz", log_x=True, colour="duration_s")
     assert sum(data[0]["y"]) == 40
-    assert "coloured by texts only" in note
+    assert "Only texts color" in note
 
 
 def test_a_histogram_of_one_value_or_none_is_drawn(table):
@@ -87,11 +87,11 @@ def test_a_histogram_of_one_value_or_none_is_drawn(table):
     assert note == "0 results drawn."
 
 
-def test_rare_texts_share_a_colour(table):
+def test_rare_texts_share_a_color(table):
     data, _, note = drawn(table, x="outputs.rate_hz", y="outputs.n_units", colour="session")
     assert len(data) == 10
     assert data[-1]["name"] == "all others"
-    assert "40 different colours" in note
+    assert "40 values" in note
 
 
 def test_names_are_no_markup():
@@ -124,5 +124,5 @@ def test_of_too_many_points_some_are_drawn_and_the_page_says_so():
     table = table_of(many(MOST_DRAWN + 500))
     data, _, note = drawn(table, x="duration_s", y="outputs.rate_hz")
     assert len(unpacked(data[0]["x"])) == MOST_DRAWN
-    assert note.startswith("100,000 of 100,500 results drawn, chosen by chance")
+    assert note.startswith("100,000 of 100,500 results drawn, chosen at random")
     assert data[0]["type"] == "scattergl"

@@ -1,4 +1,4 @@
-"""Leaves a mark in a log of its own whenever it is executed, so that executions are counted and not believed."""
+"""Appends to its own log at each execution, so that executions are counted independently."""
 
 import hashlib
 import os

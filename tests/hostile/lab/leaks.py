@@ -1,4 +1,4 @@
-"""Tells everything that it knows, in every way that an analysis has: for a test of what the platform keeps of it."""
+"""Prints, raises and returns everything in its environment, for tests of what the platform stores."""
 
 import logging
 import os

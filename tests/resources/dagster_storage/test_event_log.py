@@ -183,7 +183,7 @@ def test_every_supported_minor_version_of_dagster_is_compared():
 
 
 def in_postgres(cls, folder, server):
-    """Return an instance whose event log is of a class, in a database of its own."""
+    """Return an instance whose event log is of a class, in a new database."""
     folder.mkdir()
     storage = {"module": cls.__module__, "class": cls.__name__, "config": {"postgres_url": new_database(server)}}
     return dg.DagsterInstance.local_temp(str(folder), overrides={"event_log_storage": storage})

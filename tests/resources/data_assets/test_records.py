@@ -17,7 +17,7 @@ LIMIT = 20.0
 
 @pytest.fixture
 def mongo(docdb_uri, database):
-    """Connect to a database of its own."""
+    """Connect to a new database."""
     return MongoConnection(uri=docdb_uri, database=database)
 
 

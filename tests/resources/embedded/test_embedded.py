@@ -53,7 +53,7 @@ def s3_client(addresses, *, secret_key=None):
 
 @pytest.fixture
 def user(tmp_path):
-    """Start another process that uses the servers of a folder of its own."""
+    """Start another process that uses the servers of a new folder."""
     command = [sys.executable, "-c", USER, str(tmp_path)]
     with subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline().startswith("mongodb://127.0.0.1:")

@@ -12,7 +12,7 @@ import pytest
 from domain.errors import ServerUnavailableError
 from resources.embedded.programs import Program, find_mongod
 from resources.embedded.server_process import Patience, Server, free_port, is_free, listens
-from resources.process import asker_for_end_with_parent
+from resources.process import parent_death_signal
 
 LISTEN = "import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(600)"
 
@@ -152,5 +152,5 @@ def test_a_port_of_another_process_does_not_count():
 
 def test_nothing_is_asked_of_kernels_that_cannot_do_it(monkeypatch):
     monkeypatch.setattr("sys.platform", "darwin")
-    assert asker_for_end_with_parent(signal.SIGTERM) is None
+    assert parent_death_signal(signal.SIGTERM) is None
     assert threading.active_count() >= 1

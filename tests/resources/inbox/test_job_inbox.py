@@ -106,7 +106,7 @@ def test_a_url_says_where_a_file_is(folder_inbox, s3_inbox):
     assert s3_inbox.url(NAME, "0/a b.json") == f"{s3_inbox.root}/{NAME}/0/a b.json"
 
 
-# Dagster itself still asks for this when resources are nested.
+# Dagster itself still reads this when resources are nested.
 @pytest.mark.filterwarnings("ignore:InitResourceContext.dagster_run is deprecated:DeprecationWarning")
 def test_it_is_configured_through_dagster(folder_inbox):
     folder_inbox.write(NAME, "a.json", b"{}")

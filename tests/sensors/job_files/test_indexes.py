@@ -17,7 +17,7 @@ from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection, close_client
 from resources.records.store import RecordStore
 from results_table.sensor import tick
-from results_table.update import update_catalog
+from results_table.update import update_table
 from sensors.job_files.sensor import Stores
 from tests.commands_seen import by_another_name, listening
 from tests.provenances import sparse
@@ -107,7 +107,7 @@ def test_no_catalog_reads_a_whole_collection(world, questions, docdb_uri):
     stores = world.stores
     questions[1].asked.clear()
     tick(world.instance, None, [world.entry], stores.ledger)
-    made = update_catalog(world.entry, None, records=stores.records, ledger=stores.ledger, results=stores.results)
+    made = update_table(world.entry, None, records=stores.records, ledger=stores.ledger, results=stores.results)
     assert made.table.num_rows == 2
     assert len(questions[1].asked) > 5
     assert scans(questions[1], docdb_uri) == []

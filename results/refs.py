@@ -1,11 +1,11 @@
-"""Which results meet a query, and where each one is stored: light enough for hundreds of thousands at once."""
+"""Finds results that match a query, with little memory: there may be hundreds of thousands."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from domain.errors import UnknownJobError
-from domain.json_values import shown
+from domain.messages import shown
 from domain.result.provenance import GroupField
 from domain.result.rows import DONE, OUTDATED, SUPERSEDED, state_by_code
 from resources.mongo_collection import Document
@@ -16,7 +16,7 @@ from results.queries import ResultQuery, check_name, has_group, has_parts
 from results.summaries import ResultState
 
 WITHOUT_SEARCH: Mapping[str, int] = {f"{OWN}.search": 0}
-"""Fields that a result is read without."""
+"""Fields of the record that are not read."""
 
 _PROCESS = "processing.data_processes"
 FOR_ROWS: Mapping[str, int] = {
@@ -25,15 +25,15 @@ FOR_ROWS: Mapping[str, int] = {
     **{f"{_PROCESS}.{name}": 0 for name in ("resources", "code.input_data", "object_type", "notes", "stage")},
     **dict.fromkeys(("describedBy", "object_type", "processing.dependency_graph", "processing.object_type"), 0),
 }
-"""The same for a row of a table: what no column tells either, so that many rows are read in less time."""
+"""Fields that are not read for rows of a table, because no column shows them."""
 
 _FIELDS = ("name", *(f"{OWN}.{name}" for name in ("analysis", "job_key", "code_version", "attempt", "search_time")))
 _KEY = re.compile(r"[0-9a-f]{6,64}(/[0-9a-f-]{32,36})?")
 _MANY = 5
 
 
-class Place(NamedTuple):
-    """Where a result is stored; places are sorted by the time that results ended at."""
+class ResultRef(NamedTuple):
+    """A reference to a stored result; sorted by the end of results."""
 
     ended: str
     result_id: str
@@ -43,8 +43,8 @@ class Place(NamedTuple):
     code_version: str
     state: ResultState
 
-    def judged_by(self, current: str | None) -> "Place":
-        """Return the place with the state that its result has when this is the current code."""
+    def judged_by(self, current: str | None) -> "ResultRef":
+        """Return the reference with the state of its result for a current code version."""
         if self.state == SUPERSEDED:
             return self
         return self._replace(
@@ -52,60 +52,60 @@ class Place(NamedTuple):
         )
 
 
-def places_of(records: RecordStore, query: ResultQuery, *, current: str | None) -> list[Place]:
-    """Return the places of the results that meet a query, newest first.
+def refs_of(records: RecordStore, query: ResultQuery, *, current: str | None) -> list[ResultRef]:
+    """Return references to the results that match a query, newest first.
 
     Parameters
     ----------
     records : RecordStore
-        Where they are.
+        Store of the records; only read.
     query : ResultQuery
-        What is wanted; of failed jobs nothing is found here.
+        Conditions; failed jobs are not found here.
     current : str, optional
         The analysis's current code; without it, no result is outdated.
     """
-    found: list[Place] = []
+    found: list[ResultRef] = []
     if query.states & {DONE, OUTDATED}:
         found += _read(records, query, current, superseded=False)
     if SUPERSEDED in query.states:
         found += _read(records, query, current, superseded=True)
-    found = sorted((place for place in found if place.state in query.states), reverse=True)
+    found = sorted((ref for ref in found if ref.state in query.states), reverse=True)
     return list(newest_of_each_job(found)) if query.newest else found
 
 
-def newest_of_each_job(places: Iterable[Place]) -> Iterator[Place]:
+def newest_of_each_job(refs: Iterable[ResultRef]) -> Iterator[ResultRef]:
     """Yield of each job, that is of the same inputs and parameters, the first place."""
     seen = set()
-    for place in places:
-        if (job := (place.analysis, place.job_key)) not in seen:
+    for ref in refs:
+        if (job := (ref.analysis, ref.job_key)) not in seen:
             seen.add(job)
-            yield place
+            yield ref
 
 
 def records_at(
-    records: RecordStore, places: Iterable[Place], fields: Mapping[str, int] = WITHOUT_SEARCH
-) -> Iterator[tuple[Place, Document]]:
-    """Yield records with their places, in one or two queries and in the order of the places.
+    records: RecordStore, refs: Iterable[ResultRef], fields: Mapping[str, int] = WITHOUT_SEARCH
+) -> Iterator[tuple[ResultRef, Document]]:
+    """Yield records with their references, in one or two queries and in the order of the references.
 
-    A result that was replaced or invalidated since is read from the superseded records; one that is gone is left out.
+    A result that was superseded in the meantime is read from the superseded records; a missing one is left out.
     """
-    wanted = list(places)
-    standing = [place.result_id for place in wanted if place.state != SUPERSEDED]
+    wanted = list(refs)
+    standing = [ref.result_id for ref in wanted if ref.state != SUPERSEDED]
     found = {_key(d): d for d in records.find({"_id": {"$in": standing}}, fields)} if standing else {}
-    if moved := [key for place in wanted if (key := f"{place.result_id}/{place.attempt}") not in found]:
+    if moved := [key for ref in wanted if (key := f"{ref.result_id}/{ref.attempt}") not in found]:
         found |= {_key(d): d for d in records.find({"_id": {"$in": moved}}, fields, superseded=True)}
-    for place in wanted:
-        if (record := found.get(f"{place.result_id}/{place.attempt}")) is not None:
-            yield place, {**record, "_id": place.result_id}
+    for ref in wanted:
+        if (record := found.get(f"{ref.result_id}/{ref.attempt}")) is not None:
+            yield ref, {**record, "_id": ref.result_id}
 
 
-def place_called(records: RecordStore, key: str, *, analysis: str | None) -> Place:
-    """Return the place that a person means by an id.
+def find_ref(records: RecordStore, key: str, *, analysis: str | None) -> ResultRef:
+    """Return a reference to a result by its id or job key.
 
     Parameters
     ----------
     records : RecordStore
-        Where results are.
+        Store of the records; only read.
     key : str
         A result id or a job key, or the first six digits or more of one; ``<result id>/<attempt>`` is a superseded
         result. Of a job, the newest result is meant.
@@ -125,7 +125,7 @@ def place_called(records: RecordStore, key: str, *, analysis: str | None) -> Pla
     mine = {} if analysis is None else {f"{OWN}.analysis": analysis}
     for field in ("_id", f"{OWN}.job_key"):
         match = {field: {"$gte": key, "$lt": f"{key}g"}, **mine}
-        found = list(_places(records.find(match, _FIELDS, superseded="/" in key), superseded="/" in key))
+        found = list(_refs(records.find(match, _FIELDS, superseded="/" in key), superseded="/" in key))
         jobs = list(newest_of_each_job(sorted(found, reverse=True)))
         several = found if field == "_id" else jobs
         if len(several) > 1:
@@ -137,15 +137,15 @@ def place_called(records: RecordStore, key: str, *, analysis: str | None) -> Pla
     raise UnknownJobError(msg)
 
 
-def _ambiguous(key: str, places: list[Place]) -> UnknownJobError:
-    """Say which results an id may mean."""
-    some = ", ".join(f"{place.result_id} ({place.analysis})" for place in places[:_MANY])
-    more = f" and {len(places) - _MANY} more" if len(places) > _MANY else ""
+def _ambiguous(key: str, refs: list[ResultRef]) -> UnknownJobError:
+    """Return the error for an ambiguous id."""
+    some = ", ".join(f"{ref.result_id} ({ref.analysis})" for ref in refs[:_MANY])
+    more = f" and {len(refs) - _MANY} more" if len(refs) > _MANY else ""
     return UnknownJobError(f"{key} may mean several results: {some}{more}. Give more digits, or analysis=.")
 
 
-def _read(records: RecordStore, query: ResultQuery, current: str | None, *, superseded: bool) -> Iterator[Place]:
-    """Yield the places in one collection."""
+def _read(records: RecordStore, query: ResultQuery, current: str | None, *, superseded: bool) -> Iterator[ResultRef]:
+    """Yield the references in one collection."""
     match = match_of(records, query.analysis, query.indexed)
     match[TIME] |= {} if query.since is None else {"$gte": query.since}
     match[TIME] |= {} if query.until is None else {"$lt": query.until}
@@ -153,23 +153,23 @@ def _read(records: RecordStore, query: ResultQuery, current: str | None, *, supe
     more = [*([f"{_PROCESS}.code.parameters"] if parts else ()), *([f"{OWN}.group"] if group else ())]
     documents = records.find(match, [*_FIELDS, *more], superseded=superseded)
     fitting = (d for d in documents if _has_parts(d, parts) and _has_group(d, group))
-    yield from (place.judged_by(current) for place in _places(fitting, superseded=superseded))
+    yield from (ref.judged_by(current) for ref in _refs(fitting, superseded=superseded))
 
 
-def _places(documents: Iterable[Document], *, superseded: bool) -> Iterator[Place]:
-    """Yield the places of records; damaged ones have none."""
+def _refs(documents: Iterable[Document], *, superseded: bool) -> Iterator[ResultRef]:
+    """Yield references to records; damaged ones are left out."""
     state: ResultState = SUPERSEDED if superseded else DONE
     for document in documents:
         try:
             own, ended = document[OWN], document[OWN].get("search_time") or ""
             identity = (own["attempt"], own["analysis"], own["job_key"], own["code_version"])
-            yield Place(ended, document["name"], *identity, state)
+            yield ResultRef(ended, document["name"], *identity, state)
         except (LookupError, TypeError):
             continue
 
 
 def _has_parts(document: Document, wanted: Mapping[str, Any]) -> bool:
-    """Tell whether a record's parameters hold what is wanted."""
+    """Return whether a record's parameters match."""
     if not wanted:
         return True
     try:
@@ -179,7 +179,7 @@ def _has_parts(document: Document, wanted: Mapping[str, Any]) -> bool:
 
 
 def _has_group(document: Document, wanted: Mapping[str, Any]) -> bool:
-    """Tell whether a record's group holds what is wanted."""
+    """Return whether a record's group matches."""
     if not wanted:
         return True
     try:
@@ -189,6 +189,6 @@ def _has_group(document: Document, wanted: Mapping[str, Any]) -> bool:
 
 
 def _key(document: Document) -> str:
-    """Return result and attempt of a record."""
+    """Return result id and attempt of a record."""
     own = document.get(OWN)
     return f"{document.get('name')}/{own.get('attempt') if isinstance(own, dict) else None}"
