@@ -28,6 +28,7 @@ _MISSING_BUCKET = "NoSuchBucket"
 _DENIED = frozenset({401, 403})
 _OUTDATED_KEYS = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})
 _NOT_FOUND = 404
+_NO_CODE = "400"  # what boto3 takes for the code where the answer is not XML, as of a Go server that expects TLS
 _CLOCK_LIMIT_S = 14 * 60  # S3 refuses signatures that are more than 15 minutes off
 
 
@@ -122,6 +123,14 @@ def _meaning(
         return denied(f"Cannot {what}: {server} denied access ({code}). {hint}")
     if is_missing(error):
         return None
+    return _rejected(error, code, status, what=what, server=server)
+
+
+def _rejected(error: ClientError, code: str, status: int, *, what: str, server: str) -> PlatformError:
+    """Return the error for a request that the server does not accept, or does not understand as S3."""
+    if code == _NO_CODE and not error.operation_name.startswith("Head"):  # an answer to HEAD never has a body
+        plain = "If it wants TLS, correct http:// or https:// in the address of the server."
+        return ServerUnavailableError(f"Cannot {what}: {server} did not answer as S3 does (HTTP status 400). {plain}")
     return PermanentError(f"Cannot {what}: {server} rejected the request ({code}, HTTP status {status}).")
 
 

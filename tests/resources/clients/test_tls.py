@@ -252,6 +252,9 @@ def test_the_wrong_scheme_of_an_s3_server_is_told(s3_host, servers, authority, a
     aws.setenv("AWS_CA_BUNDLE", str(authority.file))
     told = s3_refusal(f"http://{s3_host}", ServerUnavailableError)
     assert "If it wants TLS, correct http:// or https:// in the address of the server." in told
+    results = store(f"http://{s3_host}")
+    with pytest.raises(ServerUnavailableError, match="If it wants TLS, correct http:// or https://"):
+        results.list_files(results.location(*ATTEMPT))
     told = s3_refusal(servers.s3_endpoint.replace("http://", "https://"), ServerUnavailableError)
     assert "If it does not speak TLS, correct http:// or https:// in the address of the server." in told
 
