@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import file_digest
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,9 @@ def manifest_of(stored: Iterable[StoredFile], *, log: Path) -> dict[str, Any]:
 def upload(store: ResultsStore, location: str, folder: Path, names: Sequence[str], *, log: Path) -> list[StoredFile]:
     """Upload a result's files and its log, each read once; returns what the server holds now, with digests."""
     check_paths([*names, log.name])
-    sources = [(name, folder / name) for name in names] + [(log.name, log)]
-    with ThreadPoolExecutor(max_workers=min(_UPLOADS_AT_ONCE, len(sources))) as threads:
-        return list(threads.map(lambda s: store.put_file(location, *s), sources))
+    paths, files = [*names, log.name], [*(folder / name for name in names), log]
+    with ThreadPoolExecutor(max_workers=min(_UPLOADS_AT_ONCE, len(files))) as threads:
+        return list(threads.map(store.put_file, repeat(location), paths, files))
 
 
 def listing_digest(files: Iterable[StoredFile]) -> str:

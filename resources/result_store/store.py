@@ -21,7 +21,7 @@ from domain.batching import in_batches
 from domain.errors import OutputError
 from domain.messages import counted
 from resources.result_store.names import METADATA, check_result, is_attempt, key_of, split_location
-from resources.result_store.uploads import send_bytes, send_file
+from resources.result_store.uploads import FileState, check_unchanged, upload_in_parts, upload_whole
 from resources.s3.connection import S3Connection
 from resources.s3.errors import etag_of, is_missing, s3_errors
 from resources.s3.links import link_to, link_to_input
@@ -116,8 +116,13 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
             If S3 does not answer.
         """
         bucket, key = self._key_to_write(location, path)
-        with self._errors(f"upload {path} to {location}", location):
-            sent = send_file(self.s3, bucket, key, local_file, content_type=_content_type(path))
+        with self._errors(f"upload {path} to {location}", location), local_file.open("rb") as content:
+            before, kind = FileState.of(content), _content_type(path)
+            if before.size > SINGLE_PUT_BYTES:
+                sent = upload_in_parts(self.s3, bucket, key, content, content_type=kind)
+            else:  # one byte more than there was: a file that grows is noticed
+                sent = upload_whole(self.s3, bucket, key, content.read(before.size + 1), content_type=kind)
+            check_unchanged(content, before, sent)
         return StoredFile(path, sent.bytes, sent.etag, sent.sha256)
 
     def put_bytes(self, location: str, path: str, data: bytes, content_type: str = "") -> StoredFile:
@@ -149,7 +154,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         bucket, key = self._key_to_write(location, path)
         kind = content_type or _content_type(path)
         with self._errors(f"upload {path} to {location}", location):
-            sent = send_bytes(self.s3, bucket, key, data, content_type=kind)
+            sent = upload_whole(self.s3, bucket, key, data, content_type=kind)
         return StoredFile(path, sent.bytes, sent.etag, sent.sha256)
 
     def list_files(self, location: str) -> list[StoredFile]:

@@ -1,9 +1,9 @@
 """How the content of a result's files gets into S3: each file is read once, and hashed while it is read.
 
-Small files go as one request by the direct way (`resources.s3.direct`), large ones in parts by boto3's transfers. Both
-hold parts of files in memory, and both have a bound: `SINGLE_PUT_BYTES` for each thread that uploads small files, and
-for large ones ``PARTS_IN_MEMORY + LARGE_AT_ONCE`` parts in the whole process, however many files there are. A process
-grows by up to twice that, because freed parts are kept for the next ones, and by no more for 5 GB than for 500 MB.
+Small files are uploaded in one request, large ones in parts by boto3's transfers. Both hold parts of files in memory, and
+both have a bound: `SINGLE_PUT_BYTES` for each thread that uploads small files, and for large ones ``PARTS_IN_MEMORY +
+LARGE_AT_ONCE`` parts in the whole process, however many files there are. A process grows by up to twice that, because
+freed parts are kept for the next ones, and by no more for 5 GB than for 500 MB.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import os
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from s3transfer.futures import TransferFuture
 from s3transfer.subscribers import BaseSubscriber
@@ -19,7 +19,6 @@ from s3transfer.subscribers import BaseSubscriber
 from domain.errors import OutputError
 from resources.s3.connection import S3Connection
 from resources.s3.errors import etag_of
-from resources.s3.server import SINGLE_PUT_BYTES
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class Upload:
     sha256: str
 
 
-def send_bytes(s3: S3Connection, bucket: str, key: str, data: bytes, *, content_type: str) -> Upload:
-    """Put some bytes as one object.
+def upload_whole(s3: S3Connection, bucket: str, key: str, data: bytes, *, content_type: str) -> Upload:
+    """Upload some bytes in one request; the server compares them with their MD5.
 
     Parameters
     ----------
@@ -51,7 +50,7 @@ def send_bytes(s3: S3Connection, bucket: str, key: str, data: bytes, *, content_
     bucket, key : str
         Where.
     data : bytes
-        The content.
+        What to upload, held in memory.
     content_type : str
         What a browser should make of it.
 
@@ -60,18 +59,13 @@ def send_bytes(s3: S3Connection, bucket: str, key: str, data: bytes, *, content_
     Upload
         What the server holds now.
     """
-    sha256 = hashlib.sha256(data).hexdigest()
     md5 = b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
-    headers = {"Content-Type": content_type, "Content-MD5": md5}
-    etag = s3.puts.put(bucket, key, data, sha256=sha256, headers=headers)
-    if etag is None:
-        answer = s3.client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, ContentMD5=md5)
-        return Upload(len(data), etag_of(answer), sha256)
-    return Upload(len(data), etag_of({"ETag": etag}), sha256)
+    answer = s3.client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, ContentMD5=md5)
+    return Upload(len(data), etag_of(answer), hashlib.sha256(data).hexdigest())
 
 
-def send_file(s3: S3Connection, bucket: str, key: str, file: Path, *, content_type: str) -> Upload:
-    """Put the content of a file, in parts if it is large.
+def upload_in_parts(s3: S3Connection, bucket: str, key: str, content: BinaryIO, *, content_type: str) -> Upload:
+    """Upload a large file in parts, some of them at once; what was begun is undone when a part fails.
 
     Parameters
     ----------
@@ -79,8 +73,8 @@ def send_file(s3: S3Connection, bucket: str, key: str, file: Path, *, content_ty
         The server.
     bucket, key : str
         Where.
-    file : Path
-        What to upload.
+    content : BinaryIO
+        An open file.
     content_type : str
         What a browser should make of it.
 
@@ -88,26 +82,58 @@ def send_file(s3: S3Connection, bucket: str, key: str, file: Path, *, content_ty
     -------
     Upload
         What the server holds now.
+    """
+    hashed = _Hashed(content)
+    source: Any = hashed  # it reads, and that is all that is asked of it
+    size = _Size(FileState.of(content).size)
+    s3.transfers.upload(source, bucket, key, extra_args={"ContentType": content_type}, subscribers=[size]).result()
+    answer = s3.client.head_object(Bucket=bucket, Key=key)  # what a listing will show; the parts' answer may differ
+    return Upload(answer["ContentLength"], etag_of(answer), hashed.sha256())
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What changes when another process writes into a file.
+
+    Attributes
+    ----------
+    size, changed_ns : int
+        Size (bytes) and time of the last change (ns).
+    """
+
+    size: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, content: BinaryIO) -> Self:
+        """Return the state of an open file now."""
+        found = os.fstat(content.fileno())
+        return cls(found.st_size, found.st_mtime_ns)
+
+
+def check_unchanged(content: BinaryIO, before: FileState, sent: Upload) -> None:
+    """Check that a file is as it was before its upload, and that all of it arrived.
+
+    Parameters
+    ----------
+    content : BinaryIO
+        The file, still open.
+    before : FileState
+        Its state before the upload.
+    sent : Upload
+        What the server holds now.
 
     Raises
     ------
     OutputError
-        If the file changed meanwhile.
+        If the file changed.
     """
-    with file.open("rb") as content:
-        before = _state(content)
-        size = os.fstat(content.fileno()).st_size
-        if size <= SINGLE_PUT_BYTES:
-            sent = send_bytes(s3, bucket, key, content.read(size + 1), content_type=content_type)
-        else:
-            sent = _send_in_parts(s3, bucket, key, content, content_type=content_type)
-        if _state(content) != before or sent.bytes != size:
-            msg = (
-                f"The file {file.name} changed while it was uploaded ({size} bytes before, {sent.bytes} arrived). An "
-                "analysis must have closed its files and ended its own processes when it returns."
-            )
-            raise OutputError(msg, location=f"s3://{bucket}/{key}")
-    return sent
+    if FileState.of(content) != before or sent.bytes != before.size:
+        msg = (
+            f"The file {Path(content.name).name} changed while it was uploaded ({before.size} bytes before, {sent.bytes} arrived). "
+            "An analysis must have closed its files and ended its own processes when it returns."
+        )
+        raise OutputError(msg)
 
 
 class _Hashed:
@@ -137,19 +163,3 @@ class _Size(BaseSubscriber):
     def on_queued(self, future: TransferFuture, **_: Any) -> None:
         """Tell it before the transfer begins."""
         future.meta.provide_transfer_size(self._size)
-
-
-def _send_in_parts(s3: S3Connection, bucket: str, key: str, content: BinaryIO, *, content_type: str) -> Upload:
-    """Upload a large file in parts, some of them at once; what was begun is undone when a part fails."""
-    hashed = _Hashed(content)
-    source: Any = hashed  # it reads, and that is all that is asked of it
-    size = _Size(os.fstat(content.fileno()).st_size)
-    s3.transfers.upload(source, bucket, key, extra_args={"ContentType": content_type}, subscribers=[size]).result()
-    answer = s3.client.head_object(Bucket=bucket, Key=key)  # what a listing will show; the parts' answer may differ
-    return Upload(answer["ContentLength"], etag_of(answer), hashed.sha256())
-
-
-def _state(content: BinaryIO) -> tuple[int, int]:
-    """Return what changes when somebody writes into a file."""
-    found = os.fstat(content.fileno())
-    return found.st_size, found.st_mtime_ns

@@ -11,7 +11,6 @@ from s3transfer.manager import TransferManager
 
 from domain.errors import SettingsError
 from resources.embedded.embedded import ServerAddresses
-from resources.s3.direct import DirectPuts
 from resources.s3.server import S3Server
 
 if TYPE_CHECKING:  # stubs are installed for development only
@@ -58,11 +57,6 @@ class S3Connection(S3Resource):
     def client(self) -> "S3Client":
         """The process's only client for the server; see `S3Server.client`."""
         return self.server.client
-
-    @property
-    def puts(self) -> DirectPuts:
-        """The short way for small objects; see `S3Server.puts`."""
-        return self.server.puts
 
     @property
     def transfers(self) -> TransferManager:

@@ -8,20 +8,18 @@ import os
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3.session
 import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
-from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, ParamValidationError
+from botocore.utils import determine_content_length
 from s3transfer.manager import TransferConfig, TransferManager
 
 from domain.errors import PermanentError, SettingsError
 from resources.embedded.embedded import ServerAddresses, addresses_of
-from resources.environment import inherited
-from resources.s3.direct import REST_S, DirectPuts
 from resources.s3.errors import error_code, is_missing, s3_errors
 
 if TYPE_CHECKING:  # stubs are installed for development only
@@ -32,6 +30,9 @@ SINGLE_PUT_BYTES = 16 * 1024 * 1024
 
 PARTS_IN_MEMORY, LARGE_AT_ONCE = 4, 2
 """How many parts of large files, and how many such files, are uploaded at once in a process."""
+
+EXPECT_FROM_BYTES = 2 * 1024 * 1024
+"""From this size on, a file is sent after the server accepts its headers: one that is rejected is not sent at all."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,6 @@ class S3Server:
         ``max_attempts`` in the AWS configuration, that counts.
     read_timeout_s : float
         How long an answer may take (s).
-    rest_s : float
-        See `DirectPuts`.
     embedded_home : str or None
         Folder of the embedded servers; set: their S3 is used, whatever else is given.
     """
@@ -65,7 +64,6 @@ class S3Server:
     use_ssl: bool = True
     max_attempts: int = 5
     read_timeout_s: float = 60.0
-    rest_s: float = REST_S
     embedded_home: str | None = None
 
     @property
@@ -78,11 +76,6 @@ class S3Server:
             If the embedded servers are meant and do not run.
         """
         return self._built.client
-
-    @property
-    def puts(self) -> DirectPuts:
-        """The short way for small objects, on the terms of `client`."""
-        return self._built.puts
 
     @property
     def transfers(self) -> TransferManager:
@@ -184,7 +177,6 @@ class _Built:
     """A client, and what stands on it."""
 
     client: "S3Client"
-    puts: DirectPuts
     transfers: TransferManager
 
 
@@ -193,9 +185,6 @@ def _build(server: S3Server, embedded: ServerAddresses | None, pid: int) -> _Bui
     """Build all; the process is part of the key, because a forked one needs its own connections."""
     core = botocore.session.Session(profile=server.profile_name)
     client = _client(core, server, embedded)
-    credentials = Credentials(embedded.access_key, embedded.secret_key) if embedded else core.get_credentials()
-    usual = not server.unsigned and server.verify is None
-    puts = DirectPuts(client, credentials, authorities=_authorities(core), usual=usual, rest_s=server.rest_s)
     config = TransferConfig(
         multipart_threshold=SINGLE_PUT_BYTES,
         multipart_chunksize=SINGLE_PUT_BYTES,
@@ -203,7 +192,7 @@ def _build(server: S3Server, embedded: ServerAddresses | None, pid: int) -> _Bui
         max_submission_concurrency=LARGE_AT_ONCE,
         max_in_memory_upload_chunks=PARTS_IN_MEMORY,
     )
-    return _Built(client, puts, TransferManager(client, config))
+    return _Built(client, TransferManager(client, config))
 
 
 def forget_clients() -> None:
@@ -225,12 +214,6 @@ def _attempts(core: botocore.session.Session) -> int | None:
     raise SettingsError(msg)
 
 
-def _authorities(core: botocore.session.Session) -> str | None:
-    """Return the file of trusted authorities that botocore would take: AWS_CA_BUNDLE, else what others read too."""
-    others = inherited(("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
-    return core.get_config_variable("ca_bundle") or next(iter(others.values()), None)
-
-
 def _client(core: botocore.session.Session, server: S3Server, embedded: ServerAddresses | None) -> "S3Client":
     """Build a client."""
     endpoint_url = server.endpoint_url if embedded is None else embedded.s3_endpoint
@@ -245,7 +228,7 @@ def _client(core: botocore.session.Session, server: S3Server, embedded: ServerAd
         signature_version=UNSIGNED if server.unsigned else "s3v4",
         s3={"addressing_style": "path"} if endpoint_url else {"addressing_style": "auto"},
     )
-    return boto3.session.Session(botocore_session=core).client(
+    client = boto3.session.Session(botocore_session=core).client(
         "s3",
         endpoint_url=endpoint_url,
         region_name="us-east-1" if embedded else server.region_name,
@@ -255,3 +238,12 @@ def _client(core: botocore.session.Session, server: S3Server, embedded: ServerAd
         verify=server.verify,
         config=config,
     )
+    client.meta.events.register_last("before-call.s3", _send_small_body_at_once)
+    return client
+
+
+def _send_small_body_at_once(params: dict[str, Any], **_: object) -> None:
+    """Remove the header by which boto3 waits before each body until the server agrees: a small file has no use for it."""
+    size = determine_content_length(params["body"])
+    if size is not None and size < EXPECT_FROM_BYTES:
+        params["headers"].pop("Expect", None)

@@ -6,12 +6,11 @@ import pytest
 
 from domain.errors import OutputError, ServerUnavailableError
 from resources.result_store.store import ResultsStore
-from resources.result_store.uploads import send_file
 from resources.s3.connection import S3Connection
-from resources.s3.errors import s3_errors
 from resources.s3.server import SINGLE_PUT_BYTES
 from tests.conftest import BUCKET
 
+ATTEMPT = ("a" * 64, "7f3c1b1e-8f5e-4c1e-9a6e-2d3f4a5b6c7d")
 LARGE = SINGLE_PUT_BYTES * 2 + 17
 
 
@@ -32,9 +31,11 @@ def parts(s3):
 def test_the_digest_is_that_of_the_content_whatever_the_size(s3, parts, tmp_path, size):
     file = tmp_path / "file.bin"
     file.write_bytes((bytes(range(256)) * (size // 256 + 1))[:size])
-    sent = send_file(s3, BUCKET, f"uploads/{size}", file, content_type="a/b")
+    results = ResultsStore(s3=s3, root=f"{BUCKET}/uploads-{size}")
+    location = results.location(*ATTEMPT)
+    sent = results.put_file(location, "file.bin", file)
     assert sent.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
-    head = s3.client.head_object(Bucket=BUCKET, Key=f"uploads/{size}")
+    head = s3.client.head_object(Bucket=BUCKET, Key=f"{location}/file.bin".removeprefix(f"s3://{BUCKET}/"))
     assert (head["ContentLength"], head["ETag"].strip('"')) == (size, sent.etag)
     assert ("CreateMultipartUpload" in parts) == (size > SINGLE_PUT_BYTES)
     assert parts.count("UploadPart") == {SINGLE_PUT_BYTES + 1: 2, LARGE: 3}.get(size, 0)
@@ -57,9 +58,9 @@ def test_a_file_that_changes_meanwhile_is_refused(serve_http, failing_s3, tmp_pa
         return 200, {"ETag": '"tag"', **({} if body else {"Content-Length": str(size if size > 10 else 0)})}, body
 
     with failing_s3(200, "x"), serve_http(meddle) as (address, _):
-        connection = S3Connection(endpoint_url=address)
+        results = ResultsStore(s3=S3Connection(endpoint_url=address), root="lab")
         with pytest.raises(OutputError, match=r"file\.bin changed while it was uploaded.*must have closed its files"):
-            send_file(connection, "lab", "k", file, content_type="a/b")
+            results.put_file(results.location(*ATTEMPT), "file.bin", file)
 
 
 def test_a_large_upload_that_fails_is_undone(serve_http, failing_s3, tmp_path):
@@ -72,10 +73,11 @@ def test_a_large_upload_that_fails_is_undone(serve_http, failing_s3, tmp_path):
         return (500, {}, broken) if "partNumber" in path else (200, {}, begun if path.endswith("?uploads") else b"")
 
     with failing_s3(200, "x"), serve_http(answer) as (address, asked):
-        connection = S3Connection(endpoint_url=address)
-        with pytest.raises(ServerUnavailableError, match="InternalError"), s3_errors("upload", server="s"):
-            send_file(connection, "lab", "k", file, content_type="a/b")
-    assert asked[-1] == "/lab/k?uploadId=u"
+        results = ResultsStore(s3=S3Connection(endpoint_url=address), root="lab")
+        location = results.location(*ATTEMPT)
+        with pytest.raises(ServerUnavailableError, match="InternalError"):
+            results.put_file(location, "k", file)
+    assert asked[-1] == f"/{location}/k?uploadId=u".replace("s3://", "")
     assert not any("partNumber" not in path and "uploadId" in path for path in asked[:-1])
 
 
