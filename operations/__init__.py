@@ -1,1 +1,1 @@
-"""What people do to jobs: submit, rerun, cancel, invalidate, archive, rekey."""
+"""Operations on jobs: submit, rerun, cancel, invalidate, archive, rekey."""

@@ -1,7 +1,7 @@
-"""Retiring partitions of finished jobs, because Dagster's pages and ranges grow slow with them, and bringing them back.
+"""Archive finished jobs: remove their partitions, which slow down Dagster's pages and ranges, and restore them.
 
-Only Dagster's partition goes. The record, the files and the job stay: results are queried, explained and reused as
-before, and nothing computes them again.
+Only the partition in Dagster is removed. The record, the files and the job stay: results are still queried, explained and
+reused, and are not computed again.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -22,16 +22,16 @@ from operations.requests import known_keys
 
 @dataclass(frozen=True)
 class Choice:
-    """Which jobs; all that is given must hold.
+    """A selection of jobs; a job must meet every criterion that is given.
 
     Attributes
     ----------
     before : datetime or None
-        Finished or reused last before this time.
+        Last finished or reused before this time.
     outdated : bool
-        Their result was made by other code than the current.
+        Only jobs whose result is from an older code version.
     keys : tuple of str
-        One of these; empty: any.
+        Only jobs with these keys; empty for any.
     """
 
     before: datetime | None = None
@@ -39,24 +39,24 @@ class Choice:
     keys: tuple[str, ...] = ()
 
     def is_empty(self) -> bool:
-        """Tell whether nothing was chosen."""
+        """Return whether no criterion is given."""
         return self.before is None and not self.outdated and not self.keys
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be done.
+    """What `archive` or `restore` would do.
 
     Attributes
     ----------
     keys : list of str
-        The jobs.
+        Keys of the jobs that would change, oldest first.
     of : int
-        How many there are in their state.
+        Number of jobs of the analysis in the state that they start from.
     left : dict of str to int
-        Why others that were chosen are left alone, and how many.
+        Number of selected jobs that stay as they are, by reason.
     unfinished : int
-        Partitions that an archiving which was cut off has left; archiving anything removes them too.
+        Number of partitions that an interrupted `archive` left; any later one removes them too.
     """
 
     keys: list[str]
@@ -67,25 +67,25 @@ class Plan:
 
 @dataclass(frozen=True)
 class Done:
-    """How many jobs changed their state, and how many partitions were removed or added."""
+    """Number of jobs that changed state, and of partitions that were removed or added."""
 
     jobs: int
     partitions: int
 
 
 def plan(platform: Platform, name: str, choice: Choice, *, restore: bool = False) -> Plan:
-    """Say which jobs would be retired or brought back, and change nothing.
+    """Return which jobs would be archived or restored, without changing anything.
 
     Parameters
     ----------
     platform : Platform
-        Where to look.
+        Open platform; only read.
     name : str
-        The analysis.
+        Name of the analysis.
     choice : Choice
-        Which jobs.
+        Criteria; without any, every job in the state is selected.
     restore : bool
-        Bring back instead of retire.
+        Plan `restore` instead of `archive`.
 
     Raises
     ------
@@ -113,23 +113,23 @@ def plan(platform: Platform, name: str, choice: Choice, *, restore: bool = False
 def archive(
     platform: Platform, name: str, keys: list[str], *, each: Callable[[list[str]], Iterable[str]] = iter
 ) -> Done:
-    """Retire jobs that are done: their partitions are removed. May be cut off and repeated.
+    """Archive jobs that are done: remove their partitions. Safe to repeat after an interruption.
 
     Parameters
     ----------
     platform : Platform
-        Where.
+        Open platform whose ledger and partitions are changed.
     name : str
-        The analysis.
+        Name of the analysis.
     keys : list of str
-        Its jobs; those that are no longer done are left alone.
+        Keys of its jobs; those that are no longer done stay as they are.
     each : callable
-        Goes through the partitions that are removed, and may show how far: Dagster removes them one by one.
+        Iterates over the partitions that are removed, for a progress bar: Dagster removes them one at a time.
 
     Raises
     ------
     RunsActiveError
-        If a run of the analysis has not ended: its range would mean other partitions. Nothing was changed then.
+        If a run of the analysis is unfinished, because its range would cover other partitions. Nothing is changed.
     """
     ledger = platform.connections.ledger
     with _quiet_dagster(platform, name) as instance:
@@ -143,16 +143,16 @@ def archive(
 
 
 def restore(platform: Platform, name: str, keys: list[str]) -> Done:
-    """Bring retired jobs back: they are done again, and have partitions. May be cut off and repeated.
+    """Restore archived jobs: they are done again, and have partitions. Safe to repeat after an interruption.
 
     Parameters
     ----------
     platform : Platform
-        Where.
+        Open platform whose ledger and partitions are changed.
     name : str
-        The analysis.
+        Name of the analysis.
     keys : list of str
-        Its jobs; those that are not retired are left alone.
+        Keys of its jobs; those that are not archived stay as they are.
     """
     ledger = platform.connections.ledger
     with _quiet_dagster(platform, name) as instance:
@@ -163,12 +163,12 @@ def restore(platform: Platform, name: str, keys: list[str]) -> Done:
 
 
 def parse_day(text: str) -> datetime:
-    """Read a day such as ``2026-01-31``: its beginning, in UTC.
+    """Return the start of a day such as ``2026-01-31``, in UTC.
 
     Raises
     ------
     SettingsError
-        If it has another form.
+        If the text has another format.
     """
     try:
         return datetime.combine(date.fromisoformat(text), time(), tzinfo=UTC)
@@ -178,12 +178,12 @@ def parse_day(text: str) -> datetime:
 
 
 def _retired(platform: Platform, name: str, instance: dg.DagsterInstance) -> list[str]:
-    """Return the partitions whose jobs are retired, also by an archiving that was cut off."""
+    """Return the partitions whose jobs are archived, also those that an interrupted `archive` left."""
     return sorted(platform.connections.ledger.jobs.archived_among(name, instance.get_dynamic_partitions(name)))
 
 
 def _with_record(platform: Platform, name: str, keys: list[str]) -> list[str]:
-    """Return those of some jobs whose result is there."""
+    """Return the keys of the jobs that have a record."""
     results = platform.connections.ledger.jobs.result_ids(name, keys)
     there = platform.connections.record_store.existing(results.values())
     return [key for key in keys if results.get(key) in there]
@@ -191,7 +191,7 @@ def _with_record(platform: Platform, name: str, keys: list[str]) -> list[str]:
 
 @contextmanager
 def _quiet_dagster(platform: Platform, name: str) -> Iterator[dg.DagsterInstance | None]:
-    """Open Dagster's storage while no run of the analysis is active: a run's range means the partitions in between."""
+    """Open Dagster's storage while no run of the analysis is active: a run's range covers all partitions in between."""
     with open_dagster(platform.settings) as instance:
         active = unfinished_spans(instance, name) if instance is not None else []
         if active:

@@ -1,4 +1,4 @@
-"""Circuit breakers and alerts, by hand."""
+"""Close circuit breakers, and send test alerts."""
 
 from domain.alert import Alert
 from domain.errors import SettingsError
@@ -7,7 +7,7 @@ from resources.process import person
 
 
 def resume(platform: Platform, name: str) -> bool:
-    """Close the circuit breaker of an analysis; returns whether it was open.
+    """Close the circuit breaker of an analysis; return whether it was open.
 
     Raises
     ------
@@ -19,7 +19,7 @@ def resume(platform: Platform, name: str) -> bool:
 
 
 def breaker_note(platform: Platform, name: str) -> str:
-    """Say that an analysis's circuit breaker is open, and what to do; empty when it is closed."""
+    """Return why an analysis's circuit breaker is open, and what to do; empty if it is closed."""
     found = platform.connections.ledger.breakers.get_open(name, code_version=platform.entry(name).code_version)
     if found is None:
         return ""
@@ -29,7 +29,7 @@ def breaker_note(platform: Platform, name: str) -> str:
 
 
 def send_test_alert(platform: Platform) -> dict[str, str | None]:
-    """Send an alert to every hook; returns for each why it did not take it, or None.
+    """Send an alert to every hook; return the error of each hook by name, None if it accepted the alert.
 
     Raises
     ------

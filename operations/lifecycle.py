@@ -1,4 +1,4 @@
-"""What a person may do to jobs and results that are on their way or there: cancel, and declare wrong."""
+"""Cancel jobs, and invalidate results."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,22 +21,22 @@ from resources.settings import Settings
 
 @dataclass(frozen=True)
 class Superseded:
-    """A result that lost its place.
+    """A result that was replaced or invalidated.
 
     Attributes
     ----------
     job_key, result_id, attempt, code_version : str
-        Which result.
+        Identify the result and the execution that made it.
     ended : datetime
-        When it was computed.
+        When its computation ended.
     how : str
         ``replaced`` or ``invalidated``.
     who, reason : str
-        By whom, and why.
+        Person or run that superseded it, and the reason.
     when : datetime
-        When it lost its place.
+        When it was superseded.
     location : str
-        Folder of its files, which stay until `analysis clean` removes them.
+        S3 folder of its files; `analysis clean` removes them.
     """
 
     job_key: str
@@ -51,7 +51,7 @@ class Superseded:
     location: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the attributes as JSON values."""
         return asdict(self) | {"ended": self.ended.isoformat(), "when": self.when.isoformat()}
 
 
@@ -64,25 +64,25 @@ def cancel(
     everything: bool = False,
     reason: str,
 ) -> int:
-    """End jobs that wait or run.
+    """Cancel jobs that are new or running.
 
     Parameters
     ----------
     name : str
-        The analysis.
+        Name of the analysis.
     keys : sequence of str
-        Single jobs.
+        Keys of single jobs.
     dispatch_id : str, optional
-        Every job that this dispatch asked for.
+        Every job that this dispatch requested.
     everything : bool
-        Every job of the analysis.
+        Every new or running job of the analysis.
     reason : str
-        Kept with the jobs.
+        Stored with the jobs and shown as their error.
 
     Returns
     -------
     int
-        How many were cancelled; jobs that have ended already stay as they are.
+        Number of cancelled jobs; those that have ended stay as they are.
 
     Raises
     ------
@@ -101,40 +101,40 @@ def cancel(
 
 
 def invalidate(platform: Platform, name: str, keys: Sequence[str], *, reason: str) -> list[str]:
-    """Declare results wrong: they leave every query, and their jobs wait until somebody asks again.
+    """Invalidate results: queries exclude them, and their jobs are computed again only after an operator requests it.
 
     Parameters
     ----------
     name : str
-        The analysis.
+        Name of the analysis.
     keys : sequence of str
-        Its jobs.
+        Keys of jobs that have a result.
     reason : str
-        Kept with job and record.
+        Stored with the job and the record.
 
     Returns
     -------
     list of str
-        The results that were invalidated.
+        Ids of the invalidated results.
 
     Raises
     ------
     UnknownJobError
-        If a job has no result or is running; nothing at all was changed then.
+        If a job has no result or is running. Nothing is changed.
     """
     connections, who = platform.connections, person()
     found = [_result_of(platform, name, key) for key in dict.fromkeys(keys)]
     for record in found:
         provenance = from_record(record)
         job_key = provenance.job_key
-        # the job first: cut off in between, the result is still there and the same command finishes the work
+        # the job first: after an interruption the result still exists, and repeating the command finishes the work
         version = provenance.code_version
         job = connections.ledger.requests.invalidate(name, job_key, who=who, reason=reason, code_version=version)
         if job is None:
             raise UnknownJobError(_is_running(name, job_key), analysis=name, job_key=job_key)
         attempts = [one.attempt for one in job.attempts]
         connections.record_store.invalidate(record, who=who, reason=reason, attempts=attempts)
-        _tell_dagster(platform.settings, provenance, who=who, reason=reason)
+        _report_to_dagster(platform.settings, provenance, who=who, reason=reason)
     return [record["_id"] for record in found]
 
 
@@ -145,7 +145,7 @@ def superseded(platform: Platform, name: str) -> list[Superseded]:
 
 
 def _result_of(platform: Platform, name: str, job_key: str) -> dict[str, Any]:
-    """Return the record of a job's latest result, by whichever code."""
+    """Return the record of a job's latest result, of any code version."""
     known_keys(platform, name, [job_key])
     job = platform.connections.ledger.jobs.get(name, job_key)
     current = result_id(name, platform.entry(name).code_version, job_key)
@@ -163,18 +163,17 @@ def _result_of(platform: Platform, name: str, job_key: str) -> dict[str, Any]:
 
 
 def _is_running(name: str, job_key: str) -> str:
-    """Say why a job's result cannot be invalidated now."""
     return f"Job {job_key} of `{name}` is running: wait for its end, or cancel it, and invalidate it then."
 
 
-def _tell_dagster(settings: Settings, found: Provenance, *, who: str, reason: str) -> None:
-    """Note on the partition that its result does not count any more: Dagster cannot forget a single materialization."""
-    told = {"invalidated": reason, "by": who, "result": found.result_id, "attempt": found.attempt}
+def _report_to_dagster(settings: Settings, found: Provenance, *, who: str, reason: str) -> None:
+    """Report on the partition that its result is invalid: Dagster cannot remove a single materialization."""
+    metadata = {"invalidated": reason, "by": who, "result": found.result_id, "attempt": found.attempt}
     observation = dg.AssetObservation(
         asset_key=asset_key_of(found.analysis),
         partition=found.job_key,
         description=f"Invalidated by {who}: {reason}",
-        metadata=told,
+        metadata=metadata,
     )
     with open_dagster(settings) as instance:
         if instance is not None:
@@ -182,7 +181,6 @@ def _tell_dagster(settings: Settings, found: Provenance, *, who: str, reason: st
 
 
 def _superseded(record: dict[str, Any]) -> Superseded:
-    """Describe one superseded record."""
     signed = record["superseded"]
     found = from_superseded(record)
     return Superseded(

@@ -1,4 +1,4 @@
-"""What every command stands on: settings, analyses, and connections to servers that run."""
+"""The platform as commands use it: settings, analyses, and connections to running servers."""
 
 import re
 from collections.abc import Iterator
@@ -26,11 +26,11 @@ class Platform:
     Attributes
     ----------
     settings : Settings
-        What the environment says.
+        Settings from the environment.
     folder : Path
-        Where the analyses are.
+        Folder of the analysis files.
     connections : Connections
-        The outside systems.
+        Clients of MongoDB and S3; each connects when it is used.
     """
 
     settings: Settings
@@ -39,16 +39,16 @@ class Platform:
 
     @property
     def names(self) -> list[str]:
-        """The names of the analyses, whether or not their files can be loaded."""
+        """Names of the analyses, including those whose files cannot be loaded."""
         return list(analysis_files(self.folder))
 
     def entry(self, name: str) -> AnalysisEntry:
-        """Return an analysis, loaded when it is first asked for.
+        """Return an analysis, loaded at the first call.
 
         Raises
         ------
         UnknownJobError
-            If there is none of this name; lists those that exist.
+            If there is no analysis of this name; the message lists those that exist.
         AnalysisFileError
             If its file does not define an analysis.
         """
@@ -57,13 +57,13 @@ class Platform:
 
 @lru_cache(maxsize=64)
 def _loaded(name: str, folder: Path) -> AnalysisEntry:
-    """Load an analysis once for each command."""
+    """Load an analysis; each is loaded once per process."""
     return load_named(name, folder)
 
 
 @contextmanager
 def open_dagster(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
-    """Open Dagster's storage; None where it has no home yet, because nothing was ever run."""
+    """Open Dagster's storage; yield None if `DAGSTER_HOME` does not exist yet."""
     if not (settings.dagster_home / "dagster.yaml").is_file():
         yield None
         return
@@ -72,12 +72,12 @@ def open_dagster(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
 
 
 def open_storage(settings: Settings) -> dg.DagsterInstance:
-    """Open Dagster's storage in a home that is configured.
+    """Open Dagster's storage in the configured `DAGSTER_HOME`.
 
     Raises
     ------
     ServerUnavailableError
-        If its PostgreSQL does not answer, or refuses the user; never with the password.
+        If its PostgreSQL does not answer or rejects the user. The message never contains the password.
     """
     try:
         return dg.DagsterInstance.from_config(str(settings.dagster_home))
@@ -90,12 +90,12 @@ def open_storage(settings: Settings) -> dg.DagsterInstance:
             f"Dagster's storage, the PostgreSQL of DAGSTER_POSTGRES_URL, cannot be used: {reason}. See that the server runs, "
             "and that host, port, database, user and password are right."
         )
-        raise ServerUnavailableError(msg) from None  # what SQLAlchemy says may quote more than a person should see
+        raise ServerUnavailableError(msg) from None  # a message of SQLAlchemy may quote the password
 
 
 @contextmanager
 def open_platform(settings: Settings | None = None, *, folder: Path = ANALYSES_FOLDER) -> Iterator[Platform]:
-    """Open the platform: the embedded servers run at least as long as the context, where they are used.
+    """Open the platform. Embedded servers, if used, run at least as long as the context.
 
     Yields
     ------

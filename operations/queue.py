@@ -1,4 +1,4 @@
-"""Whether a job waits in a run: asked of Dagster, where it has a home."""
+"""Whether a job waits in a run, according to Dagster."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,9 @@ from resources.settings import Settings
 
 
 def is_queued_in(settings: Settings) -> Callable[[str, str], bool]:
-    """Return a function that tells whether an unfinished run covers a job of an analysis."""
+    """Return a function of analysis and job key that returns whether an unfinished run covers the job."""
 
     def is_queued(name: str, job_key: str) -> bool:
-        """Look at the runs that have not ended."""
         with open_dagster(settings) as instance:
             if instance is None:
                 return False

@@ -15,7 +15,7 @@ _CHUNK = 500
 
 @dataclass(frozen=True)
 class Rekeyed:
-    """One job whose key no longer fits: its new key, or why it gets none."""
+    """A job whose key no longer fits: its new key, or why it has none."""
 
     old_key: str
     new_key: str | None
@@ -23,17 +23,17 @@ class Rekeyed:
 
 
 def rekey(platform: Platform, name: str) -> list[Rekeyed]:
-    """Store every job that no longer has its key again, as a new job of the present model.
+    """Store every job whose key no longer fits as a new job of the current Parameters model.
 
-    Values that were given are taken over with their origins; defaults are those of the present model. The old jobs and
-    their results stay as they are.
+    Given values keep their origins; defaults are those of the current model. The old jobs and their results stay as
+    they are.
 
     Parameters
     ----------
     platform : Platform
-        Where to.
+        Open platform whose ledger receives the jobs.
     name : str
-        The analysis.
+        Name of the analysis.
 
     Returns
     -------
@@ -52,7 +52,6 @@ def rekey(platform: Platform, name: str) -> list[Rekeyed]:
 
 
 def _fits(analysis: Analysis, job: LedgerEntry) -> bool:
-    """Tell whether a job still has its key."""
     try:
         verify(analysis, job.stored_job)
     except JobChangedError:
@@ -61,14 +60,14 @@ def _fits(analysis: Analysis, job: LedgerEntry) -> bool:
 
 
 def _again(analysis: Analysis, job: LedgerEntry, requests: list[tuple[StoredJob, Source]]) -> Rekeyed:
-    """Take a job in anew, with everybody who asked for it."""
+    """Ingest a job again, with the sources of all its requests."""
 
     def given(origin: str) -> dict[str, object]:
-        """Return the values that came from one place."""
+        """Return the parameter values of one origin."""
         return {field: job.parameters[field] for field, where in job.origins.items() if where == origin}
 
     inputs = job.stored_job.inputs
-    asked = Job(
+    requested = Job(
         s3_location=inputs.spelled_locations,
         file_location=inputs.spelled_files,
         distributed_parameters=given("distributed_parameters"),
@@ -76,7 +75,7 @@ def _again(analysis: Analysis, job: LedgerEntry, requests: list[tuple[StoredJob,
     )
     fixed, by_hand = given("fixed_parameters"), given("by_hand")
     try:
-        stored, _ = ingest(analysis, asked, name="rekey", fixed=fixed, by_hand=by_hand)
+        stored, _ = ingest(analysis, requested, name="rekey", fixed=fixed, by_hand=by_hand)
     except PermanentError as error:
         return Rekeyed(job.job_key, None, str(error))
     requests += [(stored, source) for source in job.sources]

@@ -1,4 +1,4 @@
-"""Asking for jobs, by hand: submit, validate, rerun."""
+"""Request jobs manually: submit, validate, rerun."""
 
 import os
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ ANY_FAULT = "any"
 
 @dataclass(frozen=True)
 class Submitted:
-    """One target that was submitted."""
+    """A submitted target, and the state of its job."""
 
     target: str
     job_key: str
@@ -34,7 +34,7 @@ class Submitted:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `validate` found in one file; no problem means that it would be taken in."""
+    """The outcome of `validate` for one file; without `problem`, the sensor would ingest it."""
 
     file: str
     problem: str | None
@@ -43,28 +43,28 @@ class Verdict:
 
 
 def submit(platform: Platform, name: str, targets: Sequence[str], *, by_hand: dict[str, Any]) -> list[Submitted]:
-    """Store jobs as new, so that the sensor asks for their runs.
+    """Store jobs as new, so that the sensor requests their runs.
 
     Parameters
     ----------
     platform : Platform
-        Where to.
+        Open platform whose ledger receives the jobs.
     name : str
-        The analysis.
+        Name of the analysis.
     targets : sequence of str
         Job files, or NWB files given as paths or URLs.
     by_hand : dict
-        Parameter values given by hand.
+        Parameter values from the command line; they take precedence.
 
     Returns
     -------
     list of Submitted
-        One per target. A failed job becomes new again, because a person asks for it.
+        One per target. A failed job becomes new again, because an operator requests it.
 
     Raises
     ------
     PermanentError
-        If any target is refused; then none is stored.
+        If any target is rejected; then none is stored.
     """
     entry = platform.entry(name)
     fixed = inbox_parameters(platform, name)
@@ -80,15 +80,15 @@ def submit(platform: Platform, name: str, targets: Sequence[str], *, by_hand: di
 
 
 def validate(platform: Platform, files: Sequence[str], *, analysis: str | None = None) -> list[Verdict]:
-    """Judge job files as the sensor would, without storing anything.
+    """Check job files as the sensor does, without storing anything.
 
     Parameters
     ----------
     files : sequence of str
         Paths of job files.
     analysis : str, optional
-        Whose parameters they must fit. Without it: the analysis in whose inbox folder a file lies, else only the
-        file itself is judged.
+        Analysis whose parameters they must fit. By default the analysis whose inbox folder contains the file;
+        elsewhere only the format of the file is checked.
     """
     return [_verdict(platform, file, analysis or _analysis_of(platform, file)) for file in files]
 
@@ -102,26 +102,26 @@ def rerun(
     keys: Sequence[str] = (),
     force_reason: str | None = None,
 ) -> list[str]:
-    """Make jobs new, so that the sensor asks for their runs.
+    """Requeue jobs, so that the sensor requests their runs.
 
     Parameters
     ----------
     name : str
-        The analysis.
+        Name of the analysis.
     failed : str, optional
-        All jobs that failed in this way; `ANY_FAULT`: in any, but for those that a person ended.
+        All jobs with this kind of failure; `ANY_FAULT` for all failed jobs, except cancelled and invalidated ones.
     outdated : bool
-        All jobs whose result was made by other code than the current.
+        All jobs whose result is from an older code version.
     keys : sequence of str
-        Single jobs.
+        Keys of single jobs.
     force_reason : str, optional
-        Compute even what has a result, and keep this reason with the result that is replaced.
+        Also compute jobs that have a result; the reason is stored with the replaced result.
 
     Returns
     -------
     list of str
-        The jobs that are new now; a job that is running is left to its run. If the run executes other code than the current
-        one, the job becomes new when it ends.
+        Keys of the jobs that are new now. A running job is left to its run; if the run executes an older code version, the
+        job becomes new when it ends.
 
     Raises
     ------
@@ -150,12 +150,12 @@ def rerun(
 
 
 def known_keys(platform: Platform, name: str, keys: Sequence[str]) -> None:
-    """Refuse keys under which no job is stored.
+    """Raise for keys without a job.
 
     Raises
     ------
     UnknownJobError
-        Naming them.
+        If a key is unknown; the message lists all unknown ones.
     """
     known = platform.connections.ledger.jobs.summaries(name, keys)
     if unknown := [key for key in keys if key not in known]:
@@ -167,7 +167,7 @@ def known_keys(platform: Platform, name: str, keys: Sequence[str]) -> None:
 
 
 def _kind_condition(kind: str) -> Any:
-    """Return the condition for failures of a kind; refuses one that does not exist."""
+    """Return the filter for failures of a kind; raise for an unknown kind."""
     if kind == ANY_FAULT:
         return failed_by(())
     kinds = get_args(FailureKind)
@@ -186,7 +186,7 @@ def inbox_parameters(platform: Platform, name: str) -> dict[str, Any]:
 def _request(
     entry: AnalysisEntry, target: str, *, fixed: dict[str, Any], by_hand: dict[str, Any], who: str
 ) -> tuple[StoredJob, Source]:
-    """Turn one target into a job."""
+    """Return the job of one target, and the source of the request."""
     source = target if "://" in target else Path(os.path.realpath(target)).as_uri()
     request = ingest(entry.analysis, read_target(target), name=f"{source} {who}", fixed=fixed, by_hand=by_hand)
     refuse_secrets("".join(part.model_dump_json() for part in request).encode(), "The job")
@@ -194,7 +194,6 @@ def _request(
 
 
 def _verdict(platform: Platform, file: str, name: str | None) -> Verdict:
-    """Judge one file."""
     try:
         job = read_job(read_file(Path(file)), name=file)
         warnings = [f"unknown key `{key}` is ignored" for key in job.unknown_keys]

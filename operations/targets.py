@@ -1,4 +1,4 @@
-"""What a person names on the command line: job files and NWB files. Nothing of Dagster, so it is quick."""
+"""Targets on the command line: job files and NWB files. Imports no Dagster, which would slow down every command."""
 
 import os
 from pathlib import Path
@@ -10,12 +10,12 @@ from resources.small_file import read_small_file
 
 
 def read_target(target: str) -> Job:
-    """Read a job file, or make a job of an NWB file given as path or URL.
+    """Return the job of a job file, or of an NWB file given as path or URL.
 
     Raises
     ------
     JobFileError, InputError
-        If it is neither.
+        If the target is neither.
     """
     if "://" in target:
         return Job(s3_location=(target,))
@@ -34,7 +34,7 @@ def read_file(path: Path) -> bytes:
     Raises
     ------
     JobFileError
-        If it cannot be read, or is larger than the inbox takes.
+        If it cannot be read, or exceeds the maximum size of a job file.
     """
     try:
         data = read_small_file(path, limit=MAX_BYTES)

@@ -1,6 +1,6 @@
-"""Telling people: runs that failed, circuit breakers, refused job files, and audits that found something.
+"""Sensors that send alerts: failed runs, circuit breakers, rejected job files, and audits with findings.
 
-Each is told once. What was told is kept where it survives a restart: in the sensor's cursor, or with the breaker.
+Each is reported once. What was reported is stored in the sensor's cursor or with the breaker, and survives a restart.
 """
 
 import json
@@ -29,9 +29,9 @@ def build_alert_sensors(entries: Sequence[AnalysisEntry], *, ui_url: str) -> lis
     Parameters
     ----------
     entries : sequence of AnalysisEntry
-        The analyses.
+        The analyses, with their current code versions.
     ui_url : str
-        Where Dagster's UI is, for links.
+        Address of Dagster's UI, for links.
     """
     names = [entry.analysis.name for entry in entries]
 
@@ -53,24 +53,24 @@ def build_alert_sensors(entries: Sequence[AnalysisEntry], *, ui_url: str) -> lis
     def alert_on_what_stands_still(
         context: dg.SensorEvaluationContext, alerts: Alerts, ledger: Ledger, inbox_notes: InboxNotes
     ) -> dg.SensorResult:
-        told = dict(json.loads(context.cursor or "{}"))
+        reported = dict(json.loads(context.cursor or "{}"))
         sent = list(breaker_alerts(ledger, alerts, ui_url=ui_url))
         for name in names:
-            sent += changed(told, f"rejected files of {name}", refused_files(inbox_notes, name), alerts)
-            sent += changed(told, f"audit of {name}", audit_findings(context.instance, name, ui_url=ui_url), alerts)
+            sent += changed(reported, f"rejected files of {name}", rejected_files(inbox_notes, name), alerts)
+            sent += changed(reported, f"audit of {name}", audit_findings(context.instance, name, ui_url=ui_url), alerts)
         message = f"{len(sent)} alerts." if sent else "Nothing new."
-        return dg.SensorResult(skip_reason=message, cursor=json.dumps(told))
+        return dg.SensorResult(skip_reason=message, cursor=json.dumps(reported))
 
     return [alert_on_failed_runs, alert_on_what_stands_still]
 
 
 def failed_run(run: dg.DagsterRun, event: dg.DagsterEvent, *, ui_url: str) -> Alert:
-    """Say what is known of a run that failed."""
+    """Return the alert for a failed run: its first error, and a link."""
     failure = event.job_failure_data
     first = failure.first_step_failure_event if failure is not None else None
     data = first.step_failure_data if first is not None else None
-    told = data.user_failure_data.description if data is not None and data.user_failure_data is not None else None
-    what = told or event.message or "It ended without saying why."
+    described = data.user_failure_data.description if data is not None and data.user_failure_data is not None else None
+    what = described or event.message or "It ended without saying why."
     return Alert(
         title=f"Run {run.run_id[:8]} of {run.job_name} failed",
         text=what[:2000],
@@ -80,7 +80,7 @@ def failed_run(run: dg.DagsterRun, event: dg.DagsterEvent, *, ui_url: str) -> Al
 
 
 def breaker_alerts(ledger: Ledger, alerts: Alerts, *, ui_url: str) -> Iterator[str]:
-    """Tell of every breaker that opened or closed since people were last told; yields their analyses."""
+    """Send an alert for each breaker whose last change was not reported; yield the names of their analyses."""
     for found in ledger.breakers.unreported():
         name, is_open = found["analysis"], found["state"] == "open"
         advice = f"No more runs are requested until the cause is fixed; then run `analysis resume {name}`."
@@ -100,8 +100,8 @@ def breaker_alerts(ledger: Ledger, alerts: Alerts, *, ui_url: str) -> Iterator[s
         yield name
 
 
-def refused_files(notes: InboxNotes, name: str) -> tuple[str, Alert] | None:
-    """Describe the refused job files of an analysis, with a digest; None when there is none."""
+def rejected_files(notes: InboxNotes, name: str) -> tuple[str, Alert] | None:
+    """Return the alert for the rejected job files of an analysis, with a digest; None if there are none."""
     bad = notes.bad(name)
     if not bad:
         return None
@@ -117,7 +117,7 @@ def refused_files(notes: InboxNotes, name: str) -> tuple[str, Alert] | None:
 
 
 def audit_findings(instance: dg.DagsterInstance, name: str, *, ui_url: str) -> tuple[str, Alert] | None:
-    """Describe what the latest audit of an analysis found, with a digest; None when its check passed."""
+    """Return the alert for the findings of the latest audit of an analysis, with a digest; None if its check passed."""
     key = dg.AssetCheckKey(asset_key_of(name), CHECK_NAME)
     latest = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
     event = latest[0].event if latest else None
@@ -131,14 +131,14 @@ def audit_findings(instance: dg.DagsterInstance, name: str, *, ui_url: str) -> t
     return keys_digest([found]), Alert(title=title, text=text, severity="warning", analysis=name, link=link)
 
 
-def changed(told: dict[str, str], what: str, found: tuple[str, Alert] | None, alerts: Alerts) -> list[str]:
-    """Send an alert if what it tells of is not what was told before; returns what was told."""
+def changed(reported: dict[str, str], what: str, found: tuple[str, Alert] | None, alerts: Alerts) -> list[str]:
+    """Send an alert unless one with the same digest was reported; return the subjects that were sent."""
     if found is None:
-        told.pop(what, None)
+        reported.pop(what, None)
         return []
     digest, alert = found
-    if told.get(what) == digest:
+    if reported.get(what) == digest:
         return []
     alerts.send(alert)
-    told[what] = digest
+    reported[what] = digest
     return [what]

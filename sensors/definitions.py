@@ -1,4 +1,4 @@
-"""What Dagster loads to keep jobs going: inboxes with their sensors and checks, retries, alerts."""
+"""Dagster definitions for requested jobs: inboxes with their sensors and checks, retries, alerts."""
 
 from collections.abc import Sequence
 
@@ -20,16 +20,16 @@ def sensor_definitions(
     *,
     upstream: Sequence[dg.AssetKey],
 ) -> dg.Definitions:
-    """Make the inboxes of analyses, their sensors, alerts, and the jobs that request failed jobs again.
+    """Build the inboxes of analyses, their sensors, alerts, and the Dagster jobs that requeue failed jobs.
 
     Parameters
     ----------
     entries : sequence of AnalysisEntry
-        The analyses.
+        The analyses, with their current code versions.
     settings : Settings
-        Where the inboxes are, and who is alerted.
+        Settings of the inboxes and of the hooks for alerts.
     upstream : sequence of dagster.AssetKey
-        Where the job files of each analysis come from, in the same order.
+        Asset of the dispatches that write the job files of each analysis, in the same order.
     """
     dry_run = settings.dry_run
     sensors = [build_sensor(entry, dry_run=dry_run, listing_s=settings.listing_s) for entry in entries]
@@ -46,7 +46,7 @@ def sensor_definitions(
 
 
 def _inbox(entry: AnalysisEntry, settings: Settings, upstream: dg.AssetKey) -> dg.AssetSpec:
-    """Describe the inbox of an analysis: job files that a dispatcher or a person writes."""
+    """Return the asset of an inbox: job files that a dispatch or an operator writes."""
     name = entry.analysis.name
     return dg.AssetSpec(
         key=inbox_key_of(name),

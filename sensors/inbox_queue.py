@@ -1,8 +1,8 @@
-"""The sensor of the inbox's queue: new files are taken in as soon as S3 tells of them, without any listing.
+"""The sensor of the inbox's queue: ingests new files as soon as S3 reports them, without a listing.
 
-One queue tells of the files of all analyses. Jobs go to the ledger; the sensor of each analysis asks for their runs, as
-for every job that is new there. A message is deleted when the files that it names are taken in, not before: whatever
-happens, it comes back. Messages that come twice, late or out of order change nothing, because the file itself is looked at.
+One queue reports the files of all analyses. Jobs are stored in the ledger; the sensor of each analysis requests their runs,
+as for every new job. A message is deleted only after its files were ingested; otherwise the queue delivers it again.
+Duplicate, late and unordered messages change nothing, because the sensor reads the file itself.
 """
 
 import logging
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Watched:
-    """The outside systems that this sensor needs."""
+    """The external systems that the sensor of the queue uses."""
 
     queue: InboxQueue
     inbox: JobInbox
@@ -40,16 +40,16 @@ class Watched:
 def build_inbox_watch(
     entries: Sequence[AnalysisEntry], *, dry_run: bool = False, limits: TickLimits = LIMITS
 ) -> dg.SensorDefinition:
-    """Make the sensor of the inbox's queue.
+    """Build the sensor of the inbox's queue.
 
     Parameters
     ----------
     entries : sequence of AnalysisEntry
-        The analyses.
+        The analyses, with their current code versions.
     dry_run : bool
-        Leave the queue alone (the setting ``DRY_RUN``): what is received is hidden from others.
+        Receive no messages (the setting ``DRY_RUN``), because a received message is hidden from other consumers.
     limits : TickLimits
-        How much a tick does.
+        Bounds of one tick.
     """
     analyses = {entry.analysis.name: entry for entry in entries}
 
@@ -81,28 +81,28 @@ def ingest_reported(
     *,
     limits: TickLimits = LIMITS,
 ) -> str:
-    """Take in the files that the queue tells of; returns what was done, in words.
+    """Ingest the files that the queue reports; return a message for the tick.
 
     Parameters
     ----------
     instance : dagster.DagsterInstance
-        Where partitions are.
+        Instance that partitions are added to.
     analyses : mapping of str to AnalysisEntry
-        The analyses by name.
+        The analyses, by name; files of others are ignored.
     watched : Watched
-        The outside systems.
+        The external systems.
     limits : TickLimits
-        How much is done.
+        Bounds of one tick.
     """
     count, read, problems = 0, 0, list[str]()
     for messages in watched.queue.receive(limit=limits.messages, seconds=limits.receiving_s):
         count += len(messages)
         files, bad = _files_of(messages, watched.inbox, analyses)
         unread = set[int]()
-        for name, tellers in files.items():
-            number, left = _ingest(instance, analyses[name], watched, list(tellers), limits)
+        for name, messages_of in files.items():
+            number, left = _ingest(instance, analyses[name], watched, list(messages_of), limits)
             read += number
-            unread |= {teller for file in left for teller in tellers[file]}
+            unread |= {index for file in left for index in messages_of[file]}
         watched.queue.delete([m for number, m in enumerate(messages) if number not in unread])
         for problem in bad:
             _log.warning("A message was removed from %s: %s", watched.queue.url, problem)
@@ -114,16 +114,16 @@ def ingest_reported(
 def _files_of(
     messages: Sequence[QueueMessage], inbox: JobInbox, analyses: Mapping[str, AnalysisEntry]
 ) -> tuple[dict[str, dict[str, set[int]]], list[str]]:
-    """Return the job files of each analysis, each with the messages that tell of it; and what is wrong with some.
+    """Return the job files of each analysis, each with its messages, and the problems of invalid messages.
 
-    What is elsewhere than in the inbox of an analysis asks for nothing.
+    Objects outside the inbox of an analysis are ignored.
     """
     files: dict[str, dict[str, set[int]]] = {}
     problems = []
     for number, message in enumerate(messages):
         try:
             places = [inbox.place_of(bucket, key) for bucket, key in changed_objects(message.body)]
-        except JobFileError as error:  # it would come back for ever
+        except JobFileError as error:  # it is deleted: the queue would deliver it forever
             problems.append(str(error))
             continue
         for name, file in (place for place in places if place is not None and place[0] in analyses):
@@ -134,20 +134,20 @@ def _files_of(
 def _ingest(
     instance: dg.DagsterInstance, entry: AnalysisEntry, watched: Watched, names: Sequence[str], limits: TickLimits
 ) -> tuple[int, set[str]]:
-    """Take in some files of one analysis; returns how many were read, and those for which there was no time."""
+    """Ingest files of one analysis; return the number of files that were read, and those left for lack of time."""
     name = entry.analysis.name
     intake = Intake(entry, watched.inbox, reading_s=limits.messages_reading_s, chunk=limits.chunk)
     judged_with, noted = intake.judged_with(), watched.notes.some(entry.analysis.name, names)
     found = {file: _look_at(watched.inbox, name, file) for file in names}
     files = [f for n, f in found.items() if f is not None and worth_reading(f, noted.get(n), judged_with)]
-    taken = intake.ingest(files, watched.ledger, watched.notes, judged_with=judged_with)
+    result = intake.ingest(files, watched.ledger, watched.notes, judged_with=judged_with)
     watched.notes.forget(name, [n for n, file in found.items() if file is None and n in noted])
-    add_partitions(instance, name, taken.keys, watched.ledger)
-    return taken.read, {file.name for file in files[taken.reached :]}
+    add_partitions(instance, name, result.keys, watched.ledger)
+    return result.read, {file.name for file in files[result.reached :]}
 
 
 def _look_at(inbox: JobInbox, analysis: str, name: str) -> InboxFile | None:
-    """Return one file, or what is wrong with its name."""
+    """Return one file, with a problem if its name is invalid; None if it does not exist."""
     try:
         return inbox.look_at(analysis, name)
     except JobFileError:

@@ -1,4 +1,4 @@
-"""How much one tick of a sensor does, so that it ends long before Dagster gives it up."""
+"""Bounds of one tick of a sensor, so that it ends long before Dagster's timeout."""
 
 from dataclasses import dataclass
 
@@ -7,33 +7,32 @@ from resources.ledger.ledger import LEASE_S
 
 @dataclass(frozen=True)
 class TickLimits:
-    """What one tick does at most; what is left waits for the next one.
+    """Maximum work of one tick; the rest is left for the next one.
 
     Attributes
     ----------
     files : int
-        Job files that are read.
+        Number of job files that are read.
     reading_s : float
-        How long job files are read (s); at least one is.
+        Time for reading job files (s); at least one is read.
     chunk : int
-        Files whose jobs are stored together.
+        Number of files whose jobs are stored in one request.
     listing_s : float
-        How long the inbox is listed (s), beyond the first page.
+        Time for listing the inbox beyond the first page (s).
     jobs : int
-        New jobs that are looked at for a run, or for a result that exists.
+        Number of new jobs that are considered for a run, or for reuse.
     reused : int
-        New jobs that are marked done because their result exists.
+        Number of new jobs that are marked done because their result exists.
     shown_files : int
-        Rejected job files that are listed in Dagster; all are counted.
+        Number of rejected job files that Dagster lists; all are counted.
     grace_s : float
-        How long a run may take to its first claim, and between two claims besides the delay of its retries (s): twice
-        the ledger's lease.
+        Time before a run's first claim, and between two claims apart from retry delays (s): twice the ledger's lease.
     messages : int
-        About how many messages of the inbox's queue are received.
+        Approximate number of messages received from the inbox's queue.
     receiving_s : float
-        How long messages are received (s).
+        Time for receiving messages (s).
     messages_reading_s : float
-        How long the files of ten messages are read (s).
+        Time for reading the files of ten messages (s).
     """
 
     files: int = 1000
@@ -50,4 +49,4 @@ class TickLimits:
 
 
 LIMITS = TickLimits()
-"""What the platform's sensors keep to."""
+"""Bounds of the platform's sensors."""

@@ -1,4 +1,4 @@
-"""One click in the UI: a Dagster job for each analysis that asks again for what failed."""
+"""A Dagster job for each analysis that requeues its failed jobs from the UI."""
 
 import dagster as dg
 from pydantic import Field
@@ -12,7 +12,7 @@ from resources.process import person
 
 
 class RetryConfig(dg.Config):
-    """What may be chosen in the launchpad; nothing has to be."""
+    """Optional fields of the launchpad."""
 
     kinds: list[str] = Field(
         default=[],
@@ -21,20 +21,20 @@ class RetryConfig(dg.Config):
 
 
 def build_retry_job(entry: AnalysisEntry) -> dg.JobDefinition:
-    """Make the job that turns failed jobs of an analysis into new ones; its sensor asks for their runs.
+    """Build the Dagster job that requeues failed jobs of an analysis; its sensor requests their runs.
 
     Parameters
     ----------
     entry : AnalysisEntry
-        The analysis.
+        The analysis, with its current code version.
     """
     name = entry.analysis.name
 
     @dg.op(name=f"{name}_ask_again")
-    def ask_again(context: dg.OpExecutionContext, config: RetryConfig, ledger: Ledger) -> None:
+    def requeue(context: dg.OpExecutionContext, config: RetryConfig, ledger: Ledger) -> None:
         keys = ledger.jobs.keys_in(name, JobState.FAILED, match={"error.kind": failed_by(config.kinds)})
-        asked = ledger.requests.requeue(name, keys, who=f"{person()}, from the launchpad")
-        context.log.info("Requested %d failed jobs of %s again; the sensor launches them.", asked, name)
+        number = ledger.requests.requeue(name, keys, who=f"{person()}, from the launchpad")
+        context.log.info("Requested %d failed jobs of %s again; the sensor launches them.", number, name)
 
     @dg.job(
         name=f"{name}_retry_failed",
@@ -43,6 +43,6 @@ def build_retry_job(entry: AnalysisEntry) -> dg.JobDefinition:
         "wrong, stay as they are unless their kind is named.",
     )
     def retry_failed() -> None:
-        ask_again()
+        requeue()
 
     return retry_failed

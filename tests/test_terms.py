@@ -55,7 +55,18 @@ PACKAGES = (
     "sensors",
 )
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
-DESCRIBED = ("audit", "cli", "dispatch", "examples", "explorer", "results", "results_table", "definitions.py")
+DESCRIBED = (
+    "audit",
+    "cli",
+    "dispatch",
+    "examples",
+    "explorer",
+    "operations",
+    "results",
+    "results_table",
+    "sensors",
+    "definitions.py",
+)
 NOTEBOOKS = sorted(ROOT.glob("docs/**/*.ipynb"))
 
 

@@ -1,4 +1,4 @@
-"""What a circuit breaker means for a sensor: which new jobs are asked for while it is open, and when it closes."""
+"""Circuit breakers in a sensor: which new jobs it requests while one is open, and when it closes."""
 
 from collections.abc import Sequence
 
@@ -10,22 +10,22 @@ PROBED_JOBS = 3
 
 
 def let_through(entry: AnalysisEntry, ledger: Ledger, new: Sequence[str]) -> list[str]:
-    """Return those of the new jobs that may be asked for now.
+    """Return the new jobs that may be requested now.
 
     Parameters
     ----------
     entry : AnalysisEntry
-        The analysis.
+        The analysis, with its current code version.
     ledger : Ledger
-        Where jobs and breakers are.
+        Ledger whose breakers are read, probed and closed.
     new : sequence of str
         Keys of new jobs, oldest first.
 
     Returns
     -------
     list of str
-        All, while the breaker is closed. None while it is open, but for a few when a probe is due: then those few
-        decide. It closes when any job succeeds after it opened, or when the code has changed.
+        All jobs while the breaker is closed. While it is open, none; a few if a probe is due. The breaker closes when a job
+        succeeds after it opened, or when the code version changes.
     """
     rule, name, version = entry.analysis.breaker, entry.analysis.name, entry.code_version
     if rule is None:

@@ -1,4 +1,4 @@
-"""What a sensor keeps in its cursor between two ticks. Nothing depends on it: without it a tick only does more."""
+"""The cursor of a sensor: state between two ticks. It is only an optimization: without it a tick does more work."""
 
 import json
 from dataclasses import asdict, dataclass, fields
@@ -14,9 +14,9 @@ class Memory:
     bad : str or None
         Digest of the rejected files that were last reported.
     after : str
-        Path up to which the inbox is listed; empty: the next listing begins anew.
+        Path up to which the inbox is listed; empty if the next listing starts from the beginning.
     listed : float or None
-        When the last whole listing ended, in the database's time (s since 1970).
+        End of the last full listing, by the clock of the database (s since 1970).
     """
 
     bad: str | None = None
@@ -25,12 +25,12 @@ class Memory:
 
     @classmethod
     def read(cls, cursor: str | None) -> Self:
-        """Read a cursor; one that cannot be read counts as none, as does that of an earlier version but for its digest.
+        """Read a cursor; an invalid one is treated as empty. From one of an earlier version only the digest is used.
 
         Parameters
         ----------
         cursor : str or None
-            As `written` gave it.
+            Text returned by `written`.
         """
         try:
             found = json.loads(cursor or "{}")
@@ -40,14 +40,14 @@ class Memory:
         return cls(**known)
 
     def is_due(self, now: float, listing_s: float) -> bool:
-        """Tell whether the inbox is to be listed: a listing has not ended, or the last one is long ago.
+        """Return whether the inbox must be listed: a listing is incomplete, or the interval has passed.
 
         Parameters
         ----------
         now : float
-            The database's time (s since 1970).
+            Time by the clock of the database (s since 1970).
         listing_s : float
-            How long to wait after a whole listing (s).
+            Interval between full listings (s).
         """
         return bool(self.after) or self.listed is None or not self.listed <= now < self.listed + listing_s
 
@@ -57,7 +57,6 @@ class Memory:
 
 
 def _is(found: Any) -> bool:
-    """Tell whether what was read can be a cursor."""
     if not isinstance(found, dict):
         return False
     after, bad, listed = found.get("after", ""), found.get("bad"), found.get("listed")

@@ -1,8 +1,8 @@
-"""From files in the inbox to jobs in the ledger. No Dagster here: the sensor and ``DRY_RUN`` both use it.
+"""Ingest files of the inbox as jobs of the ledger. Without Dagster: the sensors and ``DRY_RUN`` both use it.
 
-Every step may be cut off and repeated: jobs are stored before their files are noted, and storing a job again changes
-nothing. A bad file is noted with its reason and looked at again when the file, the fixed parameters or the analysis's
-models change; it never holds up the others.
+Every step can be interrupted and repeated: jobs are stored before the notes on their files, and storing a job again changes
+nothing. A rejected file is noted with its reason, and read again when the file, the fixed parameters or the analysis's
+models change; it does not delay the others.
 """
 
 import time
@@ -26,7 +26,7 @@ from sensors.limits import LIMITS
 
 @dataclass(frozen=True)
 class JudgedFile:
-    """One file, read: the job that it asks for, or why it is refused."""
+    """A file that was read: the job that it requests, or the reason why it is rejected."""
 
     file: InboxFile
     request: tuple[StoredJob, Source] | None
@@ -35,16 +35,16 @@ class JudgedFile:
 
 @dataclass(frozen=True)
 class IntakeResult:
-    """What became of the files that a tick was to read.
+    """The outcome of ingesting the files of one tick.
 
     Attributes
     ----------
     read : int
-        How many were read; not those that had vanished.
+        Number of files that were read; files that no longer exist are not counted.
     reached : int
-        How many of them are done with: time may have been up before the others.
+        Number of processed files, from the first; the others are left for lack of time.
     keys : tuple of str
-        The jobs that they ask for, in the ledger's order.
+        Keys of the requested jobs, in the order in which the ledger stored them.
     """
 
     read: int
@@ -53,21 +53,21 @@ class IntakeResult:
 
 
 def refuse_secrets(data: bytes, what: str, *, secrets: Iterable[str] | None = None) -> None:
-    """Refuse a file that holds a credential of the platform itself: what a file says is recorded and shown.
+    """Raise for a file that contains a credential of the platform: contents of files are recorded and shown.
 
     Parameters
     ----------
     data : bytes
-        The file.
+        Content of the file.
     what : str
-        What it is, for the message.
+        Name of the file, as the subject of the message.
     secrets : iterable of str, optional
-        The credentials, for whoever reads many files; by default they are looked for.
+        The credentials, for callers that read many files; by default those of the settings.
 
     Raises
     ------
     JobFileError
-        Without the credential.
+        If the file contains a credential; the message does not.
     """
     if any(secret.encode() in data for secret in (known_secrets() if secrets is None else secrets)):
         msg = f"{what} holds a credential of the platform's own settings. Remove it, and replace that credential by a new one."
@@ -75,18 +75,18 @@ def refuse_secrets(data: bytes, what: str, *, secrets: Iterable[str] | None = No
 
 
 class Intake:
-    """Takes the files of one analysis in.
+    """Ingests the files of one analysis.
 
     Parameters
     ----------
     entry : AnalysisEntry
-        The analysis.
+        The analysis, with its current code version.
     inbox : JobInbox
-        Where the files are.
+        Inbox that contains the files.
     reading_s : float
-        How long files are read (s); at least one is.
+        Maximum time for reading files (s); at least one is read.
     chunk : int
-        Files whose jobs are stored together.
+        Number of files whose jobs are stored in one request.
     """
 
     def __init__(
@@ -97,12 +97,12 @@ class Intake:
         self._name = entry.analysis.name
 
     def judged_with(self) -> str:
-        """Return a digest of what judgements depend on besides the file: fixed parameters, the model and its code."""
+        """Return a digest of what a check depends on besides the file: fixed parameters, model and code version."""
         models = sha256_hex(repr(self._entry.analysis.parameters.model_json_schema()).encode())
         return sha256_hex(canonical_json([self._inbox.fixed_fingerprint(self._name), models, self._entry.code_version]))
 
     def judge(self, files: Sequence[InboxFile]) -> Iterator[JudgedFile]:
-        """Read files, one by one, until the time is up; at least one."""
+        """Yield files as they are read, until `reading_s` has passed; at least one."""
         fixed, problem = self._fixed()
         secrets = list(known_secrets())
         end = time.monotonic() + self._reading_s
@@ -116,7 +116,7 @@ class Intake:
     def ingest(
         self, files: Sequence[InboxFile], ledger: Ledger, notes: InboxNotes, *, judged_with: str
     ) -> IntakeResult:
-        """Read files until the time is up, store their jobs and note them, a chunk at a time."""
+        """Read files until `reading_s` has passed; store their jobs, then the notes on them, in chunks."""
         count, chunk = 0, []
         keys: dict[str, None] = {}
         judged = None
@@ -132,7 +132,7 @@ class Intake:
     def _store(
         self, chunk: Sequence[JudgedFile], ledger: Ledger, notes: InboxNotes, judged_with: str
     ) -> dict[str, None]:
-        """Store jobs first, then note their files: cut off in between, the files are read again. Returns the keys."""
+        """Store jobs, then notes: after an interruption in between the files are read again. Return the keys."""
         ledger.requests.store(
             [j.request for j in chunk if j.request is not None], code_version=self._entry.code_version
         )
@@ -152,7 +152,7 @@ class Intake:
         return dict.fromkeys(sorted(j.request[0].job_key for j in chunk if j.request is not None))
 
     def _judge_one(self, file: InboxFile, fixed: dict[str, Any], secrets: Sequence[str]) -> JudgedFile | None:
-        """Read one file; None if it has vanished since it was listed."""
+        """Read one file; None if it no longer exists."""
         if file.problem is not None:
             return JudgedFile(file, None, file.problem)
         url = self._inbox.url(self._name, file.name)
@@ -167,12 +167,12 @@ class Intake:
             return JudgedFile(file, None, str(error))
 
     def _fixed(self) -> tuple[dict[str, Any], str | None]:
-        """Return the inbox's fixed parameters, or why they cannot be used: then every file waits for them."""
+        """Return the inbox's fixed parameters, or why they are invalid: then every file is rejected until they are fixed."""
         try:
             data = self._inbox.read_fixed_parameters(self._name)
             if data is None:
                 return {}, None
             refuse_secrets(data, f"Parameter file {PARAMETERS_FILE}")
             return read_fixed_parameters(data, name=PARAMETERS_FILE).fixed, None
-        except JobFileError as error:  # an inbox that cannot be read is another matter, and ends the tick
+        except JobFileError as error:  # other errors, such as an unreadable inbox, end the tick
             return {}, str(error)

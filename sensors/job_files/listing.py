@@ -1,7 +1,7 @@
-"""Which files of an inbox a tick reads: those that a listing, or a part of one, shows to be new or changed.
+"""Selects the files of an inbox that a tick reads: new and changed ones, from a full or partial listing.
 
-A folder is listed as a whole. A listing of S3 takes seconds for every ten thousand files: it stops when its time is up
-or there is enough to read, and the next tick goes on from there.
+A folder is listed at once. A listing of S3 takes seconds per 10,000 files: it stops after a time limit or when there are
+enough files to read, and the next tick continues it.
 """
 
 import time
@@ -16,18 +16,18 @@ from sensors.limits import TickLimits
 
 @dataclass(frozen=True)
 class Plan:
-    """What a tick has to look at.
+    """The files that a tick reads, and those it leaves.
 
     Attributes
     ----------
     to_read : tuple of InboxFile
-        Files that are new, changed, or refused for a reason that may be gone.
+        Files that are new or changed, and rejected ones whose reason may no longer apply.
     gone : tuple of str
-        Names of noted files that are no longer there.
+        Names of noted files that no longer exist.
     left : int
-        Files that wait for the next tick.
+        Number of files left for the next tick.
     upto : str
-        Path up to which the inbox is listed; empty: to its end.
+        Path up to which the inbox is listed; empty if the listing is complete.
     """
 
     to_read: tuple[InboxFile, ...]
@@ -36,14 +36,14 @@ class Plan:
     upto: str = ""
 
     def ended_at(self, reached: int, *, before: str) -> str:
-        """Return the path after which the next listing begins.
+        """Return the path after which the next listing starts.
 
         Parameters
         ----------
         reached : int
-            How many of `to_read` are done with.
+            Number of processed files of `to_read`.
         before : str
-            Where this listing began.
+            Path after which this listing started.
         """
         if not self.left and reached == len(self.to_read):
             return self.upto
@@ -51,18 +51,18 @@ class Plan:
 
 
 def plan(files: Sequence[InboxFile], known: Mapping[str, FileNote], *, judged_with: str, limit: int) -> Plan:
-    """Choose the files that a tick reads.
+    """Select the files that a tick reads.
 
     Parameters
     ----------
     files : sequence of InboxFile
-        Everything in the inbox folder.
+        All files of the inbox folder.
     known : mapping of str to FileNote
-        What was noted before, by name.
+        Earlier notes, by name of the file.
     judged_with : str
-        What judgements depend on now.
+        Current digest of what a check depends on besides the file; see `Intake.judged_with`.
     limit : int
-        Files to read, at most.
+        Maximum number of files to read.
     """
     wanted = _wanted(files, known, judged_with)
     gone = known.keys() - {file.name for file in files}
@@ -70,16 +70,16 @@ def plan(files: Sequence[InboxFile], known: Mapping[str, FileNote], *, judged_wi
 
 
 def worth_reading(file: InboxFile, note: FileNote | None, judged_with: str) -> bool:
-    """Tell whether reading a file could bring anything new.
+    """Return whether reading a file could have a new outcome.
 
     Parameters
     ----------
     file : InboxFile
-        The file.
+        The file as listed, with its fingerprint.
     note : FileNote or None
-        What was noted on it.
+        The earlier note on it, if any.
     judged_with : str
-        What judgements depend on now.
+        Current digest of what a check depends on besides the file; see `Intake.judged_with`.
     """
     if note is None or note.fingerprint != file.fingerprint:
         return True
@@ -89,20 +89,20 @@ def worth_reading(file: InboxFile, note: FileNote | None, judged_with: str) -> b
 def list_some(
     inbox: JobInbox, notes: InboxNotes, analysis: str, *, after: str, judged_with: str, limits: TickLimits
 ) -> Plan:
-    """List an inbox, or a part of it, and choose the files that a tick reads.
+    """List an inbox, fully or in part, and select the files that a tick reads.
 
     Parameters
     ----------
     inbox, notes : JobInbox, InboxNotes
-        Where the files are, and what is known of them.
+        The files, and the earlier notes on them.
     analysis : str
-        The analysis.
+        Name of the analysis.
     after : str
-        Where an earlier listing stopped; empty: from the beginning.
+        Path at which an earlier listing stopped; empty to start from the beginning.
     judged_with : str
-        What judgements depend on now.
+        Current digest of what a check depends on besides the file; see `Intake.judged_with`.
     limits : TickLimits
-        How many files to read, and how long to list.
+        Maximum number of files to read, and maximum time of the listing.
     """
     known, upto = notes.remembered(analysis), None
     wanted: list[InboxFile] = []
@@ -114,32 +114,31 @@ def list_some(
         gone.difference_update(file.name for file in page.files)
         if len(wanted) >= limits.files or time.monotonic() > end:
             break
-    if after or upto is not None:  # nothing is known of the rest
+    if after or upto is not None:  # a partial listing says nothing about the other files
         gone = {name for name in gone if _is_between(decoded_name(name), after, upto)}
     return Plan(tuple(wanted[: limits.files]), tuple(sorted(gone)), max(0, len(wanted) - limits.files), upto or "")
 
 
 def _wanted(files: Sequence[InboxFile], known: Mapping[str, FileNote], judged_with: str) -> list[InboxFile]:
-    """Return the files that are worth reading."""
     return [file for file in files if worth_reading(file, known.get(file.name), judged_with)]
 
 
 def refused_to_read(bad: Sequence[FileNote], *, judged_with: str, limit: int) -> Plan:
-    """Choose, without any listing, the refused files whose reason may be gone.
+    """Select, without a listing, the rejected files whose reason may no longer apply.
 
     Parameters
     ----------
     bad : sequence of FileNote
-        The notes on refused files.
+        Notes on the rejected files.
     judged_with : str
-        What judgements depend on now.
+        Current digest of what a check depends on besides the file; see `Intake.judged_with`.
     limit : int
-        Files to read, at most.
+        Maximum number of files to read.
     """
     wanted = [InboxFile(note.name, note.fingerprint) for note in bad if note.judged_with != judged_with]
     return Plan(tuple(wanted[:limit]), (), max(0, len(wanted) - limit))
 
 
 def _is_between(path: str, after: str, upto: str | None) -> bool:
-    """Tell whether a path is in the part of the inbox that was listed: S3's order is that of Python's texts."""
+    """Return whether a path is in the listed part of the inbox; S3 orders keys as Python orders strings."""
     return after < path and (upto is None or path <= upto)

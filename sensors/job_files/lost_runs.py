@@ -1,8 +1,8 @@
-"""Runs whose process is gone although Dagster calls them started.
+"""Ends lost runs: their process is gone, but Dagster shows them as started.
 
-A run's process is watched by the code server that started it. When both end together, as when a machine is switched off,
-nobody tells Dagster: the run stays *started* for ever, holds one of the few places for runs, and covers its jobs, so
-that no other run is asked for. The ledger knows better: a run that is alive claims every new job in its range.
+The code server that started a run's process watches it. When both end together, as at a power failure, Dagster gets no
+event: the run stays *started*, occupies one of the few slots for runs, and covers its jobs, so that no other run is
+requested. The ledger shows it: a live run claims every new job in its range.
 """
 
 import time
@@ -21,26 +21,26 @@ from sensors.limits import LIMITS
 def end_lost_runs(
     instance: dg.DagsterInstance, entry: AnalysisEntry, ledger: Ledger, *, grace_s: float = LIMITS.grace_s
 ) -> list[str]:
-    """Mark runs as failed that hold no lease although a job in their range has been new for long.
+    """Mark runs as failed that hold no lease although a job in their range has been new for longer than the grace period.
 
-    To be done after expired leases were freed. Should a process be alive after all, nothing is lost: whatever two runs
-    do at once, a job is claimed by one of them, and one record counts.
+    Call it after expired leases were released. Should a process be alive after all, no result is lost: only one of two
+    concurrent runs claims a job, and only one record is current.
 
     Parameters
     ----------
     instance : dagster.DagsterInstance
-        Where the runs are.
+        Instance whose runs are read and changed.
     entry : AnalysisEntry
-        The analysis.
+        The analysis, with its current code version.
     ledger : Ledger
-        Where leases and states are.
+        Ledger with the leases and states of the jobs.
     grace_s : float
-        How long a run may take to its first claim, and between two claims besides the delay of its retries (s).
+        Maximum time before a run's first claim, and between two claims apart from retry delays (s).
 
     Returns
     -------
     list of str
-        The runs that were ended.
+        Ids of the runs that were marked as failed.
     """
     name = entry.analysis.name
     silent_s = grace_s + entry.analysis.retry.in_run.longest_wait_s

@@ -1,4 +1,4 @@
-"""Job files that are refused, as Dagster shows them: a check that is red while there are any, and events when they change."""
+"""Rejected job files in Dagster: a check that fails while there are any, and events when their list changes."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,14 +14,14 @@ CHECK_NAME = "job_files_readable"
 
 
 def build_inbox_check(entry: AnalysisEntry, *, limits: TickLimits = LIMITS) -> dg.AssetChecksDefinition:
-    """Make the check that fails while any job file of an analysis is refused.
+    """Build the check that fails while any job file of an analysis is rejected.
 
     Parameters
     ----------
     entry : AnalysisEntry
-        The analysis.
+        The analysis, with its current code version.
     limits : TickLimits
-        How many files it lists.
+        Bounds the number of files that the check lists.
     """
 
     @dg.asset_check(
@@ -39,7 +39,7 @@ def build_inbox_check(entry: AnalysisEntry, *, limits: TickLimits = LIMITS) -> d
 def bad_file_events(
     name: str, bad: Sequence[FileNote], cursor: str | None, *, limits: TickLimits = LIMITS
 ) -> tuple[list[dg.AssetObservation | dg.AssetMaterialization | dg.AssetCheckEvaluation], str]:
-    """Report the rejected files when their list has changed."""
+    """Return events and digest of the rejected files; no events if their list is unchanged."""
     digest = keys_digest(f"{note.name}: {note.problem}" for note in bad)
     if digest == cursor or (not bad and cursor is None):
         return [], digest
@@ -53,7 +53,7 @@ def bad_file_events(
 
 
 def _bad_files(bad: Iterable[FileNote], shown: int) -> dg.TableMetadataValue:
-    """Show the first rejected files with their reasons."""
+    """Return a table of the first rejected files, with their reasons."""
     rows = [dg.TableRecord({"file": note.name, "reason": note.problem or ""}) for note in bad]
     columns = [dg.TableColumn("file", "string"), dg.TableColumn("reason", "string")]
     return dg.MetadataValue.table(rows[:shown], schema=dg.TableSchema(columns=columns))

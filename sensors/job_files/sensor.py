@@ -1,8 +1,8 @@
 """One sensor per analysis: new job files become jobs, partitions and batched runs.
 
-See https://docs.dagster.io/guides/automate/sensors. The ledger is the truth: a tick takes files in, repairs states,
-and asks for runs of whatever is new and not yet covered by a run. Nothing depends on what an earlier tick remembered,
-so a tick may die anywhere. The cursor holds a digest of the rejected files that were last reported, and how far S3 is listed.
+See https://docs.dagster.io/guides/automate/sensors. The ledger is authoritative: a tick ingests files, repairs
+states, and requests runs of new jobs that no run covers. No tick depends on an earlier one, so a tick can be interrupted
+anywhere. The cursor holds a digest of the rejected files that were last reported, and the position of the listing in S3.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ MIN_INTERVAL_S = 5
 
 @dataclass(frozen=True)
 class Stores:
-    """The outside systems that a sensor needs; see ``resources/``."""
+    """The external systems that a sensor uses; see ``resources/``."""
 
     inbox: JobInbox
     notes: InboxNotes
@@ -61,18 +61,18 @@ def build_sensor(
     listing_s: float = 0.0,
     limits: TickLimits = LIMITS,
 ) -> dg.SensorDefinition:
-    """Make the sensor of one analysis.
+    """Build the sensor of one analysis.
 
     Parameters
     ----------
     entry : AnalysisEntry
-        The analysis.
+        The analysis, with its current code version.
     dry_run : bool
-        Only report what would be done (the setting ``DRY_RUN``).
+        Only report what a tick would do (the setting ``DRY_RUN``).
     listing_s : float
         Interval between full listings of the inbox (s), where a queue reports new files in between.
     limits : TickLimits
-        How much a tick does.
+        Bounds of one tick.
     """
     name = entry.analysis.name
     selection = dg.AssetSelection.assets(asset_key_of(name)).without_checks()
@@ -109,37 +109,37 @@ def tick(
     listing_s: float = 0.0,
     limits: TickLimits = LIMITS,
 ) -> dg.SensorResult | dg.SkipReason:
-    """Take in what is new, repair what was cut off, and ask for runs.
+    """Ingest new job files, repair interrupted jobs, and request runs.
 
     Parameters
     ----------
     instance : dagster.DagsterInstance
-        Where partitions and runs are.
+        Instance with the partitions and runs.
     cursor : str or None
-        What the last tick remembered, as `Memory` writes it.
+        Cursor of the last tick, as written by `Memory`.
     entry : AnalysisEntry
-        The analysis.
+        The analysis, with its current code version.
     stores : Stores
-        The outside systems.
+        The external systems.
     listing_s : float
-        How long to wait after a whole listing of the inbox (s).
+        Interval between full listings of the inbox (s).
     limits : TickLimits
-        How much is done.
+        Bounds of one tick.
     """
     name, memory = entry.analysis.name, Memory.read(cursor)
-    todo, taken, now = _ingest(instance, entry, stores, memory, listing_s, limits)
+    todo, result, now = _ingest(instance, entry, stores, memory, listing_s, limits)
     repair(instance, entry, stores, limits=limits)
     bad = stores.notes.bad(name)
     events, digest = bad_file_events(name, bad, memory.bad, limits=limits)
     requests = request_runs(
         instance, entry, stores, limits=limits
-    )  # last: what it counts must not be lost by a later fault
+    )  # last: a later error would lose the requests that it counts
     if requests or events:
         return dg.SensorResult(run_requests=requests, asset_events=events, cursor=replace(now, bad=digest).written())
-    told = _told(entry, stores, taken.read, len(bad), todo.left + len(todo.to_read) - taken.read, now.after)
+    message = _message(entry, stores, result.read, len(bad), todo.left + len(todo.to_read) - result.read, now.after)
     if now == memory:
-        return dg.SkipReason(told)
-    return dg.SensorResult(skip_reason=told, cursor=now.written())
+        return dg.SkipReason(message)
+    return dg.SensorResult(skip_reason=message, cursor=now.written())
 
 
 def _ingest(
@@ -150,7 +150,7 @@ def _ingest(
     listing_s: float,
     limits: TickLimits,
 ) -> tuple[Plan, IntakeResult, Memory]:
-    """Take in what is new; returns what was to be read, what was read, and how far the inbox is listed now."""
+    """Ingest new files; return the plan, its outcome, and the new cursor."""
     name = entry.analysis.name
     intake = Intake(entry, stores.inbox, reading_s=limits.reading_s, chunk=limits.chunk)
     judged_with = intake.judged_with()
@@ -160,26 +160,29 @@ def _ingest(
         if is_due
         else refused_to_read(stores.notes.bad(name), judged_with=judged_with, limit=limits.files)
     )
-    taken = intake.ingest(todo.to_read, stores.ledger, stores.notes, judged_with=judged_with)
+    result = intake.ingest(todo.to_read, stores.ledger, stores.notes, judged_with=judged_with)
     stores.notes.forget(name, todo.gone)
-    add_partitions(instance, name, taken.keys, stores.ledger)
+    add_partitions(instance, name, result.keys, stores.ledger)
     if not is_due or not stores.inbox.in_parts:
-        return todo, taken, memory
-    after = todo.ended_at(taken.reached, before=memory.after)
+        return todo, result, memory
+    after = todo.ended_at(result.reached, before=memory.after)
     ended = not after and listing_s
-    return todo, taken, replace(memory, after=after, listed=stores.ledger.now().timestamp() if ended else memory.listed)
+    return (
+        todo,
+        result,
+        replace(memory, after=after, listed=stores.ledger.now().timestamp() if ended else memory.listed),
+    )
 
 
 def add_partitions(instance: dg.DagsterInstance, name: str, keys: Sequence[str], ledger: Ledger) -> None:
-    """Show new jobs in Dagster as soon as they are stored, however many wait before them."""
+    """Add partitions for new jobs as soon as they are stored, regardless of the length of the queue."""
     states = ledger.jobs.summaries(name, keys) if keys else {}
     new = [key for key in keys if key in states and states[key][0] is JobState.NEW]
     if new:
         instance.add_dynamic_partitions(name, new)
 
 
-def _told(entry: AnalysisEntry, stores: Stores, read: int, bad: int, left: int, after: str) -> str:
-    """Say what a tick did that asks for no run."""
+def _message(entry: AnalysisEntry, stores: Stores, read: int, bad: int, left: int, after: str) -> str:
     name = entry.analysis.name
     more = f"; {counted(left, 'file')} left for the next tick" if left else ""
     more += f"; the listing continues after {shown(after)}" if after else ""
@@ -189,7 +192,7 @@ def _told(entry: AnalysisEntry, stores: Stores, read: int, bad: int, left: int, 
 
 
 def repair(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS) -> None:
-    """Bring jobs whose worker vanished back to a state from which they go on."""
+    """Release jobs whose run is gone, cancel those of terminated runs, and requeue those that are due."""
     name = entry.analysis.name
     dead = [run_id for run_id in stores.ledger.claims.run_ids(name) if has_ended(instance, run_id)]
     stores.ledger.claims.release_lost(name, dead_runs=dead)
@@ -204,13 +207,13 @@ def repair(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *
 def reuse_existing(
     instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS
 ) -> int:
-    """Make new jobs done whose result exists already; returns how many.
+    """Mark new jobs done whose result already exists; return their number.
 
-    A result that cannot be reused as it is is left to a run, which reports why and computes again. Dagster is told
-    first: cut off in between, the next tick reuses it again.
+    A result that cannot be reused is left to a run, which reports why and computes it again. The reuse is reported to
+    Dagster first: after an interruption the next tick reuses it again.
     """
     name, version = entry.analysis.name, entry.code_version
-    without_answer = {"fenced": True, "usable_attempts": []}  # forced or invalidated, and not tried since
+    without_answer = {"fenced": True, "usable_attempts": []}  # forced or invalidated, and not executed since
     keys = stores.ledger.jobs.keys_in(name, JobState.NEW, match={"$nor": [without_answer]}, limit=limits.jobs)
     by_result = {result_id(name, version, key): key for key in keys}
     found = sorted(stores.records.existing(by_result))[: limits.reused] if by_result else []
@@ -238,9 +241,9 @@ def reuse_existing(
 def _reusable(
     record: dict[str, Any], job: LedgerEntry, results: ResultsStore
 ) -> tuple[Provenance, bytes | None] | None:
-    """Return a stored result and its figure; None if its record or files are not what was published, or not what is requested.
+    """Return a stored result and its figure; None if record or files differ from what was published or requested.
 
-    A record that cannot be read, is another job's, or names a bucket which is gone must not hold up every other job.
+    A record that is damaged, belongs to another job, or names a missing bucket must not block the other jobs.
     """
     provenance = readable(record)
     if provenance is None or provenance.job_key != job.job_key or not job.may_use(provenance.attempt):
@@ -255,7 +258,7 @@ def _reusable(
 def request_runs(
     instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS
 ) -> list[dg.RunRequest]:
-    """Add the partitions of new jobs, and ask for runs of those that no unfinished run covers."""
+    """Add the partitions of new jobs, and return requests for runs of those that no unfinished run covers."""
     name, ledger = entry.analysis.name, stores.ledger
     waiting = ledger.jobs.keys_in(name, JobState.NEW, limit=limits.jobs)
     if not waiting:
@@ -274,15 +277,15 @@ def request_runs(
     known = ledger.jobs.summaries(name, wanted)
     requests = []
     for batch in batches:
-        asked = {key: known[key][2] for key in batch if key in wanted}
-        ledger.requests.count_run_request(name, asked)
-        found = set().union(*(found_in_job(jobs[key]) for key in asked if key in jobs))
-        requests.append(_run_request(batch, asked, tags_of(found, known={})))
+        numbers = {key: known[key][2] for key in batch if key in wanted}
+        ledger.requests.count_run_request(name, numbers)
+        found = set().union(*(found_in_job(jobs[key]) for key in numbers if key in jobs))
+        requests.append(_run_request(batch, numbers, tags_of(found, known={})))
     return requests
 
 
 def preview(entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS) -> str:
-    """Say what a tick would do, and do nothing."""
+    """Return what a tick would do, without doing it."""
     name = entry.analysis.name
     intake = Intake(entry, stores.inbox, reading_s=limits.reading_s)
     judged_with = intake.judged_with()
@@ -299,23 +302,22 @@ def preview(entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS
 
 
 def _batches(order: Sequence[str], wanted: set[str], entry: AnalysisEntry, ledger: Ledger) -> list[tuple[str, ...]]:
-    """Cover wanted keys with ranges that pass over nothing but results of the current code."""
+    """Return ranges that cover the wanted keys; besides these they contain only results of the current code version."""
     name, size = entry.analysis.name, entry.analysis.batch_size
     widest = ranges(order, wanted, passable=lambda _: True, size=size)
     between = {key for batch in widest for key in batch if key not in wanted}
     states = ledger.jobs.summaries(name, between) if between else {}
 
     def is_current(key: str) -> bool:
-        """Tell whether a job is done by the current code."""
         state, version, _ = states.get(key, (None, None, 0))
         return state is JobState.DONE and version == entry.code_version
 
     return ranges(order, wanted, passable=is_current, size=size)
 
 
-def _run_request(batch: Sequence[str], asked: dict[str, int], tags: dict[str, str]) -> dg.RunRequest:
-    """Ask for one run over a range of partitions, with tags by which people find it."""
+def _run_request(batch: Sequence[str], numbers: dict[str, int], tags: dict[str, str]) -> dg.RunRequest:
+    """Return the request for one run over a range of partitions, with tags to find it by."""
     return dg.RunRequest(
-        run_key=run_key(asked),
+        run_key=run_key(numbers),
         tags={**tags, RANGE_START: batch[0], RANGE_END: batch[-1], KEYS_TAG: keys_digest(batch)},
     )

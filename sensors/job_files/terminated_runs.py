@@ -1,7 +1,7 @@
-"""What it means when a person terminates a run in Dagster's UI: what it has not finished is cancelled, not launched again.
+"""Cancels the unfinished jobs of runs that an operator terminated in Dagster's UI, instead of launching them again.
 
-Dagster tells such runs apart: their status is CANCELED, whether they were at work or still queued. A run that dies, or is
-shut down with the platform, ends as FAILURE, and its jobs are asked for again.
+The status of such runs is CANCELED, whether they were running or queued. A run that crashes, or is shut down with the
+platform, ends as FAILURE, and its jobs are requeued.
 """
 
 import dagster as dg
@@ -16,23 +16,23 @@ _RUNS_PER_TICK = 50
 
 
 def cancel_terminated(instance: dg.DagsterInstance, name: str, ledger: Ledger, *, code_version: str) -> int:
-    """Cancel the unfinished jobs of runs that a person has terminated, once for each run.
+    """Cancel the unfinished jobs of terminated runs, once for each run.
 
     Parameters
     ----------
     instance : dagster.DagsterInstance
-        Where the runs are.
+        Instance whose runs are read and changed.
     name : str
-        The analysis.
+        Name of the analysis.
     ledger : Ledger
-        Where the jobs are.
+        Ledger whose jobs are cancelled.
     code_version : str
-        The analysis's current code.
+        Current code version of the analysis.
 
     Returns
     -------
     int
-        How many jobs were cancelled. The run is tagged last: cut off before, the next tick does the same again.
+        Number of cancelled jobs. The run is tagged last, so that the next tick repeats an interrupted call.
     """
     runs = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.CANCELED]), limit=_RUNS_PER_TICK)
     mine = [r for r in runs if HANDLED_TAG not in r.tags and is_run_of(r, name)]

@@ -6,7 +6,7 @@ import pytest
 from audit.checks import build_audit
 from resources.alerts import Alerts
 from resources.inbox.notes import InboxNotes
-from sensors.alerts import audit_findings, build_alert_sensors, changed, failed_run, refused_files
+from sensors.alerts import audit_findings, build_alert_sensors, changed, failed_run, rejected_files
 from tests.resources.test_alerts import webhook
 
 
@@ -44,15 +44,15 @@ def test_refused_files_are_told_once_and_again_when_others_are_refused(world, ho
     alerts, titles = hook
     notes, told = world.stores.notes, {}
     for _ in range(2):
-        assert changed(told, "files", refused_files(notes, world.name), alerts) == []
+        assert changed(told, "files", rejected_files(notes, world.name), alerts) == []
     world.write("bad.json", b"{")
     world.tick()
     for _ in range(3):
-        changed(told, "files", refused_files(notes, world.name), alerts)
+        changed(told, "files", rejected_files(notes, world.name), alerts)
     assert titles() == [f"1 rejected job file for {world.name}"]
     world.write("worse.json", b"[]")
     world.tick()
-    changed(told, "files", refused_files(notes, world.name), alerts)
+    changed(told, "files", rejected_files(notes, world.name), alerts)
     assert titles()[1:] == [f"2 rejected job files for {world.name}"]
     assert isinstance(notes, InboxNotes)
 
