@@ -1,8 +1,8 @@
-"""The formats of stored documents, such as ``analysis-record/1``, and what an older version of the platform does with newer ones.
+"""The formats of stored documents, such as ``analysis-record/1``, and how an older version of the platform treats newer ones.
 
-Within one format a newer version may add fields, and only add them: a reader ignores what it does not know, and who changes a
-document sets single fields, so nothing is lost. A change that an older version would misread gets the next number. Then an
-older version refuses the document, and neither repairs nor replaces it.
+Within one format a newer version may add fields, and only add them: readers ignore unknown fields, and writers
+set single fields, so no data are lost. A change that an older version would misread gets the next number. An older version
+then rejects the document, and neither repairs nor replaces it.
 """
 
 import re
@@ -18,23 +18,23 @@ _FORMAT = re.compile(r"([a-z-]+)/(\d{1,9})(?:\.\d+)*")
 
 
 class StoredModel(BaseModel):
-    """Base of what the platform stores and reads again: fields of a newer version are ignored."""
+    """Base class of stored models; ignores the fields of newer versions."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 def check_format(document: Any, known: str, *, what: str) -> None:
-    """Refuse a document of a newer format than this version knows.
+    """Raise for a document whose format is newer than this version knows.
 
     Parameters
     ----------
     document : mapping
-        The object whose field ``format`` names its format. Without that field, or with another kind of value, it passes:
-        whoever reads the rest finds out whether it is damaged.
+        The object whose field ``format`` names its format. Without that field, or with a value of another type, it passes:
+        the reader of the other fields detects damage.
     known : str
         The format that this version writes.
     what : str
-        Names the document in the message.
+        Name of the document, for the message.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """The decision to try something again: which failures are transient, how long to wait, and when to give up.
 
-Runs, delayed retries, lost runs, circuit breakers and the clients of servers all decide by what is here. A `Backoff` is pure
-arithmetic; its caller waits.
+Runs, delayed retries, lost runs, circuit breakers and the clients of servers all use this module. A `Backoff` only
+computes; its caller waits.
 """
 
 from dataclasses import dataclass
@@ -13,25 +13,25 @@ from domain.errors import TransientError, is_full_disk
 from domain.failures import FailureKind, JobError
 
 LONGEST_WAIT_S = 6 * 3600.0
-"""Nothing waits longer for its next attempt, so that a server which is back is noticed the same day."""
+"""Longest wait before an attempt (s), so that a server which answers again is noticed on the same day."""
 
 _MONTH_S = 30 * 24 * 3600.0
 
 Delay = Annotated[float, Field(ge=0, le=_MONTH_S, allow_inf_nan=False)]
-"""A wait in seconds as an author declares it. More than a month is a mistake, such as another unit."""
+"""A wait declared by an author (s). More than a month is a mistake, such as another unit."""
 
 ALWAYS_TRANSIENT = (ConnectionError, TimeoutError)
-"""Exceptions of an analysis that are transient without being named."""
+"""Exceptions of an analysis that are always transient."""
 
 TRANSIENT_KINDS: frozenset[FailureKind] = frozenset({"server", "killed"})
-"""Kinds of failure whose cause may go away although nobody changes the analysis."""
+"""Kinds of failure that may not recur although the analysis is unchanged."""
 
 TRANSIENT_STATUSES = frozenset({408, 425, 429, *range(500, 600)})
-"""HTTP statuses that mean that the same request may succeed later."""
+"""HTTP statuses after which the same request may succeed later."""
 
 
 class Backoff(BaseModel):
-    """How long to wait between attempts, and how many attempts there are: an exponential backoff with two bounds.
+    """An exponential backoff: waits between attempts, with a maximum wait and a maximum number of attempts.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class Backoff(BaseModel):
         Parameters
         ----------
         attempt : int
-            Its number; the first one is 1.
+            Number of the attempt, from 1.
 
         Returns
         -------
@@ -77,28 +77,28 @@ class Backoff(BaseModel):
 
     @property
     def longest_wait_s(self) -> float:
-        """The longest wait that happens: the one before the last attempt (s)."""
+        """The wait before the last attempt, which is the longest (s)."""
         if self.attempts is None:
             return self.longest_s
         return (self.wait_after(self.attempts - 1) if self.attempts > 1 else None) or 0.0
 
 
 UNFINISHED_RUNS = Backoff(first_s=0, attempts=5)
-"""Runs in a row that may start and end without finishing a job; after that the job is probably what ends them, and it fails
-as `lost`."""
+"""Maximum number of consecutive runs that start and end without finishing a job; then the job fails as `lost`, because it is
+probably what ends them."""
 
 UNSTARTED_RUNS = Backoff(first_s=10, longest_s=600, attempts=None)
-"""When another run is requested although the last ones never started: their launch fails, whatever the job is."""
+"""Waits between run requests whose runs never started: the launch fails, regardless of the job."""
 
 PROBES = Backoff(first_s=600, attempts=None)
-"""When an open circuit breaker lets a few jobs through. Never given up: a server may stay away for a week."""
+"""Waits before an open circuit breaker lets a few jobs through. Without end: a server may be unavailable for a week."""
 
 
 class Retry(BaseModel):
-    """How a job that failed for a transient reason is tried again; a permanent failure never is.
+    """How a job is retried after a transient failure; a permanent failure is not retried.
 
-    First at once, inside the run (``max_attempts``); then in later rounds, by the sensor (``later_rounds``), for servers that
-    are away for hours. No wait is longer than 6 hours.
+    First within the run (``max_attempts``); then by delayed retries, which the sensor requests (``later_rounds``), for servers
+    that are unavailable for hours. No wait is longer than 6 hours.
 
     Examples
     --------
@@ -129,13 +129,13 @@ class Retry(BaseModel):
 
     @property
     def later(self) -> Backoff:
-        """Runs: the one that somebody requested, and the delayed retries after it."""
+        """Runs: the requested one, and the delayed retries after it."""
         return Backoff(first_s=self.later_delay_s, factor=self.backoff, attempts=self.later_rounds + 1)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What happens to a job that failed.
+    """The decision on a failed job.
 
     Attributes
     ----------
@@ -156,20 +156,20 @@ class Decision:
 
 
 def decide(retry: Retry, error: JobError, *, attempt: int | None, rounds: int) -> Decision:
-    """Decide what happens to a job that failed.
+    """Decide whether and when a failed job is retried.
 
     Parameters
     ----------
     retry : Retry
-        The analysis's policy.
+        Retry policy of the analysis.
     error : JobError
-        Why it failed.
+        Stored error of the job.
     attempt : int or None
-        How many times this run has executed it; None if the run is done with it.
+        Number of executions in this run; None if the run has ended its attempts.
     rounds : int
-        Delayed retries that the job has had since an operator last requested it.
+        Number of delayed retries since an operator last requested the job.
     """
-    if error.kind == "code_changed" and attempt is not None:  # this run would repeat the code that it began with
+    if error.kind == "code_changed" and attempt is not None:  # this run would execute its old code again
         return Decision("requeue")
     if error.permanent:
         return Decision("give_up")
@@ -186,7 +186,7 @@ def is_transient(error: BaseException, declared: tuple[str, ...] | None = None) 
     Parameters
     ----------
     error : BaseException
-        What was raised.
+        The exception that was raised.
     declared : tuple of str, optional
         What an analysis raised: names of the exceptions that it declares transient, besides `ALWAYS_TRANSIENT`. The name of
         a class, with or without its module; a subclass counts as its base. None: the platform raised it, and turns every

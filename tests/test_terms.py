@@ -59,6 +59,8 @@ DESCRIBED = (
     "audit",
     "cli",
     "dispatch",
+    "domain",
+    "engine",
     "examples",
     "explorer",
     "operations",

@@ -60,7 +60,7 @@ def history_of(
     why, nearest = origin_of(record), None
     if record is None:
         compared = nearest_earlier(platform.connections.record_store, stored, code_version)
-        why = "It would be the first result of this analysis." if compared is None else f"New: {compared.words()}."
+        why = "It would be the first result of this analysis." if compared is None else f"New: {compared.message()}."
         nearest = compared.as_dict() if compared else None
     return History(
         why=why,

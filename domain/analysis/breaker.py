@@ -51,7 +51,7 @@ class Trip:
     failures: int
     ended: int
 
-    def words(self) -> str:
+    def message(self) -> str:
         """Return the reason as a sentence."""
         return f"{self.failures} of the latest {self.ended} jobs failed in the same way ({self.kind}): {self.example}"
 

@@ -1,7 +1,7 @@
-"""A job as it is taken in: its inputs and parameters fixed, its key computed, and who asked for it.
+"""A stored job: fixed inputs and parameters, the job key, and the sources of its requests.
 
-`ingest` is the one way from a job file to a stored job; the sensor, ``submit``, ``validate`` and ``explain`` all use
-it, so they always agree. `verify` is its counterpart at run time.
+`ingest` is the only way from a job file to a stored job: the sensor, ``submit``, ``validate`` and ``explain`` all use it.
+`verify` is its counterpart at run time.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from domain.result.provenance import GroupField
 
 
 class Source(StoredModel):
-    """One file, or person, that asked for a job. Recorded, and no part of identity."""
+    """The source of one request for a job: a file or a person. Recorded, but not part of the job key."""
 
     name: str = Field(description="URL of the job file, or who submitted it.")
     query: str | None = Field(default=None, description="Query that found the inputs, as JSON text.")
@@ -35,7 +35,7 @@ class Source(StoredModel):
 
 
 class StoredJob(StoredModel):
-    """A job with everything that a run needs, found again by its key alone."""
+    """A job with everything that a run needs, stored under its key."""
 
     analysis: str = Field(description="Name of the analysis.")
     job_key: str = Field(description="Digest of inputs and parameters; the partition key.")
@@ -54,13 +54,13 @@ def ingest(
     analysis : Analysis
         The analysis that the job is for.
     job : Job
-        What the job file says.
+        Content of the job file.
     name : str
-        URL of the file, or who submitted it.
+        URL of the file, or the person who submitted the job.
     fixed : dict
-        Fixed parameters of the inbox.
+        Fixed parameters of the inbox, by name.
     by_hand : dict, optional
-        Values given on the command line.
+        Parameter values from the command line; they take precedence.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def ingest(
     Raises
     ------
     InputError
-        If an input's URL is refused.
+        If the URL of an input is invalid or not allowed.
     ParametersError
         If the parameters do not fit the analysis.
     """
@@ -100,12 +100,12 @@ def ingest(
 
 
 def verify(analysis: Analysis, stored: StoredJob) -> BaseModel:
-    """Return a stored job's parameters as the analysis's model, if they still mean what its key says.
+    """Return a stored job's parameters as the analysis's model, if they still give the same key.
 
     Raises
     ------
     JobChangedError
-        If the model has changed since the job was taken in; the message names the fields.
+        If the model has changed since the job was ingested; the message names the fields.
     """
     try:
         parameters = validate_stored(analysis, stored.parameters)
@@ -127,12 +127,12 @@ _REKEY = "`analysis rekey` adds the job under its new key; so does submitting it
 
 
 def _differ(key: str, one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Tell whether a key has different JSON in two objects: to Python, ``True`` and ``1`` are equal."""
+    """Return whether a key has different JSON in two objects; in Python, ``True`` equals ``1``."""
     return key not in one or key not in other or canonical_json(one[key]) != canonical_json(other[key])
 
 
 def _group(metadata: dict[str, Any] | None) -> tuple[GroupField, ...]:
-    """Turn a job file's group into pairs; anything larger than a scalar is kept as canonical JSON text."""
+    """Return the group of a job file as pairs; values other than scalars are stored as canonical JSON text."""
     return tuple(
         GroupField(
             field=k, value=v if v is None or isinstance(v, str | int | float | bool) else canonical_json(v).decode()

@@ -82,7 +82,7 @@ class Difference:
     old: Any
     new: Any
 
-    def words(self) -> str:
+    def message(self) -> str:
         """Return the difference as a short text."""
         if self.part == "inputs":
             return f"input {'added' if self.old == _ABSENT else 'left out'}: {self.name}"
@@ -97,7 +97,7 @@ class Comparison:
     earlier: Earlier
     differences: tuple[Difference, ...]
 
-    def words(self) -> str:
+    def message(self) -> str:
         """Return the nearest result and its differences as a sentence."""
         when = f"{self.earlier.ended:%Y-%m-%d %H:%M}"
         lost = f", since {self.earlier.how}" if self.earlier.how else ""
@@ -105,7 +105,7 @@ class Comparison:
         if not self.differences:
             return f"the same inputs, parameters and code gave result {which}"
         inputs = [d for d in self.differences if d.part == "inputs"]
-        shown = [d.words() for d in (*inputs[:_SHOWN_INPUTS], *self.differences[len(inputs) :])]
+        shown = [d.message() for d in (*inputs[:_SHOWN_INPUTS], *self.differences[len(inputs) :])]
         if len(inputs) > _SHOWN_INPUTS:
             shown.insert(_SHOWN_INPUTS, f"{len(inputs) - _SHOWN_INPUTS} more inputs")
         return f"the nearest earlier result, {which}, differs in {'; '.join(shown)}"

@@ -1,8 +1,8 @@
-"""A provenance as the record that is stored, and back.
+"""Conversion between a provenance and the stored record.
 
 The record is an aind-data-schema ``Metadata`` document whose ``processing`` holds one analysis, and beside its fields
-one object, ``analysis_assets``, with what the schema has no place for. The schema's classes validate what is written;
-records are read as plain dictionaries, because old ones must stay readable by later versions.
+one object, ``analysis_assets``, with the facts that have no field in the schema. The schema's classes validate what is written;
+records are read as plain dictionaries, because later versions must be able to read old ones.
 """
 
 from datetime import datetime
@@ -40,10 +40,10 @@ _GIGABYTE = 1e9
 
 
 _IN_PROCESSING = {"parameters", "outputs", "started", "ended", "location", "result_id", "owners"}
-"""Fields whose one place is the schema's part of the record."""
+"""Fields that are stored only in the schema's part of the record."""
 
 _BESIDE = {"format", "state", "search_time", "search"}
-"""Fields of the record's own object that are no part of the provenance."""
+"""Fields of the record's own object that are not part of the provenance."""
 
 
 def to_record(provenance: Provenance, *, state: Literal["done"] = "done") -> dict[str, Any]:
@@ -52,7 +52,7 @@ def to_record(provenance: Provenance, *, state: Literal["done"] = "done") -> dic
     Parameters
     ----------
     provenance : Provenance
-        What is known about the result.
+        All facts about the result.
     state : str
         State written into the record.
 
@@ -76,12 +76,12 @@ def to_record(provenance: Provenance, *, state: Literal["done"] = "done") -> dic
 
 
 def search_fields(provenance: Provenance) -> dict[str, Any]:
-    """Return the fields of the record's own object that queries stand on; they say nothing that is not beside them."""
+    """Return the fields of the record's own object that queries use; they repeat other fields."""
     return {"search_time": search_time(provenance.ended), "search": search_entries(provenance)}
 
 
 def without_search(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record without the fields that queries stand on: what it says."""
+    """Return a record without the fields that queries use, which repeat others."""
     own = record.get("analysis_assets")
     if not isinstance(own, dict):  # damaged
         return record
@@ -89,7 +89,7 @@ def without_search(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def from_record(record: dict[str, Any]) -> Provenance:
-    """Read a stored record back.
+    """Return the provenance of a stored record.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def from_record(record: dict[str, Any]) -> Provenance:
     Returns
     -------
     Provenance
-        Equal to the one that the record was made from; fields that a newer version has added are left out.
+        Equal to the argument of `to_record`; fields that a newer version has added are left out.
 
     Raises
     ------
@@ -124,12 +124,12 @@ def from_record(record: dict[str, Any]) -> Provenance:
 
 
 def from_superseded(record: dict[str, Any]) -> Provenance:
-    """Read a record back that lost its place: it is kept under an id of its own."""
+    """Return the provenance of a superseded record, whose ``_id`` contains its attempt."""
     return from_record({**record, "_id": record["name"]})
 
 
 def check_record_format(record: dict[str, Any]) -> None:
-    """Refuse a record of a newer format; a damaged one passes."""
+    """Raise for a record of a newer format; a damaged one passes."""
     check_format(record.get("analysis_assets"), RECORD_FORMAT, what=f"record {shown(str(record.get('_id')))}")
 
 
@@ -143,12 +143,12 @@ def newer_format(record: dict[str, Any]) -> str | None:
 
 
 def readable(record: dict[str, Any]) -> Provenance | None:
-    """Read a stored record back; None for one that somebody has damaged, or that has a newer format.
+    """Return the provenance of a stored record; None if it is damaged or has a newer format.
 
     Parameters
     ----------
     record : dict
-        As `from_record` takes it.
+        A record, as for `from_record`.
     """
     try:
         return from_record(record)
@@ -157,7 +157,7 @@ def readable(record: dict[str, Any]) -> Provenance | None:
 
 
 def _processing(provenance: Provenance) -> Processing:
-    """Describe one analysis with the schema's own classes, which validate it."""
+    """Return the analysis as the schema's own classes, which validate it."""
     process = DataProcess(
         process_type=ProcessName.ANALYSIS,
         name=provenance.analysis,
@@ -174,7 +174,6 @@ def _processing(provenance: Provenance) -> Processing:
 
 
 def _code(provenance: Provenance) -> Code:
-    """Describe the code and what it read."""
     facts = provenance.code
     return Code(
         url=facts.url,
@@ -190,7 +189,7 @@ def _code(provenance: Provenance) -> Code:
 
 
 def _resource_usage(facts: ResourceFacts) -> ResourceUsage:
-    """Describe the machine in the schema's words."""
+    """Return the facts about the machine as the schema's class."""
     return ResourceUsage(
         os=facts.os,
         architecture=facts.architecture,
@@ -202,7 +201,7 @@ def _resource_usage(facts: ResourceFacts) -> ResourceUsage:
 
 
 def _notes(provenance: Provenance) -> str | None:
-    """Say in words what a reader of the schema's part alone would miss."""
+    """Return as text what the schema's part of the record does not contain."""
     notes = []
     if provenance.code.dirty:
         notes.append("The working tree had uncommitted changes.")

@@ -261,7 +261,7 @@ def _failure(name: str, failures: list[Outcome], total: int, stopped: Trip | Non
     others = (
         "the others succeeded"
         if stopped is None
-        else f"the circuit breaker opened and the remaining jobs wait: {stopped.words()}"
+        else f"the circuit breaker opened and the remaining jobs wait: {stopped.message()}"
     )
     return dg.Failure(
         description=f"{len(errors)} of {counted(total, 'job')} failed; {others}. First: {next(iter(errors.values())).message}",

@@ -116,16 +116,16 @@ def metadata(
         "result_id": dg.MetadataValue.text(provenance.result_id),
         "provenance": dg.MetadataValue.json(provenance.model_dump(mode="json")),
     }
-    taken = {"figure", *first, *facts, *last}
-    return first | _outputs(provenance, analysis, taken) | facts | parameters | last
+    used = {"figure", *first, *facts, *last}
+    return first | _outputs(provenance, analysis, used) | facts | parameters | last
 
 
-def _outputs(provenance: Provenance, analysis: Analysis | None, taken: set[str]) -> dict[str, dg.MetadataValue[Any]]:
+def _outputs(provenance: Provenance, analysis: Analysis | None, used: set[str]) -> dict[str, dg.MetadataValue[Any]]:
     """Return the outputs by name with unit: Dagster plots numbers over time with that label."""
     units = units_of(analysis.outputs) if analysis else {}
     shown = {name: with_unit(name, units.get(name, "")) for name in provenance.outputs}
     return {
-        f"output {shown[name]}" if name in taken or shown[name] in taken else shown[name]: _value(value)
+        f"output {shown[name]}" if name in used or shown[name] in used else shown[name]: _value(value)
         for name, value in provenance.outputs.items()
     }
 

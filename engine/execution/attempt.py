@@ -1,7 +1,7 @@
 """One attempt at a job, from its claim to its outcome.
 
 The order of steps is the contract: claim, finish the commit of a run that vanished, use a record that was committed
-meanwhile, commit what an earlier attempt left complete, execute, upload, check the claim, manifest and record as files,
+meanwhile, commit a complete earlier attempt, execute, upload, check the claim, manifest and record as files,
 check the claim again and announce the commit, and last the record, which is the commit point.
 
 The first check keeps an attempt that has lost its job from becoming complete: another run would commit it. From then on its
@@ -43,20 +43,20 @@ from resources.records.reader import attempt_of
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt that has claimed its job. `run` never raises: the outcome says what went wrong.
+    """One attempt that has claimed its job. `run` never raises: the outcome contains the error.
 
     Attributes
     ----------
     context : RunContext
-        The run.
+        State that all attempts of the run share.
     job : LedgerEntry
-        The job, as it was claimed.
+        The ledger's entry of the job when it was claimed.
     attempt_id : str
         Identifies the claim, the private folder and the files of this attempt.
     seen : dict or None
-        The record that the run read before the claim, and decided to replace.
+        Record that the run read before the claim and is to replace.
     notes : tuple of str
-        What an operator should know, from before this attempt.
+        Notes for the operator, from before this attempt.
     """
 
     context: RunContext
@@ -84,10 +84,10 @@ class Attempt:
         return None if claimed is None else cls(context, claimed, attempt_id, seen, notes)
 
     def run(self) -> Outcome:
-        """Bring the attempt to its outcome; the claim is kept, because Dagster learns of a result before the ledger."""
+        """Execute the attempt. Keeps the claim, because a result is reported to Dagster before the ledger."""
         try:
             return self._run()
-        except Exception as error:  # noqa: BLE001  one bad job must not end the others of the run
+        except Exception as error:  # noqa: BLE001  an error in one job must not end the others of the run
             return self._failed(error_of(error))
 
     @property
@@ -96,7 +96,7 @@ class Attempt:
         return self.context.claims.is_lost(self.attempt_id)
 
     def abandon(self) -> Outcome:
-        """Leave a lost job to the run that has it now; one that an operator ended has failed."""
+        """Return the outcome for a lost job: deferred to the run that has it now, or failed if an operator ended it."""
         job = self.job
         self.context.claims.drop(self.attempt_id)
         now = self.context.services.ledger.jobs.get(job.analysis, job.job_key)
@@ -105,7 +105,7 @@ class Attempt:
         return Outcome(job.job_key, "deferred")
 
     def release(self) -> None:
-        """Give the job back, for another attempt of this run or of another one."""
+        """Release the job for another attempt, in this run or another one."""
         self.context.claims.release(self.attempt_id)
 
     def fail(self, error: JobError, *, retry_in_s: float | None) -> None:
@@ -114,11 +114,11 @@ class Attempt:
             self.context.claims.fail(self.attempt_id, error, retry_in_s=retry_in_s)
 
     def _run(self) -> Outcome:
-        """Take the steps in their order; raises whatever goes wrong outside user code."""
+        """Execute the steps in order; raises any error outside user code."""
         self._finish_commit()
         current = self.context.services.records.get(self._result_id)
         if current is not None and self._is_answer(current):
-            return self._published(current, "reused")  # finished just before our claim
+            return self._published(current, "reused")  # finished just before the claim
         earlier = self._earlier_attempt(current)
         if earlier is not None:
             winner = self._commit_earlier(earlier, current)
@@ -135,11 +135,11 @@ class Attempt:
 
     @property
     def _result_id(self) -> str:
-        """The id of the result that this attempt is to make."""
+        """Id of the result that this attempt is to make."""
         return self.context.result_id(self.job)
 
     def _finish_commit(self) -> None:
-        """Finish the commit that a vanished run has begun: it may be alive after all, and insert its record at any time."""
+        """Finish the commit that a lost run has begun: it may still be alive, and insert its record at any time."""
         begun = self.job.committing
         if begun is not None:
             record = complete_attempt(self.context.services.results, begun.result_id, begun.attempt)
@@ -147,14 +147,14 @@ class Attempt:
             self._end_commit(begun, is_done=winner is not None)
 
     def _is_answer(self, record: dict[str, Any]) -> bool:
-        """Return whether a record that the run has not seen before the claim is what was requested."""
+        """Return whether a record that the run has not seen before the claim answers the request."""
         attempt, run = attempt_of(record), self.context.run
         if run.force_reason:
             return any(one.attempt == attempt and one.run_id == run.run_id for one in self.job.attempts)
         return self.job.may_use(attempt) and (self.seen is None or attempt != attempt_of(self.seen))
 
     def _earlier_attempt(self, current: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Return the record of an earlier attempt that may be committed in the place of the current one."""
+        """Return the record of an earlier attempt that may replace the current one."""
         if self.job.attempt_number <= 1 or self.context.run.force_reason:
             return None
         if current is not None and self.job.may_use(attempt_of(current)):
@@ -165,7 +165,7 @@ class Attempt:
         )
 
     def _publish(self, execution: JobExecution, task: Task, work: Work, current: dict[str, Any] | None) -> Outcome:
-        """Upload what the worker made and commit its record in the place of the current one."""
+        """Upload the worker's files and commit their record in place of the current one."""
         results = self.context.services.results
         stored = upload(results, execution.location, task.results, result_files(task.results), log=task.log)
         manifest = manifest_of(stored, log=task.log)
@@ -188,7 +188,7 @@ class Attempt:
         return self._computed(record, provenance, self._local_figure(task))
 
     def _commit_earlier(self, record: dict[str, Any], current: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Commit an earlier attempt; returns the record that is current now, or None if it does not answer the job."""
+        """Commit an earlier attempt; return the current record, or None if that does not answer the job."""
         how = self._how_to_commit(record, current)
         if not self.context.claims.begin_commit(self.attempt_id, how):
             return None
@@ -199,7 +199,7 @@ class Attempt:
         return None
 
     def _commit_unless_refused(self, record: dict[str, Any], how: Commit) -> dict[str, Any] | None:
-        """Commit an earlier attempt; None also if its record is refused for good: this attempt makes another one then."""
+        """Commit an earlier attempt; return None also if the server rejects its record, so that this attempt makes another."""
         try:
             return self._commit(record, how)
         except Exception as error:
@@ -208,17 +208,16 @@ class Attempt:
             return None
 
     def _commit(self, record: dict[str, Any], how: Commit) -> dict[str, Any] | None:
-        """Insert the record of a complete attempt; returns the one that is current now, or None if it was invalidated."""
+        """Insert the record of a complete attempt; return the current record, or None if it was invalidated."""
         services = self.context.services
         return commit(record, how, results=services.results, records=services.records)
 
     def _end_commit(self, how: Commit, *, is_done: bool) -> None:
-        """Record the end of an earlier attempt's commit."""
         claims = self.context.services.ledger.claims
         claims.end_commit(self.job, how, attempt=self.attempt_id, is_done=is_done)
 
     def _how_to_commit(self, record: dict[str, Any], current: dict[str, Any] | None) -> Commit:
-        """Return what the ledger announces: which record is to be inserted, and in whose place."""
+        """Return the commit that the ledger announces: the record to insert, and the one that it replaces."""
         who, reason = self._who_and_why()
         return Commit(
             attempt=attempt_of(record),
@@ -229,26 +228,23 @@ class Attempt:
         )
 
     def _who_and_why(self) -> tuple[str, str]:
-        """Return who replaces a record, and why."""
         force, run = self.job.force, self.context.run
         if force is not None and not run.force_reason:
             return force.who, force.reason
         return person(), run.force_reason or " ".join(self.notes)
 
     def _why_new(self) -> str:
-        """Say what distinguishes this result from the nearest earlier one."""
+        """Return the differences of this result from the nearest earlier one, as a sentence."""
         job = self.job
         found = nearest_earlier(self.context.services.records, job.stored_job, self.context.entry.code_version)
-        return f"First result of `{job.analysis}`." if found is None else f"New: {found.words()}."
+        return f"First result of `{job.analysis}`." if found is None else f"New: {found.message()}."
 
     def _local_figure(self, task: Task) -> bytes | None:
-        """Return the figure that was just made."""
         figure = self.context.entry.analysis.figure
         path = task.results / figure if figure else None
         return path.read_bytes() if path is not None and path.is_file() else None
 
     def _computed(self, record: dict[str, Any], provenance: Provenance, figure: bytes | None) -> Outcome:
-        """Describe the result that this attempt committed."""
         return Outcome(
             self.job.job_key,
             "computed",
@@ -261,7 +257,6 @@ class Attempt:
         )
 
     def _published(self, record: dict[str, Any], kind: OutcomeKind) -> Outcome:
-        """Describe a result that another attempt made."""
         found = read_record(record, self.job)
         return Outcome(
             self.job.job_key,
@@ -274,9 +269,7 @@ class Attempt:
         )
 
     def _deferred(self) -> Outcome:
-        """Leave the job to the run that has it now."""
         return Outcome(self.job.job_key, "deferred")
 
     def _failed(self, error: JobError) -> Outcome:
-        """Describe why there is no result."""
         return Outcome(self.job.job_key, "failed", error=error, attempt=self.attempt_id, notes=self.notes)

@@ -1,8 +1,8 @@
-"""The jobs of one run, side by side.
+"""Processes the jobs of one run concurrently.
 
-Threads of the run's process each bring one job to its end; user code runs in worker processes. Only the caller's
-thread talks to Dagster: it reports outcomes, as many as there are, and then calls `BatchRun.settled`, so that a job is
-never ``done`` in the ledger before Dagster knows.
+Each thread of the run's process handles one job at a time; user code runs in worker processes. Only the caller's thread uses
+Dagster: it reports the available outcomes and then calls `BatchRun.settled`, so that a job is ``done`` in the ledger only
+after Dagster has its result.
 """
 
 import contextlib
@@ -30,16 +30,16 @@ from resources.ledger.claims import Finished
 
 @dataclass(frozen=True)
 class Pace:
-    """How a run waits.
+    """Intervals and concurrency of a run.
 
     Attributes
     ----------
     poll_s : float
-        Between two looks at jobs that another run has claimed.
+        Interval between checks of jobs that another run has claimed (s).
     gather_s : float
-        Outcomes that come this soon after one another are reported together, because each report costs a few writes.
+        Outcomes within this time are reported together, because each report costs a few writes (s).
     threads_per_worker : int
-        Jobs for each worker process: while one is executed, the files of another are uploaded.
+        Number of jobs per worker process: while one is executed, the files of another are uploaded.
     """
 
     poll_s: float = 2.0
@@ -48,25 +48,25 @@ class Pace:
 
 
 class BatchRun:
-    """Processes the jobs of one run. A context manager: leaving it ends every worker and gives back every claim.
+    """Processes the jobs of one run. As a context manager, it ends every worker and releases every claim on exit.
 
     Parameters
     ----------
     entry : AnalysisEntry
-        The analysis.
+        The analysis, with its current code version.
     services : Services
-        The outside systems.
+        The external systems.
     run : RunFacts
-        How the run was asked for.
+        How the run was requested.
     pool : type of WorkerPool
-        How user code is run.
+        Class that executes user code.
     pace : Pace
-        How long the run waits.
+        Intervals and concurrency.
 
     Attributes
     ----------
     stopped : Trip or None
-        Why the run has left the rest of its jobs alone.
+        Why the run left its remaining jobs; None if it did not.
     """
 
     def __init__(
@@ -105,13 +105,13 @@ class BatchRun:
         self._runner = JobRunner(context)
 
     def __enter__(self) -> Self:
-        """Make the run's folder and start the heartbeat of its leases."""
+        """Create the run's folder and start the heartbeat of its leases."""
         self._folder.create()
         threading.Thread(target=self._claims.keep, args=(self._stopping, self._pool.end), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the workers, wait for the threads, and give back what was not finished."""
+        """End the workers, wait for the threads, and release unfinished jobs."""
         self._stopping.set()
         self._pool.stop()
         self._threads.shutdown(wait=True, cancel_futures=True)
@@ -119,18 +119,18 @@ class BatchRun:
         self._folder.remove()
 
     def outcomes(self, job_keys: Sequence[str]) -> Iterator[list[Outcome]]:
-        """Process the jobs and yield outcomes soon after they are there, those of short jobs many at a time.
+        """Process the jobs and yield outcomes soon after they are available; those of short jobs in larger lists.
 
         Parameters
         ----------
         job_keys : sequence of str
-            The run's partitions.
+            Keys of the run's jobs, which name its partitions.
 
         Yields
         ------
         list of Outcome
-            One per key. Jobs that another run has claimed come last: they are asked for again until they are
-            released, finished, or their lease expires.
+            One per key. Jobs that another run has claimed come last: they are checked repeatedly until
+            they are released or finished, or their lease expires.
         """
         waiting = list(job_keys)
         self._pool.expect(len(waiting))
@@ -149,9 +149,9 @@ class BatchRun:
                 self._stopping.wait(self._pace.poll_s)
 
     def _process(self, job_key: str) -> Outcome:
-        """Bring one job to its end, and see whether it was one failure too many.
+        """Process one job, and open the circuit breaker if too many have failed.
 
-        Counted here and not where outcomes are reported: jobs may fail faster than Dagster takes reports.
+        Failures are counted here and not where outcomes are reported: jobs may fail faster than Dagster accepts reports.
         """
         outcome = self._runner.process(job_key, self._jobs.get(job_key))
         if self._breaker is not None and not self._dry_run and outcome.kind != "deferred":
@@ -162,15 +162,15 @@ class BatchRun:
         return outcome
 
     def _stop_if_most_fail(self, rule: Breaker) -> None:
-        """Open the analysis's circuit breaker when most jobs of this run fail in the same way: the rest stays new."""
+        """Open the analysis's circuit breaker when most jobs of this run fail in the same way; its other jobs stay new."""
         self.stopped = trip(self._ended, rule)
         if self.stopped is not None:
             self._halted.set()
-            with contextlib.suppress(ServerUnavailableError):  # the sensor's next tick comes to the same conclusion
+            with contextlib.suppress(ServerUnavailableError):  # the sensor's next tick opens it instead
                 self._ledger.breakers.open(self._name, code_version=self._code_version, found=self.stopped)
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
-        """Record in the ledger which jobs are done, after they were reported to Dagster."""
+        """Mark jobs done in the ledger, after they were reported to Dagster."""
         finished = []
         for outcome in outcomes:
             job = self._jobs.get(outcome.job_key)
@@ -190,7 +190,7 @@ class BatchRun:
             self._claims.finish(finished)
 
     def _one_pass(self, job_keys: Sequence[str]) -> Iterator[list[Outcome]]:
-        """Hand every job to a thread and yield what comes back; a job that raises stops the run after its fellows."""
+        """Submit every job to a thread and yield the outcomes; an exception ends the run after the other jobs."""
         pending: set[Future[Outcome]] = {self._threads.submit(self._process, key) for key in job_keys}
         while pending:
             wait(pending, return_when=FIRST_COMPLETED)

@@ -1,7 +1,7 @@
 """The claims of one run on jobs, kept alive by a heartbeat.
 
-A claim can be lost while its job is computed: an operator cancelled the job, or this process stood still for longer than a
-lease lasts and another run claimed it. Then the job's process is ended, and nothing of it is published.
+A claim can be lost while its job is computed: an operator cancelled the job, or this process was suspended for longer than a
+lease and another run claimed it. The job's process is then ended, and nothing is published.
 """
 
 import contextlib
@@ -16,14 +16,14 @@ from resources.ledger.ledger import Ledger
 
 
 class Claims:
-    """What one run has claimed and not settled yet. Safe to use from several threads.
+    """The unfinished claims of one run; thread-safe.
 
     Parameters
     ----------
     ledger : Ledger
-        Where jobs are claimed.
+        Ledger in which jobs are claimed.
     owner, run_id, code_version : str
-        Who claims, for which Dagster run, and the code that is executed.
+        Worker process that holds the claims, its Dagster run, and the code version that it executes.
     """
 
     def __init__(self, ledger: Ledger, *, owner: str, run_id: str, code_version: str) -> None:
@@ -47,18 +47,18 @@ class Claims:
         return claimed
 
     def holds(self, attempt: str) -> bool:
-        """Return whether an attempt still has its job, by the ledger: right before it would become complete."""
+        """Return whether an attempt still has its job, according to the ledger; called right before it becomes complete."""
         job = self._open.get(attempt)
         if job is None or not self._ledger.claims.holds(job, attempt):
             self._lost.add(attempt)
         return attempt not in self._lost
 
     def begin_commit(self, attempt: str, commit: Commit) -> bool:
-        """Announce a commit in the ledger; False if the attempt has lost its job, or there is nothing left to commit."""
+        """Announce a commit in the ledger; return False if the attempt has lost its job, or its files are being removed."""
         job = self._open.get(attempt)
         if job is not None and self._ledger.claims.begin_commit(job, commit, attempt=attempt):
             return True
-        self.holds(attempt)  # notes that it is lost, if it is
+        self.holds(attempt)  # records a loss
         return False
 
     def is_lost(self, attempt: str) -> bool:
@@ -66,17 +66,17 @@ class Claims:
         return attempt in self._lost
 
     def drop(self, attempt: str) -> None:
-        """Forget a claim that was settled, or lost."""
+        """Remove a claim that was finished or lost."""
         self._open.pop(attempt, None)
 
     def release(self, attempt: str) -> None:
-        """Give a job back, to be tried again."""
+        """Release a job, so that it can be claimed again."""
         if (job := self._open.get(attempt)) is not None:
             self._ledger.claims.release(job, attempt=attempt)
         self.drop(attempt)
 
     def release_all(self) -> None:
-        """Give everything back that is not settled; the leases expire if the server is unavailable."""
+        """Release all unfinished jobs; if the server is unavailable, their leases expire."""
         with contextlib.suppress(ServerUnavailableError):
             for attempt in list(self._open):
                 self.release(attempt)
@@ -113,11 +113,11 @@ class Claims:
                     end_job(attempt)
 
     def _beat(self) -> set[str]:
-        """Extend the leases once; returns the attempts that have lost their job."""
-        mine = set(self._open)  # before the ledger is asked: what is claimed meanwhile is not looked for
+        """Extend the leases once; return the attempts that have lost their job."""
+        mine = set(self._open)  # before the query, which does not cover later claims
         if not mine:
             return set()
         self._ledger.claims.extend(self._owner)
         lost = mine - self._ledger.claims.held_by(self._owner)
-        self._lost |= lost & set(self._open)  # what was settled in between is not lost
+        self._lost |= lost & set(self._open)  # a job that was finished in between is not lost
         return lost

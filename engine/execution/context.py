@@ -1,4 +1,4 @@
-"""What the attempts of one run share."""
+"""State that the attempts of one run share."""
 
 import threading
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class RunContext:
     entry : AnalysisEntry
         The analysis and its code version, which do not change during the run.
     services : Services
-        The outside systems.
+        The external systems.
     run : RunFacts
         How the run was requested.
     pool : WorkerPool

@@ -24,9 +24,9 @@ class JobExecution:
     Attributes
     ----------
     context : RunContext
-        The run.
+        State that all attempts of the run share.
     job : LedgerEntry
-        The job, as it was claimed.
+        The ledger's entry of the job when it was claimed.
     attempt_id : str
         Name of the private folder, locally and in the result store.
     """
@@ -37,12 +37,12 @@ class JobExecution:
 
     @property
     def location(self) -> str:
-        """Where the result's files go."""
+        """S3 folder that receives the result's files."""
         return self.context.services.results.location(self.context.result_id(self.job), self.attempt_id)
 
     @contextmanager
     def running(self) -> Iterator[tuple[Task, Work | JobError]]:
-        """Run user code and give what came back; the private folder lasts as long as the context."""
+        """Execute user code and yield its outcome; the private folder exists until the context ends."""
         folder = self.context.folder / self.attempt_id
         folder.mkdir()
         try:
@@ -52,18 +52,18 @@ class JobExecution:
             shutil.rmtree(folder, ignore_errors=True)
 
     def provenance(self, work: Work, manifest: dict[str, Any], *, listing_sha256: str, why: str = "") -> Provenance:
-        """Put together everything that is known about the result.
+        """Return all facts about the result.
 
         Parameters
         ----------
         work : Work
-            What the worker brought back.
+            Outcome returned by the worker.
         manifest : dict
-            The files.
+            Paths, sizes and digests of the files.
         listing_sha256 : str
             Digest of their listing in the result store; empty if they are not there.
         why : str
-            Why it is a new result.
+            Why it is a new result; empty if unknown.
         """
         context, job = self.context, self.job
         execution = Execution(
@@ -80,7 +80,6 @@ class JobExecution:
         return provenance_of_execution(context.entry, job, execution)
 
     def _task(self) -> Task:
-        """Describe the job for a worker process."""
         entry, inputs = self.context.entry, self.job.stored_job.inputs
         return Task(
             analysis_file=entry.path,
@@ -95,7 +94,7 @@ class JobExecution:
 
 
 def dry_run(context: RunContext, job: LedgerEntry) -> Outcome:
-    """Execute a job without a claim, and keep nothing."""
+    """Execute a job without a claim, and discard its files."""
     execution = JobExecution(context, job, str(uuid.uuid4()))
     with execution.running() as (task, work):
         if isinstance(work, JobError):

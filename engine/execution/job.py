@@ -1,6 +1,6 @@
-"""One job of a run: its result is reused, or attempts are made until one succeeds or the retry policy ends them.
+"""Processes one job of a run: reuses its result, or makes attempts until one succeeds or the retry policy ends them.
 
-A thread of the run's process takes one job at a time.
+Each thread of the run's process handles one job at a time.
 """
 
 from collections.abc import Iterable
@@ -23,42 +23,41 @@ from resources.records.reader import attempt_of
 
 @dataclass
 class JobRunner:
-    """Processes single jobs.
+    """Processes single jobs; thread-safe.
 
     Attributes
     ----------
     context : RunContext
-        The run.
+        State that all attempts of the run share.
     """
 
     context: RunContext
     _with_record: set[str] = field(default_factory=set)
 
     def look_up(self, jobs: Iterable[LedgerEntry]) -> None:
-        """Read once which jobs of a run have a record; the others need no read before their claim."""
+        """Read in one query which jobs of a run have a record; the others need no query before their claim."""
         records = self.context.services.records
         self._with_record = records.existing(self.context.result_id(job) for job in jobs)
 
     def process(self, job_key: str, job: LedgerEntry | None) -> Outcome:
-        """Bring one job to its end.
+        """Process one job and return its outcome.
 
         Parameters
         ----------
         job_key : str
-            The partition.
+            Key of the job, which names its partition.
         job : LedgerEntry or None
-            What the ledger knows under it.
+            The ledger's entry for this key.
 
         Raises
         ------
         ServerUnavailableError
-            If not even the failure can be recorded.
+            If the failure cannot be recorded.
         """
         with error_context(analysis=self.context.entry.analysis.name, job_key=job_key):
             return self._process(job_key, job)
 
     def _process(self, job_key: str, job: LedgerEntry | None) -> Outcome:
-        """Check that there is a job to process, and do it."""
         if job is None:
             message = f"No job is stored under {job_key}: submit its job file again, or delete the partition."
             return Outcome(job_key, "failed", error=JobError(kind="unknown_job", message=message, permanent=True))
@@ -71,11 +70,11 @@ class JobRunner:
         try:
             verify(self.context.entry.analysis, job.stored_job)
             return dry_run(self.context, job) if self.context.run.dry_run else self._reuse_or_compute(job)
-        except Exception as error:  # noqa: BLE001  one bad job must not end the others of the run
+        except Exception as error:  # noqa: BLE001  an error in one job must not end the others of the run
             return self._fail_unclaimed(job, error_of(error))
 
     def _reuse_or_compute(self, job: LedgerEntry) -> Outcome:
-        """Reuse the existing result if its files are what was published; otherwise compute one."""
+        """Reuse the existing result if its files are as published; otherwise compute one."""
         result, services = self.context.result_id(job), self.context.services
         record = services.records.get(result) if result in self._with_record else None
         notes: tuple[str, ...] = ()
@@ -95,7 +94,7 @@ class JobRunner:
         return bool(self.context.run.force_reason) or (job.fenced and not job.may_use(attempt_of(record)))
 
     def _compute(self, job: LedgerEntry, record: dict[str, Any] | None, notes: tuple[str, ...]) -> Outcome:
-        """Make attempts, after a transient failure another one, as often as the analysis's policy allows."""
+        """Make attempts: after a transient failure another one, as far as the retry policy allows."""
         retry, stopping = self.context.entry.analysis.retry, self.context.stopping
         number = 1
         while True:

@@ -1,4 +1,4 @@
-"""What goes into a run, and how each of its jobs ends."""
+"""Arguments of a run, and the outcomes of its jobs."""
 
 import traceback
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ OutcomeKind = Literal["computed", "reused", "failed", "deferred", "dry_run"]
 
 @dataclass(frozen=True)
 class Services:
-    """The outside systems that a run needs.
+    """The external systems that a run uses.
 
     Attributes
     ----------
     results, records, ledger, inputs
         See ``resources/``.
     work_folder : Path
-        Local disk for the private folders of jobs.
+        Folder on a local disk for the private folders of jobs.
     """
 
     results: ResultsStore
@@ -47,13 +47,13 @@ class RunFacts:
     Attributes
     ----------
     run_id : str
-        The Dagster run.
+        Id of the Dagster run.
     by_hand : bool
-        Launched by an operator: failed jobs are tried again.
+        Launched by an operator: failed jobs are executed again.
     dry_run : bool
-        Execute and show, but claim, write and report nothing.
+        Execute and show jobs, but claim, write and report nothing.
     force_reason : str
-        When not empty: compute even what has a result, for this reason.
+        If not empty, also compute jobs that have a result, for this reason.
     """
 
     run_id: str
@@ -64,28 +64,28 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one job of a run ended.
+    """The outcome of one job of a run.
 
     Attributes
     ----------
     job_key : str
-        The partition.
+        Key of the job, which names its partition.
     kind : str
         computed, reused, failed, deferred (another run has it now) or dry_run.
     provenance : Provenance or None
-        The result, unless it failed.
+        Facts about the result; None for a failed or deferred job.
     error : JobError or None
-        Why it failed.
+        The error of a failed job.
     figure : bytes or None
-        Content of the figure, if there is one.
+        Content of the figure (PNG), if the analysis declares one.
     attempt : str or None
-        The claim to give back; None when the job was not claimed.
+        The attempt whose claim must end; None if the job was not claimed.
     notes : tuple of str
-        What an operator should know.
+        Notes for the operator.
     attempts : tuple of Attempt
-        The job's executions so far, where they matter.
+        Earlier executions of the job, for display.
     verdicts : tuple of Verdict
-        What the built-in checks say of the result.
+        Verdicts of the built-in checks.
     """
 
     job_key: str
@@ -100,17 +100,17 @@ class Outcome:
 
 
 def error_of(error: Exception) -> JobError:
-    """Describe what the platform itself met while it worked on a job.
+    """Return the stored form of an error that the platform raised while it processed a job.
 
     Parameters
     ----------
     error : Exception
-        Anything that was raised outside user code.
+        An exception from outside user code.
 
     Returns
     -------
     JobError
-        Transient if the same work may succeed later; with a traceback if nobody raised it on purpose.
+        Transient if the same work may succeed later; with a traceback if the platform did not raise it deliberately.
     """
     kind: FailureKind = "platform"
     message, trace, transient = str(error), "", is_transient(error)

@@ -1,4 +1,4 @@
-"""Puts together what is known about a result when its files are there."""
+"""Builds the provenance of a result after its files are uploaded."""
 
 import itertools
 from collections.abc import Iterable
@@ -19,19 +19,19 @@ class Execution:
     Attributes
     ----------
     attempt, location, run_id : str
-        Which execution, where its files are, and the run that made it.
+        Id of the execution, the S3 folder of its files, and its Dagster run.
     work : Work
-        What the worker brought back.
+        Outcome returned by the worker.
     manifest : dict
-        The files.
+        Paths, sizes and digests of the files.
     listing_sha256 : str
-        Digest of their listing.
+        Digest of their listing in S3.
     code : CodeFacts
-        The repository.
+        State of the repository.
     reason : str
-        Why it was computed again, or nothing.
+        Why it was computed again; may be empty.
     why : str
-        Why it is a new result, or nothing.
+        Why it is a new result; may be empty.
     """
 
     attempt: str
@@ -46,20 +46,20 @@ class Execution:
 
 
 def provenance_of_execution(entry: AnalysisEntry, job: LedgerEntry, execution: Execution) -> Provenance:
-    """Join what the analysis declares, what the job asks for and what the execution made.
+    """Return the provenance from the analysis, the job and the execution.
 
     Parameters
     ----------
     entry : AnalysisEntry
-        The analysis.
+        The analysis, with its current code version.
     job : LedgerEntry
-        The job, with everybody who asked for it.
+        The job, with the sources of its requests.
     execution : Execution
-        What was done.
+        The execution that made the files.
     """
     inputs, work = job.stored_job.inputs, execution.work
     files = [*execution.manifest["files"], *execution.manifest["logs"]]
-    figure, asked_by = entry.analysis.figure, _asked_by(job)
+    figure, request = entry.analysis.figure, _request_facts(job)
     return Provenance(
         analysis=entry.analysis.name,
         job_key=job.job_key,
@@ -79,7 +79,7 @@ def provenance_of_execution(entry: AnalysisEntry, job: LedgerEntry, execution: E
         ended=work.ended,
         resources=work.resources,
         subject_ids=_unique(session.subject_id for session in work.sessions),
-        session_names=_unique(session.session_name for session in work.sessions) or asked_by["asset_names"],
+        session_names=_unique(session.session_name for session in work.sessions) or request["asset_names"],
         owners=entry.analysis.owners,
         run_id=execution.run_id,
         reason=execution.reason or None,
@@ -90,20 +90,20 @@ def provenance_of_execution(entry: AnalysisEntry, job: LedgerEntry, execution: E
         listing_sha256=execution.listing_sha256,
         file_count=len(files),
         file_bytes=sum(file["bytes"] for file in files),
-        **asked_by,
+        **request,
     )
 
 
 def other_code(code: CodeFacts) -> list[str]:
-    """Warn when a job file asked for other code than ran: what it asks for is recorded, never obeyed."""
-    asked = [value for value in (code.requested_url, code.requested_version) if value]
-    if not asked or set(asked) <= {code.url, code.commit}:
+    """Return a warning if a job file requests other code than was executed; the request is only recorded."""
+    requested = [value for value in (code.requested_url, code.requested_version) if value]
+    if not requested or set(requested) <= {code.url, code.commit}:
         return []
-    return [f"The job file requests the code {' at '.join(asked)}; what ran is {code.url} at {code.commit}."]
+    return [f"The job file requests the code {' at '.join(requested)}; what ran is {code.url} at {code.commit}."]
 
 
-def _asked_by(job: LedgerEntry) -> dict[str, Any]:
-    """Return query, group and dispatch of the first request that has a query, and the names that any gave."""
+def _request_facts(job: LedgerEntry) -> dict[str, Any]:
+    """Return query, group and dispatch of the first request with a query, and the names from all requests."""
     sources = job.sources
     first = next((s for s in sources if s.query), next(iter(sources), None))
     return {
@@ -116,7 +116,7 @@ def _asked_by(job: LedgerEntry) -> dict[str, Any]:
 
 
 def _requested_code(job: LedgerEntry) -> dict[str, str | None]:
-    """Return the code that a job file asked for: recorded, never obeyed."""
+    """Return the code that a job file requests; it is only recorded."""
     for source in job.sources:
         if source.requested_code_url or source.requested_code_version:
             return {"requested_url": source.requested_code_url, "requested_version": source.requested_code_version}
@@ -124,5 +124,5 @@ def _requested_code(job: LedgerEntry) -> dict[str, str | None]:
 
 
 def _unique(values: Iterable[str | None]) -> tuple[str, ...]:
-    """Return what is there, each once, in order."""
+    """Return the values that are not empty, without duplicates, in order."""
     return tuple(dict.fromkeys(v for v in values if v))

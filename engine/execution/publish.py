@@ -1,7 +1,7 @@
-"""From a job's private folder to a published result: files, manifest, record as a file, and last the record.
+"""Publishes the result in a job's private folder: files, manifest, record as a file, and last the record.
 
-The record is the commit point. Nothing ever writes into another attempt's folder, so a crash between any two steps
-leaves either nothing that counts or a complete result, and every step may be repeated.
+The record is the commit point. No attempt writes into another one's folder, so a crash between two steps leaves either no
+result or a complete one, and every step can be repeated.
 """
 
 import json
@@ -34,12 +34,12 @@ _UPLOADS_AT_ONCE = 8
 
 
 def result_files(folder: Path) -> list[str]:
-    """Return the files that an analysis wrote, as sorted relative paths.
+    """Return the relative paths of the files that an analysis wrote, sorted.
 
     Raises
     ------
     OutputError
-        If a file has a reserved name, an entry is neither a file nor a folder, or the folder itself was replaced.
+        If a file has a reserved name, an entry is neither a file nor a folder, or the folder was replaced.
     """
     if folder.is_symlink() or not folder.is_dir():
         msg = "The analysis replaced its results folder by something else; write files into the folder that is given."
@@ -59,16 +59,16 @@ def result_files(folder: Path) -> list[str]:
 
 
 def build_manifest(folder: Path, names: Iterable[str], *, log: Path) -> dict[str, Any]:
-    """Describe the files of a result.
+    """Return the manifest of the files of a result.
 
     Parameters
     ----------
     folder : Path
-        The results folder.
+        Results folder of the job.
     names : iterable of str
-        Its files.
+        Relative paths of its files.
     log : Path
-        The job's log, listed apart: its text differs each time, so it is no part of the digest.
+        The job's log, listed separately: its text varies, so it is not part of the digest.
 
     Returns
     -------
@@ -79,27 +79,27 @@ def build_manifest(folder: Path, names: Iterable[str], *, log: Path) -> dict[str
 
 
 def manifest_of(stored: Iterable[StoredFile], *, log: Path) -> dict[str, Any]:
-    """Describe the files of a result as they were uploaded; the same as `build_manifest`, but nothing is read again.
+    """Return the manifest of uploaded files: as `build_manifest`, without reading the files again.
 
     Parameters
     ----------
     stored : iterable of StoredFile
-        What `upload` returned.
+        Files as returned by `upload`.
     log : Path
-        The job's log.
+        The job's log, which is listed separately.
 
     Returns
     -------
     dict
-        As `build_manifest` returns it.
+        Same format as from `build_manifest`.
     """
-    told = [{"path": file.path, "bytes": file.bytes, "sha256": file.sha256} for file in stored]
-    logs = [file for file in told if file["path"] == log.name]
-    return _manifest([file for file in told if file["path"] != log.name], logs)
+    entries = [{"path": file.path, "bytes": file.bytes, "sha256": file.sha256} for file in stored]
+    logs = [file for file in entries if file["path"] == log.name]
+    return _manifest([file for file in entries if file["path"] != log.name], logs)
 
 
 def upload(store: ResultsStore, location: str, folder: Path, names: Sequence[str], *, log: Path) -> list[StoredFile]:
-    """Upload a result's files and its log, each read once; returns what the server holds now, with digests."""
+    """Upload a result's files and its log, each read once; return the stored files with their digests."""
     check_paths([*names, log.name])
     paths, files = [*names, log.name], [*(folder / name for name in names), log]
     with ThreadPoolExecutor(max_workers=min(_UPLOADS_AT_ONCE, len(files))) as threads:
@@ -107,13 +107,13 @@ def upload(store: ResultsStore, location: str, folder: Path, names: Sequence[str
 
 
 def listing_digest(files: Iterable[StoredFile]) -> str:
-    """Return the digest by which one listing tells whether a result's files are as they were after upload."""
+    """Return the digest of a listing: it is unchanged as long as a result's files are as uploaded."""
     listed = sorted([f.path, f.bytes, f.etag] for f in files if f.path not in _RESERVED)
     return sha256_hex(canonical_json(listed))
 
 
 def write_documents(results: ResultsStore, record: dict[str, Any], manifest: dict[str, Any]) -> None:
-    """Write the manifest, and last the whole record, beside the uploaded files: the attempt is complete then."""
+    """Write the manifest, and last the record, as files of the attempt, which is complete then."""
     results.put_bytes(record["location"], MANIFEST, _pretty(manifest), "application/json")
     results.put_bytes(record["location"], METADATA, _pretty(record), "application/json")
 
@@ -126,16 +126,16 @@ def commit(
     Parameters
     ----------
     record : dict
-        The whole record.
+        The complete record, with ``_id``.
     how : Commit
-        What it replaces, and why.
+        The record that it replaces, and the reason.
     results, records
-        Where its files are, and where it goes.
+        Stores of its files and of the record.
 
     Returns
     -------
     dict or None
-        The record that is current now; None if this attempt was invalidated meanwhile.
+        The current record; None if this attempt was invalidated meanwhile.
     """
     replaces = () if how.replaces is None else (how.replaces,)
     winner = records.commit(record, replaces=replaces, who=how.who, reason=how.reason)
@@ -145,7 +145,7 @@ def commit(
 
 
 def differences(results: ResultsStore, provenance: Provenance) -> list[str]:
-    """Compare a result's files with what was recorded after their upload; empty: nothing differs.
+    """Return the differences of a result's files from those that were uploaded; empty if there are none.
 
     Raises
     ------
@@ -159,12 +159,12 @@ def differences(results: ResultsStore, provenance: Provenance) -> list[str]:
 
 
 def read_record(record: dict[str, Any], job: LedgerEntry) -> Provenance:
-    """Read the record of a job, or say that somebody has damaged it.
+    """Return the provenance in the record of a job.
 
     Raises
     ------
     NewerFormatError
-        If a newer version wrote it: the job has a result then, and is not computed again.
+        If a newer version wrote it: the job has a result, and is not computed again.
     OutputError
         If it is damaged.
     """
@@ -195,7 +195,7 @@ def complete_attempt(results: ResultsStore, result_id: str, attempt: str) -> dic
     try:
         record: dict[str, Any] = json.loads(content)
         provenance = from_record(record)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):  # damaged, or of another version's making
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):  # damaged, or written by another version
         return None
     is_ours = (provenance.result_id, provenance.attempt) == (result_id, attempt)
     return record if is_ours and not differences(results, provenance) else None
@@ -204,24 +204,24 @@ def complete_attempt(results: ResultsStore, result_id: str, attempt: str) -> dic
 def earlier_attempt(
     job: LedgerEntry, result_id: str, *, but: str, results: ResultsStore, records: RecordStore
 ) -> dict[str, Any] | None:
-    """Return the record of the first earlier attempt at a job that has everything but its place among the records.
+    """Return the record of the first earlier attempt at a job that is complete but not committed.
 
     Parameters
     ----------
     job : LedgerEntry
-        The job, as it was claimed.
+        The ledger's entry of the job when it was claimed.
     result_id : str
-        The result.
+        Id of the result that the job is to have.
     but : str
-        The attempt that looks.
+        The calling attempt, which is skipped.
     results, records
-        Where files and records are.
+        Stores of the files and the records.
 
     Returns
     -------
     dict or None
-        None if no attempt is complete, or none may answer the job: attempts of before a force or an invalidation, and
-        those that were superseded, may not.
+        None if no attempt is complete, or none may answer the job: attempts that are earlier than a force or an
+        invalidation, and superseded ones, may not.
     """
     left_out = records.superseded_attempts(result_id) | {but}
     for earlier in results.complete_attempts(result_id):
@@ -233,7 +233,7 @@ def earlier_attempt(
 
 
 def _own_attempt(results: ResultsStore, result_id: str, attempt: str) -> dict[str, Any] | None:
-    """Return a complete attempt's record; one of a newer version stays for that version to commit."""
+    """Return the record of a complete attempt; None for one of a newer version, which only that version commits."""
     try:
         return complete_attempt(results, result_id, attempt)
     except NewerFormatError:
@@ -241,7 +241,7 @@ def _own_attempt(results: ResultsStore, result_id: str, attempt: str) -> dict[st
 
 
 def _named_differences(results: ResultsStore, provenance: Provenance, listed: list[StoredFile]) -> list[str]:
-    """Say which files are missing, changed or new, by the manifest."""
+    """Return which files are missing, changed or new, according to the manifest."""
     sizes = {f.path: f.bytes for f in listed}
     content = results.get_bytes(provenance.location, MANIFEST)
     if content is None:
@@ -263,16 +263,14 @@ def _named_differences(results: ResultsStore, provenance: Provenance, listed: li
 
 
 def _manifest(files: list[dict[str, Any]], logs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Put the descriptions of files together."""
     return {"format": MANIFEST_FORMAT, "files": files, "logs": logs, "sha256": sha256_hex(canonical_json(files))}
 
 
 def _described(file: Path, name: str) -> dict[str, Any]:
-    """Describe one file for the manifest."""
     with file.open("rb") as content:
         return {"path": name, "bytes": file.stat().st_size, "sha256": file_digest(content, "sha256").hexdigest()}
 
 
 def _pretty(document: dict[str, Any]) -> bytes:
-    """Return a document as JSON that a person can read."""
+    """Return a document as indented JSON."""
     return to_json(document, indent=1)

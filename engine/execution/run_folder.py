@@ -1,7 +1,7 @@
-"""The local folder of a run, and how the folders of runs that died are recognized.
+"""The local folder of a run, and the removal of folders of crashed runs.
 
 A run holds an exclusive lock (flock) on a file beside its folder. The kernel releases the lock when the process ends,
-however it ends: process ids say nothing, because each container and each host has its own.
+even by a crash. Process ids are not usable: each container and each host has its own.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ from pathlib import Path
 from resources.process import host_name
 
 UNJUDGED_S = 7 * 24 * 3600.0
-"""A folder without a lock file is removed when nothing in it was added or removed for so long (s)."""
+"""A folder without a lock file is removed if no entry was added or removed for this time (s)."""
 
 _LOCK = ".lock"
 _OLD_FORM = re.compile(r"\d+-[0-9a-f]{32}")
@@ -31,19 +31,19 @@ _log = logging.getLogger(__name__)
 class RunFolder:
     """The private folder of one run: ``<scratch>/<host>/<id>``, beside its lock file ``<id>.lock``.
 
-    Hosts that share the scratch folder never judge each other's folders.
+    Hosts that share the scratch folder never remove each other's folders.
 
     Parameters
     ----------
     scratch : Path
-        Where the folders of all hosts are.
+        Folder that contains the folders of all hosts.
     host : str, optional
-        Name of this host.
+        Name of this host; by default from the system.
 
     Attributes
     ----------
     path : Path
-        The folder, once it is created.
+        The folder, after `create`.
     """
 
     def __init__(self, scratch: Path, *, host: str | None = None) -> None:
@@ -59,7 +59,7 @@ class RunFolder:
         self.path.mkdir()
 
     def remove(self) -> None:
-        """Remove the folder, then its lock file; what could not be removed is left to a later run."""
+        """Remove the folder, then its lock file; entries that cannot be removed are left to a later run."""
         shutil.rmtree(self.path, ignore_errors=True)
         if self._lock is not None:
             if not self.path.exists():
@@ -67,10 +67,10 @@ class RunFolder:
             os.close(self._lock)
 
     def _locked(self) -> int | None:
-        """Take the lock before the folder exists, so that nobody can judge a folder that is just being made.
+        """Lock before the folder exists, so that no other run removes a folder that is being created.
 
-        Returns None where files cannot be locked; no lock file stays then, because a later run that can lock it would
-        take this one for dead.
+        Returns None if files cannot be locked, without leaving a lock file: a later run that can lock it would consider
+        this one dead.
         """
         while True:
             file = lock_file(self.path)
@@ -84,7 +84,7 @@ class RunFolder:
                 return None
             if got and _is_still_there(file, lock):
                 return lock
-            os.close(lock)  # another run judged the file between the two calls, and removes it
+            os.close(lock)  # another run locked the file between the two calls, and removes it
 
 
 def remove_leftovers(scratch: Path, own: Path) -> None:
@@ -93,10 +93,10 @@ def remove_leftovers(scratch: Path, own: Path) -> None:
     Parameters
     ----------
     scratch : Path
-        Where the folders of all hosts are, and those that an earlier version made (``<process id>-<id>``), which have no
-        lock.
+        Folder that contains the folders of all hosts, and those of an earlier version (``<process id>-<id>``), which have
+        no lock.
     own : Path
-        The folder of this host in it; other hosts' are not looked at.
+        Folder of this host in it; those of other hosts are skipped.
     """
     for file in sorted(own.glob(f"*{_LOCK}")):
         _remove_if_dead(file, scratch)
@@ -110,13 +110,13 @@ def remove_leftovers(scratch: Path, own: Path) -> None:
 def lock_file(folder: Path) -> Path:
     """Return the lock file of a run's folder.
 
-    It is beside the folder and not in it: it is there before the folder, and goes after all of the folder has gone.
+    It is beside the folder and not in it, because it exists before the folder, and is removed after it.
     """
     return folder.with_name(f"{folder.name}{_LOCK}")
 
 
 def safe_name(host: str) -> str:
-    """Return a host's name as a part of a path; different names stay different."""
+    """Return the name of a host as a part of a path; different names give different parts."""
     if _PLAIN_NAME.fullmatch(host):
         return host
     return f"{re.sub(r'[^A-Za-z0-9]', '_', host)[:50]}-{hashlib.sha256(host.encode()).hexdigest()[:8]}"
@@ -126,7 +126,7 @@ def _remove_if_dead(file: Path, scratch: Path) -> None:
     """Remove a run's folder and its lock file if no process holds the lock."""
     try:
         lock = os.open(file, os.O_RDWR)
-    except OSError:  # just removed, or another user's
+    except OSError:  # just removed, or owned by another user
         return
     try:
         if not _try_to_lock(lock) or not _is_still_there(file, lock):
@@ -142,7 +142,7 @@ def _remove_if_dead(file: Path, scratch: Path) -> None:
 
 
 def _try_to_lock(lock: int) -> bool:
-    """Take a lock without waiting; returns False if another process holds it."""
+    """Lock without waiting; return False if another process holds the lock."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -170,7 +170,7 @@ def _last_change(folder: Path) -> float:
 
 @cache
 def _warn_without_locks(scratch: Path, why: str) -> None:
-    """Say once in a process what the platform cannot do on such a disk."""
+    """Warn once per process that folders of crashed runs cannot be recognized on this disk."""
     _log.warning(
         "Files in %s cannot be locked (%s), so folders that killed runs leave there are not removed for %d days. Set "
         "ANALYSIS_SCRATCH to a folder on a local disk.",

@@ -13,7 +13,7 @@ from domain.retry import PROBES, TRANSIENT_KINDS
 from resources.mongo_collection import Document, RetryingCollection
 
 LATEST = 20
-"""Number of the jobs that ended last by which a breaker is decided."""
+"""Number of the latest ended jobs that decide about a breaker."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class OpenBreaker:
     Attributes
     ----------
     analysis, code_version : str
-        What it stops.
+        The analysis, and the code version for which it is stopped.
     why : str
-        One sentence.
+        Reason, as a sentence.
     since : datetime
-        When it opened.
+        Time at which it opened.
     probe_at : datetime or None
-        When a few jobs are tried automatically; None: an operator must act.
+        Time at which a few jobs are tried automatically; None if an operator must close it.
     """
 
     analysis: str
@@ -46,9 +46,9 @@ class Breakers:
     Attributes
     ----------
     documents : RetryingCollection
-        The breakers.
+        Collection of breakers, one document per analysis.
     jobs : RetryingCollection
-        The jobs that they stop.
+        Collection of the jobs that they stop.
     now : callable
         Returns the server's time.
     """
@@ -58,13 +58,13 @@ class Breakers:
     now: Callable[[], datetime]
 
     def open(self, analysis: str, *, code_version: str, found: Trip) -> bool:
-        """Open an analysis's breaker; False if it was open for this code already."""
+        """Open an analysis's breaker; return False if it was already open for this code version."""
         now = self.now()
         opened = {
             "analysis": analysis,
             "code_version": code_version,
             "state": "open",
-            "why": found.words(),
+            "why": found.message(),
             "kind": found.kind,
             "changed": now,
             "probes": 0,
@@ -74,19 +74,19 @@ class Breakers:
         match = {"_id": analysis, "$nor": [{"state": "open", "code_version": code_version}]}
         try:
             self.documents.update_one(match, {"$set": opened}, upsert=True)
-        except DuplicateKeyError:  # it does not match, because it is open for this code
+        except DuplicateKeyError:  # no match, because it is open for this code version
             return False
         return True
 
     def get_open(self, analysis: str, *, code_version: str) -> OpenBreaker | None:
-        """Return an analysis's breaker if it is open for its current code; a change of code closes it."""
+        """Return an analysis's breaker if it is open for this code version; another code version closes it."""
         found = self.documents.find_one({"_id": analysis, "state": "open", "code_version": code_version})
         if found is None:
             return None
         return OpenBreaker(analysis, code_version, found["why"], found["changed"], found["probe_at"])
 
     def close(self, analysis: str, *, who: str, reason: str) -> bool:
-        """Close an analysis's breaker and reset its jobs' count of unfinished runs; False if no breaker was open."""
+        """Close an analysis's breaker and reset its jobs' count of unfinished runs; return False if no breaker was open."""
         now = self.now()
         closed = {"state": "closed", "changed": now, "closed_by": who, "closed_because": reason, "told": False}
         done = self.documents.update_one({"_id": analysis, "state": "open"}, {"$set": closed})
@@ -95,7 +95,7 @@ class Breakers:
         return done.modified_count == 1
 
     def begin_probe(self, analysis: str) -> bool:
-        """Begin to try a few jobs if it is due; of several callers at once, only one gets True."""
+        """Begin a probe with a few jobs if one is due; of several concurrent callers only one gets True."""
         now = self.now()
         match = {"_id": analysis, "state": "open", "probe_at": {"$lte": now}}
         found = self.documents.find_one(match)
@@ -106,7 +106,7 @@ class Breakers:
         return self.documents.update_one({**match, "probes": found["probes"]}, change).modified_count == 1
 
     def latest_ended(self, analysis: str, *, code_version: str) -> list[JobError | None]:
-        """Return the errors of the jobs that ended last with the current code, since the breaker last changed; None: done."""
+        """Return the errors of the latest ended jobs of a code version since the breaker last changed; None for a done job."""
         known = self.documents.find_one({"_id": analysis}) or {}
         ended = [JobState.DONE.value, JobState.FAILED.value]
         match: Document = {"analysis": analysis, "state": {"$in": ended}, "code_version": code_version}
@@ -116,7 +116,7 @@ class Breakers:
         return [JobError.model_validate(d["error"]) if d.get("error") else None for d in found]
 
     def unreported(self) -> Sequence[Document]:
-        """Return the breakers whose last change was not reported yet."""
+        """Return the breakers whose last change is not yet reported."""
         return self.documents.find({"told": False}).to_list()
 
     def mark_reported(self, analysis: str, changed: datetime) -> None:
@@ -125,6 +125,6 @@ class Breakers:
 
 
 def _next_probe(now: datetime, probes: int) -> datetime | None:
-    """Return when a breaker lets jobs through again, after a number of times."""
+    """Return when a breaker lets jobs through again, after a number of probes."""
     wait_s = PROBES.wait_after(probes + 1)
     return None if wait_s is None else now + timedelta(seconds=wait_s)

@@ -62,7 +62,7 @@ def test_it_trips_only_when_enough_and_most_of_what_ended_failed_in_one_way(ende
 
 def test_a_trip_says_how_many_failed_how():
     found = trip([None] * 3 + [error("KeyError: 'x1'"), error("KeyError: 'x2'")] * 5, Breaker())
-    assert found.words() == "10 of the latest 13 jobs failed in the same way (exception): KeyError: 'x1'"
+    assert found.message() == "10 of the latest 13 jobs failed in the same way (exception): KeyError: 'x1'"
 
 
 def test_what_people_ended_is_no_evidence():

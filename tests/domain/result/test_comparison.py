@@ -91,8 +91,8 @@ def test_true_and_one_differ_and_one_and_one_point_zero_do_not():
 def test_it_is_said_in_words(inputs, parameters, words):
     old = Identity(frozenset({"s3://b/1"}), {"bin_s": 0.1}, "1+a")
     found = nearest(Identity(frozenset(inputs), parameters, "1+a"), [earlier(old, 1, "replaced")])
-    assert found.words().startswith(f"the nearest earlier result, {'1' * 12} of 2026-01-03 03:04, since replaced, ")
-    assert words in found.words()
+    assert found.message().startswith(f"the nearest earlier result, {'1' * 12} of 2026-01-03 03:04, since replaced, ")
+    assert words in found.message()
 
 
 def test_the_identity_of_a_result_is_that_of_its_job():
