@@ -1,4 +1,4 @@
-"""One connection to MongoDB or Amazon DocumentDB, shared by everything that stores documents.
+"""One connection to MongoDB or Amazon DocumentDB, shared by all collections.
 
 Plain features only: no transactions, no server-side expressions, no retryable writes (DocumentDB has none). Every
 write of the platform is idempotent instead, so `RetryingCollection` may repeat it.
@@ -32,14 +32,14 @@ _DEFAULT_OPTIONS = {
     "socketTimeoutMS": 60_000,
     "appname": "analysis-assets",
 }
-"""Options of every client; those in the address take precedence."""
+"""Options of every client; those in the URI take precedence."""
 
 _AWARE: CodecOptions[Document] = CodecOptions(tz_aware=True)
 _LOCK = Lock()
 
 
 class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
-    """A lazy connection to one database; all connections of a process to an address share a client.
+    """A lazy connection to one database; all connections of a process to a URI share a client.
 
     See https://docs.dagster.io/guides/build/external-resources for how Dagster builds resources.
     """
@@ -58,15 +58,15 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         Parameters
         ----------
         name : str
-            Its name.
+            Name of the collection.
         indexes : tuple of tuple of str
             Fields of each index that its queries need; a leading ``-`` means descending. Created once per process.
         durable : bool
-            Wait until writes are in the journal: for writes that commit something.
+            Wait until writes are in the journal: for writes that commit results.
         read_only : bool
-            Read from the servers and with the guarantees that the address names, because nothing is decided by what is
-            read. Otherwise every read sees all writes that were acknowledged before, whatever the address says: from the
-            primary, with majority read concern.
+            Read with the read preference and read concern of the URI, because no decision depends on the data. By default
+            reads use the primary with majority read concern, whatever the URI says, so that they see all writes that were
+            acknowledged earlier.
         """
         options: dict[str, Any] = {"write_concern": WriteConcern(w="majority", j=True if durable else None)}
         if not read_only:
@@ -83,22 +83,22 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
 
     @property
     def calls(self) -> ServerCalls:
-        """Calls of the server, with the retries and errors of all collections."""
+        """Caller of the server, with the retries and errors that all collections use."""
         advice = "Start it with `make dev`, or set DOCDB_URI to a server of your own."
         if self.uri:
             advice = f"Check that it runs and that {self.setting} names it."
         return ServerCalls(self._uri(), self.database, self.setting, advice, self.attempts)
 
     def now(self) -> datetime:
-        """Return the server's time: leases of several machines are compared by one clock.
+        """Return the server's time, so that all hosts use one clock for leases.
 
-        The server is queried again after `CLOCK_KEPT_S`. In between the time is counted on with this machine's steady
-        clock, which nobody sets and which goes on while the machine sleeps.
+        The server is queried again after `CLOCK_KEPT_S`. In between the time advances with this host's steady clock, which
+        cannot be set and continues while the host is suspended.
 
         Returns
         -------
         datetime
-            With time zone, exact to a fraction of a second.
+            With time zone, accurate to a fraction of a second.
         """
         clock = self._server().clock
         if clock is None or _steady_s() - clock.read_at_s >= CLOCK_KEPT_S:
@@ -107,7 +107,7 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         return clock.time + timedelta(seconds=_steady_s() - clock.read_at_s)
 
     def close(self) -> None:
-        """Close this process's client for the address; the next use opens another one."""
+        """Close this process's client for the URI; the next use opens another one."""
         close_client(self._uri())
 
     def _hello(self) -> Document:
@@ -116,10 +116,10 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
         return answer
 
     def _client(self) -> MongoClient[Document]:
-        """Return the open client for the address."""
+        """Return the open client for the URI."""
         try:
             return self._server().client
-        except (PyMongoError, ValueError):  # a malformed address, which the driver's message would repeat in full
+        except (PyMongoError, ValueError):  # a malformed URI, which the driver's message would contain
             msg = f"{self.setting} is not a MongoDB address. Expected mongodb://host:port/ or mongodb+srv://host/."
             raise SettingsError(msg) from None
         except OSError as error:
@@ -127,28 +127,28 @@ class MongoConnection(dg.ConfigurableResource["MongoConnection"]):
             raise SettingsError(msg) from None
 
     def _server(self) -> "_Server":
-        """Return what this process keeps for the address."""
+        """Return the state of this process for the URI."""
         return _server_at(self._uri())
 
     def _uri(self) -> str:
-        """Return the configured address, else the embedded server's."""
+        """Return the configured URI, by default that of the embedded server."""
         return self.uri or addresses_of(self.embedded_home or "").docdb_uri
 
 
 def close_client(uri: str) -> None:
-    """Close this process's client for an address, if there is one; the next use opens another one.
+    """Close this process's client for a URI, if there is one; the next use opens another one.
 
     Parameters
     ----------
     uri : str
-        The address, as it was given to `MongoConnection`.
+        URI as passed to `MongoConnection`.
     """
     _server_at(uri).close()
 
 
 @dataclass(frozen=True)
 class _Clock:
-    """The server's time, and when it was read."""
+    """The server's time, and the steady time at which it was read."""
 
     time: datetime
     read_at_s: float
@@ -156,7 +156,7 @@ class _Clock:
 
 @dataclass
 class _Server:
-    """What a process keeps for one address: a client, the indexed collections of each database, and the server's time."""
+    """State of a process for one URI: a client, the indexed collections of each database, and the server's time."""
 
     uri: str
     indexed: dict[str, set[str]] = field(default_factory=dict)
@@ -166,14 +166,14 @@ class _Server:
 
     @property
     def client(self) -> MongoClient[Document]:
-        """The client; threads share it, also when several of them are the first."""
+        """The client, shared by all threads."""
         with self.lock:
             if self.opened is None:
                 self.opened = _new_client(self.uri)
             return self.opened
 
     def close(self) -> None:
-        """Close the client and forget what is known of the server."""
+        """Close the client and clear the state of the server."""
         with self.lock:
             closed, self.opened, self.indexed, self.clock = self.opened, None, {}, None
         if closed is not None:
@@ -181,27 +181,26 @@ class _Server:
 
 
 def _server_at(uri: str) -> _Server:
-    """Return what this process keeps for an address; all threads get the same."""
-    with _LOCK:  # lru_cache alone lets two threads make one each, and the client of one of them would stay open
+    """Return the state of this process for a URI, shared by all threads."""
+    with _LOCK:  # with lru_cache alone two threads could create one each, and one client would stay open
         return _cached_server_at(uri)
 
 
 @cache
 def _cached_server_at(uri: str) -> _Server:
-    """Return what is kept; no client is open yet."""
     return _Server(uri)
 
 
 def _new_client(uri: str) -> MongoClient[Document]:
-    """Open a client. Writes are never retried by the driver, whatever the address says: DocumentDB cannot."""
-    options = uri.partition("?")[2]  # an address of mongodb+srv is resolved by the client
+    """Open a client. Writes are never retried by the driver, whatever the URI says: DocumentDB does not support it."""
+    options = uri.partition("?")[2]  # the client resolves a mongodb+srv URI
     given = split_options(options, validate=False, normalize=False) if options else {}
     defaults: dict[str, Any] = {name: value for name, value in _DEFAULT_OPTIONS.items() if name not in given}
     return MongoClient(uri, retryWrites=False, tz_aware=True, **defaults)
 
 
 def _ensure_index(collection: RetryingCollection, keys: list[tuple[str, int]]) -> None:
-    """Create an index; a user who may not create any uses the existing ones."""
+    """Create an index; a user without the right to create one uses the existing ones."""
     try:
         collection.create_index(keys)
     except SettingsError:
@@ -210,5 +209,5 @@ def _ensure_index(collection: RetryingCollection, keys: list[tuple[str, int]]) -
 
 
 def _steady_s() -> float:
-    """Return the seconds since this machine was started, its sleep included."""
+    """Return the time since the host was started, including suspension (s)."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,7 +1,7 @@
 """A collection of MongoDB whose calls are repeated after a lost connection, with errors that name the server and its setting.
 
-The verbs are pymongo's. Only those are here that may be repeated: every write of the platform inserts under a fixed ``_id``,
-sets fields, or filters by the state from which it starts.
+The verbs are pymongo's. It has only those that can be repeated: every write of the platform inserts under a fixed ``_id``, sets
+fields, or filters by the state from which it starts.
 """
 
 import re
@@ -38,7 +38,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 IDS_IN_A_QUERY = 10_000
-"""Maximum number of ids in one query: a document of MongoDB, and so a query, has at most 16 MB."""
+"""Maximum number of ids in one query: a query, like every document of MongoDB, has at most 16 MB."""
 
 _INTERRUPTED = frozenset(
     {
@@ -61,7 +61,7 @@ _INTERRUPTED = frozenset(
             43,
             64,
             112,
-        ),  # a cursor that a restarted server does not know, an unconfirmed write, a conflict of two writes
+        ),  # an unknown cursor after a restart, an unconfirmed write, a write conflict
     }
 )
 """Codes of errors that a server gives while members of its replica set stop, start or elect a primary.
@@ -81,15 +81,15 @@ class ServerCalls:
     Attributes
     ----------
     uri : str
-        The server's address. Messages contain its hosts, never the user and the password.
+        URI of the server. Messages contain its hosts, never the user and the password.
     database : str
-        The database, for messages.
+        Name of the database, for messages.
     setting : str
-        Name of the setting that holds the address, for messages.
+        Name of the setting with the URI, for messages.
     advice : str
-        What an operator does about a server that is down: one sentence.
+        Advice for an operator if the server is unavailable: one sentence.
     attempts : int
-        Maximum number of calls until the server counts as unavailable.
+        Maximum number of calls before the server is considered unavailable.
     """
 
     uri: str
@@ -104,9 +104,9 @@ class ServerCalls:
         Raises
         ------
         ServerUnavailableError
-            If the server does not answer; names its address and the setting.
+            If the server does not answer; the message has its hosts and the setting.
         SettingsError
-            If the server refuses the credentials, its certificate is not trusted, or the user may not do this.
+            If the server refuses the credentials, its certificate is not trusted, or the user lacks a privilege.
         """
         attempts = retrying(
             Backoff(first_s=0.25, longest_s=5, attempts=self.attempts),
@@ -117,12 +117,12 @@ class ServerCalls:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Convert the errors of pymongo into those of `__call__`, and repeat nothing."""
+        """Convert the errors of pymongo into those of `__call__`, without a retry."""
         try:
             yield
         except AutoReconnect as error:
             raise self._unavailable(error) from error
-        except (ConfigurationError, InvalidURI) as error:  # the cause would show the whole address
+        except (ConfigurationError, InvalidURI) as error:  # the cause would show the password in the URI
             raise self._unavailable(error) from None
         except OperationFailure as error:
             if _is_interrupted(error):
@@ -141,7 +141,7 @@ class ServerCalls:
         return ServerUnavailableError(msg)
 
     def _denied(self, error: OperationFailure) -> SettingsError:
-        """Return the error for a user who may not log in, or not run one command."""
+        """Return the error for a failed authentication, or for a missing privilege."""
         why = f"user, password or authSource in {self.setting} is wrong."
         if error.code == _UNAUTHORIZED:
             why = f"the user in {self.setting} may not {_command(error)}. Its role is in deploy/mongodb-roles.json."
@@ -163,21 +163,21 @@ class ServerCalls:
 
 
 class RetryingCursor:
-    """The documents that a query finds. Nothing is sent before they are read.
+    """The documents that match a query, which is sent when they are read.
 
     Parameters
     ----------
     calls : ServerCalls
-        The server.
+        Caller of the server.
     open_cursor : callable
-        Returns a cursor that has read nothing yet.
+        Returns a new cursor.
     """
 
     def __init__(self, calls: ServerCalls, open_cursor: Callable[[], Cursor[Document]]) -> None:
         self._calls, self._open = calls, open_cursor
 
     def __iter__(self) -> Iterator[Document]:
-        """Yield the documents in batches. A lost connection is an error, because some of them are already used."""
+        """Yield the documents in batches. A lost connection is an error, because the caller has already used some of them."""
         with self._calls.errors(), self._open() as cursor:
             yield from cursor
 
@@ -186,7 +186,7 @@ class RetryingCursor:
         return self.collect(list)
 
     def collect(self, function: Callable[[Iterable[Document]], T]) -> T:
-        """Return what a function makes of all documents; after a lost connection the whole query is repeated.
+        """Return a function's result for all documents; after a lost connection the whole query is repeated.
 
         Parameters
         ----------
@@ -196,7 +196,6 @@ class RetryingCursor:
         return self._calls(self._read, function)
 
     def _read(self, function: Callable[[Iterable[Document]], T]) -> T:
-        """Run the query once."""
         with self._open() as cursor:
             return function(cursor)
 
@@ -207,9 +206,9 @@ class RetryingCollection:
     Parameters
     ----------
     raw : Collection
-        The collection as pymongo has it, with its codec options and write concern.
+        Collection of pymongo, with its codec options and write concern.
     calls : ServerCalls
-        Its server.
+        Caller of its server.
     """
 
     def __init__(self, raw: Collection[Document], calls: ServerCalls) -> None:
@@ -225,7 +224,7 @@ class RetryingCollection:
         match : dict
             The filter.
         fields : sequence of str, or mapping to 1 or 0
-            Fields to read, or with 0 to leave out; by default documents are whole.
+            Fields to read, or with 0 to leave out; by default all.
         sort : sequence of (str, int), optional
             Fields and directions.
         limit : int
@@ -240,27 +239,27 @@ class RetryingCollection:
         return self._calls(self.raw.find_one, match, fields, **options)
 
     def find_one_and_update(self, match: Document, change: Document) -> Document | None:
-        """Change a document that matches and return it as it is now; None if none matches."""
+        """Update a document that matches and return the updated one; None if none matches."""
         return self._calls(self.raw.find_one_and_update, match, change, return_document=ReturnDocument.AFTER)
 
     def count_documents(self, match: Document, **options: Any) -> int:
-        """Return how many documents match."""
+        """Return the number of documents that match."""
         return self._calls(self.raw.count_documents, match, **options)
 
     def distinct(self, field: str, match: Document | None = None) -> list[Any]:
-        """Return the values of a field."""
+        """Return the distinct values of a field."""
         return self._calls(self.raw.distinct, field, match)
 
     def insert_one(self, document: Document) -> InsertOneResult:
-        """Insert a document with an ``_id``. If the answer was lost, the repeated call raises ``DuplicateKeyError``."""
+        """Insert a document with an ``_id``. After a lost response, the repeated call raises ``DuplicateKeyError``."""
         return self._calls(self.raw.insert_one, document)
 
     def update_one(self, match: Document, change: Document, *, upsert: bool = False) -> UpdateResult:
-        """Change a document that matches."""
+        """Update a document that matches."""
         return self._calls(self.raw.update_one, match, change, upsert=upsert)
 
     def update_many(self, match: Document, change: Document) -> UpdateResult:
-        """Change all documents that match."""
+        """Update all documents that match."""
         return self._calls(self.raw.update_many, match, change)
 
     def replace_one(self, match: Document, document: Document, *, upsert: bool = False) -> UpdateResult:
@@ -286,7 +285,7 @@ class RetryingCollection:
 
 def _is_interrupted(error: BaseException) -> bool:
     """Return whether a call failed because of the state of the servers: a lost connection, or a write that is not confirmed."""
-    if isinstance(error, BulkWriteError):  # without errors of the writes themselves, their confirmation is missing
+    if isinstance(error, BulkWriteError):  # without errors of single writes, only the write concern failed
         details = error.details or {}
         return not details.get("writeErrors") and bool(details.get("writeConcernErrors"))
     if isinstance(error, OperationFailure):
@@ -295,6 +294,6 @@ def _is_interrupted(error: BaseException) -> bool:
 
 
 def _command(error: OperationFailure) -> str:
-    """Name the command that was refused and its collection, nothing else: the server repeats the whole command."""
+    """Return name and collection of the rejected command; the server's message contains the whole command."""
     found = _REFUSED_COMMAND.search(str((error.details or {}).get("errmsg", "")))
     return f"`{found[1]}` the collection `{found[2]}`" if found else "do this"

@@ -1,7 +1,8 @@
-"""Opening NWB files: HDF5 files and Zarr directories, told apart by their content and not by their name.
+"""Open NWB files: HDF5 files and Zarr directories, distinguished by their content and not by their name.
 
-`open_nwb` gives the whole file through pynwb, lazily, and `read_units` its sorted units. `describe_session` reads the few words of the header that say
-whose session it is, without pynwb, whose import takes seconds. The file libraries are imported where they are used.
+`open_nwb` opens the whole file with pynwb, lazily, and `read_units` reads its sorted units. `describe_session` reads subject,
+name and start of the session from the header, without pynwb, whose import takes seconds. File libraries are imported where
+they are used.
 """
 
 import logging
@@ -29,11 +30,11 @@ log = logging.getLogger(__name__)
 
 _ZARR_MARKS = (".zgroup", "zarr.json")
 _MAX_WORD = 500
-"""Longer texts of a header are cut: they are names, become part of every record, and are searched by an index."""
+"""Maximum length of a text of the header: it is a name, stored in every record and indexed; longer ones are cut."""
 
 
 class Session(BaseModel):
-    """Whose session a file holds, as far as its header says."""
+    """Subject, name and start of a session, from the header of a file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,18 +47,18 @@ class Session(BaseModel):
 
 @dataclass(frozen=True)
 class UnitData:
-    """What a file stores of one sorted unit.
+    """The data of one sorted unit in a file.
 
     Attributes
     ----------
     unit_id : int
         Id in the units table.
     spike_times_s : ndarray, shape (n_spikes,), seconds
-        As stored: not necessarily sorted; empty when the table has no spike times.
+        As stored: not necessarily sorted; empty if the table has no spike times.
     obs_intervals_s : ndarray, shape (n_intervals, 2), seconds, or None
-        When the unit was observed; None when the table has no such column.
+        Times at which the unit was observed; None if the table has no such column.
     spike_amplitudes : ndarray, shape (n_spikes,), unit of the file, or None
-        None when the table has no such column.
+        None if the table has no such column.
     metrics : mapping of str to float
         Every column with one number for each unit, such as the quality metrics that spike sorting stored.
     """
@@ -71,7 +72,7 @@ class UnitData:
 
 @contextmanager
 def open_nwb(path: Path) -> Iterator["NWBFile"]:
-    """Open an NWB file for reading; its arrays are read from disk when they are used.
+    """Open an NWB file for reading; arrays are read from disk at first use.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def open_nwb(path: Path) -> Iterator["NWBFile"]:
     Raises
     ------
     InputError
-        If the path does not exist, cannot be opened, or holds no NWB file that pynwb understands.
+        If the path does not exist, cannot be opened, or is not an NWB file that pynwb can read.
 
     Examples
     --------
@@ -97,7 +98,7 @@ def open_nwb(path: Path) -> Iterator["NWBFile"]:
     700001 3
     """
     backend = _backend_of(path)
-    with _open_header(path):  # refuses, with a plain message, what pynwb would only stumble over
+    with _open_header(path):  # rejects, with a clear message, files on which pynwb fails
         pass
     with ExitStack() as stack:
         yield _read(path, stack, backend=backend)
@@ -106,7 +107,7 @@ def open_nwb(path: Path) -> Iterator["NWBFile"]:
 def describe_session(path: Path) -> Session:
     """Read subject, session name and start from the header of an NWB file.
 
-    Metadata that are missing, empty or malformed are None and never an error.
+    Missing, empty and malformed metadata are None and never an error.
 
     Parameters
     ----------
@@ -116,12 +117,12 @@ def describe_session(path: Path) -> Session:
     Returns
     -------
     Session
-        What the header says.
+        Metadata of the header.
 
     Raises
     ------
     InputError
-        If the path does not exist, cannot be opened, or is no NWB file.
+        If the path does not exist, cannot be opened, or is not an NWB file.
     """
     with _open_header(path) as header:
         return Session(
@@ -147,7 +148,7 @@ def read_units(nwb: "NWBFile") -> Iterator[UnitData]:
     Raises
     ------
     InputError
-        If a unit has another number of amplitudes than of spikes.
+        If the numbers of amplitudes and spikes of a unit differ.
 
     Examples
     --------
@@ -181,7 +182,7 @@ def read_units(nwb: "NWBFile") -> Iterator[UnitData]:
 
 
 def _cell(table: Any, column: str, row: int) -> FloatArray | None:
-    """Return one unit's numbers in a column, flat; None when the table has no such column."""
+    """Return one unit's numbers in a column as a flat array; None if the table has no such column."""
     return np.ravel(np.asarray(table[column][row], dtype=np.float64)) if column in table.colnames else None
 
 
@@ -194,7 +195,7 @@ def _metrics(table: Any) -> dict[str, FloatArray]:
 
 
 def _backend_of(path: Path) -> Literal["hdf5", "zarr"]:
-    """Tell by its content how a file is stored."""
+    """Return the format of a file, from its content."""
     if not path.exists():
         msg = f"`{path}` does not exist. Check the location that the job names."
         raise InputError(msg)
@@ -205,7 +206,7 @@ def _backend_of(path: Path) -> Literal["hdf5", "zarr"]:
             f"`{path}` is a directory but no Zarr store: it has neither {' nor '.join(_ZARR_MARKS)}. Name an NWB file."
         )
         raise InputError(msg)
-    import h5py  # noqa: PLC0415 - a tenth of a second that only readers pay
+    import h5py  # noqa: PLC0415 - takes 0.1 s, needed by readers only
 
     if h5py.is_hdf5(path):
         return "hdf5"
@@ -215,7 +216,7 @@ def _backend_of(path: Path) -> Literal["hdf5", "zarr"]:
 
 @contextmanager
 def _open_header(path: Path) -> Iterator[Any]:
-    """Open the file as a plain tree of groups and arrays, and refuse it when it is not NWB."""
+    """Open the file as a tree of groups and arrays; raise if it is not an NWB file."""
     backend = _backend_of(path)
     try:
         tree = _open_hdf5(path) if backend == "hdf5" else _open_zarr(path)
@@ -242,19 +243,19 @@ def _open_hdf5(path: Path) -> Any:
 
 def _open_zarr(path: Path) -> Any:
     """Open a Zarr directory as a tree."""
-    import zarr  # noqa: PLC0415 - half a second that only readers of Zarr pay
+    import zarr  # noqa: PLC0415 - takes 0.5 s, needed by readers of Zarr only
 
     try:
         return zarr.open_group(str(path), mode="r")
-    except zarr.errors.MetadataError as error:  # no ValueError, unlike zarr's other errors
+    except zarr.errors.MetadataError as error:  # not a ValueError, unlike zarr's other errors
         raise ValueError(str(error)) from error
 
 
 def _read(path: Path, stack: ExitStack, *, backend: Literal["hdf5", "zarr"]) -> "NWBFile":
-    """Read a file through pynwb, and leave it to the stack to close it."""
-    from hdmf.build import ConstructError  # noqa: PLC0415 - importing pynwb and its kin takes seconds
+    """Read a file with pynwb; the exit stack closes it."""
+    from hdmf.build import ConstructError  # noqa: PLC0415 - importing pynwb and its dependencies takes seconds
 
-    # What pynwb raises for a file that lacks something it counts on is not documented: these were seen.
+    # The exceptions of pynwb for incomplete files are not documented: these were observed.
     faults = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, ConstructError)
     try:
         with _logged_warnings(path):
@@ -265,7 +266,7 @@ def _read(path: Path, stack: ExitStack, *, backend: Literal["hdf5", "zarr"]) -> 
 
 
 def _open_io(path: Path, *, backend: Literal["hdf5", "zarr"]) -> Any:
-    """Make the reader of one backend."""
+    """Return the reader of one backend."""
     if backend == "hdf5":
         from pynwb import NWBHDF5IO  # noqa: PLC0415
 
@@ -277,10 +278,10 @@ def _open_io(path: Path, *, backend: Literal["hdf5", "zarr"]) -> Any:
 
 @contextmanager
 def _logged_warnings(path: Path) -> Iterator[None]:
-    """Send to the log what pynwb warns about while it reads.
+    """Send pynwb's warnings to the log.
 
-    Real files are rarely written by the version of the schema that reads them: deprecated fields, cached namespaces
-    and half-filled image series each give a warning that the reader of a result can do nothing about.
+    Most files were written with another version of the schema: deprecated fields, cached namespaces and incomplete image
+    series each cause a warning on which the reader of a result cannot act.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -290,9 +291,9 @@ def _logged_warnings(path: Path) -> Iterator[None]:
 
 
 def _text(header: Any, name: str) -> str | None:
-    """Return a scalar of the header as text; None when it is missing, empty or no scalar."""
+    """Return a scalar of the header as text; None if it is missing, empty or not a scalar."""
     node = header.get(name)
-    if node is None or not hasattr(node, "shape") or math.prod(node.shape) != 1:  # a table is not even read
+    if node is None or not hasattr(node, "shape") or math.prod(node.shape) != 1:  # tables are not read
         return None
     value = node[()] if node.shape == () else node[()].ravel().tolist()[0]
     text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)

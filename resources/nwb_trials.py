@@ -1,6 +1,6 @@
-"""Reading the trials table of an NWB file: columns of numbers, in the order of time.
+"""Read the trials table of an NWB file: numeric columns, sorted by time.
 
-What the columns mean is for the analysis to know. Files are opened with `resources.nwb.open_nwb`.
+The analysis knows the meaning of the columns. Files are opened with `resources.nwb.open_nwb`.
 """
 
 from collections.abc import Sequence
@@ -27,23 +27,23 @@ def read_trials(
     Parameters
     ----------
     nwb : pynwb.NWBFile
-        An open file.
+        An open file; may have no trials table.
     required : sequence of str
-        Columns that the analysis cannot do without. A table that has none of them belongs to another task.
+        Columns that the analysis needs. A table with none of them belongs to another task.
     optional : sequence of str
-        Columns that are read where they are present.
+        Columns that are read if they are present.
 
     Returns
     -------
     dict of str to ndarray, shape (n_trials,), or None
         Each column that is present, as floating point (False is 0, True is 1); values that are not finite are kept.
-        None when the file has no trials table, or one of another task.
+        None if the file has no trials table, or one of another task.
 
     Raises
     ------
     InputError
         If some required columns are missing and others present, a column does not hold one number for each trial, or
-        the start of a trial is unknown.
+        the start of a trial is missing.
     """
     table = nwb.trials
     if table is None or not set(required) & set(table.colnames):

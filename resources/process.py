@@ -28,14 +28,14 @@ def host_name() -> str:
 
 
 def process_token(pid: int) -> str | None:
-    """Return a text that tells a process from every other that has its id, before or after; None if it has ended.
+    """Return a text that distinguishes a process from earlier and later ones with the same id; None if it has ended.
 
-    It is made of the kernel's boot and the tick at which the process started, so a change of the clock does not matter.
+    It consists of the kernel's boot id and the tick at which the process started, so clock changes do not affect it.
 
     Parameters
     ----------
     pid : int
-        The process.
+        Id of the process.
     """
     try:
         process = psutil.Process(pid)
@@ -69,8 +69,8 @@ def parent_death_signal(number: int) -> Callable[[], None] | None:
         return None
     prctl = ctypes.CDLL(None).prctl
 
-    def ask_the_kernel() -> None:
-        """Request the signal."""
+    def request_signal() -> None:
+        """Request the signal from the kernel."""
         prctl(_PR_SET_PDEATHSIG, number)
 
-    return ask_the_kernel
+    return request_signal

@@ -228,8 +228,8 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def alerts_somebody(self) -> bool:
-        """Whether any hook for alerts is configured."""
+    def has_alert_hooks(self) -> bool:
+        """Whether a webhook or an e-mail address for alerts is configured."""
         return self.alert_webhook_url is not None or self.alert_email_to is not None
 
     @model_validator(mode="after")

@@ -35,7 +35,7 @@ def sensor_definitions(
     sensors = [build_sensor(entry, dry_run=dry_run, listing_s=settings.listing_s) for entry in entries]
     if settings.job_inbox_queue_url:
         sensors.append(build_inbox_watch(entries, dry_run=dry_run))
-    if settings.alerts_somebody:
+    if settings.has_alert_hooks:
         sensors += build_alert_sensors(entries, ui_url=settings.dagster_ui_url)
     return dg.Definitions(
         assets=[_inbox(entry, settings, key) for entry, key in zip(entries, upstream, strict=True)],

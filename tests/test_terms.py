@@ -64,6 +64,7 @@ DESCRIBED = (
     "examples",
     "explorer",
     "operations",
+    "resources",
     "results",
     "results_table",
     "sensors",

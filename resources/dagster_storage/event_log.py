@@ -62,8 +62,8 @@ class BatchedEventLog(SqlEventLogStorage):
             # In the order of the events, because each one sets the asset's latest timestamp.
             for event, event_id in sorted(last.values(), key=lambda found: found[1]):
                 self._store_asset_event(connection, event, event_id)
-            told_before = self._store_verdicts(connection, stored)
-        for event, event_id in told_before:
+            known_events = self._store_verdicts(connection, stored)
+        for event, event_id in known_events:
             self._update_asset_check_evaluation(event, event_id)
 
     def _store_verdicts(
@@ -78,18 +78,18 @@ class BatchedEventLog(SqlEventLogStorage):
         known = {
             tuple(found) for found in connection.execute(db.select(*row).where(table.c.run_id == stored[0][0].run_id))
         }
-        new, told_before = list[dict[str, Any]](), list[tuple[EventLogEntry, int]]()
+        new, known_events = list[dict[str, Any]](), list[tuple[EventLogEntry, int]]()
         for event, event_id in verdicts:
             made = self._verdict_row(event, event_id)
             key = (made["asset_key"], made["check_name"], made["partition"])
             if key in known:
-                told_before.append((event, event_id))
+                known_events.append((event, event_id))
             else:
                 new.append(made)
                 known.add(key)
         if new:
             connection.execute(table.insert(), new)
-        return told_before
+        return known_events
 
     def _verdict_row(self, event: EventLogEntry, event_id: int) -> dict[str, Any]:
         """Return the row of an evaluation, as Dagster's class writes it."""

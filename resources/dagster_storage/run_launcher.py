@@ -1,8 +1,8 @@
-"""Dagster's default run launcher, with a health check: a run whose process is gone ends, whatever Dagster job it is of.
+"""Dagster's default run launcher, with a health check: a run whose process is gone is ended, for every Dagster job.
 
-The default launcher leaves the watching to the code server that started the process. When both end together, as when a
-machine is switched off, the run stays *started* for ever and holds one of the few places for runs. Dagster's run monitoring
-(``run_monitoring`` in ``dagster.yaml``) asks the launcher for the health of each started run; this one can answer.
+With the default launcher, the code server that started a process watches it. When both end together, as at a power
+failure, the run stays *started* and occupies one of the few slots for runs. Dagster's run monitoring
+(``run_monitoring`` in ``dagster.yaml``) asks the launcher for the health of each started run; this one implements the check.
 """
 
 import json
@@ -19,23 +19,23 @@ HOST_TAG = ".dagster/analysis_assets_host"
 """Host on which a run's process was started; Dagster hides tags with this prefix."""
 
 PROCESS_TAG = ".dagster/analysis_assets_process"
-"""Process id and token of a run's process, as the first health check found it."""
+"""Process id and token of a run's process, from the first health check."""
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _TOLERANCE_S = 60.0
-"""A process that was created so long after the run's process reported its id has only got the same id (s)."""
+"""A process created this time (s) after the run's process reported its id is another one with the same id."""
 
 _GONE = "The run's process (pid {pid}) on host {host} has ended without reporting the end of the run."
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
-    """Launches runs as Dagster's default launcher does, and knows whether their processes on this host are alive.
+    """Launches runs as Dagster's default launcher does, and checks whether their processes on this host are alive.
 
-    A run of another host is never judged by this host's processes: it counts as alive.
+    A run of another host counts as alive, because its process is not visible here.
     """
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        """Launch a run, and note on which host its process is."""
+        """Launch a run, and tag it with the host of its process."""
         super().launch_run(context)
         run_id = context.dagster_run.run_id
         run = self._instance.get_run_by_id(run_id)
@@ -44,11 +44,11 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """Whether run monitoring may ask for the health of runs."""
+        """Whether run monitoring can check the health of runs."""
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """Return whether a run's process is alive, as far as this host can know."""
+        """Return whether a run's process is alive, as far as this host can determine."""
         if run.tags.get(HOST_TAG) != host_name():
             return CheckRunHealthResult(WorkerStatus.RUNNING, "its process is not on this host, or on an unknown one")
         pid = self._gone(run)
@@ -57,7 +57,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return CheckRunHealthResult(WorkerStatus.FAILED, _GONE.format(pid=pid, host=host_name()))
 
     def terminate(self, run_id: str) -> bool:
-        """Terminate a run; one whose process is gone is canceled at once, because nobody is left to be asked."""
+        """Terminate a run; one whose process is gone is canceled at once, because it cannot end itself."""
         run = self._instance.get_run_by_id(run_id) if self.has_instance else None
         if run is None or run.is_finished:
             return False
@@ -90,7 +90,7 @@ def _server_host(run: DagsterRun) -> str | None:
 
 
 def _reported_process(instance: DagsterInstance, run_id: str) -> tuple[int, float] | None:
-    """Return the id that a run's process reported when it began, and when that was."""
+    """Return the process id that a run reported at its start, and the time of the report (s since 1970)."""
     for entry in instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT):
         event = entry.dagster_event
         if event is not None and (event.message or "").startswith("Started process for run"):
@@ -101,7 +101,7 @@ def _reported_process(instance: DagsterInstance, run_id: str) -> tuple[int, floa
 
 
 def _created(pid: int) -> float:
-    """Return when a process was created (s since 1970); one that is gone was never."""
+    """Return when a process was created (s since 1970); infinity if it has ended."""
     try:
         return float(psutil.Process(pid).create_time())
     except psutil.Error:

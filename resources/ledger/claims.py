@@ -1,4 +1,4 @@
-"""The claims of runs on jobs: which attempt may compute a job, until when, and how it ended."""
+"""The claims of runs on jobs: which attempt may compute a job, its lease, and its end."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Finished:
     Attributes
     ----------
     entry : LedgerEntry
-        The job.
+        The ledger's entry of the job.
     attempt, result_id : str
-        The execution that made the result, and its id.
+        Id of the execution that made the result, and of the result.
     """
 
     entry: LedgerEntry
@@ -40,7 +40,7 @@ class JobClaims:
     Attributes
     ----------
     documents : RetryingCollection
-        The jobs.
+        Collection of jobs, one document per job.
     now : callable
         Returns the server's time.
     lease_s : float
@@ -61,16 +61,16 @@ class JobClaims:
         code_version: str,
         states: Iterable[JobState],
     ) -> LedgerEntry | None:
-        """Claim a job for one attempt, unless another one has it.
+        """Claim a job for an attempt, unless another attempt holds it.
 
         Parameters
         ----------
         entry : LedgerEntry
-            The job.
+            The ledger's entry of the job.
         attempt, owner, run_id : str
-            The attempt, its worker process and its Dagster run.
+            Ids of the attempt, of its worker process and of its Dagster run.
         code_version : str
-            Code that the attempt executes.
+            Code version that the attempt executes.
         states : iterable of JobState
             States from which it may be claimed; a job whose lease has expired may always be claimed.
 
@@ -99,12 +99,12 @@ class JobClaims:
         claimed = self.documents.find_one_and_update(match, change)
         if claimed is not None:
             return readable_entry(claimed)
-        stored = Jobs(self.documents).get(entry.analysis, entry.job_key)  # claimed after all, if the answer was lost
+        stored = Jobs(self.documents).get(entry.analysis, entry.job_key)  # claimed after all, if the response was lost
         is_ours = stored is not None and stored.lease is not None and stored.lease.attempt == attempt
         return stored if is_ours else None
 
     def extend(self, owner: str) -> int:
-        """Extend every lease of a worker process; returns how many it holds."""
+        """Extend every lease of a worker process; return the number of its leases."""
         until = self.now() + timedelta(seconds=self.lease_s)
         match = {"lease.owner": owner, "state": JobState.RUNNING.value}
         return self.documents.update_many(match, {"$set": {"lease.until": until}}).matched_count
@@ -112,16 +112,16 @@ class JobClaims:
     def begin_commit(self, entry: LedgerEntry, commit: Commit, *, attempt: str) -> bool:
         """Check the claim of an attempt and, in the same update, announce that a record is being inserted.
 
-        From here on nobody cancels the job. Should the run vanish, the next attempt finishes the commit.
+        From then on the job cannot be cancelled. If the run is lost, the next attempt finishes the commit.
 
         Parameters
         ----------
         entry : LedgerEntry
-            The job.
+            The ledger's entry of the job.
         commit : Commit
-            The complete attempt whose record is inserted: the one that holds the claim, or an earlier one.
+            Complete attempt whose record is inserted: the one that holds the claim, or an earlier one.
         attempt : str
-            The attempt that holds the claim.
+            Id of the attempt that holds the claim.
 
         Returns
         -------
@@ -142,13 +142,13 @@ class JobClaims:
         Parameters
         ----------
         entry : LedgerEntry
-            The job.
+            The ledger's entry of the job.
         commit : Commit
-            The commit that was begun.
+            The announced commit.
         attempt : str
-            The attempt that holds the claim.
+            Id of the attempt that holds the claim.
         is_done : bool
-            False: the files are not complete any more, or its record was refused.
+            False if the files are no longer complete, or the server rejected the record.
         """
         match = {
             "_id": job_id(entry.analysis, entry.job_key),
@@ -181,13 +181,13 @@ class JobClaims:
     ) -> None:
         """Record that a claimed job failed, and when it is retried automatically; ends its lease."""
         fields: Document = {"code_version": code_version, "error": error.model_dump(), "retry_at": self._in(retry_in_s)}
-        if error.permanent:  # the server has refused the record, if one was sent; otherwise it may have arrived
+        if error.permanent:  # the server rejected the record, if one was sent; otherwise it may have arrived
             fields["committing"] = None
         ending = _ending(entry, attempt, JobState.FAILED, "failed", self.now(), fields)
         self.documents.bulk_write(_answering(*ending, code_version=code_version))
 
     def release(self, entry: LedgerEntry, *, attempt: str) -> None:
-        """Make a claimed job new again: it was not finished, and nothing is known to be wrong with it."""
+        """Make a claimed job new again: it was not finished, and did not fail."""
         self.documents.update_one(*_ending(entry, attempt, JobState.NEW, "released", self.now(), {}))
 
     def mark_unclaimed(
@@ -204,14 +204,14 @@ class JobClaims:
         Returns
         -------
         bool
-            False if the job has changed in any way since ``entry`` was read: it was requested again, cancelled,
-            invalidated or finished, and that stays.
+            False if the job has changed since ``entry`` was read: it was requested again, cancelled, invalidated or
+            finished, and stays so.
         """
         now = self.now()
         match = {
             "_id": job_id(entry.analysis, entry.job_key),
             "state": entry.state.value,
-            "revision": entry.revision or None,  # null finds a job whose state has not changed since it was stored
+            "revision": entry.revision or None,  # null matches a job whose state has not changed since it was stored
             "$or": [{"state": {"$ne": JobState.RUNNING.value}}, {"lease.until": {"$lt": now}}],
         }
         change = {"state": state.value, "lease": None, "fruitless": 0, "code_version": code_version, **fields}
@@ -225,7 +225,7 @@ class JobClaims:
         return self.documents.update_one(match, change_to(change, now)).matched_count == 1
 
     def release_lost(self, analysis: str, *, dead_runs: Sequence[str]) -> int:
-        """Make running jobs new whose lease has expired or whose run has ended; returns how many."""
+        """Make running jobs new whose lease has expired or whose run has ended; return their number."""
         now = self.now()
         lost = {
             "analysis": analysis,
@@ -255,7 +255,7 @@ class JobClaims:
 
     def runs_by_attempt(self) -> dict[str, str]:
         """Return the attempts of all analyses that hold a lease, each with its Dagster run."""
-        held = {"lease.owner": {"$gt": ""}}  # by the index on owners, which has an entry for each lease only
+        held = {"lease.owner": {"$gt": ""}}  # uses the index on owners, which only has entries for leases
         found = self.documents.find(held, {"lease.attempt": 1, "lease.run_id": 1}).to_list()
         return {d["lease"]["attempt"]: d["lease"]["run_id"] for d in found}
 
@@ -265,21 +265,21 @@ class JobClaims:
         return {*self.runs_by_attempt(), *(d["committing"]["attempt"] for d in committing)}
 
     def drop_attempt(self, analysis: str, job_key: str, attempt: str) -> bool:
-        """Keep an attempt from being committed, because its files are removed; False if its commit has begun."""
+        """Keep an attempt from being committed, because its files are removed; return False if its commit has begun."""
         begun = {"_id": job_id(analysis, job_key), "committing.attempt": attempt}
         match = {**begun, "committing.attempt": {"$ne": attempt}}
         self.documents.update_one(match, {"$push": _dropped(attempt)})
         return self.documents.find_one(begun, {"_id": 1}) is None
 
     def _in(self, seconds: float | None) -> datetime | None:
-        """Return the server's time after some seconds."""
+        """Return the server's time in a number of seconds; None for None."""
         return None if seconds is None else self.now() + timedelta(seconds=seconds)
 
 
 def _ending(
     entry: LedgerEntry, attempt: str, state: JobState, outcome: str, now: datetime, fields: Document
 ) -> tuple[Document, Document]:
-    """Return the filter and the update that end an attempt; one that has lost its claim does not match."""
+    """Return the filter and the update that end an attempt; they do not match after the claim was lost."""
     ended: Document = {"attempts.$.ended": now, "attempts.$.outcome": outcome}
     if fields.get("error"):
         ended["attempts.$.error"] = fields["error"]
@@ -288,14 +288,14 @@ def _ending(
 
 
 def _dropped(attempt: str) -> Document:
-    """Return what an attempt that is never to be committed is added to."""
+    """Return the update that records an attempt as never to be committed."""
     return {"dropped_attempts": {"$each": [attempt], "$slice": -KEPT_ATTEMPTS}}
 
 
 def _answering(match: Document, change: Document, *, code_version: str) -> list[UpdateOne]:
-    """Return the writes that end an attempt. A request for another code version, made meanwhile, stays with the job.
+    """Return the writes that end an attempt. A concurrent request for another code version stays with the job.
 
-    The second write finds the job only if the first did not, because either one ends the lease.
+    The second write matches only if the first did not, because either one ends the lease.
     """
     answered = {**change, "$set": {**change["$set"], "requested_code": None}}
     return [

@@ -1,4 +1,4 @@
-"""The documents of the ledger: one per job. Their ids, their indexes, and how they are read."""
+"""The documents of the ledger, one per job: ids, indexes, and conversion to entries."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -23,16 +23,16 @@ INDEXES = (
     ("analysis", "unreported"),
 )
 RESET: Document = {"fruitless": 0, "unstarted": 0, "rounds": 0, "retry_at": None}
-"""What a request for a job resets: the counts by which the platform decides that another run is useless."""
+"""Fields that a request resets: the counts by which the platform stops requesting runs for a job."""
 
 FENCE: Document = {"fenced": True, "usable_attempts": []}
-"""What a force and an invalidation set: no attempt that was claimed before answers the job."""
+"""Fields that a force and an invalidation set: no attempt claimed earlier answers the job."""
 
 KEPT_USABLE = 50
-"""Maximum number of attempts that are kept as usable; an older one is computed again, should it ever be needed."""
+"""Maximum number of attempts that are kept as usable; instead of an older one, the job is computed again."""
 
 LEDGER_FORMAT = "analysis-ledger/1"
-"""The format of a job without the field ``format``; a version that has to change the format stores it."""
+"""Format of a job without the field ``format``; a version that changes the format stores the field."""
 
 _SHOWN_ERRORS = 3
 
@@ -45,7 +45,7 @@ def job_id(analysis: str, job_key: str) -> str:
 
 
 def change_to(fields: Document, now: datetime) -> Document:
-    """Return the update that changes a job's state. It counts the change, so that who read the job before can tell."""
+    """Return the update that changes a job's state. It increments the revision, so that earlier readers detect the change."""
     return {"$set": {**fields, "updated": now}, "$inc": {"revision": 1}}
 
 

@@ -1,7 +1,7 @@
-"""The ledger: one document per job, and the truth about its state.
+"""The ledger: one document per job, authoritative for its state.
 
-Every change is one atomic update whose filter says from which state it starts, so two workers never both succeed, and
-repeating a change after a lost answer does no harm. Time is always the server's.
+Every change is one atomic update whose filter says from which state it starts, so of two workers only one succeeds, and
+a change can be repeated after a lost response. All times are by the server's clock.
 """
 
 from datetime import datetime
@@ -21,7 +21,7 @@ LEASE_S = 60.0
 
 
 class Ledger(dg.ConfigurableResource["Ledger"]):
-    """The jobs of all analyses and their circuit breakers. Each part connects when it is used."""
+    """The jobs of all analyses and their circuit breakers. Each part connects at first use."""
 
     mongo: dg.ResourceDependency[MongoConnection]
     records_name: str = Field(description="DOCDB_COLLECTION; the ledger is `<name>_jobs`.")
@@ -32,17 +32,17 @@ class Ledger(dg.ConfigurableResource["Ledger"]):
 
     @property
     def jobs(self) -> Jobs:
-        """Reading jobs."""
+        """Queries of jobs."""
         return Jobs(self._jobs)
 
     @property
     def requests(self) -> Requests:
-        """What operators, job files and sensors request: jobs to be computed, again, or no longer."""
+        """Requests of operators, job files and sensors: to compute jobs, to compute them again, or to stop."""
         return Requests(self._jobs, self.now)
 
     @property
     def claims(self) -> JobClaims:
-        """What runs do with jobs: claim them, and record how attempts ended."""
+        """Claims of runs on jobs, and the ends of attempts."""
         return JobClaims(self._jobs, self.now, self.lease_s)
 
     @property
@@ -51,10 +51,9 @@ class Ledger(dg.ConfigurableResource["Ledger"]):
         return Breakers(self.mongo.collection(f"{self.records_name}_breakers"), self._jobs, self.now)
 
     def now(self) -> datetime:
-        """Return the server's time, by which leases are judged."""
+        """Return the server's time, which decides whether a lease has expired."""
         return self.mongo.now()
 
     @property
     def _jobs(self) -> RetryingCollection:
-        """Return the collection of jobs."""
         return self.mongo.collection(f"{self.records_name}_jobs", indexes=INDEXES)

@@ -26,7 +26,7 @@ class Requests:
     Attributes
     ----------
     documents : RetryingCollection
-        The jobs.
+        Collection of jobs, one document per job.
     now : callable
         Returns the server's time.
     """
@@ -35,17 +35,17 @@ class Requests:
     now: Callable[[], datetime]
 
     def store(self, requests: Sequence[tuple[StoredJob, Source]], *, code_version: str) -> None:
-        """Store jobs as new, and add each request to those that are known.
+        """Store unknown jobs as new, and add the requests to known ones.
 
-        A finished or failed job whose code has changed since becomes new: a request is for the current code. One that is
-        still computed by other code keeps the request, and becomes new when that has ended (`requeue_for_code`).
+        A finished or failed job of an older code version becomes new, because a request is for the current code. A job that
+        an older code version is computing keeps the request, and becomes new when its run ends (`requeue_for_code`).
 
         Parameters
         ----------
         requests : sequence of (StoredJob, Source)
             Jobs of one analysis, and the source of each request.
         code_version : str
-            The analysis's current code.
+            Current code version of the analysis.
         """
         if not requests:
             return
@@ -61,9 +61,9 @@ class Requests:
             self.documents.update_many(outdated, change_to({"state": JobState.NEW.value, **RESET}, now))
 
     def request_code(self, analysis: str, job_keys: Iterable[str], *, code_version: str) -> None:
-        """Note with jobs that a code version is requested, unless their result or failure is of that code.
+        """Record that a code version is requested for jobs, unless their result or failure is from that version.
 
-        A run that executes other code meanwhile does not answer the request.
+        A run that executes another code version meanwhile does not answer the request.
         """
         waiting = {"$in": [JobState.NEW.value, JobState.RUNNING.value]}
         for ids in id_chunks(analysis, job_keys):
@@ -71,7 +71,7 @@ class Requests:
             self.documents.update_many(match, {"$set": {"requested_code": code_version}, "$inc": {"revision": 1}})
 
     def requeue_for_code(self, analysis: str, *, code_version: str) -> int:
-        """Make jobs new that have ended with other code although the current one was requested; returns how many."""
+        """Requeue jobs that ended with another code version than was requested; return their number."""
         match = {
             "analysis": analysis,
             "state": {"$in": [JobState.DONE.value, JobState.FAILED.value]},
@@ -83,11 +83,11 @@ class Requests:
         return self.documents.update_many(match, change).modified_count
 
     def report_again(self, analysis: str, job_key: str) -> None:
-        """Note that Dagster may show an earlier result of a job, because a reuse was reported after a newer result."""
+        """Record that Dagster may show an earlier result of a job, because a reuse was reported after a newer result."""
         self.documents.update_one({"_id": job_id(analysis, job_key)}, {"$set": {"unreported": True}})
 
     def requeue_unreported(self, analysis: str) -> int:
-        """Make finished jobs new that Dagster may show an earlier result of, so that the current one is reused; returns how many."""
+        """Requeue finished jobs of which Dagster may show an earlier result, so that the current one is reused; return their number."""
         match = {"analysis": analysis, "unreported": True, "state": JobState.DONE.value}
         change = change_to({"state": JobState.NEW.value, "unreported": False}, self.now())
         return self.documents.update_many(match, change).modified_count
@@ -102,29 +102,29 @@ class Requests:
         force: bool = False,
         ended_by_people: bool = True,
     ) -> int:
-        """Make finished or failed jobs new, because an operator requests it.
+        """Requeue finished or failed jobs at the request of an operator.
 
-        A force stays with the job until an attempt that was claimed after it has the result.
+        A force stays with the job until an attempt that was claimed after it has published the result.
 
         Parameters
         ----------
         analysis : str
             Name of the analysis.
         job_keys : iterable of str
-            The jobs.
+            Keys of the jobs.
         who : str
-            The operator; kept when forced.
+            Name of the operator; stored if `force` is set.
         reason : str, optional
-            Why; kept when forced.
+            Reason; stored if `force` is set.
         force : bool
-            Compute even what has a result.
+            Also compute jobs that have a result.
         ended_by_people : bool
             Also cancelled and invalidated jobs, which only an operator requeues.
 
         Returns
         -------
         int
-            How many became new, or were new and are now forced.
+            Number of jobs that became new, or were new and are now forced.
         """
         change: Document = {"state": JobState.NEW.value, **RESET}
         if force:
@@ -133,7 +133,7 @@ class Requests:
         return self._change(analysis, job_keys, _IDLE, change, match)
 
     def requeue_due(self, analysis: str) -> int:
-        """Make failed jobs new whose delayed retry is due; returns how many."""
+        """Requeue failed jobs whose delayed retry is due; return their number."""
         now = self.now()
         due = {"analysis": analysis, "state": JobState.FAILED.value, "retry_at": {"$lte": now}, "rounds": {"$gte": 0}}
         change = change_to({"state": JobState.NEW.value, "retry_at": None, "fruitless": 0}, now)
@@ -141,26 +141,26 @@ class Requests:
         return self.documents.update_many(due, change).modified_count
 
     def cancel(self, analysis: str, job_keys: Iterable[str], *, who: str, reason: str, code_version: str) -> int:
-        """End jobs that wait or run, because an operator requests it.
+        """Cancel new and running jobs at the request of an operator.
 
-        A worker that has one of them notices at its next heartbeat, ends the job's process and publishes nothing. A job
-        whose record is just being inserted is not cancelled.
+        A worker detects it at its next heartbeat, ends the job's process and publishes nothing. A job whose record is being
+        inserted is not cancelled.
 
         Parameters
         ----------
         analysis : str
             Name of the analysis.
         job_keys : iterable of str
-            The jobs; those that have ended already stay as they are.
+            Keys of the jobs; those that have ended stay as they are.
         who, reason : str
-            Kept with the jobs.
+            Operator and reason, stored with the jobs.
         code_version : str
-            The analysis's current code: a later file that requests other code makes the job new.
+            Current code version of the analysis: a later job file for another code version makes the job new.
 
         Returns
         -------
         int
-            How many were cancelled.
+            Number of cancelled jobs.
         """
         ended = _ended_by("cancelled", f"Cancelled by {who}: {reason}", code_version)
         return self._change(analysis, job_keys, [JobState.NEW, JobState.RUNNING], ended, {"committing": None})
@@ -173,17 +173,17 @@ class Requests:
         Parameters
         ----------
         analysis, job_key : str
-            The job.
+            Identify the job.
         who, reason : str
-            Kept with it.
+            Operator and reason, stored with the job.
         code_version : str
-            Code of the result.
+            Code version that made the result.
 
         Returns
         -------
         LedgerEntry or None
-            The job, with the attempts that were made so far: none of them may become its result. None if it is
-            running or unknown: nothing was changed.
+            The job, with its attempts, none of which may become its result. None if it is running or unknown; then
+            nothing is changed.
         """
         ended = _ended_by("invalidated", f"Invalidated by {who}: {reason}", code_version)
         match = {"_id": job_id(analysis, job_key), "state": {"$in": [s.value for s in _IDLE]}}
@@ -192,25 +192,25 @@ class Requests:
         return None if changed is None else readable_entry(changed)
 
     def archive(self, analysis: str, job_keys: Iterable[str]) -> int:
-        """Archive those of some jobs that are done; returns how many.
+        """Archive the jobs that are done; return their number.
 
         Dagster has no partition for an archived job, and no tick, retry or later job file changes it: its result stays.
         """
         return self._move(analysis, job_keys, JobState.DONE, JobState.ARCHIVED)
 
     def restore(self, analysis: str, job_keys: Iterable[str]) -> int:
-        """Make those of some jobs done again that are archived; returns how many."""
+        """Make archived jobs done again; return their number."""
         return self._move(analysis, job_keys, JobState.ARCHIVED, JobState.DONE)
 
     def count_run_request(self, analysis: str, requests: Mapping[str, int]) -> None:
-        """Count that a run is requested for some jobs: its key contains the number, so the next run gets another key.
+        """Increment the number of run requests of jobs: a run key contains it, so the next run gets another key.
 
         Parameters
         ----------
         analysis : str
             Name of the analysis.
         requests : mapping of str to int
-            Keys of jobs, each with its number of requests so far. A job with another number is counted already.
+            Keys of jobs, each with its number of requests so far. A job with another number is already counted.
         """
         now = self.now()
         for number in sorted(set(requests.values())):
@@ -220,41 +220,41 @@ class Requests:
                 self.documents.update_many({"_id": {"$in": ids}, "requests": counted}, change)
 
     def count_started_run(self, analysis: str, job_keys: Iterable[str], *, run_id: str) -> None:
-        """Count for new jobs that a run has started with them; the count is reset when they end. A run counts once.
+        """Increment the number of started runs of new jobs, once per run; it is reset when a job ends.
 
         Parameters
         ----------
         analysis : str
             Name of the analysis.
         job_keys : iterable of str
-            The run's jobs.
+            Keys of the run's jobs.
         run_id : str
-            The Dagster run.
+            Id of the Dagster run.
         """
         fields = {"counted_run": run_id, "unstarted": 0}
         for ids in id_chunks(analysis, job_keys):
             match = {"_id": {"$in": ids}, "state": JobState.NEW.value}
             again, first = {"$exists": True, "$ne": run_id}, {"$exists": False}
             self.documents.update_many({**match, "counted_run": again}, {"$set": fields, "$inc": {"fruitless": 1}})
-            # until release 0.1 the number counted requests, also of runs that never started
+            # until release 0.1 the number also counted requests of runs that never started
             self.documents.update_many({**match, "counted_run": first}, {"$set": {**fields, "fruitless": 1}})
 
     def fail_crash_looping(self, analysis: str, job_keys: Sequence[str], *, code_version: str) -> int:
-        """Fail new jobs that several runs in a row started with and did not finish: they are probably what ends the runs.
+        """Fail new jobs that several consecutive runs started and did not finish: they are probably what ends the runs.
 
         Parameters
         ----------
         analysis : str
             Name of the analysis.
         job_keys : sequence of str
-            New jobs that no unfinished run covers.
+            Keys of new jobs that no unfinished run covers.
         code_version : str
-            The analysis's current code, which they failed with.
+            Current code version of the analysis, stored with the failure.
 
         Returns
         -------
         int
-            How many failed.
+            Number of jobs that failed.
         """
         message = (
             f"{UNFINISHED_RUNS.attempts} runs in a row started and ended without finishing this job; see their logs."
@@ -271,7 +271,7 @@ class Requests:
         return self.documents.update_many(match, change).modified_count
 
     def _move(self, analysis: str, job_keys: Iterable[str], before: JobState, after: JobState) -> int:
-        """Move jobs between two states; returns how many. The time of their last result or reuse stays."""
+        """Move jobs between two states, without the time of their last result or reuse; return their number."""
         moved = 0
         for ids in id_chunks(analysis, job_keys):
             match = {"_id": {"$in": ids}, "state": before.value}
@@ -287,7 +287,7 @@ class Requests:
         fields: Document,
         match: Document | None = None,
     ) -> int:
-        """Set fields of those jobs that are in one of some states, and match; returns how many."""
+        """Set fields of the jobs that match and are in one of the states; return their number."""
         among, change, changed = {"$in": [s.value for s in states]}, change_to(fields, self.now()), 0
         for ids in id_chunks(analysis, job_keys):
             one_of = {"_id": {"$in": ids}, "state": among, **(match or {})}
@@ -301,7 +301,7 @@ def failed_by(kinds: Sequence[str]) -> Document:
     Parameters
     ----------
     kinds : sequence of str
-        Kinds of failure; empty: all but those that an operator ended, which only their name brings back.
+        Kinds of failure; empty for all, except cancelled and invalidated jobs, which must be named.
     """
     return {"$in": list(kinds)} if kinds else {"$nin": list(ENDED_BY_PEOPLE)}
 

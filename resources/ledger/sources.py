@@ -1,7 +1,7 @@
-"""The sources of the requests for a job: kept with it in the ledger, within bounds.
+"""The sources of the requests for a job, stored with it in the ledger up to a maximum size.
 
-A document of MongoDB holds 16 MB. A job file may be as large as 1 MiB and be written again and again, so what is kept
-of later requests is bounded; otherwise the ledger would refuse the job, and with it every tick of its sensor.
+A document of MongoDB has at most 16 MB. A job file of up to 1 MiB can be written repeatedly, so the stored part of later
+requests is bounded; otherwise MongoDB would reject the job, and every tick of its sensor would fail.
 """
 
 from typing import Any
@@ -15,10 +15,10 @@ from resources.ledger.documents import job_id
 from resources.mongo_collection import Document
 
 MAX_SOURCES = 100
-"""Maximum number of requests that are kept for a job: the earliest."""
+"""Maximum number of requests that are stored with a job: the earliest."""
 
 LARGE_BYTES = 50_000
-"""A later request that is larger is kept with shortened texts."""
+"""Size above which a later request is stored with shortened texts."""
 
 _KEPT_CHARACTERS, _KEPT_ENTRIES = 1000, 20
 
@@ -29,16 +29,16 @@ def writes_of(job: StoredJob, source: Source, fields: Document) -> list[UpdateOn
     Parameters
     ----------
     job : StoredJob
-        The job.
+        The requested job.
     source : Source
-        The request. The first one is kept whole.
+        Source of the request. The first one is stored completely.
     fields : dict
-        Further fields of a job that is new.
+        Further fields of an unknown job.
 
     Returns
     -------
     list of UpdateOne
-        Each may be repeated.
+        Idempotent writes.
     """
     request = source.model_dump(mode="json")
     first = {
@@ -63,7 +63,7 @@ def writes_of(job: StoredJob, source: Source, fields: Document) -> list[UpdateOn
 
 
 def _shortened(value: Any) -> Any:
-    """Cut every text of a request; what has many entries is left out."""
+    """Return a request with shortened texts, without long lists and objects."""
     if isinstance(value, str):
         return value if len(value) <= _KEPT_CHARACTERS else f"{value[:_KEPT_CHARACTERS]}…"
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The earlier results that a job may be compared with: a few, each found by an index, however many there are."""
+"""The earlier results with which a job is compared: a few, found by indexes, regardless of their total number."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,7 +17,7 @@ _FIELDS = (
     "processing.data_processes.code.parameters",
     "processing.data_processes.end_date_time",
 )
-"""What tells results apart: a whole record is many times larger, and a run reads some of them for each of its jobs."""
+"""Fields that distinguish results; a complete record is much larger, and a run reads several of them per job."""
 
 
 def nearest_earlier(records: RecordReader, job: StoredJob, code_version: str) -> Comparison | None:
@@ -26,18 +26,17 @@ def nearest_earlier(records: RecordReader, job: StoredJob, code_version: str) ->
     Parameters
     ----------
     records : RecordReader
-        Where results are.
+        Records of the results.
     job : StoredJob
-        The job.
+        Job whose inputs and parameters are compared.
     code_version : str
-        Code that would compute it.
+        Code version that would compute it.
 
     Returns
     -------
     Comparison or None
-        None for the first result of an analysis. Looked at are, until something is found: results of the same job,
-        some that share its first input, the newest few. Results that were replaced or invalidated count
-        only when they are of the same job.
+        None for the first result of an analysis. Candidates are results of the same job; without any, some with the same
+        first input; without any, the newest few. Superseded results are candidates only if they are of the same job.
     """
     identity = Identity(frozenset((*job.inputs.locations, *job.inputs.files)), job.parameters, code_version)
     for candidates in _candidates(records, job):
@@ -47,7 +46,7 @@ def nearest_earlier(records: RecordReader, job: StoredJob, code_version: str) ->
 
 
 def _candidates(records: RecordReader, job: StoredJob) -> Iterator[list[Document]]:
-    """Yield ever wider circles of earlier records."""
+    """Yield the candidates, the most similar first."""
     mine: Document = {f"{OWN}.analysis": job.analysis}
     same_job = {**mine, f"{OWN}.job_key": job.job_key}
     lost = records.superseded(job.analysis, job_key=job.job_key, limit=_ENOUGH, fields=_FIELDS)
@@ -59,7 +58,7 @@ def _candidates(records: RecordReader, job: StoredJob) -> Iterator[list[Document
 
 
 def _earlier(record: Document) -> Earlier | None:
-    """Read a record; one that cannot be read is passed over, because it only serves to explain."""
+    """Return the result of a record; None for a damaged one, because the comparison is informative only."""
     try:
         own, process = record[OWN], record["processing"]["data_processes"][0]
         identity = Identity.of(

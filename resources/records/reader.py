@@ -1,4 +1,4 @@
-"""Reading the records of results, and nothing else: no index is created, so a user who may only read is enough."""
+"""Reads the records of results. No index is created, so a read-only user is sufficient."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,15 +13,15 @@ from resources.mongo_collection import IDS_IN_A_QUERY, Document, Fields, Retryin
 
 OWN = "analysis_assets"
 WITHDRAWN = "withdrawn"
-"""The only field beside ``_id`` of what stays in the place of an invalidated record until a new result takes it."""
+"""The only field besides ``_id`` of the document that replaces an invalidated record until there is a new result."""
 ENDED = "processing.data_processes.end_date_time"
 SEARCH, TIME = f"{OWN}.search", f"{OWN}.search_time"
 BRIEF = tuple(f"{OWN}.{name}" for name in ("analysis", "job_key", "attempt", "listing_sha256"))
-"""Fields of a record that say which attempt made it and what its files were."""
+"""Fields of a record that identify its attempt and its files."""
 
 
 class RecordReader(dg.ConfigurableResource["RecordReader"]):
-    """The records of results, to read."""
+    """The records of results, read-only."""
 
     mongo: dg.ResourceDependency[MongoConnection]
     name: str = Field(description="DOCDB_COLLECTION.")
@@ -31,23 +31,23 @@ class RecordReader(dg.ConfigurableResource["RecordReader"]):
         return self._records.find_one({"_id": result_id, WITHDRAWN: None})
 
     def get_superseded(self, result_id: str) -> Document | None:
-        """Return the record of a result that was replaced or invalidated last, or None."""
+        """Return the latest superseded record of a result, or None."""
         return self._superseded.find_one({"name": result_id}, sort=[("superseded.when", DESCENDING)])
 
     def get_many(self, result_ids: Iterable[str], fields: Fields = None) -> dict[str, Document]:
-        """Return the records of those ids that have one, in one query; whole unless fields are named."""
+        """Return the records of the ids that have one, in one query; complete unless fields are given."""
         ids = [str(one) for one in result_ids]
         return {d["_id"]: d for d in self._records.find({"_id": {"$in": ids}, WITHDRAWN: None}, fields).to_list()}
 
     def existing(self, ids: Iterable[str], *, superseded: bool = False) -> set[str]:
-        """Return those of the ids that have a record, in as few queries as their number allows.
+        """Return the ids that have a record, with as few queries as possible.
 
         Parameters
         ----------
         ids : iterable of str
             Result ids; ``<result_id>/<attempt>`` of superseded records.
         superseded : bool
-            Look for superseded records instead.
+            Query the superseded records instead.
         """
         collection, found = self._collection(superseded=superseded), set()
         for some in in_batches(ids, IDS_IN_A_QUERY):
@@ -68,15 +68,15 @@ class RecordReader(dg.ConfigurableResource["RecordReader"]):
         Parameters
         ----------
         match : dict
-            The condition, made by the platform.
+            Filter in the syntax of MongoDB.
         fields : sequence of str, or mapping to 1 or 0
-            Fields to read, or with 0 to leave out; by default records are whole.
+            Fields to read, or with 0 to leave out; by default all.
         sort : sequence of (str, int), optional
-            Fields and directions; by default records come in no order.
+            Fields and directions; by default records are unordered.
         limit : int
             Maximum number of records (0 = all).
         superseded : bool
-            Read the superseded records instead.
+            Query the superseded records instead.
         """
         return self._collection(superseded=superseded).find(match, fields, sort=sort, limit=limit)
 
@@ -97,33 +97,30 @@ class RecordReader(dg.ConfigurableResource["RecordReader"]):
         return {attempt_of(d) for d in found}
 
     def count(self, match: Document, *, limit: int) -> int:
-        """Return how many records match a condition; counting stops at the limit."""
+        """Return the number of records that match a filter; counting stops at the limit."""
         return self._records.count_documents(match, limit=limit)
 
     def analyses(self) -> list[str]:
-        """Return the names of the analyses that have results, in alphabetic order."""
+        """Return the names of the analyses that have results, in alphabetical order."""
         return sorted(n for n in self._records.distinct(f"{OWN}.analysis") if isinstance(n, str))
 
     def _collection(self, *, superseded: bool) -> RetryingCollection:
-        """Return one of the two collections."""
         return self._superseded if superseded else self._records
 
     @property
     def _records(self) -> RetryingCollection:
-        """Return the collection of records, as it is."""
         return self.mongo.collection(self.name, read_only=True)
 
     @property
     def _superseded(self) -> RetryingCollection:
-        """Return the collection of replaced and invalidated records, as it is."""
         return self.mongo.collection(f"{self.name}_superseded", read_only=True)
 
 
 def attempts_by_result(records: RecordReader, analysis: str) -> dict[str, str]:
-    """Return the attempt of every record of an analysis, by result id: it shows whether a copy is up to date."""
+    """Return the attempt of every record of an analysis, by result id, to detect outdated copies."""
     found = {}
     for d in records.find({f"{OWN}.analysis": analysis}, {f"{OWN}.attempt": 1}):
-        own = d[OWN] if isinstance(d[OWN], dict) else {}  # damaged otherwise: whoever reads it whole reports it
+        own = d[OWN] if isinstance(d[OWN], dict) else {}  # otherwise damaged, which other readers report
         found[str(d["_id"])] = str(own.get("attempt"))
     return found
 

@@ -1,9 +1,9 @@
-"""Finding records by what is in them, page by page, newest first.
+"""Finds records by their content, in pages, newest first.
 
-A question is about the entries of `domain.result.search_entries`, so two indexes serve all of them: one that begins with an
-entry's name and value, one that is in the order of time. The database tries both and goes on with the better one. Of
-several conditions only the one that the fewest records meet is looked up in the index: by itself MongoDB takes any of
-them. A page begins where the last one ended, so that a late page costs no more than the first.
+Queries use the entries of `domain.result.search_entries`, so two indexes serve all of them: one starts with the name and
+value of an entry, the other is sorted by time. The database tries both and continues with the better one. Of several
+conditions only the most selective one uses the index, because MongoDB would choose any of them. A page starts where the
+last one ended, so that a late page costs no more than the first.
 """
 
 import math
@@ -21,7 +21,7 @@ from resources.records.reader import OWN, SEARCH, TIME, RecordReader, unsearchab
 _OPERATORS = {"=": "$eq", "!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 ORDER = [(TIME, DESCENDING), ("_id", DESCENDING)]
 _COUNTED = 1000
-"""Conditions that so many records meet, or more, are equally common."""
+"""Limit for counting: conditions with at least this number of records are equally selective."""
 
 
 def find_records(
@@ -38,7 +38,7 @@ def find_records(
     Parameters
     ----------
     records : RecordReader
-        Where they are.
+        Records of the results.
     analysis : str
         Name of the analysis.
     wanted : sequence of Condition
@@ -46,14 +46,14 @@ def find_records(
     limit : int
         Maximum number of results (0 = all).
     after : str, optional
-        The result that the last page ended with.
+        Id of the last result of the previous page.
     at_once : int
-        How many are read in one query.
+        Number of records per query.
 
     Yields
     ------
     dict
-        Whole records. Those that earlier versions of the platform wrote are left out until `analysis audit --repair`.
+        Complete records. Those that earlier versions of the platform wrote are left out until `analysis audit --repair`.
 
     Raises
     ------
@@ -73,12 +73,12 @@ def find_records(
 
 
 def match_of(records: RecordReader, analysis: str, wanted: Sequence[Condition]) -> Document:
-    """Return the filter that finds the records of an analysis that meet all conditions, whatever their order.
+    """Return the filter that finds the records of an analysis that meet all conditions, without a sort order.
 
     Parameters
     ----------
     records : RecordReader
-        Where they are: of several conditions the rarest one is looked up in the index.
+        Records of the results, to find the most selective condition.
     analysis : str
         Name of the analysis.
     wanted : sequence of Condition
@@ -88,7 +88,7 @@ def match_of(records: RecordReader, analysis: str, wanted: Sequence[Condition]) 
 
 
 def left_out(records: RecordReader, analysis: str) -> str | None:
-    """Say that there are records of an analysis which cannot be searched, if there are any."""
+    """Return a message if some records of an analysis cannot be searched; None otherwise."""
     left = records.count(unsearchable(analysis), limit=_COUNTED)
     if not left:
         return None
@@ -97,16 +97,16 @@ def left_out(records: RecordReader, analysis: str) -> str | None:
 
 
 def query_of(analysis: str, entries: Sequence[Document], *, last: tuple[str, str] | None = None) -> Document:
-    """Return the filter that finds what has all entries.
+    """Return the filter for records that have all entries.
 
     Parameters
     ----------
     analysis : str
         Name of the analysis.
     entries : sequence of dict
-        What each must be; the first is looked up in the index, the others are hidden from it by a double negation.
+        Conditions on entries; the first uses the index, a double negation hides the others from it.
     last : tuple of str and str, optional
-        Time and id of the result to go on after.
+        Time and id of the last result of the previous page.
     """
     query: Document = {f"{OWN}.analysis": analysis, TIME: {"$gt": ""} if last is None else {"$gt": "", "$lte": last[0]}}
     if entries:
@@ -120,7 +120,7 @@ def query_of(analysis: str, entries: Sequence[Document], *, last: tuple[str, str
 
 
 def entries_of(wanted: Sequence[Condition]) -> list[Document]:
-    """Return what each entry must be; both ends of a range are one entry, so that the index is read between them."""
+    """Return the conditions on entries; both ends of a range are one condition, so that the index is read between them."""
     found: dict[Any, Document] = {}
     for number, one in enumerate(wanted):
         operator = _OPERATORS[one.comparison]
@@ -131,16 +131,16 @@ def entries_of(wanted: Sequence[Condition]) -> list[Document]:
 
 
 def rarest_first(records: RecordReader, analysis: str, entries: list[Document]) -> list[Document]:
-    """Sort entries by how many records have them, as far as that is quickly counted; of equally common ones `=` first.
+    """Sort entries by the number of records that have them, counted up to a limit; of equal ones `=` first.
 
     Parameters
     ----------
     records : RecordReader
-        Where they are counted.
+        Records that are counted.
     analysis : str
         Name of the analysis.
     entries : list of dict
-        As `entries_of` gives them.
+        Conditions from `entries_of`.
     """
     if len(entries) < 2:  # noqa: PLR2004  nothing to compare
         return entries
@@ -150,7 +150,7 @@ def rarest_first(records: RecordReader, analysis: str, entries: list[Document]) 
 
 
 def _place_of(records: RecordReader, analysis: str, result_id: str) -> tuple[str, str]:
-    """Return where a result stands in the order; one that lost its place since the last page still has it."""
+    """Return the position of a result in the order, also of one that was superseded since the previous page."""
     record = records.get(result_id) or records.get_superseded(result_id)
     own = record[OWN] if record is not None else {}
     if own.get("analysis") != analysis or not isinstance(own.get("search_time"), str):

@@ -1,6 +1,6 @@
-"""The records of results, one document each; a record's existence is what makes a result *done*.
+"""The records of results, one document each; a result is *done* if its record exists.
 
-Replaced and invalidated records move to ``<collection>_superseded``. Nothing here decides when.
+Replaced and invalidated records move to ``<collection>_superseded``. The caller decides when.
 """
 
 from collections.abc import Collection
@@ -19,19 +19,19 @@ _INDEXES = (
     (f"{OWN}.analysis", f"-{TIME}", "-_id"),
     (f"{OWN}.analysis", f"-{ENDED}"),
     (f"{OWN}.job_key",),
-    (f"{OWN}.locations",),  # an index takes one array, and the time that results ended at lies in another
+    (f"{OWN}.locations",),  # an index has at most one array, and the end of the processing is in another
     (f"{OWN}.files",),
     (f"{OWN}.subject_ids",),
     (f"{OWN}.session_names",),
 )
 _TRIES = 10
-"""Of a commit: each needs another process to change the record between two requests."""
+"""Maximum number of tries of a commit; one fails only if another process changes the record between two requests."""
 
 _SUPERSEDED_INDEXES = (("name",), (f"{OWN}.job_key",), (f"{OWN}.analysis", "-superseded.when"))
 
 
 class RecordStore(RecordReader):
-    """The records of results, to read and to write; its indexes are created on first use."""
+    """The records of results, read and write; indexes are created at first use."""
 
     mongo: dg.ResourceDependency[MongoConnection]  # again: mypy does not know the type of an inherited dependency
 
@@ -40,16 +40,16 @@ class RecordStore(RecordReader):
     ) -> Document | None:
         """Make a complete attempt the result: the commit point.
 
-        May be called by several processes at once, for the same attempt or for others, and may be cut off and repeated.
+        Safe to call concurrently, for the same attempt or for others, and to repeat after an interruption.
 
         Parameters
         ----------
         record : dict
             The record of the attempt, with ``_id``.
         replaces : collection of str
-            Attempts whose record it replaces; that of any other attempt keeps its place.
+            Attempts whose record it replaces; the record of any other attempt stays.
         who, reason : str
-            Kept with the record that is replaced.
+            Stored with the replaced record.
 
         Returns
         -------
@@ -59,7 +59,7 @@ class RecordStore(RecordReader):
         Raises
         ------
         ServerUnavailableError
-            If others change the record faster than it can be read.
+            If other processes change the record faster than it can be read.
         """
         mine = attempt_of(record)
         for _ in range(_TRIES):
@@ -83,22 +83,22 @@ class RecordStore(RecordReader):
         raise ServerUnavailableError(msg)
 
     def was_superseded(self, record: Document) -> bool:
-        """Return whether the attempt of a record has been the result, and was replaced or invalidated."""
+        """Return whether the attempt of a record was the result, and was replaced or invalidated."""
         return bool(self.existing([_superseded_id(record)], superseded=True))
 
     def invalidate(self, record: Document, *, who: str, reason: str, attempts: Collection[str] = ()) -> None:
-        """Move a record to the superseded ones, because its result is wrong; may be cut off and repeated.
+        """Move a record to the superseded ones, because its result is wrong. Safe to repeat after an interruption.
 
-        What stays in its place keeps attempts that were made before from being committed, however late they come.
+        The document that replaces it prevents the commit of any earlier attempt.
 
         Parameters
         ----------
         record : dict
-            The record, as it was read; another one that has taken its place since stays.
+            Record as it was read; if another one has replaced it since, that one stays.
         who, reason : str
-            Kept with it.
+            Person and reason, stored with the record.
         attempts : collection of str
-            The attempts that were made so far, besides that of the record.
+            Earlier attempts, besides that of the record.
         """
         self._keep_superseded(record, who=who, reason=reason, how="invalidated")
         match = {"_id": record["_id"], f"{OWN}.attempt": attempt_of(record)}
@@ -106,24 +106,24 @@ class RecordStore(RecordReader):
         self._records.replace_one(match, {"_id": record["_id"], WITHDRAWN: withdrawn})
 
     def note_removed_files(self, result_id: str, attempt: str) -> None:
-        """Note with a superseded record that its files were removed; without effect when there is none."""
+        """Record the removal of a superseded record's files; has no effect if there is no such record."""
         change = {"$set": {"superseded.files_removed": self.mongo.now()}}
         self._superseded.update_one({"_id": f"{result_id}/{attempt}"}, change)
 
     def make_searchable(self, record: Document, fields: Document) -> None:
-        """Add the fields that queries stand on to a record; another one that has taken its place stays as it is."""
+        """Add the fields that queries use to a record; if another one has replaced it since, that one stays as it is."""
         change = {f"{OWN}.{name}": value for name, value in fields.items()}
         match = {"_id": record["_id"], f"{OWN}.attempt": attempt_of(record)}
         self._records.update_one(match, {"$set": change})
 
     def _replace_withdrawn(self, record: Document) -> bool:
-        """Put a record in the place of an invalidated one; False if that has changed meanwhile."""
+        """Replace the document of an invalidated record; return False if it has changed meanwhile."""
         mine = attempt_of(record)
         match = {"_id": record["_id"], WITHDRAWN: {"$ne": None}, f"{WITHDRAWN}.attempts": {"$ne": mine}}
         return self._records.replace_one(match, record).matched_count == 1
 
     def _replace(self, record: Document, old: Document, *, who: str, reason: str) -> bool:
-        """Put a record in the place of an old one, which moves to the superseded ones; False if that has changed."""
+        """Replace a record, which moves to the superseded ones; return False if it has changed meanwhile."""
         self._keep_superseded(old, who=who, reason=reason, how="replaced")
         match = {"_id": record["_id"], f"{OWN}.attempt": attempt_of(old)}
         if not self._records.replace_one(match, record).matched_count:
@@ -132,14 +132,14 @@ class RecordStore(RecordReader):
         return True
 
     def _keep_superseded(self, old: Document, *, who: str, reason: str, how: str) -> None:
-        """Copy a record to the superseded ones, before it loses its place; a copy that is there stays as it is."""
+        """Copy a record to the superseded ones before it is replaced; an existing copy stays as it is."""
         signed = {"how": how, "who": who, "reason": reason, "when": self.mongo.now()}
         kept: Document = {**old, "_id": _superseded_id(old), "superseded": signed}
         with suppress(DuplicateKeyError):
             self._superseded.insert_one(kept)
 
     def _sign_superseded(self, old: Document, *, who: str, reason: str) -> None:
-        """Say who replaced a record: of several that tried at once, each of which may have copied it, the winner."""
+        """Store who replaced a record: of concurrent writers, which may all have copied it, the successful one."""
         change = {"$set": {"superseded.who": who, "superseded.reason": reason}}
         self._superseded.update_one({"_id": _superseded_id(old)}, change)
 
@@ -150,10 +150,9 @@ class RecordStore(RecordReader):
 
     @property
     def _superseded(self) -> RetryingCollection:
-        """Return the collection of replaced and invalidated records."""
         return self.mongo.collection(f"{self.name}_superseded", indexes=_SUPERSEDED_INDEXES, durable=True)
 
 
 def _superseded_id(record: Document) -> str:
-    """Return the ``_id`` under which a record is kept when it has lost its place."""
+    """Return the ``_id`` of a record among the superseded ones."""
     return f"{record['_id']}/{attempt_of(record)}"

@@ -1,4 +1,4 @@
-"""Everything below the results' root, attempt by attempt, however much it is: for audits and cleaning."""
+"""Lists all objects below the root of the results by attempt, in constant memory, for audits and cleaning."""
 
 import re
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ class StoredAttempt:
     Attributes
     ----------
     result_id, attempt : str
-        Whose folder it is.
+        Result and attempt of the folder.
     files : list of StoredFile
-        What is in it.
+        Its files, as listed.
     newest : datetime
-        When its latest file was written, by the server's clock.
+        Time at which its latest file was written, by the server's clock.
     """
 
     result_id: str
@@ -34,12 +34,12 @@ class StoredAttempt:
 
     @property
     def complete(self) -> bool:
-        """Whether the attempt wrote its last file."""
+        """Whether the attempt has its last-written file."""
         return any(file.path == METADATA for file in self.files)
 
     @property
     def bytes(self) -> int:
-        """Total size."""
+        """Total size of the files (bytes)."""
         return sum(file.bytes for file in self.files)
 
 
@@ -53,15 +53,15 @@ class ForeignObject:
 def stored_attempts(results: ResultsStore, *, others: bool = False) -> Iterator[StoredAttempt | ForeignObject]:
     """Yield every attempt below the root with its files, and every object that belongs to none.
 
-    One listing of the whole root; S3 lists by key, so the files of an attempt come together, and only one attempt is
-    held at a time.
+    Uses one listing of the root. S3 lists by key, so the files of an attempt are consecutive, and only one attempt is in
+    memory at a time.
 
     Parameters
     ----------
     results : ResultsStore
-        Where to look.
+        Store whose root is listed.
     others : bool
-        Also look for objects under names that are no result's.
+        Also list objects whose names are not those of results.
 
     Raises
     ------
@@ -87,10 +87,10 @@ def stored_attempts(results: ResultsStore, *, others: bool = False) -> Iterator[
 
 
 def _objects(results: ResultsStore, *, others: bool) -> Iterator[tuple[str, StoredFile, datetime]]:
-    """Yield every object below the root: its key below it, what the server holds, and when it was written.
+    """Yield every object below the root: relative key, stored file, and time of writing.
 
-    More than one page is listed by the first two digits of the results' ids: some servers walk through everything below
-    a prefix for each page of its listing.
+    If there is more than one page, the listing is split by the first two digits of the result ids: some servers scan all
+    objects below a prefix for each page.
     """
     bucket, _, prefix = results.root.partition("/")
     prefix = f"{prefix}/" if prefix else ""
@@ -105,7 +105,7 @@ def _objects(results: ResultsStore, *, others: bool) -> Iterator[tuple[str, Stor
 
 
 def _names_of_no_result(results: ResultsStore, bucket: str, prefix: str) -> Iterator[str]:
-    """Yield the folders and objects directly below the root that are not listed with the results."""
+    """Yield the folders and objects directly below the root that do not belong to results."""
     root = f"s3://{bucket}/{prefix}"
     with s3_errors(f"list {root}", server=results.s3.server_name, location=root):
         pages = results.s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")

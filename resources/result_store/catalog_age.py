@@ -1,4 +1,4 @@
-"""How old a results table is: the results that are newer than it, and the sentence that says so."""
+"""The age of a results table: the number of newer results, and a message about them."""
 
 from datetime import UTC, datetime
 
@@ -10,32 +10,32 @@ MOST_COUNTED = 1000
 
 
 def newer_results(records: RecordReader, analysis: str, since: datetime | None) -> int:
-    """Return how many results of an analysis ended after a time, at most `MOST_COUNTED`; counted by an index.
+    """Return the number of results of an analysis that ended after a time, at most `MOST_COUNTED`; uses an index.
 
     Parameters
     ----------
     records : RecordReader
-        Where results are.
+        Records of the results.
     analysis : str
         Name of the analysis.
     since : datetime or None
-        The time, with its zone; None: any.
+        Time with time zone; None to count all results.
     """
     match = {f"{OWN}.analysis": analysis, TIME: {"$gt": "" if since is None else search_time(since)}}
     return records.count(match, limit=MOST_COUNTED)
 
 
 def age_of_table(analysis: str, updated: datetime | None, newer: int) -> str:
-    """Say that a results table is older than the newest results; empty when it is not.
+    """Return a message that a results table is older than the newest results; empty if it is not.
 
     Parameters
     ----------
     analysis : str
         Name of the analysis.
     updated : datetime or None
-        When the table was updated; None: unknown.
+        Time of the table's last update; None if unknown.
     newer : int
-        As `newer_results` returns it.
+        Number of newer results, from `newer_results`.
     """
     if not newer:
         return ""

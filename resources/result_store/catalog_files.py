@@ -1,7 +1,7 @@
-"""The catalog in S3: the files that gather all results of an analysis, beside the results themselves.
+"""The files in S3 with all results of an analysis: results table and report, beside the results.
 
-They lie at ``s3://<ANALYSIS_BUCKET>/catalog/<analysis>/`` and can be made anew at any time. A result's id has 64 digits,
-so no result is ever called ``catalog``.
+They are at ``s3://<ANALYSIS_BUCKET>/catalog/<analysis>/`` and can be regenerated at any time. A result id has 64 digits, so
+``catalog`` is not a result.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from resources.s3.links import link_to
 from resources.s3.server import split_s3_url
 
 CATALOGS = "catalog/"
-"""Folder of all catalogs below the root of the results."""
+"""Folder of all results tables below the root of the results."""
 
 TABLE = "results.parquet"
 REPORT = "report.html"
@@ -28,14 +28,14 @@ REPORT = "report.html"
 
 @dataclass(frozen=True)
 class CatalogFile:
-    """One file as it was read.
+    """A file with the tag of its version.
 
     Attributes
     ----------
     content : bytes
-        All of it.
+        Complete content.
     etag : str
-        The server's tag: another one means that there is a newer file.
+        ETag of the server; a newer file has another one.
     """
 
     content: bytes
@@ -43,54 +43,54 @@ class CatalogFile:
 
 
 class CatalogFiles(dg.ConfigurableResource["CatalogFiles"]):
-    """Small verbs on the files of catalogs; what is in the tables is the business of `resources.result_store.catalog_tables`."""
+    """Reads and writes the files of results tables; see `resources.result_store.catalog_tables` for their content."""
 
     s3: dg.ResourceDependency[S3Connection]
     root: str = Field(description="ANALYSIS_BUCKET: `bucket` or `bucket/prefix`.")
     browser_url: str | None = Field(default=None, description="RESULTS_BROWSER_URL: serves the root over http.")
 
     def address(self, analysis: str, name: str = TABLE) -> str:
-        """Return the address of one of an analysis's files."""
+        """Return the S3 address of a file of an analysis."""
         return f"s3://{self.root}/{CATALOGS}{analysis}/{name}"
 
     def browse_url(self, analysis: str, name: str = TABLE) -> str:
-        """Return a link to one of an analysis's files that a person can open."""
+        """Return a link to a file of an analysis for a browser."""
         bucket, key = split_s3_url(self.address(analysis, name))
         return link_to(self.s3, bucket, key, root=self.root, browser_url=self.browser_url)
 
     def etag(self, analysis: str, name: str = TABLE) -> str | None:
-        """Return the tag of one of an analysis's files; None when there is none."""
-        answer = self._asked("head_object", analysis, name)
-        return None if answer is None else etag_of(answer)
+        """Return the ETag of a file of an analysis; None if it does not exist."""
+        response = self._response("head_object", analysis, name)
+        return None if response is None else etag_of(response)
 
     def get(self, analysis: str, name: str = TABLE) -> CatalogFile | None:
-        """Return one of an analysis's files; None when there is none.
+        """Return a file of an analysis; None if it does not exist.
 
         Raises
         ------
         ServerUnavailableError
-            If S3 does not answer.
+            If S3 does not response.
         """
-        answer = self._asked("get_object", analysis, name)
-        if answer is None:
+        response = self._response("get_object", analysis, name)
+        if response is None:
             return None
         with self._errors("read", analysis, name):
-            return CatalogFile(answer["Body"].read(), etag_of(answer))
+            return CatalogFile(response["Body"].read(), etag_of(response))
 
     def put(self, analysis: str, name: str, content: bytes, *, content_type: str) -> None:
-        """Store one of an analysis's files, whole or not at all.
+        """Store a file of an analysis, atomically.
 
         Raises
         ------
         ServerUnavailableError
-            If S3 does not answer.
+            If S3 does not response.
         """
         bucket, key = split_s3_url(self.address(analysis, name))
         with self._errors("write", analysis, name):
             self.s3.client.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
 
-    def _asked(self, verb: str, analysis: str, name: str) -> Any:
-        """Ask the server about a file; None when there is no such file."""
+    def _response(self, verb: str, analysis: str, name: str) -> Any:
+        """Call a method of the client for a file; return None if the file does not exist."""
         bucket, key = split_s3_url(self.address(analysis, name))
         with self._errors("read", analysis, name):
             try:
@@ -102,7 +102,7 @@ class CatalogFiles(dg.ConfigurableResource["CatalogFiles"]):
 
     @contextmanager
     def _errors(self, verb: str, analysis: str, name: str) -> Iterator[None]:
-        """Turn S3's errors into the platform's."""
+        """Convert errors of S3 into those of the platform."""
         address = self.address(analysis, name)
         with (
             error_context(analysis=analysis),

@@ -1,4 +1,4 @@
-"""The table of a catalog, as it is stored and read: parquet, one row for each result and each job that failed."""
+"""Reads and writes results tables: Parquet, one row for each result and each failed job."""
 
 import io
 import json
@@ -11,21 +11,21 @@ import pyarrow.parquet as pq
 from resources.result_store.catalog_files import TABLE, CatalogFiles
 
 FACTS_KEY = b"analysis_assets"
-"""Name of the catalog's own facts among the metadata of the file."""
+"""Key of the table's own facts in the metadata of the Parquet file."""
 
 _PARQUET = "application/vnd.apache.parquet"
 
 
 @dataclass(frozen=True)
 class StoredCatalog:
-    """A catalog as it was read.
+    """A results table with the tag of its version.
 
     Attributes
     ----------
     table : pyarrow.Table
         One row for each result or failed job; its columns are those of `domain.result.rows`.
     etag : str
-        The server's tag: another one means that there is a newer catalog.
+        ETag of the server; a newer table has another one.
     """
 
     table: pa.Table
@@ -33,30 +33,30 @@ class StoredCatalog:
 
 
 def read_catalog(files: CatalogFiles, analysis: str) -> StoredCatalog | None:
-    """Read the catalog of an analysis; None when there is none yet."""
+    """Return the results table of an analysis; None if there is none yet."""
     found = files.get(analysis, TABLE)
     return None if found is None else StoredCatalog(pq.read_table(io.BytesIO(found.content)), found.etag)
 
 
 def write_catalog(files: CatalogFiles, analysis: str, table: pa.Table) -> None:
-    """Put a table in the place of the catalog of an analysis, whole or not at all."""
+    """Replace the results table of an analysis, atomically."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     files.put(analysis, TABLE, buffer.getvalue(), content_type=_PARQUET)
 
 
 def catalog_facts(table: pa.Table) -> dict[str, Any]:
-    """Return what a catalog says of itself; empty when it says nothing that can be read.
+    """Return the facts stored with a results table; empty if there are no readable ones.
 
     Parameters
     ----------
     table : pyarrow.Table
-        As `read_catalog` gives it.
+        Table from `read_catalog`.
 
     Returns
     -------
     dict
-        ``analysis``; ``code_version``, the current code by which ``state`` was told; ``updated``, a time as text; the numbers
+        ``analysis``; ``code_version``, the code version with which ``state`` was determined; ``updated``, a time as text; the numbers
         ``rows``, ``done``, ``outdated`` and ``failed``; ``unreadable``, how many records could not be read.
     """
     try:
@@ -67,5 +67,5 @@ def catalog_facts(table: pa.Table) -> dict[str, Any]:
 
 
 def with_facts(table: pa.Table, facts: dict[str, Any]) -> pa.Table:
-    """Return a table that says something of itself: see `catalog_facts`."""
+    """Return a table with facts in its metadata; see `catalog_facts`."""
     return table.replace_schema_metadata({FACTS_KEY: json.dumps(facts, sort_keys=True).encode()})

@@ -1,6 +1,6 @@
-"""Names of results and of their files: which ones can be stored on every S3 server, and how they become keys.
+"""Names of results and of their files: validation for every S3 server, and conversion to keys.
 
-Checked here, before any request: on some servers a bad name fails late, hides other files or disappears.
+Names are checked before any request: on some servers an invalid name fails late, hides other files or disappears.
 """
 
 import re
@@ -10,7 +10,7 @@ from domain.errors import OutputError, error_context
 from resources.s3.server import split_s3_url
 
 METADATA = "metadata.nd.json"
-"""The file that is written last: an attempt that has it is complete."""
+"""The file that is written last: an attempt that contains it is complete."""
 
 _RESULT_ID = re.compile(r"[0-9a-f]{64}")
 _ATTEMPT = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}")
@@ -22,19 +22,19 @@ _MAX_SHOWN = 10
 
 
 def check_result(result_id: str, attempt: str | None = None) -> None:
-    """Refuse what is no result id and no attempt.
+    """Raise for an invalid result id or attempt.
 
     Parameters
     ----------
     result_id : str
         64 hexadecimal digits.
     attempt : str, optional
-        A uuid.
+        UUID of the attempt.
 
     Raises
     ------
     OutputError
-        If one of them has another form.
+        If one of them has another format.
     """
     if not _RESULT_ID.fullmatch(result_id):
         msg = f"Not a result's id: {result_id!r}. Expected 64 hexadecimal digits."
@@ -45,12 +45,12 @@ def check_result(result_id: str, attempt: str | None = None) -> None:
 
 
 def is_result(name: str) -> bool:
-    """Tell whether a name is that of a result: 64 hexadecimal digits."""
+    """Return whether a name is a result id: 64 hexadecimal digits."""
     return _RESULT_ID.fullmatch(name) is not None
 
 
 def is_attempt(name: str) -> bool:
-    """Tell whether a name is that of an attempt: a uuid."""
+    """Return whether a name is that of an attempt: a UUID."""
     return _ATTEMPT.fullmatch(name) is not None
 
 
@@ -60,12 +60,12 @@ def split_location(location: str) -> tuple[str, str]:
     Parameters
     ----------
     location : str
-        ``s3://bucket/prefix/<result_id>/<attempt>``; the prefix may be missing.
+        ``s3://bucket/prefix/<result_id>/<attempt>``; the prefix is optional.
 
     Raises
     ------
     OutputError
-        If it has another form.
+        If it has another format.
     """
     parts = location.removeprefix("s3://").split("/")
     result_id, attempt = ["", *parts][-2:]
@@ -82,14 +82,14 @@ def key_of(location: str, path: str) -> tuple[str, str]:
     Parameters
     ----------
     location : str
-        The attempt's folder.
+        S3 address of the attempt's folder.
     path : str
-        The file below it.
+        Path of the file below the location.
 
     Raises
     ------
     OutputError
-        If the location has another form, or the name cannot be stored.
+        If the location has another format, or the name cannot be stored.
     """
     with error_context(location=location):
         check_paths([path])
@@ -102,18 +102,18 @@ def key_of(location: str, path: str) -> tuple[str, str]:
 
 
 def check_paths(paths: Iterable[str]) -> None:
-    """Refuse file names that some S3 server could not store, all at once and before anything is uploaded.
+    """Raise for file names that some S3 server cannot store, before any file is uploaded.
 
     Parameters
     ----------
     paths : iterable of str
-        Every file of a result, below its folder.
+        Paths of all files of a result, below its folder.
 
     Raises
     ------
     OutputError
         If a name is absolute, holds ``..``, an empty or over-long part, control characters or text that is not
-        Unicode, is reserved, or is also a folder of another file. Names every fault, up to ten.
+        Unicode, is reserved, or is also a folder of another file. The message lists up to ten reasons.
     """
     names = sorted(set(paths))
     folders = {name[:i] for name in names for i, letter in enumerate(name) if letter == "/"}
@@ -126,7 +126,7 @@ def check_paths(paths: Iterable[str]) -> None:
 
 
 def _faults(path: str) -> list[str]:
-    """Say why a file name cannot be stored; nothing when it can."""
+    """Return why a file name cannot be stored; empty if it can."""
     parts = path.split("/")
     too_long = max(len(part.encode(errors="replace")) for part in parts) > _MAX_SEGMENT_BYTES
     rules = {

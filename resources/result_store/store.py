@@ -1,7 +1,7 @@
-"""The results in S3: small verbs on the files of one attempt. The order of the verbs is the publisher's business.
+"""The results in S3: operations on the files of one attempt. The publisher decides on their order.
 
-Results lie at ``s3://<root>/<result_id>/<attempt>/<path>``. Nothing writes outside its own attempt's folder, and no
-text from outside becomes part of a key before it was checked.
+Results are at ``s3://<root>/<result_id>/<attempt>/<path>``. An attempt only writes below its own folder, and every text from
+outside is checked before it becomes part of a key.
 """
 
 import hashlib
@@ -36,18 +36,18 @@ _TRANSFER = TransferConfig(
 
 @dataclass(frozen=True)
 class StoredFile:
-    """One file of a result, as the server holds it.
+    """A file of a result as stored on the server.
 
     Attributes
     ----------
     path : str
-        Below the result's location, with ``/``.
+        Relative to the result's location, with ``/``.
     bytes : int
-        Size.
+        Size (bytes).
     etag : str
-        The server's tag, without quotes; it stays the same as long as the content does.
+        ETag of the server without quotes; changes with the content.
     sha256 : str
-        Of the content that was uploaded; a listing does not know it, so it is left out of comparisons.
+        Digest of the uploaded content; not known from a listing, so excluded from comparisons.
     """
 
     path: str
@@ -57,7 +57,7 @@ class StoredFile:
 
 
 class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
-    """Small verbs on the result files in S3.
+    """Reads and writes the files of results in S3.
 
     See https://docs.dagster.io/guides/build/external-resources for how Dagster builds resources.
     """
@@ -69,14 +69,14 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
     input_endpoint_url: str | None = Field(default=None, description="INPUT_S3_ENDPOINT_URL, for links to inputs.")
 
     def location(self, result_id: str, attempt: str) -> str:
-        """Return the address of one attempt's folder.
+        """Return the S3 address of an attempt's folder.
 
         Parameters
         ----------
         result_id : str
             64 hexadecimal digits.
         attempt : str
-            A uuid.
+            UUID of the attempt.
 
         Returns
         -------
@@ -86,7 +86,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         Raises
         ------
         OutputError
-            If one of them has another form.
+            If one of them has another format.
         """
         check_result(result_id, attempt)
         return f"s3://{self.root}/{result_id}/{attempt}"
@@ -97,21 +97,21 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         Parameters
         ----------
         location : str
-            The attempt's folder.
+            S3 address of the attempt's folder.
         path : str
-            Name below it, with ``/``.
+            Path of the file below the location, with ``/``.
         local_file : Path
-            What to upload.
+            File to upload.
 
         Returns
         -------
         StoredFile
-            What the server holds now.
+            The file as stored on the server.
 
         Raises
         ------
         OutputError
-            If the name cannot be stored, the location is not below this store's root, or the file changed meanwhile.
+            If the name cannot be stored, the location is not below this store's root, or the file changed during the upload.
         ServerUnavailableError
             If S3 does not answer.
         """
@@ -120,29 +120,29 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
             before, kind = FileState.of(content), _content_type(path)
             if before.size > SINGLE_PUT_BYTES:
                 sent = upload_in_parts(self.s3, bucket, key, content, content_type=kind)
-            else:  # one byte more than there was: a file that grows is noticed
+            else:  # reads one byte more than the size, to detect a growing file
                 sent = upload_whole(self.s3, bucket, key, content.read(before.size + 1), content_type=kind)
             check_unchanged(content, before, sent)
         return StoredFile(path, sent.bytes, sent.etag, sent.sha256)
 
     def put_bytes(self, location: str, path: str, data: bytes, content_type: str = "") -> StoredFile:
-        """Upload some bytes as one file.
+        """Upload bytes as a file.
 
         Parameters
         ----------
         location : str
-            The attempt's folder.
+            S3 address of the attempt's folder.
         path : str
-            Name below it, with ``/``.
+            Path of the file below the location, with ``/``.
         data : bytes
-            The content.
+            Content of the file.
         content_type : str
-            By default guessed from the name.
+            MIME type; by default guessed from the name.
 
         Returns
         -------
         StoredFile
-            What the server holds now.
+            The file as stored on the server.
 
         Raises
         ------
@@ -163,12 +163,12 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         Parameters
         ----------
         location : str
-            The attempt's folder; it may be below another root than this store's (records of earlier days).
+            The attempt's folder; may be below another root than this store's, as in old records.
 
         Returns
         -------
         list of StoredFile
-            Empty when there are none.
+            Empty if there are none.
         """
         bucket, folder = split_location(location)
         found = []
@@ -184,14 +184,14 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         Parameters
         ----------
         location : str
-            The attempt's folder.
+            S3 address of the attempt's folder.
         path : str
-            Name below it.
+            Path of the file below the location.
 
         Returns
         -------
         bytes or None
-            None when there is no such file.
+            None if the file does not exist.
         """
         bucket, key = key_of(location, path)
         with self._errors(f"read {path} of {location}", location):
@@ -203,7 +203,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
                 raise
 
     def sha256_of(self, location: str, path: str) -> str | None:
-        """Return the sha256 of one file's content, read in pieces; None when there is no such file."""
+        """Return the sha256 of one file's content, read in chunks; None if the file does not exist."""
         bucket, key = key_of(location, path)
         digest = hashlib.sha256()
         with self._errors(f"read {path} of {location}", location):
@@ -218,7 +218,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         return digest.hexdigest()
 
     def complete_attempts(self, result_id: str) -> list[str]:
-        """Return the attempts of a result that wrote their last file, the earliest first.
+        """Return the complete attempts of a result, the earliest first.
 
         Parameters
         ----------
@@ -235,17 +235,17 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         return [name for _, name in sorted((when, name) for when, name in completed if when is not None)]
 
     def discard(self, location: str) -> None:
-        """Delete one attempt, its last-written file first, so that what is left never looks complete.
+        """Delete an attempt, its last-written file first, so that an interrupted deletion leaves no complete attempt.
 
         Parameters
         ----------
         location : str
-            The attempt's folder; nothing happens when it is empty.
+            The attempt's folder; may be empty.
 
         Raises
         ------
         OutputError
-            If it is not below this store's root, or S3 keeps a file.
+            If it is not below this store's root, or S3 does not delete a file.
         """
         bucket, metadata = self._key_to_write(location, METADATA)
         folder = metadata.removesuffix(METADATA)
@@ -261,21 +261,21 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
                 raise OutputError(msg, location=location)
 
     def download(self, location: str, path: str, destination: Path) -> None:
-        """Download one file, whole or not at all.
+        """Download a file, atomically.
 
         Parameters
         ----------
         location : str
-            The attempt's folder.
+            S3 address of the attempt's folder.
         path : str
-            Name below it.
+            Path of the file below the location.
         destination : Path
-            The file to write; its folder is made.
+            File to write; its folder is created.
 
         Raises
         ------
         OutputError
-            If there is no such file.
+            If the file does not exist.
         """
         bucket, key = key_of(location, path)
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -289,30 +289,30 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
                 raise OutputError(msg, location=location) from None
 
     def browse_url(self, location: str, path: str = "") -> str:
-        """Return a link that a person can open.
+        """Return a link for a browser.
 
         Parameters
         ----------
         location : str
-            The attempt's folder.
+            S3 address of the attempt's folder.
         path : str
-            A file below it; by default the folder itself.
+            Path of a file below the location; by default the folder.
 
         Returns
         -------
         str
-            An address on the embedded web server, else below ``RESULTS_BROWSER_URL``, else on the S3 server that is
-            configured, else on the console of AWS.
+            URL on the embedded web server, else below ``RESULTS_BROWSER_URL``, else on the configured S3 server, else on
+            the AWS console.
         """
         bucket, folder = split_location(location)
         return link_to(self.s3, bucket, f"{folder}/{path}", root=self.root, browser_url=self.browser_url)
 
     def input_url(self, url: str) -> str | None:
-        """Return a link to an input that a person can open; None where there is none."""
+        """Return a link to an input for a browser; None if there is none."""
         return link_to_input(self.s3, url, endpoint_url=self.input_endpoint_url)
 
     def ensure_bucket(self) -> None:
-        """Create the bucket on the embedded server; elsewhere it must exist."""
+        """Create the bucket on the embedded server; on other servers it must exist."""
         self.s3.ensure_bucket(self.root.partition("/")[0])
 
     def _key_to_write(self, location: str, path: str) -> tuple[str, str]:
@@ -324,14 +324,14 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         return bucket, key
 
     def objects_below(self, bucket: str, prefix: str) -> Iterator[Any]:
-        """Yield every object below a prefix, as boto3 describes it."""
+        """Yield every object below a prefix, as returned by boto3."""
         with self._errors(f"list s3://{bucket}/{prefix}", f"s3://{bucket}/{prefix}".rstrip("/")):
-            # boto3 asks for encoded keys and decodes them; KeyCount is not to be relied on.
+            # boto3 requests encoded keys and decodes them; KeyCount is not reliable.
             for page in self.s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
                 yield from page.get("Contents", [])
 
     def _completed(self, bucket: str, prefix: str, attempt: str) -> datetime | None:
-        """Return when an attempt wrote its last file; None when it did not."""
+        """Return when an attempt was completed; None if it is incomplete."""
         with self._errors(f"look at attempt {attempt}", f"s3://{bucket}/{prefix}{attempt}"):
             try:
                 head = self.s3.client.head_object(Bucket=bucket, Key=f"{prefix}{attempt}/{METADATA}")
@@ -342,11 +342,11 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         return head["LastModified"]
 
     def _errors(self, what: str, location: str) -> Any:
-        """Turn S3's errors into the platform's."""
+        """Convert errors of S3 into those of the platform."""
         return s3_errors(what, server=self.s3.server_name, location=location)
 
 
 def _content_type(path: str) -> str:
-    """Guess what a browser should make of a file."""
+    """Return the MIME type of a file, guessed from its name."""
     kind, encoding = mimetypes.guess_type(path)
     return kind if kind and not encoding else "application/octet-stream"

@@ -1,4 +1,4 @@
-"""How the content of a result's files gets into S3: each file is read once, and hashed while it is read.
+"""Uploads the files of results to S3: each file is read once, and hashed while it is read.
 
 Small files are uploaded in one request, large ones in parts by boto3's transfers. Both hold parts of files in memory, and
 both have a bound: `SINGLE_PUT_BYTES` for each thread that uploads small files, and for large ones ``PARTS_IN_MEMORY +
@@ -23,16 +23,16 @@ from resources.s3.errors import etag_of
 
 @dataclass(frozen=True)
 class Upload:
-    """What was sent, and what the server holds now.
+    """An uploaded object as stored on the server.
 
     Attributes
     ----------
     bytes : int
-        Size.
+        Size (bytes).
     etag : str
-        The server's tag, without quotes.
+        ETag of the server, without quotes.
     sha256 : str
-        Of the content that was sent.
+        Digest of the content that was sent.
     """
 
     bytes: int
@@ -41,23 +41,23 @@ class Upload:
 
 
 def upload_whole(s3: S3Connection, bucket: str, key: str, data: bytes, *, content_type: str) -> Upload:
-    """Upload some bytes in one request; the server compares them with their MD5.
+    """Upload bytes in one request; the server verifies their MD5.
 
     Parameters
     ----------
     s3 : S3Connection
-        The server.
+        Connection to the server.
     bucket, key : str
-        Where.
+        Bucket and key of the object.
     data : bytes
-        What to upload, held in memory.
+        Content, held in memory.
     content_type : str
-        What a browser should make of it.
+        MIME type that a browser receives.
 
     Returns
     -------
     Upload
-        What the server holds now.
+        The object as stored on the server.
     """
     md5 = b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
     answer = s3.client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, ContentMD5=md5)
@@ -65,35 +65,35 @@ def upload_whole(s3: S3Connection, bucket: str, key: str, data: bytes, *, conten
 
 
 def upload_in_parts(s3: S3Connection, bucket: str, key: str, content: BinaryIO, *, content_type: str) -> Upload:
-    """Upload a large file in parts, some of them at once; what was begun is undone when a part fails.
+    """Upload a large file in concurrent parts; the upload is aborted if a part fails.
 
     Parameters
     ----------
     s3 : S3Connection
-        The server.
+        Connection to the server.
     bucket, key : str
-        Where.
+        Bucket and key of the object.
     content : BinaryIO
-        An open file.
+        File opened for reading.
     content_type : str
-        What a browser should make of it.
+        MIME type that a browser receives.
 
     Returns
     -------
     Upload
-        What the server holds now.
+        The object as stored on the server.
     """
     hashed = _Hashed(content)
-    source: Any = hashed  # it reads, and that is all that is asked of it
+    source: Any = hashed  # `read` is the only method that is used
     size = _Size(FileState.of(content).size)
     s3.transfers.upload(source, bucket, key, extra_args={"ContentType": content_type}, subscribers=[size]).result()
-    answer = s3.client.head_object(Bucket=bucket, Key=key)  # what a listing will show; the parts' answer may differ
+    answer = s3.client.head_object(Bucket=bucket, Key=key)  # as a listing shows it, unlike the last response
     return Upload(answer["ContentLength"], etag_of(answer), hashed.sha256())
 
 
 @dataclass(frozen=True)
 class FileState:
-    """What changes when another process writes into a file.
+    """State of a file, which changes when another process writes to it.
 
     Attributes
     ----------
@@ -106,22 +106,22 @@ class FileState:
 
     @classmethod
     def of(cls, content: BinaryIO) -> Self:
-        """Return the state of an open file now."""
+        """Return the current state of an open file."""
         found = os.fstat(content.fileno())
         return cls(found.st_size, found.st_mtime_ns)
 
 
 def check_unchanged(content: BinaryIO, before: FileState, sent: Upload) -> None:
-    """Check that a file is as it was before its upload, and that all of it arrived.
+    """Raise if a file has changed since before its upload, or was not completely uploaded.
 
     Parameters
     ----------
     content : BinaryIO
-        The file, still open.
+        The open file.
     before : FileState
         Its state before the upload.
     sent : Upload
-        What the server holds now.
+        The object as stored on the server.
 
     Raises
     ------
@@ -137,29 +137,29 @@ def check_unchanged(content: BinaryIO, before: FileState, sent: Upload) -> None:
 
 
 class _Hashed:
-    """A file that is read from its begin to its end, hashed on the way; it cannot seek, so nobody reads it twice."""
+    """A file that is hashed while it is read; it cannot seek, so boto3 reads it only once."""
 
     def __init__(self, content: BinaryIO) -> None:
         self._content, self._digest = content, hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
-        """Read on."""
+        """Read up to ``size`` bytes, and hash them."""
         data = self._content.read(size)
         self._digest.update(data)
         return data
 
     def sha256(self) -> str:
-        """Return the digest of everything that was read."""
+        """Return the digest of the content that was read."""
         return self._digest.hexdigest()
 
 
 class _Size(BaseSubscriber):
-    """Tells a transfer how large the file is: S3 allows 10,000 parts, so those of a very large file must be larger."""
+    """Sets the size of a transfer: S3 allows 10,000 parts, so those of a very large file must be larger."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self._size = size
 
     def on_queued(self, future: TransferFuture, **_: Any) -> None:
-        """Tell it before the transfer begins."""
+        """Set the size before the transfer begins."""
         future.meta.provide_transfer_size(self._size)

@@ -1,6 +1,6 @@
-"""The connection to S3 as Dagster configures it: dagster-aws's resource over this platform's one way to build clients.
+"""The connection to S3 as Dagster configures it: dagster-aws's resource with the clients of this platform.
 
-Keys are never part of Dagster's configuration, which everybody can read; boto3 finds them in its usual places.
+Keys are never part of Dagster's configuration, which every user of the UI can read; boto3 finds them in its usual places.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,12 @@ from domain.errors import SettingsError
 from resources.embedded.embedded import ServerAddresses
 from resources.s3.server import S3Server
 
-if TYPE_CHECKING:  # stubs are installed for development only
+if TYPE_CHECKING:  # stubs are only installed for development
     from mypy_boto3_s3 import S3Client
 
 
 class S3Connection(S3Resource):
-    """A lazy connection to one S3 server; `server` does the work.
+    """A lazy connection to one S3 server; see `server`.
 
     See https://docs.dagster.io/integrations/libraries/aws for the resource that this one extends.
     """
@@ -31,12 +31,12 @@ class S3Connection(S3Resource):
 
     @property
     def server(self) -> S3Server:
-        """The server that is configured.
+        """The configured server.
 
         Raises
         ------
         SettingsError
-            If keys are part of the configuration, where everybody could read them.
+            If keys are part of the configuration, which every user of the UI can read.
         """
         if self.aws_access_key_id or self.aws_secret_access_key or self.aws_session_token:
             msg = "S3 keys must not be part of Dagster's configuration: set AWS_ACCESS_KEY_ID and its like instead."
@@ -70,15 +70,15 @@ class S3Connection(S3Resource):
 
     @property
     def server_name(self) -> str:
-        """What to call the server in messages."""
+        """Name of the server for messages."""
         return self.server.name
 
     def get_client(self) -> Any:
-        """Return `client`, under the name that the parent class gives it."""
+        """Return `client`, for users of the parent class."""
         return self.client
 
     def get_object_to_set_on_execution_context(self) -> Any:
-        """Return the resource itself: a client is built when something is asked of S3, not before."""
+        """Return the resource itself, because a client is built at the first request only."""
         return self
 
     def ensure_bucket(self, bucket: str) -> None:

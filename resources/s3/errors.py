@@ -1,4 +1,4 @@
-"""What the errors of S3 mean to the platform: the one place that knows."""
+"""Converts errors of S3 into those of the platform, for all requests."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,13 +23,13 @@ from resources.clients.tls import tls_problem
 
 _CONNECTION_FAILURES = (exceptions.ConnectionError, HTTPClientError, IncompleteReadError, RetriesExceededError)
 _BUSY = frozenset({"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "RequestLimitExceeded"})
-_DAMAGED = frozenset({"BadDigest", "XAmzContentSHA256Mismatch"})  # on its way: the next time it may arrive whole
+_DAMAGED = frozenset({"BadDigest", "XAmzContentSHA256Mismatch"})  # in transit: a retry may succeed
 _MISSING_BUCKET = "NoSuchBucket"
 _DENIED = frozenset({401, 403})
 _OUTDATED_KEYS = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})
 _NOT_FOUND = 404
-_NO_CODE = "400"  # what boto3 takes for the code where the answer is not XML, as of a Go server that expects TLS
-_CLOCK_LIMIT_S = 14 * 60  # S3 refuses signatures that are more than 15 minutes off
+_NO_CODE = "400"  # code of boto3 for a response that is not XML, such as that of a Go server that expects TLS
+_CLOCK_LIMIT_S = 14 * 60  # S3 rejects signatures with a difference of more than 15 minutes
 
 
 @contextmanager
@@ -41,29 +41,29 @@ def s3_errors(
     hint: str = "",
     location: str | None = None,
 ) -> Iterator[None]:
-    """Turn what boto3 raises into the platform's errors, so that a caller knows whether a retry would help.
+    """Convert exceptions of boto3 into those of the platform, which say whether a retry may help.
 
     Parameters
     ----------
     what : str
-        What is being tried, on which object: "read s3://bucket/key".
+        Action and object for the message, such as "read s3://bucket/key".
     server : str
-        Which server, as `S3Server.name` calls it.
+        Name of the server, from `S3Server.name`.
     denied : type of PermanentError
-        What to raise when the server refuses, or has no such bucket.
+        Exception for a rejected request, or a missing bucket.
     hint : str
-        What to do about a refusal; by default the settings of the results are named.
+        Advice for a rejected request; by default names the settings of the results.
     location : str, optional
-        Attribute of the errors: the address of the object, without credentials.
+        Address of the object, without credentials; an attribute of the exceptions.
 
     Raises
     ------
     ServerUnavailableError
-        If the server does not answer, fails, or asks for fewer requests.
+        If the server does not answer, fails, or limits the request rate.
     SettingsError
         If its certificate is not trusted, or there are no credentials.
     PermanentError
-        If it refuses. A missing object is left to the caller: ``ClientError``, see `is_missing`.
+        If it rejects the request. For a missing object the ``ClientError`` is not converted; see `is_missing`.
     """
     with error_context(location=location):
         try:
@@ -73,7 +73,7 @@ def s3_errors(
             if raised is None:
                 raise
             raise raised from None
-        except Boto3Error as error:  # a failed transfer hides what happened in its context
+        except Boto3Error as error:  # a failed transfer has its cause in its context
             cause = error.__context__
             if isinstance(cause, ClientError) and (raised := _meaning(cause, what=what, server=server, denied=denied)):
                 raise raised from None
@@ -89,29 +89,29 @@ def s3_errors(
 
 
 def error_code(error: ClientError) -> str:
-    """Return S3's word for what went wrong, or the HTTP status when the answer had no body."""
+    """Return the error code of S3, or the HTTP status if the response has no body."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def is_missing(error: ClientError) -> bool:
-    """Tell whether S3 says that an object (or, asked for with ``head_bucket``, a bucket) does not exist."""
+    """Return whether an error means that an object (for ``head_bucket``: a bucket) does not exist."""
     return error_code(error) in {"404", "NoSuchKey", "NotFound"}
 
 
 def etag_of(answer: Any) -> str:
-    """Return the ETag of an answer or a listed object without the quotes that some servers put around it."""
+    """Return the ETag of a response or a listed object without the quotes that some servers put around it."""
     return str(answer.get("ETag", "")).strip('"')
 
 
 def _meaning(
     error: ClientError, *, what: str, server: str, denied: type[PermanentError], hint: str = ""
 ) -> PlatformError | None:
-    """Return what an answer of S3 means to the platform; None when the caller should see it."""
+    """Return the exception for an error of S3; None if the caller handles the error."""
     code, status = error_code(error), int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in _BUSY | _DAMAGED or status in TRANSIENT_STATUSES:
         return _unavailable(what, server, error)
     ahead_s = _clock_ahead_s(error)
-    if status != _NOT_FOUND and abs(ahead_s) > _CLOCK_LIMIT_S:  # this machine's fault, not the job's: transient
+    if status != _NOT_FOUND and abs(ahead_s) > _CLOCK_LIMIT_S:  # caused by this host, not by the job: transient
         way = "ahead of" if ahead_s > 0 else "behind"
         msg = f"Cannot {what}: this machine's clock is {abs(ahead_s):.0f} s {way} that of {server}. Set it (NTP)."
         return ServerUnavailableError(msg)
@@ -127,15 +127,15 @@ def _meaning(
 
 
 def _rejected(error: ClientError, code: str, status: int, *, what: str, server: str) -> PlatformError:
-    """Return the error for a request that the server does not accept, or does not understand as S3."""
-    if code == _NO_CODE and not error.operation_name.startswith("Head"):  # an answer to HEAD never has a body
+    """Return the error for a request that the server does not accept, or does not recognize as an S3 request."""
+    if code == _NO_CODE and not error.operation_name.startswith("Head"):  # a response to HEAD never has a body
         plain = "If it wants TLS, correct http:// or https:// in the address of the server."
         return ServerUnavailableError(f"Cannot {what}: {server} did not answer as S3 does (HTTP status 400). {plain}")
     return PermanentError(f"Cannot {what}: {server} rejected the request ({code}, HTTP status {status}).")
 
 
 def _clock_ahead_s(error: ClientError) -> float:
-    """Return by how much this machine's clock is ahead of the server's (s); 0 when the answer has no date."""
+    """Return how far this host's clock is ahead of the server's (s); 0 if the response has no date."""
     date = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
         return (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
@@ -144,7 +144,7 @@ def _clock_ahead_s(error: ClientError) -> float:
 
 
 def _unavailable(what: str, server: str, error: Exception) -> PlatformError:
-    """Say which server did not do its work, or is not trusted, and which setting names it."""
+    """Return the exception for a server that does not answer or is not trusted; names its setting."""
     problem = tls_problem(error, authority="AWS_CA_BUNDLE", plain="http:// or https:// in the address of the server")
     if problem is not None and problem.lasting:
         return SettingsError(f"Cannot {what}: {server} is not trusted. {problem.advice}")

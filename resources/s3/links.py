@@ -1,4 +1,4 @@
-"""Links to result files that a person can open in a browser."""
+"""Links to result files for browsers."""
 
 from functools import lru_cache
 from urllib.parse import quote
@@ -18,17 +18,17 @@ def link_to(s3: S3Connection, bucket: str, key: str, *, root: str, browser_url: 
     s3 : S3Connection
         The server that holds it.
     bucket, key : str
-        Where it is.
+        Bucket and key of the file or folder.
     root : str
-        Bucket and prefix that ``browser_url`` shows.
+        Bucket and prefix that correspond to ``browser_url``.
     browser_url : str or None
-        Where a person can browse the root over http.
+        HTTP address at which the root can be browsed.
 
     Returns
     -------
     str
-        An address on the embedded web server, else below ``browser_url``, else on the S3 server that is configured,
-        else on the console of AWS.
+        URL on the embedded web server, else below ``browser_url``, else on the configured S3 server, else on the AWS
+        console.
     """
     if (embedded := s3.embedded) is not None:
         return f"{embedded.browse_url}/{bucket}/{quote(key)}"
@@ -49,15 +49,15 @@ def link_to_input(s3: S3Connection, url: str, *, endpoint_url: str | None) -> st
     s3 : S3Connection
         The platform's own server.
     url : str
-        The input's address.
+        URL of the input.
     endpoint_url : str or None
-        Where inputs in other buckets are (``INPUT_S3_ENDPOINT_URL``).
+        S3 server of inputs in other buckets (``INPUT_S3_ENDPOINT_URL``).
 
     Returns
     -------
     str or None
-        An address that a browser can open: an input on the web is its own, one in S3 has what `link_to` makes of it.
-        None for a file on disk, which no browser may open from a page, and for what cannot be told.
+        The URL of an input on the web; for one in S3 the link from `link_to`. None for a file on disk, which browsers do not
+        open from a page, and if no link can be determined.
     """
     scheme, _, place = url.partition("://")
     if scheme.lower() in {"http", "https"}:
@@ -68,7 +68,7 @@ def link_to_input(s3: S3Connection, url: str, *, endpoint_url: str | None) -> st
         bucket, key = split_s3_url(url)
         if s3.embedded is not None and _has_bucket(s3.server, bucket):
             return f"{s3.embedded.browse_url}/{quote(bucket)}/{quote(key)}"
-    except PlatformError:  # a link is no reason to fail
+    except PlatformError:  # links are optional
         return None
     if server := endpoint_url or (None if s3.embedded_home else s3.endpoint_url):
         return f"{server.rstrip('/')}/{quote(bucket)}/{quote(key)}"

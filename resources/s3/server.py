@@ -1,7 +1,7 @@
-"""One S3 server: the embedded one, a named one, or AWS. No Dagster here: worker processes start without it.
+"""An S3 server: the embedded one, a configured one, or AWS. Imports no Dagster, which would slow down worker processes.
 
-One function builds every client. A client costs 0.2 s and is safe to share between threads, so each process keeps one
-for each server. Credentials are found by boto3 in its usual places.
+One function builds every client. A client takes 0.2 s to build and is thread-safe, so each process has one per server.
+boto3 finds credentials in its usual places.
 """
 
 import os
@@ -22,38 +22,38 @@ from domain.errors import PermanentError, SettingsError
 from resources.embedded.embedded import ServerAddresses, addresses_of
 from resources.s3.errors import error_code, is_missing, s3_errors
 
-if TYPE_CHECKING:  # stubs are installed for development only
+if TYPE_CHECKING:  # stubs are only installed for development
     from mypy_boto3_s3 import S3Client
 
 SINGLE_PUT_BYTES = 16 * 1024 * 1024
-"""Files up to this size are uploaded in one request, so that its answer carries their ETag; larger ones in such parts."""
+"""Maximum size of files that are uploaded in one request, whose response has their ETag; part size of larger ones."""
 
 PARTS_IN_MEMORY, LARGE_AT_ONCE = 4, 2
-"""How many parts of large files, and how many such files, are uploaded at once in a process."""
+"""Number of parts of large files, and number of large files, that a process uploads concurrently."""
 
 EXPECT_FROM_BYTES = 2 * 1024 * 1024
-"""From this size on, a file is sent after the server accepts its headers: one that is rejected is not sent at all."""
+"""Minimum size of files that are sent only after the server accepts the headers, so that rejected ones are not sent."""
 
 
 @dataclass(frozen=True)
 class S3Server:
-    """What tells one server from another, and what is asked of any.
+    """The options of a server, and its client.
 
     Attributes
     ----------
     endpoint_url, region_name, profile_name : str or None
-        As boto3 takes them.
+        Arguments of boto3.
     unsigned : bool
-        Ask without credentials.
+        Send requests without credentials.
     verify, use_ssl : bool
-        As boto3 takes them.
+        Arguments of boto3.
     max_attempts : int
-        Requests until one counts as failed, the first included; where the person has set ``AWS_MAX_ATTEMPTS``, or
-        ``max_attempts`` in the AWS configuration, that counts.
+        Maximum number of tries of a request, including the first. ``AWS_MAX_ATTEMPTS`` and ``max_attempts`` in the AWS
+        configuration take precedence.
     read_timeout_s : float
-        How long an answer may take (s).
+        Timeout of a response (s).
     embedded_home : str or None
-        Folder of the embedded servers; set: their S3 is used, whatever else is given.
+        Folder of the embedded servers. If set, their S3 is used and other options are ignored.
     """
 
     endpoint_url: str | None = None
@@ -68,7 +68,7 @@ class S3Server:
 
     @property
     def client(self) -> "S3Client":
-        """The process's only client for the server, safe to share between threads.
+        """The process's only client for the server; thread-safe.
 
         Raises
         ------
@@ -79,18 +79,18 @@ class S3Server:
 
     @property
     def transfers(self) -> TransferManager:
-        """The process's only transfers of large files with `client`: what they hold in memory has one bound."""
+        """The process's only transfer manager for large files, which bounds their memory."""
         return self._built.transfers
 
     @property
     def _built(self) -> "_Built":
-        """What this process has for the server."""
-        with _building:  # two threads that ask at once get one client
+        """Client and transfer manager of this process for the server."""
+        with _building:  # concurrent threads get the same client
             return _build(self, self.embedded, os.getpid())
 
     @property
     def embedded(self) -> ServerAddresses | None:
-        """Addresses of the embedded servers; None when another S3 is used.
+        """Addresses of the embedded servers; None if another S3 is used.
 
         Raises
         ------
@@ -101,18 +101,18 @@ class S3Server:
 
     @property
     def name(self) -> str:
-        """What to call the server in messages."""
+        """Name of the server for messages."""
         if self.embedded_home is not None:
             return f"the embedded S3 of {self.embedded_home}"
         return self.endpoint_url or "AWS S3"
 
     def ensure_bucket(self, bucket: str) -> None:
-        """Create a bucket on the embedded server; buckets elsewhere belong to somebody, who creates them.
+        """Create a bucket on the embedded server; on other servers their owners create buckets.
 
         Parameters
         ----------
         bucket : str
-            Its name.
+            Name of the bucket.
         """
         if self.embedded_home is None:
             return
@@ -124,12 +124,12 @@ class S3Server:
                     raise
 
     def has_bucket(self, bucket: str) -> bool:
-        """Tell whether the server has a bucket of this name.
+        """Return whether the server has a bucket of this name.
 
         Parameters
         ----------
         bucket : str
-            Its name.
+            Name of the bucket.
         """
         with s3_errors(f"look for the bucket {bucket}", server=self.name):
             try:
@@ -149,7 +149,7 @@ def split_s3_url(url: str) -> tuple[str, str]:
     Parameters
     ----------
     url : str
-        The address; the key may be empty.
+        S3 URL; the key may be empty.
 
     Returns
     -------
@@ -159,7 +159,7 @@ def split_s3_url(url: str) -> tuple[str, str]:
     Raises
     ------
     PermanentError
-        If it is no such address.
+        If it is not such a URL.
     """
     scheme, separator, rest = url.partition("://")
     bucket, _, key = rest.partition("/")
@@ -174,7 +174,7 @@ _building = threading.Lock()
 
 @dataclass(frozen=True)
 class _Built:
-    """A client, and what stands on it."""
+    """A client, and the transfer manager that uses it."""
 
     client: "S3Client"
     transfers: TransferManager
@@ -182,7 +182,7 @@ class _Built:
 
 @lru_cache(maxsize=32)
 def _build(server: S3Server, embedded: ServerAddresses | None, pid: int) -> _Built:  # noqa: ARG001
-    """Build all; the process is part of the key, because a forked one needs its own connections."""
+    """Build both; the process id is part of the cache key, because a forked process needs its own connections."""
     core = botocore.session.Session(profile=server.profile_name)
     client = _client(core, server, embedded)
     config = TransferConfig(
@@ -196,12 +196,12 @@ def _build(server: S3Server, embedded: ServerAddresses | None, pid: int) -> _Bui
 
 
 def forget_clients() -> None:
-    """Forget this process's clients: credentials and configuration are looked for again by what asks next."""
+    """Discard this process's clients, so that the next use reads credentials and configuration again."""
     _build.cache_clear()
 
 
 def _attempts(core: botocore.session.Session) -> int | None:
-    """Return how often the person who set up boto3 wants a request to be tried; None where nothing is said."""
+    """Return the maximum number of tries in the configuration of boto3; None if it is not set."""
     try:
         found: int | None = core.get_config_variable("max_attempts")
     except ValueError:
@@ -215,14 +215,13 @@ def _attempts(core: botocore.session.Session) -> int | None:
 
 
 def _client(core: botocore.session.Session, server: S3Server, embedded: ServerAddresses | None) -> "S3Client":
-    """Build a client."""
     endpoint_url = server.endpoint_url if embedded is None else embedded.s3_endpoint
     config = Config(
         connect_timeout=5,
         read_timeout=server.read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": _attempts(core) or server.max_attempts},
         max_pool_connections=32,
-        # Other servers than AWS know neither boto3's new checksums nor host names for buckets.
+        # Servers other than AWS support neither boto3's new checksums nor host names for buckets.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         signature_version=UNSIGNED if server.unsigned else "s3v4",
@@ -243,7 +242,7 @@ def _client(core: botocore.session.Session, server: S3Server, embedded: ServerAd
 
 
 def _send_small_body_at_once(params: dict[str, Any], **_: object) -> None:
-    """Remove the header by which boto3 waits before each body until the server agrees: a small file has no use for it."""
+    """Remove the header with which boto3 waits for the server before each body, which only slows down small files."""
     size = determine_content_length(params["body"])
     if size is not None and size < EXPECT_FROM_BYTES:
         params["headers"].pop("Expect", None)
