@@ -23,7 +23,7 @@ from resources.inbox.queue import InboxQueue
 from sensors.inbox_queue import Watched, ingest_reported
 from sensors.job_files.cursor import Memory
 from sensors.job_files.sensor import MIN_INTERVAL_S
-from tests.moto_queue import ToldBucket, told_bucket
+from tests.moto_queue import NotifyingBucket, notifying_bucket
 
 KNOWN, NEW, DONE = 100_000, 10, 1_000
 
@@ -134,7 +134,7 @@ def _each_ms(seconds: list[float], jobs: int) -> list[float]:
 def _queue(folder: Path, rounds: int, known: int) -> Figures:
     """Let a queue report a few files where few are known, and where many are."""
     inbox_queue.WAIT_S = 0  # moto's server needs no waiting, which would hide what is measured
-    with told_bucket() as bucket:
+    with notifying_bucket() as bucket:
         os.environ |= {
             "AWS_ACCESS_KEY_ID": "made",
             "AWS_SECRET_ACCESS_KEY": "up",
@@ -144,9 +144,9 @@ def _queue(folder: Path, rounds: int, known: int) -> Figures:
         return {"few": few, "many": _measure_queue(folder, bucket.renewed(), rounds, known)}
 
 
-def _measure_queue(folder: Path, bucket: ToldBucket, rounds: int, known: int) -> Figures:
+def _measure_queue(folder: Path, bucket: NotifyingBucket, rounds: int, known: int) -> Figures:
     """Measure the sensor of the queue, and that of the analysis after it."""
-    place = f"s3://{bucket.bucket}/jobs_{known}"
+    place = f"s3://{bucket.name}/jobs_{known}"
     with intake_world(folder / "home", inbox=place, s3_address=bucket.address) as world:
         world.note([InboxFile(f"{number:06}.json", "-") for number in range(known)])
         stores, analyses = world.stores, {world.name: world.entry}

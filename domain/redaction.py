@@ -65,7 +65,7 @@ def redacted_value(value: Any, *, secrets: Iterable[str] = ()) -> Any:
 
 
 def secrets_of(environment: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Return the secrets in variables: values of variables with telling names, and passwords in URLs.
+    """Return the secrets in variables: values of variables whose names suggest a secret, and passwords in URLs.
 
     Parameters
     ----------

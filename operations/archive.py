@@ -106,8 +106,8 @@ def plan(platform: Platform, name: str, choice: Choice, *, restore: bool = False
     left["their records are missing (see `analysis audit`)"] = len(chosen) - len(kept)
     with open_dagster(platform.settings) as instance:
         unfinished = 0 if restore or instance is None else len(_retired(platform, name, instance))
-    told = {why: number for why, number in left.items() if number}
-    return Plan(kept, ledger.jobs.counts(name)[state], told, unfinished)
+    reasons = {why: number for why, number in left.items() if number}
+    return Plan(kept, ledger.jobs.counts(name)[state], reasons, unfinished)
 
 
 def archive(

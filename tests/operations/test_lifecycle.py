@@ -1,4 +1,4 @@
-"""Cancelling jobs, and declaring results wrong."""
+"""Cancel jobs, and invalidate results."""
 
 from dataclasses import replace
 
@@ -148,7 +148,7 @@ def test_what_has_no_result_or_is_at_work_is_refused_and_nothing_is_changed(plat
     assert [state_of(platform, key) for key in keys[:2]] == ["done", state]
 
 
-def test_dagster_is_told_on_the_partition(platform, keys, settings):
+def test_it_is_reported_to_dagster_on_the_partition(platform, keys, settings):
     settings.dagster_home.mkdir()
     (settings.dagster_home / "dagster.yaml").touch()
     result = give_result(platform, keys[0])

@@ -1,4 +1,4 @@
-"""Jobs whose model has changed come back under new keys, with everything that was given."""
+"""Jobs whose model has changed are stored again under new keys, with all given values."""
 
 import shutil
 from pathlib import Path
@@ -18,7 +18,7 @@ LAB = Path(__file__).parent.parent / "lab"
 
 @pytest.fixture
 def opened(servers, home, database, tmp_path):
-    """Give a function that opens the platform over the analysis `double`, its text changed as told."""
+    """Give a function that opens the platform over the analysis `double`, with changes to its text."""
     settings = Settings(analysis_home=home, docdb_database=database)
 
     def open_with(*changes):

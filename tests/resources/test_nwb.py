@@ -1,4 +1,4 @@
-"""Opening NWB files: real ones, made-up ones, and those that are none."""
+"""Open NWB files: real and synthetic ones, and files of other formats."""
 
 import logging
 import shutil
@@ -22,7 +22,7 @@ ZARR = REAL / "717121_2024-06-15_10-58-01.nwb"
 @pytest.fixture(scope="module", params=["hdf5", "zarr"])
 def made_up(request, tmp_path_factory):
     """Give one small session in each format, and its path."""
-    path = tmp_path_factory.mktemp(request.param) / "session.nwb"  # one name for both: the content tells
+    path = tmp_path_factory.mktemp(request.param) / "session.nwb"  # the same name for both: the content decides
     return write_session(path, seed=1, n_units=3, duration_s=20.0, backend=request.param)
 
 

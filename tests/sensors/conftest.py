@@ -52,7 +52,7 @@ def world(make_world, folder_inbox, database):
 
 @pytest.fixture
 def failing_s3_inbox(monkeypatch):
-    """Give an inbox on a server that nobody runs."""
+    """Give an inbox on a server that does not run."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "nobody")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

@@ -1,4 +1,4 @@
-"""What people are told, once each."""
+"""Alerts, each sent once."""
 
 import dagster as dg
 import pytest
@@ -17,7 +17,7 @@ def hook():
         yield Alerts(webhook_url=url), lambda: [body["title"] for _, body in posted]
 
 
-def test_a_run_that_fails_is_told_with_what_the_run_says_and_a_link(world):
+def test_a_run_that_fails_is_reported_with_its_error_and_a_link(world):
     @dg.op
     def fails():
         raise dg.Failure(description="10 of 12 jobs failed; the circuit breaker opened")
@@ -34,32 +34,32 @@ def test_a_run_that_fails_is_told_with_what_the_run_says_and_a_link(world):
     assert alert.link == f"http://ui/runs/{run.run_id}"
 
 
-def test_a_run_that_died_is_told_too(world):
+def test_a_run_that_died_is_reported_too(world):
     event = dg.DagsterEvent(dg.DagsterEventType.RUN_FAILURE.value, job_name="double_batch", message="it died")
     run = dg.DagsterRun(job_name="double_batch", run_id="0" * 32)
     assert failed_run(run, event, ui_url="http://ui").text == "it died"
 
 
-def test_refused_files_are_told_once_and_again_when_others_are_refused(world, hook):
+def test_rejected_files_are_reported_once_and_again_when_others_are_rejected(world, hook):
     alerts, titles = hook
-    notes, told = world.stores.notes, {}
+    notes, reported = world.stores.notes, {}
     for _ in range(2):
-        assert changed(told, "files", rejected_files(notes, world.name), alerts) == []
+        assert changed(reported, "files", rejected_files(notes, world.name), alerts) == []
     world.write("bad.json", b"{")
     world.tick()
     for _ in range(3):
-        changed(told, "files", rejected_files(notes, world.name), alerts)
+        changed(reported, "files", rejected_files(notes, world.name), alerts)
     assert titles() == [f"1 rejected job file for {world.name}"]
     world.write("worse.json", b"[]")
     world.tick()
-    changed(told, "files", rejected_files(notes, world.name), alerts)
+    changed(reported, "files", rejected_files(notes, world.name), alerts)
     assert titles()[1:] == [f"2 rejected job files for {world.name}"]
     assert isinstance(notes, InboxNotes)
 
 
-def test_an_audit_that_found_something_is_told_and_one_that_did_not_is_not(world, hook):
+def test_an_audit_that_found_something_is_reported_and_one_that_did_not_is_not(world, hook):
     alerts, titles = hook
-    told = {}
+    reported = {}
     assert audit_findings(world.instance, world.name, ui_url="http://ui") is None
     checks, _ = build_audit([world.entry])
     key = next(iter(checks.check_keys))
@@ -68,7 +68,7 @@ def test_an_audit_that_found_something_is_told_and_one_that_did_not_is_not(world
             asset_key=key.asset_key, check_name=key.name, passed=passed, metadata={}, description="1 files_missing"
         )
         world.instance.report_runless_asset_event(evaluation)
-        changed(told, "audit", audit_findings(world.instance, world.name, ui_url="http://ui"), alerts)
+        changed(reported, "audit", audit_findings(world.instance, world.name, ui_url="http://ui"), alerts)
         assert len(titles()) == expected
     assert titles() == [f"The audit of {world.name} found differences"]
 

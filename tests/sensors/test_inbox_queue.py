@@ -1,4 +1,4 @@
-"""The sensor of the queue: files of which S3 tells are taken in without a listing, and no message is lost before that."""
+"""The sensor of the queue ingests the files that S3 reports, without a listing, and loses no message before that."""
 
 import json
 import logging
@@ -17,33 +17,33 @@ from sensors.job_files.cursor import Memory
 from sensors.job_files.intake import Intake
 from sensors.job_files.sensor import tick
 from sensors.limits import LIMITS, TickLimits
-from tests.moto_queue import reached, told_bucket
+from tests.moto_queue import notifying_bucket, reached
 from tests.sensors.world import job_file
 
 
 @pytest.fixture(scope="module")
 def served():
-    """Serve a bucket that tells a queue to all tests of this file."""
-    with told_bucket() as told:
-        yield told
+    """Serve a bucket that notifies a queue, for all tests of this file."""
+    with notifying_bucket() as bucket:
+        yield bucket
 
 
 @pytest.fixture
-def told(served, monkeypatch):
+def bucket(served, monkeypatch):
     """Give the bucket, empty, and the credentials for it."""
     with reached(served, monkeypatch) as bucket:
         yield bucket
 
 
 @pytest.fixture
-def world(make_world, told, database):
-    """Give a world whose inbox is the bucket that tells."""
-    inbox = JobInbox(s3=S3Connection(endpoint_url=told.address), root=f"s3://{told.bucket}/in")
+def world(make_world, bucket, database):
+    """Give a world whose inbox is the notifying bucket."""
+    inbox = JobInbox(s3=S3Connection(endpoint_url=bucket.address), root=f"s3://{bucket.name}/in")
     return make_world(inbox, database)
 
 
 class UnlistedInbox(JobInbox):
-    """An inbox that nobody may list."""
+    """An inbox that cannot be listed."""
 
     def pages(self, analysis, *, after=""):
         """Refuse."""
@@ -67,19 +67,19 @@ class CutOffLedger(Ledger):
         return CutOffRequests(**vars(super().requests))
 
 
-def watched_by(world, told, **patience):
+def watched_by(world, bucket, **patience):
     """Give what the sensor of the queue needs."""
-    stores, queue = world.stores, InboxQueue(url=told.queue_url, wait_s=0, **patience)  # this server needs no waiting
+    stores, queue = world.stores, InboxQueue(url=bucket.queue_url, wait_s=0, **patience)  # this server needs no waiting
     return Watched(queue, stores.inbox, stores.notes, stores.ledger)
 
 
 @pytest.fixture
-def watch(world, told):
+def watch(world, bucket):
     """Give the function that evaluates the sensor of the queue once."""
 
     def evaluate(watched=None, *, limits=LIMITS):
         return ingest_reported(
-            world.instance, {world.name: world.entry}, watched or watched_by(world, told), limits=limits
+            world.instance, {world.name: world.entry}, watched or watched_by(world, bucket), limits=limits
         )
 
     return evaluate
@@ -87,7 +87,7 @@ def watch(world, told):
 
 @pytest.fixture
 def unlisted(world):
-    """Let nobody list the inbox again."""
+    """Make further listings of the inbox fail."""
     assert isinstance(world.tick(), dg.SkipReason)
     world.cursor = Memory(listed=world.stores.ledger.now().timestamp()).written()
     inbox = world.stores.inbox
@@ -98,11 +98,11 @@ def numbers(world):
     return sorted(job["parameters"]["number"] for job in world.jobs().values())
 
 
-def test_a_file_of_which_the_queue_tells_becomes_a_job_and_a_run_without_a_listing(world, told, watch, unlisted):
+def test_a_file_that_the_queue_reports_becomes_a_job_and_a_run_without_a_listing(world, bucket, watch, unlisted):
     world.write("0/a b+é.json", job_file(1))
     world.write("bad.json", b"{")
     assert watch() == "2 messages, 2 files read."
-    assert told.waiting() == (0, 0)
+    assert bucket.waiting() == (0, 0)
     assert numbers(world) == [1.0]
     assert list(world.bad()) == ["bad.json"]
     assert world.partitions() == list(world.jobs())
@@ -111,63 +111,63 @@ def test_a_file_of_which_the_queue_tells_becomes_a_job_and_a_run_without_a_listi
     assert watch() == "0 messages, 0 files read."
 
 
-def test_messages_that_come_twice_change_nothing(world, told, watch, unlisted):
+def test_messages_that_come_twice_change_nothing(world, bucket, watch, unlisted):
     world.write("a.json", job_file(1))
-    (message,) = told.sqs.receive_message(QueueUrl=told.queue_url, VisibilityTimeout=0)["Messages"]
+    (message,) = bucket.sqs.receive_message(QueueUrl=bucket.queue_url, VisibilityTimeout=0)["Messages"]
     assert watch() == "1 message, 1 file read."
     for _ in range(2):
-        told.send(message["Body"])
+        bucket.send(message["Body"])
     assert watch() == "2 messages, 0 files read."
     (job,) = world.jobs().values()
     assert len(job["sources"]) == 1
 
 
-def test_a_message_stays_until_its_file_is_in_the_ledger(world, told, watch, unlisted):
+def test_a_message_stays_until_its_file_is_in_the_ledger(world, bucket, watch, unlisted):
     world.write("a.json", job_file(1))
-    watched, ledger = watched_by(world, told, hidden_s=0), world.stores.ledger
+    watched, ledger = watched_by(world, bucket, hidden_s=0), world.stores.ledger
     cut_off = CutOffLedger(mongo=ledger.mongo, records_name=ledger.records_name)
     with pytest.raises(KeyboardInterrupt):
         watch(replace(watched, ledger=cut_off))
-    assert (world.jobs(), told.waiting()) == ({}, (1, 0))
+    assert (world.jobs(), bucket.waiting()) == ({}, (1, 0))
     watch(watched)
-    assert (numbers(world), told.waiting()) == ([1.0], (0, 0))
+    assert (numbers(world), bucket.waiting()) == ([1.0], (0, 0))
 
 
-def test_files_for_which_there_was_no_time_are_told_of_again(world, told, watch, unlisted):
+def test_files_for_which_there_was_no_time_are_reported_again(world, bucket, watch, unlisted):
     for number in range(3):
         world.write(f"{number}.json", job_file(number))
     assert watch(limits=TickLimits(messages_reading_s=-1)) == "3 messages, 1 file read."
-    assert told.waiting() == (0, 2)
+    assert bucket.waiting() == (0, 2)
     assert len(world.jobs()) == 1
 
 
-def test_messages_that_make_no_sense_are_reported_and_removed(world, told, watch, unlisted, caplog):
-    told.send("hello")
-    told.send({"Records": [{"s3": "x"}]})
+def test_messages_that_make_no_sense_are_reported_and_removed(world, bucket, watch, unlisted, caplog):
+    bucket.send("hello")
+    bucket.send({"Records": [{"s3": "x"}]})
     world.write("a.json", job_file(1))
     with caplog.at_level(logging.WARNING):
         said = watch()
     assert said.startswith("3 messages, 1 file read. 2 invalid messages removed: A message of")
     assert caplog.text.count("A message was removed from http") == 2
-    assert (numbers(world), told.waiting()) == ([1.0], (0, 0))
+    assert (numbers(world), bucket.waiting()) == ([1.0], (0, 0))
 
 
-def test_what_is_elsewhere_asks_for_nothing(world, told, watch, unlisted):
+def test_objects_elsewhere_request_nothing(world, bucket, watch, unlisted):
     for key in ("in/other/a.json", "out/double/a.json", "in/double/a.txt", "in/double/analysis_parameters.json"):
-        told.s3.put_object(Bucket=told.bucket, Key=key, Body=job_file(1))
+        bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=job_file(1))
     assert watch() == "4 messages, 0 files read."
-    assert (world.jobs(), world.bad(), told.waiting()) == ({}, {}, (0, 0))
+    assert (world.jobs(), world.bad(), bucket.waiting()) == ({}, {}, (0, 0))
 
 
-def test_a_file_that_is_gone_is_forgotten_and_asks_for_nothing(world, told, watch, unlisted):
+def test_a_file_that_is_gone_is_forgotten_and_requests_nothing(world, bucket, watch, unlisted):
     world.write("bad.json", b"{")
     world.write("early.json", job_file(1))
-    told.s3.delete_object(Bucket=told.bucket, Key="in/double/early.json")
+    bucket.s3.delete_object(Bucket=bucket.name, Key="in/double/early.json")
     assert watch() == "2 messages, 1 file read."
-    event = {"detail": {"bucket": {"name": told.bucket}, "object": {"key": "in/double/bad.json"}}}
-    told.s3.delete_object(Bucket=told.bucket, Key="in/double/bad.json")
-    told.send(event)
-    told.send({**event, "detail": {**event["detail"], "object": {"key": "in/double/../x.json"}}})
+    event = {"detail": {"bucket": {"name": bucket.name}, "object": {"key": "in/double/bad.json"}}}
+    bucket.s3.delete_object(Bucket=bucket.name, Key="in/double/bad.json")
+    bucket.send(event)
+    bucket.send({**event, "detail": {**event["detail"], "object": {"key": "in/double/../x.json"}}})
     assert watch() == "2 messages, 1 file read."
     assert world.jobs() == {}
     assert world.bad() == {"../x.json": "has a name that could not be a path: rename it"}
@@ -186,9 +186,9 @@ def test_refused_files_are_judged_again_without_a_listing_when_their_reason_may_
     assert world.stores.notes.bad("double")[0].judged_with == now != before
 
 
-def test_a_file_that_nobody_told_of_is_found_by_the_listing(world, told):
+def test_a_file_that_is_not_reported_is_found_by_the_listing(world, bucket):
     world.write("a.json", job_file(1))
-    told.lose()
+    bucket.lose()
     found = tick(world.instance, None, world.entry, world.stores, listing_s=600)
     assert len(world.asked(found)) == 1
     memory = Memory.read(found.cursor)
@@ -203,8 +203,8 @@ def test_a_file_that_nobody_told_of_is_found_by_the_listing(world, told):
 
 @pytest.mark.filterwarnings("ignore:InitResourceContext.dagster_run is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_dagster_evaluates_it_unless_this_is_a_dry_run(world, told, dry_run):
-    watched = watched_by(world, told)
+def test_dagster_evaluates_it_unless_this_is_a_dry_run(world, bucket, dry_run):
+    watched = watched_by(world, bucket)
     world.write("a.json", job_file(1))
     sensor = build_inbox_watch([world.entry], dry_run=dry_run)
     resources = {
@@ -216,4 +216,4 @@ def test_dagster_evaluates_it_unless_this_is_a_dry_run(world, told, dry_run):
     with dg.build_sensor_context(world.instance, resources=resources) as context:
         said = sensor.evaluate_tick(context).skip_message
     assert said == ("DRY_RUN is set: no message was received." if dry_run else "1 message, 1 file read.")
-    assert told.waiting() == ((1, 0) if dry_run else (0, 0))
+    assert bucket.waiting() == ((1, 0) if dry_run else (0, 0))

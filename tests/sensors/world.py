@@ -51,7 +51,7 @@ class World:
         return found
 
     def launch(self, found, status=dg.DagsterRunStatus.STARTED):
-        """Make runs of what a tick asked for, none for a run key that was launched before."""
+        """Create the runs that a tick requested, except for run keys that were launched earlier."""
         runs = []
         for request in getattr(found, "run_requests", None) or []:
             assert request.run_key not in self.run_keys
@@ -78,7 +78,7 @@ class World:
         return self.instance.get_dynamic_partitions(self.name)
 
     def asked(self, found):
-        """Return the keys of the ranges that a tick asked for, in order."""
+        """Return the keys of the ranges that a tick requested, in order."""
         order, keys = self.partitions(), []
         for request in getattr(found, "run_requests", None) or []:
             first, last = order.index(request.tags[START]), order.index(request.tags[END])
@@ -99,7 +99,7 @@ class World:
         self.collection("jobs").update_one({"job_key": key}, {"$set": fields})
 
     def renew(self, key, **fields):
-        """Make a job new behind everybody's back, as if no run had ever been asked for it."""
+        """Make a job new directly in the database, as if no run had been requested for it."""
         self.change(key, state="new", requests=0, fruitless=0, unstarted=0, **fields)
 
     def add_record(self, key):

@@ -256,7 +256,7 @@ def test_a_result_that_appears_just_before_the_claim_is_taken(misbehave, marks, 
     answers = [None]
 
     class Late(RecordStore):
-        """Records that appear when they are asked for the second time."""
+        """Records that appear at the second query."""
 
         def get(self, result):
             """Read a record."""

@@ -1,4 +1,4 @@
-"""The worker processes of a run: how they end, and that nobody waits for them in vain."""
+"""The worker processes of a run: how they end, and that no thread waits for them forever."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What a job used, also where the system tells little."""
+"""The resource usage of a job, also on systems that report little."""
 
 import resource
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""TLS and log-ins for real: what works, and what a person is told when it does not."""
+"""Real TLS connections and logins: which ones work, and the messages of the others."""
 
 import socket
 import ssl
@@ -75,7 +75,7 @@ def connection():
 
 
 def refusal(mongo, kind):
-    """Use a connection; gives what a person is told, which never shows the password."""
+    """Use a connection; return the message, which never contains the password."""
     with pytest.raises(kind) as caught:
         mongo.collection("things").find_one({"private": "text"})
     told = str(caught.value)
@@ -178,7 +178,7 @@ def store(url):
 
 
 def s3_refusal(url, kind):
-    """Upload something; gives what a person is told."""
+    """Upload bytes; return the message."""
     results = store(url)
     with pytest.raises(kind) as caught:
         results.put_bytes(results.location(*ATTEMPT), "x.txt", b"x")

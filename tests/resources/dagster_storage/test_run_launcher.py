@@ -105,7 +105,7 @@ def location(instance, tmp_path):
 
 
 def kill_with_code_server(process):
-    """Kill the code server first, so that nobody reports the end of the run."""
+    """Kill the code server first, so that the end of the run is not reported."""
     server = process.parent()
     assert "grpc" in " ".join(server.cmdline())
     for victim in (server, process):

@@ -81,7 +81,7 @@ def test_a_user_that_comes_at_the_last_moment_keeps_the_servers(tmp_path):
     assert run.ready.wait(30)
     answers.append(False)
     time.sleep(0.5)
-    assert answers == []  # it believed for a moment that nobody was left
+    assert answers == []  # it found no users for a moment
     assert embedded.running(tmp_path) is not None
     run.leave()
 

@@ -1,4 +1,4 @@
-"""What only a folder can hold: links, pipes, names that are no text, and faults of a disk."""
+"""Entries that only a folder can contain: links, pipes, names that are not text, and errors of a disk."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Notes on inbox files: what is written is read, and read again only when somebody else has written."""
+"""Notes on inbox files: they are read as written, and read again only after another process has written."""
 
 from dataclasses import replace
 

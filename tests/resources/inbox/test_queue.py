@@ -4,87 +4,87 @@ import pytest
 
 from domain.errors import ServerUnavailableError, SettingsError
 from resources.inbox.queue import InboxQueue, QueueMessage, region_of
-from tests.moto_queue import reached, told_bucket
+from tests.moto_queue import notifying_bucket, reached
 
 
 @pytest.fixture(scope="module")
 def served():
     """Serve a queue to all tests of this file."""
-    with told_bucket() as told:
-        yield told
+    with notifying_bucket() as bucket:
+        yield bucket
 
 
 @pytest.fixture
-def told(served, monkeypatch):
+def bucket(served, monkeypatch):
     """Give the queue, empty, and the credentials for it."""
     with reached(served, monkeypatch) as bucket:
         yield bucket
 
 
-def opened(told, **patience):
+def opened(bucket, **patience):
     """Open the queue; this server needs no waiting to be asked as a whole."""
-    return InboxQueue(url=told.queue_url, wait_s=0, **patience)
+    return InboxQueue(url=bucket.queue_url, wait_s=0, **patience)
 
 
 def received(queue, **options):
     return [m for some in queue.receive(**{"limit": 100, "seconds": 5, **options}) for m in some]
 
 
-def test_what_is_received_is_hidden_and_comes_back_unless_it_is_deleted(told):
-    queue = opened(told, hidden_s=60)
+def test_what_is_received_is_hidden_and_comes_back_unless_it_is_deleted(bucket):
+    queue = opened(bucket, hidden_s=60)
     assert received(queue) == []
     for number in range(12):
-        told.send(str(number))
-    seen = next(opened(told, hidden_s=0).receive(limit=1, seconds=5))
-    assert told.waiting() == (12, 0)
+        bucket.send(str(number))
+    seen = next(opened(bucket, hidden_s=0).receive(limit=1, seconds=5))
+    assert bucket.waiting() == (12, 0)
     seen = received(queue)
     assert sorted(int(m.body) for m in seen) == list(range(12))
-    assert (received(queue), told.waiting()) == ([], (0, 12))
+    assert (received(queue), bucket.waiting()) == ([], (0, 12))
     queue.delete(seen)
     queue.delete([])
-    assert told.waiting() == (0, 0)
+    assert bucket.waiting() == (0, 0)
 
 
-def test_a_tick_receives_a_limited_number_for_a_limited_time(told):
-    queue = opened(told)
+def test_a_tick_receives_a_limited_number_for_a_limited_time(bucket):
+    queue = opened(bucket)
     for number in range(25):
-        told.send(str(number))
+        bucket.send(str(number))
     assert received(queue, seconds=-1) == []
     assert len(received(queue, limit=11)) == 20
 
 
-def test_a_queue_that_is_not_there_is_a_setting_to_be_mended(told):
-    queue = InboxQueue(url=told.queue_url.replace("jobs-", "other-"))
+def test_a_queue_that_is_not_there_is_a_setting_to_be_fixed(bucket):
+    queue = InboxQueue(url=bucket.queue_url.replace("jobs-", "other-"))
     with pytest.raises(SettingsError, match=r"Cannot receive messages from the queue .*other.*JOB_INBOX_QUEUE_URL"):
         received(queue)
 
 
-def test_a_message_that_cannot_be_deleted_is_an_error(told):
-    queue = opened(told)
+def test_a_message_that_cannot_be_deleted_is_an_error(bucket):
+    queue = opened(bucket)
     with pytest.raises((ServerUnavailableError, SettingsError), match="delete"):
         queue.delete([QueueMessage("", "no such receipt")])
 
 
-def test_a_server_that_is_away_is_transient(told, monkeypatch):
+def test_a_server_that_is_away_is_transient(bucket, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:10")
     with pytest.raises(
         ServerUnavailableError, match=r"did not answer \(EndpointConnectionError\).*AWS_ENDPOINT_URL_SQS"
     ):
-        received(opened(told, attempts=1))
+        received(opened(bucket, attempts=1))
 
 
-def test_a_server_that_fails_is_transient(told, failing_s3, monkeypatch):
+def test_a_server_that_fails_is_transient(bucket, failing_s3, monkeypatch):
     with failing_s3(503, "ServiceUnavailable") as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", address)
         with pytest.raises(ServerUnavailableError, match="did not answer"):
-            received(opened(told, attempts=1))
+            received(opened(bucket, attempts=1))
 
 
-def test_without_credentials_the_queue_is_not_asked(told, monkeypatch):
+def test_without_credentials_the_queue_is_not_asked(bucket, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(SettingsError, match=r"credentials.*AWS_\*"):
-        received(opened(told, attempts=1))
+        received(opened(bucket, attempts=1))
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def found(records, *wanted, **page):
         ([("session", "=", "s7")], [7]),
         ([("code", "=", "1+abc"), ("parameters.n", "<", 5)], [0, 2, 4]),
         ([("code", "=", "1+ab")], []),
-        ([("parameters.n", "=", "5")], []),  # a text is no number
+        ([("parameters.n", "=", "5")], []),  # a text is not a number
         ([("parameters.nothing", "!=", 5)], []),  # what is not there is not compared
     ],
 )
@@ -132,7 +132,7 @@ def test_a_record_of_an_earlier_version_is_left_out_counted_and_found_once_it_is
 
 @pytest.fixture(scope="module")
 def many(docdb_uri):
-    """Give a store with so many results that the database has a choice to make."""
+    """Give a store with enough results for the database to choose between indexes."""
     store = RecordStore(mongo=MongoConnection(uri=docdb_uri, database=f"test_{uuid.uuid4().hex[:16]}"), name="records")
     assert store.analyses() == []  # makes the indexes
     records_of(store).insert_many([to_record(made(number)) for number in range(2000)])

@@ -14,7 +14,7 @@ from tests.raw import records_of, superseded_of
 from tests.secure_servers import serving
 
 LISTED_AT_FIRST = 101
-"""So many documents come with the answer to a query; for more the server is asked again."""
+"""Number of documents in the first response to a query; for more there is another request."""
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,14 @@ LARGE = SINGLE_PUT_BYTES * 2 + 17
 
 @pytest.fixture
 def parts(s3):
-    """Give the list of the operations by which large files are uploaded, as boto3 is asked for them."""
-    asked = []
+    """Give the list of boto3's operations for large files, in the order of the calls."""
+    operations = []
 
     def note(model, **_):
-        asked.append(model.name)
+        operations.append(model.name)
 
     s3.client.meta.events.register("before-call.s3", note)
-    yield asked
+    yield operations
     s3.client.meta.events.unregister("before-call.s3", note)
 
 
@@ -72,13 +72,13 @@ def test_a_large_upload_that_fails_is_undone(serve_http, failing_s3, tmp_path):
     def answer(path):
         return (500, {}, broken) if "partNumber" in path else (200, {}, begun if path.endswith("?uploads") else b"")
 
-    with failing_s3(200, "x"), serve_http(answer) as (address, asked):
+    with failing_s3(200, "x"), serve_http(answer) as (address, paths):
         results = ResultsStore(s3=S3Connection(endpoint_url=address), root="lab")
         location = results.location(*ATTEMPT)
         with pytest.raises(ServerUnavailableError, match="InternalError"):
             results.put_file(location, "k", file)
-    assert asked[-1] == f"/{location}/k?uploadId=u".replace("s3://", "")
-    assert not any("partNumber" not in path and "uploadId" in path for path in asked[:-1])
+    assert paths[-1] == f"/{location}/k?uploadId=u".replace("s3://", "")
+    assert not any("partNumber" not in path and "uploadId" in path for path in paths[:-1])
 
 
 def test_many_large_files_at_once_hold_few_parts_in_memory(s3):

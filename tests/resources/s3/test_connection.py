@@ -204,7 +204,7 @@ def test_a_restart_on_other_ports_is_noticed(s3, home, servers, monkeypatch):
     assert addresses_of(str(home)) is addresses_of(str(home))
     state = home / "servers.json"
     before = addresses_of(str(home))
-    state.write_text(state.read_text())  # written anew: asked again
+    state.write_text(state.read_text())  # rewritten: read again
     assert addresses_of(str(home)) is not before
     assert addresses_of(str(home)) == servers
 

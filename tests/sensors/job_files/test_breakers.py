@@ -1,4 +1,4 @@
-"""A circuit breaker over real stores: it stops, tells, heals, and is closed by hand."""
+"""A circuit breaker over real stores: it stops jobs, is reported, recovers, and is closed manually."""
 
 from datetime import timedelta
 
@@ -97,16 +97,16 @@ def test_where_a_server_was_away_a_few_jobs_are_tried_and_one_that_succeeds_clos
     assert ledger.breakers.get_open(world.name, code_version=world.entry.code_version) is None
 
 
-def test_people_are_told_once_when_it_opens_and_once_when_it_closes(world, broken):
+def test_an_alert_is_sent_once_when_it_opens_and_once_when_it_closes(world, broken):
     world.tick()
     ledger = world.stores.ledger
 
-    def told():
+    def reported():
         return [name for name in breaker_alerts(ledger, Alerts(), ui_url="http://ui") if name == world.name]
 
-    assert (told(), told()) == ([world.name], [])
+    assert (reported(), reported()) == ([world.name], [])
     ledger.breakers.close(world.name, who="ann", reason="x")
-    assert (told(), told()) == ([world.name], [])
+    assert (reported(), reported()) == ([world.name], [])
 
 
 def test_a_server_that_is_away_for_weeks_is_still_probed(world):

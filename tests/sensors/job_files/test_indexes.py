@@ -77,8 +77,8 @@ def scans(questions, docdb_uri):
         parts = [{**bare, what: [one]} for what in ("updates", "deletes") for one in bare.get(what, ())] or [bare]
         for part in parts:  # of several changes only one at a time is explained
             mongo = MongoConnection(uri=docdb_uri, database=database)
-            told = database_of(mongo).command("explain", part, verbosity="queryPlanner")
-            if "COLLSCAN" in str(told):
+            plan = database_of(mongo).command("explain", part, verbosity="queryPlanner")
+            if "COLLSCAN" in str(plan):
                 found.append(part)
     return found
 

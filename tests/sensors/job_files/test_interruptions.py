@@ -93,7 +93,7 @@ def prepare(world):
 
 
 def cut_tick(world, after):
-    """Cut a tick off after so many verbs; return where, or None if it had ended before."""
+    """Interrupt a tick after a number of calls; return where, or None if it ended earlier."""
     cut = Cut(after)
     stores = Stores(**{f.name: cut.wrap(getattr(world.stores, f.name), f.name) for f in fields(Stores)})
     try:

@@ -1,4 +1,4 @@
-"""An inbox that is listed in parts: every file is taken in once, none is forgotten that is still there."""
+"""An inbox that is listed in parts: every file is ingested once, and no existing file is forgotten."""
 
 import dagster as dg
 import pytest

@@ -1,4 +1,4 @@
-"""Runs whose process is gone, though Dagster believes them to be at work."""
+"""Runs whose process is gone, although Dagster shows them as running."""
 
 import time
 from datetime import timedelta

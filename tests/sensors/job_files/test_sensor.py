@@ -1,4 +1,4 @@
-"""Ticks of the sensor, over real stores and a real Dagster: nothing lost, nothing asked for twice."""
+"""Ticks of the sensor, over real stores and a real Dagster: no job is lost or requested twice."""
 
 from datetime import timedelta
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""What a person's wish means for the jobs of a run, and one click that asks again for what failed."""
+"""Jobs of a run that an operator terminates, and the Dagster job that requeues failed jobs."""
 
 import dagster as dg
 import pytest
@@ -61,7 +61,7 @@ def test_a_transient_failure_is_asked_for_again_when_its_time_has_come(world):
 
 
 @pytest.mark.parametrize(("kinds", "asked"), [([], {"exception"}), (["cancelled"], {"cancelled"})])
-def test_one_click_asks_again_for_what_failed_and_for_what_people_ended_only_when_told(world, kinds, asked):
+def test_one_click_requeues_failed_jobs_and_those_that_people_ended_only_when_named(world, kinds, asked):
     write_jobs(world, 2)
     world.tick()
     one, other = world.partitions()
