@@ -158,7 +158,7 @@ class Planning:
         known = self.services.notes.known(name)
         todo = plan_intake(inbox.list_files(name), known, judged_with=intake.judged_with(), limit=_ALL_FILES)
         waiting = {}
-        for number, judged in enumerate(intake.judge(todo.to_read), start=1):
+        for number, judged in enumerate(intake.check(todo.to_read), start=1):
             self.progress("Reading new job files of the inbox", number, len(todo.to_read))
             if judged.request is not None:
                 waiting[judged.request[0].job_key] = judged.file.name

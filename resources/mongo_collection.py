@@ -106,7 +106,7 @@ class ServerCalls:
         ServerUnavailableError
             If the server does not answer; the message has its hosts and the setting.
         SettingsError
-            If the server refuses the credentials, its certificate is not trusted, or the user lacks a privilege.
+            If the server rejects the credentials, its certificate is not trusted, or the user lacks a privilege.
         """
         attempts = retrying(
             Backoff(first_s=0.25, longest_s=5, attempts=self.attempts),
@@ -222,11 +222,11 @@ class RetryingCollection:
         Parameters
         ----------
         match : dict
-            The filter.
+            Filter in the syntax of MongoDB.
         fields : sequence of str, or mapping to 1 or 0
             Fields to read, or with 0 to leave out; by default all.
         sort : sequence of (str, int), optional
-            Fields and directions.
+            Fields, each with its direction (1 or -1); by default unordered.
         limit : int
             Maximum number of documents (0 = all).
         **options

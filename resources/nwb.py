@@ -1,6 +1,6 @@
 """Open NWB files: HDF5 files and Zarr directories, distinguished by their content and not by their name.
 
-`open_nwb` opens the whole file with pynwb, lazily, and `read_units` reads its sorted units. `describe_session` reads subject,
+`open_nwb` opens a file with pynwb, lazily, and `read_units` reads its sorted units. `describe_session` reads subject,
 name and start of the session from the header, without pynwb, whose import takes seconds. File libraries are imported where
 they are used.
 """

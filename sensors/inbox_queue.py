@@ -90,7 +90,7 @@ def ingest_reported(
     analyses : mapping of str to AnalysisEntry
         The analyses, by name; files of others are ignored.
     watched : Watched
-        The external systems.
+        Clients of the queue, the inbox, its notes and the ledger.
     limits : TickLimits
         Bounds of one tick.
     """

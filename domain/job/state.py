@@ -18,7 +18,7 @@ from domain.job.stored import Source, StoredJob
 from domain.retry import UNSTARTED_RUNS
 
 _AT_ONCE = 2
-"""Runs that are requested without a wait although none of them started: a tick or a run may be cut off before."""
+"""Number of runs requested without a wait although none started, because a tick or a run may have been interrupted."""
 
 
 class JobState(StrEnum):

@@ -1,11 +1,11 @@
 """One attempt at a job, from its claim to its outcome.
 
-The order of steps is the contract: claim, finish the commit of a run that vanished, use a record that was committed
+The order of steps is the contract: claim, finish the commit of a lost run, use a record that was committed
 meanwhile, commit a complete earlier attempt, execute, upload, check the claim, manifest and record as files,
 check the claim again and announce the commit, and last the record, which is the commit point.
 
 The first check keeps an attempt that has lost its job from becoming complete: another run would commit it. From then on its
-files are deleted only if another attempt's record is there. The second check and a cancellation exclude each other.
+files are deleted only if another attempt's record exists. The second check and a cancellation exclude each other.
 """
 
 import uuid

@@ -55,13 +55,13 @@ class BatchRun:
     entry : AnalysisEntry
         The analysis, with its current code version.
     services : Services
-        The external systems.
+        Clients of the external systems.
     run : RunFacts
         How the run was requested.
     pool : type of WorkerPool
         Class that executes user code.
     pace : Pace
-        Intervals and concurrency.
+        Intervals, and number of threads per worker process.
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ class RunContext:
     entry : AnalysisEntry
         The analysis and its code version, which do not change during the run.
     services : Services
-        The external systems.
+        Clients of the external systems.
     run : RunFacts
         How the run was requested.
     pool : WorkerPool

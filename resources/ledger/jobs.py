@@ -22,7 +22,7 @@ class JobBrief:
     job_key : str
         Key of the job, which names its partition.
     state : JobState
-        Current state.
+        Current state in the ledger.
     result_id, code_version : str or None
         Id of its latest result, and the code version that made it.
     run_id : str or None

@@ -29,7 +29,7 @@ def writes_of(job: StoredJob, source: Source, fields: Document) -> list[UpdateOn
     Parameters
     ----------
     job : StoredJob
-        The requested job.
+        The requested job, which may be known.
     source : Source
         Source of the request. The first one is stored completely.
     fields : dict

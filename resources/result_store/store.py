@@ -101,7 +101,7 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         path : str
             Path of the file below the location, with ``/``.
         local_file : Path
-            File to upload.
+            File to upload; it must not change meanwhile.
 
         Returns
         -------

@@ -25,7 +25,7 @@ from sensors.limits import LIMITS
 
 
 @dataclass(frozen=True)
-class JudgedFile:
+class CheckedFile:
     """A file that was read: the job that it requests, or the reason why it is rejected."""
 
     file: InboxFile
@@ -101,15 +101,15 @@ class Intake:
         models = sha256_hex(repr(self._entry.analysis.parameters.model_json_schema()).encode())
         return sha256_hex(canonical_json([self._inbox.fixed_fingerprint(self._name), models, self._entry.code_version]))
 
-    def judge(self, files: Sequence[InboxFile]) -> Iterator[JudgedFile]:
+    def check(self, files: Sequence[InboxFile]) -> Iterator[CheckedFile]:
         """Yield files as they are read, until `reading_s` has passed; at least one."""
         fixed, problem = self._fixed()
         secrets = list(known_secrets())
         end = time.monotonic() + self._reading_s
         for file in files:
-            judged = JudgedFile(file, None, problem) if problem else self._judge_one(file, fixed, secrets)
-            if judged is not None:
-                yield judged
+            checked = CheckedFile(file, None, problem) if problem else self._check_one(file, fixed, secrets)
+            if checked is not None:
+                yield checked
             if time.monotonic() > end:
                 return
 
@@ -119,18 +119,18 @@ class Intake:
         """Read files until `reading_s` has passed; store their jobs, then the notes on them, in chunks."""
         count, chunk = 0, []
         keys: dict[str, None] = {}
-        judged = None
-        for judged in self.judge(files):
-            chunk.append(judged)
+        checked = None
+        for checked in self.check(files):
+            chunk.append(checked)
             count += 1
             if len(chunk) == self._chunk:
                 keys |= self._store(chunk, ledger, notes, judged_with)
                 chunk = []
         keys |= self._store(chunk, ledger, notes, judged_with)
-        return IntakeResult(count, files.index(judged.file) + 1 if judged else 0, tuple(keys))
+        return IntakeResult(count, files.index(checked.file) + 1 if checked else 0, tuple(keys))
 
     def _store(
-        self, chunk: Sequence[JudgedFile], ledger: Ledger, notes: InboxNotes, judged_with: str
+        self, chunk: Sequence[CheckedFile], ledger: Ledger, notes: InboxNotes, judged_with: str
     ) -> dict[str, None]:
         """Store jobs, then notes: after an interruption in between the files are read again. Return the keys."""
         ledger.requests.store(
@@ -151,20 +151,20 @@ class Intake:
         )
         return dict.fromkeys(sorted(j.request[0].job_key for j in chunk if j.request is not None))
 
-    def _judge_one(self, file: InboxFile, fixed: dict[str, Any], secrets: Sequence[str]) -> JudgedFile | None:
+    def _check_one(self, file: InboxFile, fixed: dict[str, Any], secrets: Sequence[str]) -> CheckedFile | None:
         """Read one file; None if it no longer exists."""
         if file.problem is not None:
-            return JudgedFile(file, None, file.problem)
+            return CheckedFile(file, None, file.problem)
         url = self._inbox.url(self._name, file.name)
         try:
             data = self._inbox.read(self._name, file.name)
             refuse_secrets(data, f"Job file {file.name}", secrets=secrets)
             job = read_job(data, name=file.name)
-            return JudgedFile(file, ingest(self._entry.analysis, job, name=url, fixed=fixed), None)
+            return CheckedFile(file, ingest(self._entry.analysis, job, name=url, fixed=fixed), None)
         except FileNotFoundError:
             return None
         except PermanentError as error:
-            return JudgedFile(file, None, str(error))
+            return CheckedFile(file, None, str(error))
 
     def _fixed(self) -> tuple[dict[str, Any], str | None]:
         """Return the inbox's fixed parameters, or why they are invalid: then every file is rejected until they are fixed."""

@@ -120,7 +120,7 @@ def tick(
     entry : AnalysisEntry
         The analysis, with its current code version.
     stores : Stores
-        The external systems.
+        Clients of inbox, notes, ledger, records and results.
     listing_s : float
         Interval between full listings of the inbox (s).
     limits : TickLimits
@@ -290,13 +290,13 @@ def preview(entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS
     intake = Intake(entry, stores.inbox, reading_s=limits.reading_s)
     judged_with = intake.judged_with()
     todo = list_some(stores.inbox, stores.notes, name, after="", judged_with=judged_with, limits=limits)
-    judged = list(intake.judge(todo.to_read))
-    keys = {j.request[0].job_key for j in judged if j.request is not None}
+    checked = list(intake.check(todo.to_read))
+    keys = {j.request[0].job_key for j in checked if j.request is not None}
     states = stores.ledger.jobs.summaries(name, keys)
     fresh = sorted(key for key in keys if key not in states)
-    bad = [f"{j.file.name}: {j.problem}" for j in judged if j.problem is not None]
+    bad = [f"{j.file.name}: {j.problem}" for j in checked if j.problem is not None]
     lines = [
-        f"DRY_RUN is set: nothing was done. {counted(len(judged), 'file')} to ingest, {counted(len(fresh), 'new job')}."
+        f"DRY_RUN is set: nothing was done. {counted(len(checked), 'file')} to ingest, {counted(len(fresh), 'new job')}."
     ]
     return "\n".join([*lines, *[f"new job {key}" for key in fresh[:20]], *[f"rejected file {b}" for b in bad[:20]]])
 

@@ -135,7 +135,7 @@ def test_a_file_that_becomes_unreadable_between_listing_and_reading_is_refused(w
     path = Path(world.stores.inbox.root) / "double" / "a.json"
     path.unlink()
     path.symlink_to(tmp_path / "elsewhere.json")
-    (judged,) = Intake(world.entry, world.stores.inbox).judge([file])
+    (judged,) = Intake(world.entry, world.stores.inbox).check([file])
     assert "links are never followed" in judged.problem
 
 
@@ -250,7 +250,7 @@ def test_a_file_that_vanishes_between_listing_and_reading_is_no_fault(world):
     files = [InboxFile("vanished.json", "1")]
     known = Intake(world.entry, world.stores.inbox)
     Path(world.stores.inbox.root, "double").mkdir()
-    assert list(known.judge(files)) == []
+    assert list(known.check(files)) == []
     ledger, notes = world.stores.ledger, world.stores.notes
     assert known.ingest(files, ledger, notes, judged_with="now").read == 0
     assert notes.known("double") == {}
@@ -277,7 +277,7 @@ def test_an_inbox_in_a_server_that_is_away_is_an_error(make_world, failing_s3_in
 
 def cover_all(world):
     """Start a run over the jobs that files in the inbox ask for, so that ticks ask for none."""
-    judged = Intake(world.entry, world.stores.inbox).judge(world.stores.inbox.list_files(world.name))
+    judged = Intake(world.entry, world.stores.inbox).check(world.stores.inbox.list_files(world.name))
     keys = [j.request[0].job_key for j in judged if j.request is not None]
     world.instance.add_dynamic_partitions(world.name, keys)
     first, *_, last = (key for key in world.partitions() if key in keys)
@@ -308,8 +308,8 @@ def test_a_tick_reads_for_a_limited_time_but_at_least_one_file(world):
         world.write(f"{number}.json", job_file(number))
     files = world.stores.inbox.list_files("double")
     hurried = Intake(world.entry, world.stores.inbox, reading_s=-1)
-    assert [judged.file.name for judged in hurried.judge(files)] == ["0.json"]
-    assert len(list(Intake(world.entry, world.stores.inbox).judge(files))) == 3
+    assert [judged.file.name for judged in hurried.check(files)] == ["0.json"]
+    assert len(list(Intake(world.entry, world.stores.inbox).check(files))) == 3
 
 
 def test_many_files_are_stored_a_chunk_at_a_time(world):
