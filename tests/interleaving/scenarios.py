@@ -1,0 +1,136 @@
+"""Which actors meet, and in which state: each scenario is small, and every order of its actors is tried."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tests.interleaving.actors import (
+    Action,
+    archives,
+    cancels,
+    cleans,
+    drain,
+    forces,
+    in_turn,
+    invalidates,
+    repairs,
+    reruns,
+    run,
+    sensor_tick,
+    settle,
+    submits,
+)
+from tests.interleaving.system import PLATFORM, System
+
+Prepare = Callable[[System], None]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Two actors or more that meet.
+
+    Attributes
+    ----------
+    name : str
+        Part of the name of every schedule.
+    prepare : callable
+        Brings a system into the state in which they meet.
+    actors : sequence of callable
+        What they do; they are called A, B and so on.
+    judges : str
+        Which of them compare every time that they read with something.
+    code : str
+        Code of the platform when all have ended.
+    switches, times : int
+        Maximum number of switches, and of moments at which leases expire.
+    failing : set of int
+        Which executions fail.
+    """
+
+    name: str
+    prepare: Prepare
+    actors: Sequence[Callable[[System], Action]]
+    judges: str = ""
+    code: str = "first"
+    switches: int = 3
+    times: int = 1
+    failing: frozenset[int] = frozenset()
+
+
+def requested(system: System) -> None:
+    """Store a job, and let the sensor request its run."""
+    submits()(system, PLATFORM)
+    sensor_tick()(system, PLATFORM)
+
+
+def done(system: System) -> None:
+    """Let a job be done."""
+    requested(system)
+    settle(system, code="first", rounds=1)
+
+
+def requested_again(system: System) -> None:
+    """Let a job that was done be requested again by force, with its run."""
+    done(system)
+    forces()(system, PLATFORM)
+    sensor_tick()(system, PLATFORM)
+
+
+def failed(system: System) -> None:
+    """Let a job fail."""
+    requested(system)
+    system.failing.add(1)
+    drain(system, code="first")
+
+
+def uncommitted(system: System) -> None:
+    """Let a job be new whose first attempt is complete and was never committed, as after a crash before the commit."""
+    done(system)
+    system.raw().delete_one({})
+    fresh = {"state": "new", "lease": None, "result_id": None, "attempts.0.outcome": None}
+    system.raw("jobs").update_one({}, {"$set": fresh})
+
+
+def sensor_run(system: System) -> Action:
+    """Return the run that the sensor has requested; it is not executed when all have ended."""
+    run_id, _ = system.queue.pop(0)
+    return run(run_id=run_id)
+
+
+def always(action: Action) -> Callable[[System], Action]:
+    """Return an actor that needs nothing of the system."""
+    return lambda _: action
+
+
+SCENARIOS = (
+    Scenario("two-runs", requested, (sensor_run, always(run(by_hand=True)))),
+    Scenario("tick-vs-run", requested, (sensor_run, always(sensor_tick()))),
+    Scenario("force-vs-run", requested, (sensor_run, always(forces()))),
+    Scenario("force-vs-reuse", done, (always(run(by_hand=True)), always(forces()))),
+    Scenario("force-after-rival", requested, (sensor_run, always(in_turn((run(by_hand=True), forces()))))),
+    Scenario("force-vs-uncommitted", uncommitted, (always(run(by_hand=True)), always(forces()))),
+    Scenario("force-vs-failing-run", requested_again, (sensor_run, always(sensor_tick())), failing=frozenset({2})),
+    Scenario("forced-run-vs-run", done, (always(run(by_hand=True, force="look")), always(run(by_hand=True)))),
+    Scenario("cancel-vs-run", requested, (sensor_run, always(cancels()))),
+    Scenario("cancel-vs-forced-run", requested_again, (sensor_run, always(cancels()))),
+    Scenario("cancel-and-rerun-vs-run", requested, (sensor_run, always(in_turn((cancels(), reruns()))))),
+    Scenario("invalidate-vs-reuse", done, (always(run(by_hand=True)), always(invalidates()))),
+    Scenario("invalidate-after-rival", requested, (sensor_run, always(in_turn((run(by_hand=True), invalidates()))))),
+    Scenario(
+        "invalidate-and-rerun-vs-run", done, (always(run(by_hand=True)), always(in_turn((invalidates(), reruns()))))
+    ),
+    Scenario("new-code-vs-run", requested, (sensor_run, always(submits(code="second"))), code="second"),
+    Scenario("new-code-vs-rerun", done, (always(run(by_hand=True)), always(submits(code="second"))), code="second"),
+    Scenario("archive-vs-run", done, (always(run(by_hand=True, force="look")), always(archives()))),
+    Scenario("archive-vs-force", done, (always(forces()), always(archives()))),
+    Scenario("repair-vs-run", requested, (sensor_run, always(repairs())), judges="B"),
+    Scenario("repair-vs-invalidate", done, (always(invalidates()), always(repairs())), judges="B"),
+    Scenario("clean-vs-run", requested, (sensor_run, always(cleans())), judges="B"),
+    Scenario("clean-vs-uncommitted", uncommitted, (always(run(by_hand=True)), always(cleans())), judges="B"),
+    Scenario("force-vs-tick", done, (always(sensor_tick()), always(forces()))),
+    Scenario("submit-vs-tick", uncommitted, (always(sensor_tick()), always(submits()))),
+    Scenario("two-ticks", requested, (always(sensor_tick()), always(sensor_tick()))),
+    Scenario("invalidate-vs-rerun", done, (always(invalidates()), always(reruns()))),
+)
+"""Every scenario, the most frequent meetings first."""
+
+BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}

@@ -1,0 +1,511 @@
+"""One platform under test: servers in memory or real ones, the resources of each actor, and what is noted beside them."""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import dagster as dg
+from pydantic import SecretStr
+
+from domain.failures import JobError
+from engine.discovery.analyses import AnalysisEntry, load_analysis
+from engine.execution.outcome import Services
+from engine.execution.publish import METADATA
+from engine.worker.pool import WorkerPool
+from engine.worker.process import job_error_of
+from engine.worker.task import Task, Work, run_task
+from operations.platform import Platform
+from resources.connections import ClientLimits, Connections, connect
+from resources.inbox.job_inbox import JobInbox
+from resources.inbox.notes import InboxNotes
+from resources.inputs.resource import Inputs
+from resources.ledger.ledger import Ledger
+from resources.mongo import MongoConnection
+from resources.mongo_collection import RetryingCollection, ServerCalls
+from resources.records.store import RecordStore
+from resources.result_store.store import ResultsStore
+from resources.s3.connection import S3Connection
+from resources.settings import Settings
+from sensors.job_files.sensor import Stores
+from tests.interleaving.accesses import Access, Accesses
+from tests.interleaving.doubles_dagster import DagsterDouble, DagsterState
+from tests.interleaving.doubles_mongo import Document, MongoDouble
+from tests.interleaving.doubles_s3 import S3Double
+from tests.interleaving.gates import Call, GatedCollection, GatedDagster, GatedS3
+from tests.interleaving.scheduler import Scheduler, StuckError
+
+LAB = Path(__file__).parent / "lab"
+NAME = "counted"
+BUCKET = "interleaving"
+RECORDS = "results"
+SPACES = {
+    RECORDS: "records",
+    f"{RECORDS}_superseded": "superseded",
+    f"{RECORDS}_jobs": "jobs",
+    f"{RECORDS}_inbox": "notes",
+    f"{RECORDS}_breakers": "breakers",
+}
+LEASE_S = 600.0
+STANDSTILL = timedelta(hours=2)
+"""How much time passes in one move: leases expire, and attempts count as old."""
+
+PLATFORM = "P"
+"""What goes on when every actor has ended: it stops nowhere."""
+
+_MOST_REQUESTS = 3000
+_MANY_REQUESTS = 400
+
+
+class Servers(Protocol):
+    """MongoDB and S3."""
+
+    uri: str
+    client: Any
+    root: str
+
+    def collection(self, name: str) -> Any:
+        """Return a collection as pymongo has it."""
+
+    def now(self) -> datetime:
+        """Return the time of MongoDB's server."""
+
+    def let_time_pass(self, span: timedelta) -> None:
+        """Let the server's time be later."""
+
+
+class ServersDouble:
+    """Servers in memory, whose time moves by a millisecond whenever it is read."""
+
+    uri = "mongodb://double/"
+    root = BUCKET
+
+    def __init__(self) -> None:
+        self._time = datetime(2026, 1, 1, tzinfo=UTC)
+        self.mongo = MongoDouble()
+        self.client = S3Double(self.now)
+
+    def resume(self, other: "ServersDouble") -> None:
+        """Begin in the state of other servers."""
+        self._time = other.now()
+        for name, collection in other.mongo.collections.items():
+            self.mongo.collection(name).documents.update(collection.documents)
+        self.client.objects.update(other.client.objects)
+
+    def collection(self, name: str) -> Any:
+        """Return a collection."""
+        return self.mongo.collection(name)
+
+    def now(self) -> datetime:
+        """Return the time."""
+        self._time += timedelta(milliseconds=1)
+        return self._time
+
+    def let_time_pass(self, span: timedelta) -> None:
+        """Let it be later."""
+        self._time += span
+
+
+@dataclass(frozen=True)
+class Execution:
+    """User code that ran."""
+
+    moment: int
+    actor: str
+    attempt: str
+    code_version: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """A record that was committed or removed, or a claim.
+
+    Attributes
+    ----------
+    moment : int
+        When.
+    what : str
+        ``claim``, ``commit`` or ``remove``.
+    key : str
+        The result, or the job of a claim.
+    attempt : str
+        The attempt.
+    """
+
+    moment: int
+    what: str
+    key: str
+    attempt: str
+
+
+@dataclass(frozen=True)
+class Act:
+    """What a person did.
+
+    Attributes
+    ----------
+    kind : str
+        ``force``, ``cancel``, ``invalidate``, ``submit``, ``rerun``, ``archive`` or ``run``.
+    began, ended : int
+        When, and when the person had the answer.
+    accepted : bool
+        Whether the answer was that it is done.
+    detail : str
+        Of a submission its code version.
+    """
+
+    kind: str
+    began: int
+    ended: int
+    accepted: bool
+    detail: str = ""
+
+
+@dataclass
+class System:
+    """One platform under test.
+
+    Attributes
+    ----------
+    servers : Servers
+        Where documents and objects are.
+    folder : Path
+        Local disk.
+    failing : set of int
+        Which executions fail, the first one being 1.
+    seen : list of str
+        What must not be at any moment, as it was seen at one.
+    """
+
+    servers: Servers
+    folder: Path
+    failing: set[int] = field(default_factory=set)
+    dagster: DagsterState = field(default_factory=DagsterState)
+    executions: list[Execution] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
+    queue: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    launched: set[str] = field(default_factory=set)
+    seen: list[str] = field(default_factory=list)
+    expiries: int = 0
+    scheduler: Scheduler | None = None
+    calls: list[Call] = field(default_factory=list)
+    keeps_calls: bool = False
+    requests: int = 0
+    clock: "itertools.count[int]" = field(default_factory=itertools.count)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def moment(self) -> int:
+        """Return a number that is larger than every earlier one."""
+        return next(self.clock)
+
+    def raw(self, kind: str = "") -> Any:
+        """Return a collection without a gate: that of the records, or of another kind."""
+        return self.servers.collection(f"{RECORDS}_{kind}" if kind else RECORDS)
+
+    def now(self) -> datetime:
+        """Return the server's time."""
+        return self.servers.now()
+
+    def has_object(self, path: str) -> bool:
+        """Return whether there is an object below the results' root."""
+        bucket, _, prefix = self.servers.root.partition("/")
+        key = f"{prefix}/{path}" if prefix else path
+        return bool(self.servers.client.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents"))
+
+    def expire(self) -> None:
+        """Let every lease expire."""
+        self.expiries += 1
+        self.servers.let_time_pass(STANDSTILL)
+
+    def is_leased(self) -> bool:
+        """Return whether a lease is held."""
+        now = self.servers.now()
+        return self.raw("jobs").find_one({"state": "running", "lease.until": {"$gt": now}}) is not None
+
+    def start(self, scheduler: Scheduler) -> None:
+        """Let actors stop from now on."""
+        self.scheduler = scheduler
+
+    def end(self) -> None:
+        """Let nothing stop any more."""
+        self.scheduler = None
+
+    @contextmanager
+    def as_run(self, name: str) -> Iterator[None]:
+        """Let an actor execute a run: reading its jobs again means that it polls."""
+        actor = self.scheduler.actors.get(name) if self.scheduler is not None else None
+        if actor is not None:
+            actor.is_run, actor.reads = True, 0
+        yield
+        if actor is not None:
+            actor.is_run = False
+
+    def count(self) -> None:
+        """Count requests that stop nowhere: what polls then waits for a lease to expire."""
+        self.requests += 1
+        if self.requests == _MANY_REQUESTS:
+            self.expire()
+        if self.requests > _MOST_REQUESTS:
+            msg = "the platform does not come to rest"
+            raise StuckError(msg)
+
+
+_CURRENT: dict[str, System] = {}
+
+
+def current() -> System:
+    """Return the system that resources belong to."""
+    return _CURRENT["system"]
+
+
+def use(system: System) -> System:
+    """Make a system the one that resources belong to."""
+    _CURRENT["system"] = system
+    return system
+
+
+@dataclass(frozen=True)
+class ActorGate:
+    """Where the requests of one actor stop."""
+
+    actor: str
+
+    def before(self, what: str, accesses: Accesses) -> None:
+        """Wait until a request may be sent."""
+        system = current()
+        if system.scheduler is not None and self.actor in system.scheduler.actors:
+            system.scheduler.stop(self.actor, what, accesses)
+        else:
+            system.count()
+
+    def before_upload(self, attempt: str, accesses: Accesses) -> None:
+        """Wait until the files of an attempt may be uploaded."""
+        scheduler = current().scheduler
+        if scheduler is not None and self.actor in scheduler.actors:
+            scheduler.stop_before_upload(self.actor, attempt, accesses)
+
+    def clock(self) -> None:
+        """Wait until the time may be read."""
+        scheduler = current().scheduler
+        if scheduler is not None and self.actor in scheduler.actors:
+            scheduler.stop(self.actor, "read the clock", (), kind="clock")
+
+    def judged(self) -> None:
+        """Note that the time read last is compared with a lease."""
+        scheduler = current().scheduler
+        if scheduler is not None and self.actor in scheduler.actors:
+            scheduler.note_judgement(self.actor)
+
+    def changed(self, space: str, operation: str, document: Mapping[str, Any]) -> None:
+        """Note that a record or a claim was changed."""
+        system = current()
+        if space == "records":
+            own = document.get("analysis_assets") or {}
+            what = "remove" if operation == "delete" else "commit"
+            attempt = str(own.get("attempt", document.get("analysis_assets.attempt")))
+            system.changes.append(Change(system.moment(), what, str(document["_id"]), attempt))
+            if what == "commit" and not system.has_object(f"{document['_id']}/{attempt}/{METADATA}"):
+                system.seen.append(f"moments: attempt {attempt[:8]} was committed and is not complete")
+        if space == "jobs" and operation == "update" and document.get("lease"):
+            attempt = str(document["lease"]["attempt"])
+            system.changes.append(Change(system.moment(), "claim", str(document["_id"]), attempt))
+
+    def deleting(self, keys: Sequence[str]) -> None:
+        """Note that objects are deleted."""
+        system = current()
+        for record in system.raw().find({}):
+            folder = f"{record['_id']}/{record['analysis_assets']['attempt']}/"
+            if any(folder in key for key in keys):
+                system.seen.append(f"moments: files of the current attempt {folder[65:73]} were deleted")
+
+    def called(self, call: Call) -> None:
+        """Note a call of a collection."""
+        system = current()
+        if system.keeps_calls:
+            system.calls.append(call)
+
+
+class ActorMongo(MongoConnection):
+    """The connection of one actor."""
+
+    actor: str
+
+    def collection(self, name: str, **_: Any) -> RetryingCollection:
+        """Return a collection whose requests stop."""
+        raw: Any = GatedCollection(current().servers.collection(name), ActorGate(self.actor), SPACES[name])
+        return RetryingCollection(raw, self.calls)
+
+    @property
+    def calls(self) -> ServerCalls:
+        """Calls that are repeated as in the product."""
+        return ServerCalls(current().servers.uri, self.database, self.setting, "", self.attempts)
+
+    def now(self) -> datetime:
+        """Return the server's time."""
+        ActorGate(self.actor).clock()
+        return current().now()
+
+
+class ActorS3(S3Connection):
+    """The connection of one actor."""
+
+    actor: str
+
+    @property
+    def client(self) -> Any:
+        """A client whose requests stop."""
+        return GatedS3(current().servers.client, ActorGate(self.actor))
+
+    @property
+    def puts(self) -> Any:
+        """Nothing is put past the client."""
+        return SimpleNamespace(put=lambda *_, **__: None)
+
+
+class PoolDouble(WorkerPool):
+    """Executes user code in the run's own process, and counts it."""
+
+    actor = PLATFORM
+
+    def __init__(self, **_: Any) -> None:
+        """Take what the real pool takes."""
+
+    def expect(self, jobs: int) -> None:
+        """Start nothing."""
+
+    def stop(self) -> None:
+        """End nothing."""
+
+    def end(self, attempt: str) -> None:
+        """End nothing."""
+
+    def run(self, task: Task) -> Work | JobError:
+        """Execute one job."""
+        system = current()
+        ActorGate(self.actor).before(f"execute {task.folder.name[:8]}", (Access("history"),))
+        execution = Execution(system.moment(), self.actor, task.folder.name, task.code_version)
+        system.executions.append(execution)
+        if len(system.executions) in system.failing:
+            return JobError(kind="exception", message="The analysis raised.", permanent=True)
+        task.results.mkdir()
+        task.log.touch()
+        try:
+            return run_task(task, alone=False)
+        except Exception as error:  # noqa: BLE001  as in a worker
+            return job_error_of(error, task.transient)
+
+
+@cache
+def pool_of(actor: str) -> type[WorkerPool]:
+    """Return the pool of an actor."""
+    return type("ActorPool", (PoolDouble,), {"actor": actor})
+
+
+@cache
+def entry_of(code: str) -> AnalysisEntry:
+    """Return the analysis as the first or the second code has it."""
+    return load_analysis(LAB / code / f"{NAME}.py")
+
+
+@dataclass(frozen=True)
+class Desk(Platform):
+    """The platform as a person's command opens it, with an analysis of the given code."""
+
+    code: str = "first"
+
+    def entry(self, name: str) -> AnalysisEntry:
+        """Return the analysis."""
+        return entry_of(self.code)
+
+
+@cache
+def _settings(folder: Path, uri: str, root: str) -> Settings:
+    """Return the settings of every actor."""
+    return Settings(
+        analysis_home=folder,
+        dagster_home=folder / "dagster",
+        docdb_uri=SecretStr(uri),
+        docdb_collection=RECORDS,
+        analysis_bucket=root,
+        job_inbox=str(folder / "inbox"),
+    )
+
+
+@cache
+def _connections(actor: str, settings: "_Settings") -> Connections:
+    """Return the resources of an actor, made once: they find the system of the moment by themselves."""
+    found = connect(settings.value, limits=ClientLimits(lease_s=LEASE_S))
+    mongo = ActorMongo(uri=f"{settings.uri}#{actor}", database="interleaving", actor=actor)
+    s3 = ActorS3(actor=actor, endpoint_url="http://s3.invalid", region_name=None)
+    return Connections(
+        job_inbox=JobInbox(root=settings.value.job_inbox, s3=s3),
+        inbox_queue=found.inbox_queue,
+        inbox_notes=InboxNotes(mongo=mongo, records_name=RECORDS),
+        ledger=Ledger(mongo=mongo, records_name=RECORDS, lease_s=LEASE_S),
+        record_store=RecordStore(mongo=mongo, name=RECORDS),
+        results_store=ResultsStore(s3=s3, root=settings.root, browser_url="http://results.invalid"),
+        catalog_files=found.catalog_files,
+        inputs=Inputs(s3=s3),
+        asset_records=found.asset_records,
+        alerts=found.alerts,
+    )
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """Settings that can be the key of a cache."""
+
+    folder: Path
+    uri: str
+    root: str
+
+    @property
+    def value(self) -> Settings:
+        """The settings."""
+        return _settings(self.folder, self.uri, self.root)
+
+
+def connections(system: System, actor: str) -> Connections:
+    """Return the resources of an actor."""
+    return _connections(actor, _Settings(system.folder, system.servers.uri, system.servers.root))
+
+
+def desk(system: System, actor: str, code: str = "first") -> Platform:
+    """Return the platform as an actor's command opens it."""
+    settings = _Settings(system.folder, system.servers.uri, system.servers.root).value
+    return Desk(settings, LAB / code, connections(system, actor), code)
+
+
+def stores(system: System, actor: str) -> Stores:
+    """Return the resources of an actor's tick."""
+    c = connections(system, actor)
+    return Stores(c.job_inbox, c.inbox_notes, c.ledger, c.record_store, c.results_store)
+
+
+def services(system: System, actor: str) -> Services:
+    """Return the resources of an actor's run."""
+    c = connections(system, actor)
+    return Services(c.results_store, c.record_store, c.ledger, c.inputs, system.folder / "work")
+
+
+def instance(system: System, actor: str) -> Any:
+    """Return Dagster as an actor sees it."""
+    return GatedDagster(DagsterDouble(system.dagster), ActorGate(actor))
+
+
+def sensor_instance(system: System) -> dg.DagsterInstance:
+    """Return Dagster as the platform sees it."""
+    found: dg.DagsterInstance = instance(system, PLATFORM)
+    return found
+
+
+Build = Callable[[], System]
+
+__all__ = ["Act", "Change", "Document", "Execution", "System"]
