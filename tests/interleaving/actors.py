@@ -18,6 +18,7 @@ from engine.execution.batch import BatchRun, Pace
 from engine.execution.outcome import Outcome, RunFacts
 from operations.archive import archive
 from operations.lifecycle import cancel, invalidate
+from operations.rekey import rekey
 from operations.requests import rerun, submit
 from sensors.job_files.sensor import tick
 from tests.interleaving.accesses import Access
@@ -174,6 +175,15 @@ def archives() -> Action:
         return archive(desk(system, actor), NAME, _keys(system)).jobs > 0
 
     return person("archive", act)
+
+
+def rekeys() -> Action:
+    """Return a person who adds jobs under new keys, after the model of the analysis has changed."""
+
+    def act(system: System, actor: str) -> bool:
+        return bool(rekey(desk(system, actor, "third"), NAME))
+
+    return person("rekey", act)
 
 
 def repairs() -> Action:

@@ -95,6 +95,8 @@ class CollectionDouble:
         for document in self.documents.values():
             if matches(document, match or {}):
                 for value in _values(document, field.split(".")):
+                    if value is _MISSING:
+                        continue
                     for one in value if isinstance(value, list) else [value]:
                         if not any(_equal(one, known) for known in found):
                             found.append(one)
@@ -229,9 +231,7 @@ def _is_operators(condition: Any) -> bool:
 
 def _any_equal(values: list[Any], wanted: Any) -> bool:
     """Return whether one of the values, or of their elements, equals another; None also means missing."""
-    if wanted is None and not values:
-        return True
-    return any(_equal(one, wanted) for one in _spread(values))
+    return any(wanted is None if one is _MISSING else _equal(one, wanted) for one in _spread(values))
 
 
 def _spread(values: Iterable[Any]) -> Iterator[Any]:
@@ -268,7 +268,7 @@ _OPERATORS: dict[str, Callable[[list[Any], Any], bool]] = {
     "$lte": _compares(lambda a, b: bool(a <= b)),
     "$gt": _compares(lambda a, b: bool(a > b)),
     "$gte": _compares(lambda a, b: bool(a >= b)),
-    "$exists": lambda values, operand: bool(values) == bool(operand),
+    "$exists": lambda values, operand: any(one is not _MISSING for one in values) == bool(operand),
     "$not": lambda values, operand: not _meets(values, operand),
     "$elemMatch": _element_matches,
 }
@@ -279,13 +279,13 @@ def _values(value: Any, path: list[str]) -> list[Any]:
     if not path:
         return [value]
     if isinstance(value, dict):
-        return _values(value[path[0]], path[1:]) if path[0] in value else []
-    if isinstance(value, list):
+        return _values(value[path[0]], path[1:]) if path[0] in value else [_MISSING]
+    if isinstance(value, list):  # an empty one has no value, and none is missing in it
         found = [one for element in value if isinstance(element, dict) for one in _values(element, path)]
         if _INDEX.fullmatch(path[0]) and int(path[0]) < len(value):
             found += _values(value[int(path[0])], path[1:])
         return found
-    return []
+    return [_MISSING]
 
 
 def _equal(one: Any, other: Any) -> bool:

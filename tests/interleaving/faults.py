@@ -7,7 +7,8 @@ brings it back.
 import re
 from dataclasses import dataclass
 
-from tests.interleaving.mutations import Mutation, lost_claims_publish, superseded_attempts_are_forgotten
+from tests.interleaving import mutations
+from tests.interleaving.mutations import Mutation
 
 
 @dataclass(frozen=True)
@@ -18,17 +19,17 @@ class Fault:
     ----------
     name : str
         What goes wrong.
-    scenario : str
-        The scenario that finds it.
     problem : str
         Regular expression for the sentence that says so.
+    scenarios : tuple of str
+        The scenarios that find it, the quickest first.
     mutation : Mutation or None
         What brings it back; None: it is there.
     """
 
     name: str
-    scenario: str
     problem: str
+    scenarios: tuple[str, ...]
     mutation: Mutation | None = None
 
     def explains(self, problem: str) -> bool:
@@ -37,35 +38,62 @@ class Fault:
 
 
 FAULTS = (
-    Fault("a stale owner deletes a current result", "two-runs", "^moments: files of the current attempt"),
-    Fault("a stale owner deletes a current result, then a force", "force-after-rival", "^moments: "),
-    Fault("a stale owner deletes a current result, then an invalidation", "invalidate-after-rival", "^moments: "),
-    Fault("a force is forgotten when it fails", "force-vs-failing-run", "^force: .* the job is failed"),
-    Fault("a force is answered by an earlier attempt", "force-vs-uncommitted", "^force: "),
-    Fault("a force just before the claim is answered by reuse", "force-after-rival", "^force: .* the job is done"),
-    Fault("an invalidated result returns", "invalidate-after-rival", "^(results|invalidate): attempt"),
-    Fault("a reuse is settled over an invalidation", "invalidate-vs-reuse", "^agreement: the job is done without"),
     Fault(
-        "a reuse is settled over an invalidation and a rerun",
-        "invalidate-and-rerun-vs-run",
-        "^agreement: the job is done without",
+        "a stale owner deletes a current result",
+        "^moments: ",
+        ("two-runs", "force-after-rival", "invalidate-after-rival"),
     ),
-    Fault("a request for new code is lost", "new-code-vs-run", "^submit: "),
-    Fault("a request for new code is lost while a result is computed again", "new-code-vs-rerun", "^submit: "),
-    Fault("a cancelled job is published", "cancel-vs-run", "^cancel: "),
-    Fault("a cancelled forced job is published", "cancel-vs-forced-run", "^cancel: "),
-    Fault("a cancelled job that is requested again is published", "cancel-and-rerun-vs-run", "^cancel: "),
-    Fault("a run polls for a job that was archived", "archive-vs-run", "^stuck: "),
+    Fault("a force is forgotten when it fails", "^force: .* the job is failed", ("force-vs-failing-run",)),
+    Fault("a force is answered by an earlier attempt", "^force: .* the job is done", ("force-vs-uncommitted",)),
+    Fault("a force before a claim is answered by reuse", "^force: .* the job is done", ("force-after-rival",)),
+    Fault("an invalidated result returns", "^(results|invalidate): attempt", ("invalidate-after-rival",)),
+    Fault(
+        "a reuse is settled over an invalidation",
+        "^agreement: the job is done without a record",
+        ("invalidate-vs-reuse", "invalidate-and-rerun-vs-run"),
+    ),
+    Fault("a request for new code is lost", "^submit: ", ("new-code-vs-rerun", "new-code-vs-run")),
+    Fault(
+        "a cancelled job is published",
+        "^cancel: ",
+        ("cancel-vs-run", "cancel-vs-forced-run", "cancel-and-rerun-vs-run"),
+    ),
+    Fault("a run polls for a job that was archived", "^stuck: ", ("archive-vs-run",)),
+    Fault(
+        "Dagster shows a result that was replaced meanwhile",
+        "^agreement: Dagster shows another attempt",
+        ("forced-run-vs-run", "forced-run-vs-forced-run"),
+    ),
+    Fault(
+        "an invalidation fails the job of a newer result",
+        r"^agreement: the job is failed \(invalidated\), and a record is current",
+        ("invalidate-vs-forced-run",),
+    ),
     Fault(
         "superseded attempts are committed again",
-        "invalidate-and-rerun-vs-run",
-        "^(results|invalidate): ",
-        superseded_attempts_are_forgotten,
+        "^(results|invalidate): attempt",
+        ("invalidate-and-rerun-vs-run",),
+        mutations.superseded_attempts_are_forgotten,
+    ),
+    Fault("a job is claimed twice", "^executions: ", ("two-runs",), mutations.claims_are_not_exclusive),
+    Fault("a reuse clears a later force", "^force: ", ("force-vs-reuse",), mutations.a_reuse_clears_later_forces),
+    Fault(
+        "a record takes the place of a newer one",
+        "^results: .* was lost",
+        ("forced-run-vs-forced-run",),
+        mutations.any_record_is_replaced,
     ),
     Fault(
-        "an attempt that lost its claim publishes",
-        "cancel-vs-run",
-        "^cancel: attempt .* was published after",
-        lost_claims_publish,
+        "an invalidation deletes a newer record",
+        "^agreement: the job is done without a record",
+        ("invalidate-vs-forced-run",),
+        mutations.any_record_is_deleted,
+    ),
+    Fault("a tick releases a running job", "^executions: ", ("tick-vs-run",), mutations.running_jobs_are_released),
+    Fault(
+        "clean removes what a run still writes",
+        "^(results|moments): ",
+        ("clean-vs-run",),
+        mutations.running_attempts_are_cleaned,
     ),
 )

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from bson import json_util
+import bson
 
 from domain.result.records import from_record
 from engine.assets.materialization import provenance_of
@@ -28,19 +28,18 @@ def problems_of(system: System) -> list[str]:
     ]
 
 
-def snapshot(system: System) -> str:
-    """Return everything that is stored, as text: what a tick must not change when nothing is to be done."""
-    kinds = ("jobs", "", "superseded", "breakers")
-    documents = {kind: list(system.raw(kind).find({}, sort=[("_id", 1)])) for kind in kinds}
-    dagster = system.dagster
+def snapshot(system: System) -> tuple[bytes, ...]:
+    """Return everything that is stored: what a tick must not change when nothing is to be done."""
+    kinds, dagster = ("jobs", "", "superseded", "breakers"), system.dagster
+    documents = [bson.encode(d) for kind in kinds for d in system.raw(kind).find({}, sort=[("_id", 1)])]
     shown = (dagster.partitions, len(dagster.materializations), sorted(dagster.runs), len(dagster.observations))
-    return f"{json_util.dumps(documents, indent=1, sort_keys=True)}\n{shown}\n{sorted(objects(system).items())}"
+    return (*documents, repr(shown).encode(), repr(sorted(objects(system).items())).encode())
 
 
 def objects(system: System) -> dict[str, str]:
     """Return the digest of every object, by key."""
     bucket, _, prefix = system.servers.root.partition("/")
-    answer = system.servers.client.list_objects_v2(Bucket=bucket, Prefix=prefix)
+    answer = system.servers.client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/" if prefix else "")
     return {item["Key"]: item["ETag"] for item in answer.get("Contents", [])}
 
 
@@ -67,6 +66,10 @@ def _results(system: System) -> list[str]:
     """Every current result has its files, byte for byte, and was never declared wrong."""
     found = []
     superseded = {one["_id"]: one["superseded"] for one in system.raw("superseded").find({})}
+    kept = {record["analysis_assets"]["attempt"] for record in _records(system).values()}
+    kept |= {name.partition("/")[2] for name in superseded}
+    lost = {change.attempt for change in _committed(system)} - kept
+    found += [f"results: the record of attempt {attempt[:8]} was lost" for attempt in sorted(lost)]
     for result, record in _records(system).items():
         provenance = from_record(record)
         if provenance.result_id != result:

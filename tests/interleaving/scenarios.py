@@ -12,6 +12,7 @@ from tests.interleaving.actors import (
     forces,
     in_turn,
     invalidates,
+    rekeys,
     repairs,
     reruns,
     run,
@@ -110,16 +111,23 @@ SCENARIOS = (
     Scenario("force-vs-uncommitted", uncommitted, (always(run(by_hand=True)), always(forces()))),
     Scenario("force-vs-failing-run", requested_again, (sensor_run, always(sensor_tick())), failing=frozenset({2})),
     Scenario("forced-run-vs-run", done, (always(run(by_hand=True, force="look")), always(run(by_hand=True)))),
+    Scenario(
+        "forced-run-vs-forced-run",
+        done,
+        (always(run(by_hand=True, force="look")), always(run(by_hand=True, force="again"))),
+    ),
     Scenario("cancel-vs-run", requested, (sensor_run, always(cancels()))),
     Scenario("cancel-vs-forced-run", requested_again, (sensor_run, always(cancels()))),
     Scenario("cancel-and-rerun-vs-run", requested, (sensor_run, always(in_turn((cancels(), reruns()))))),
     Scenario("invalidate-vs-reuse", done, (always(run(by_hand=True)), always(invalidates()))),
+    Scenario("invalidate-vs-forced-run", done, (always(run(by_hand=True, force="look")), always(invalidates()))),
     Scenario("invalidate-after-rival", requested, (sensor_run, always(in_turn((run(by_hand=True), invalidates()))))),
     Scenario(
         "invalidate-and-rerun-vs-run", done, (always(run(by_hand=True)), always(in_turn((invalidates(), reruns()))))
     ),
     Scenario("new-code-vs-run", requested, (sensor_run, always(submits(code="second"))), code="second"),
     Scenario("new-code-vs-rerun", done, (always(run(by_hand=True)), always(submits(code="second"))), code="second"),
+    Scenario("rekey-vs-run", requested, (sensor_run, always(rekeys())), code="third"),
     Scenario("archive-vs-run", done, (always(run(by_hand=True, force="look")), always(archives()))),
     Scenario("archive-vs-force", done, (always(forces()), always(archives()))),
     Scenario("repair-vs-run", requested, (sensor_run, always(repairs())), judges="B"),
@@ -133,4 +141,39 @@ SCENARIOS = (
 )
 """Every scenario, the most frequent meetings first."""
 
-BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
+TRIOS = (
+    Scenario("two-runs-and-force", requested, (sensor_run, always(run(by_hand=True)), always(forces()))),
+    Scenario("two-runs-and-cancel", requested, (sensor_run, always(run(by_hand=True)), always(cancels()))),
+    Scenario(
+        "two-runs-and-invalidate",
+        done,
+        (always(run(by_hand=True, force="look")), always(run(by_hand=True)), always(invalidates())),
+    ),
+    Scenario("run-tick-force", requested, (sensor_run, always(sensor_tick()), always(forces()))),
+    Scenario(
+        "run-tick-cancel-rerun", requested, (sensor_run, always(sensor_tick()), always(in_turn((cancels(), reruns()))))
+    ),
+    Scenario(
+        "run-tick-new-code",
+        requested,
+        (sensor_run, always(sensor_tick()), always(submits(code="second"))),
+        code="second",
+    ),
+    Scenario(
+        "run-repair-invalidate",
+        done,
+        (always(run(by_hand=True, force="look")), always(repairs()), always(invalidates())),
+        judges="B",
+    ),
+    Scenario(
+        "run-clean-force", uncommitted, (always(run(by_hand=True)), always(cleans()), always(forces())), judges="B"
+    ),
+    Scenario(
+        "two-people-and-run",
+        done,
+        (always(run(by_hand=True)), always(in_turn((forces(), invalidates()))), always(reruns())),
+    ),
+)
+"""Three actors: their orders are too many, so random ones are tried."""
+
+BY_NAME = {scenario.name: scenario for scenario in (*SCENARIOS, *TRIOS)}

@@ -61,7 +61,7 @@ class Move:
     waiting : dict of str to Step
         What the other actors were about to do.
     leased : bool
-        Whether a lease was held.
+        Whether a lease was held, for a look at the clock.
     judges : bool
         Whether the time that was read here was compared with a lease.
     free : bool
@@ -130,7 +130,7 @@ class Scheduler:
         self.actors = {actor.name: actor for actor in actors}
         self.moves: list[Move] = []
         self.abandoned = False
-        self._expire, self._is_leased = expire, is_leased
+        self._expire, self.is_leased = expire, is_leased
         self._stopped = threading.Semaphore(0)
         self._clock_reads: dict[str, int] = {}
 
@@ -235,7 +235,7 @@ class Scheduler:
             msg = f"actor {actor.name} has ended"
             raise StuckError(msg)
         others = {n: a.pending for n, a in self.actors.items() if a is not actor and a.pending is not None}
-        self.moves.append(Move(step, others, leased=self._is_leased(), free=free))
+        self.moves.append(Move(step, others, leased=step.kind == "clock" and self.is_leased(), free=free))
         if step.kind == "clock":
             self.moves[-1].judges = actor.judges
             self._clock_reads[actor.name] = len(self.moves) - 1

@@ -15,11 +15,11 @@ import re
 import shutil
 import uuid
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
 from itertools import count, groupby
 from pathlib import Path
@@ -30,7 +30,10 @@ from tests.interleaving.actors import settle
 from tests.interleaving.invariants import problems_of, snapshot
 from tests.interleaving.scenarios import BY_NAME, Scenario
 from tests.interleaving.scheduler import TIME, Abandoned, Actor, Move, Scheduler, Step, StuckError, stay
-from tests.interleaving.system import ServersDouble, System, use
+from tests.interleaving.system import Servers, ServersDouble, System, use
+
+Choice = Callable[[Sequence[str]], str]
+"""Takes the actors that can move, and returns the next move."""
 
 
 @dataclass(frozen=True)
@@ -120,54 +123,74 @@ class Trial:
     """
 
     def __init__(self, scenario: Scenario, folder: Path) -> None:
-        self._scenario, self._folder = scenario, folder
+        self.scenario, self.folder = scenario, folder
         (folder / "inbox").mkdir(exist_ok=True)
-        self._numbers = count()
-        self._clear()
-        with self._repeatable(0):
-            self._start = use(System(ServersDouble(), folder))
-            scenario.prepare(self._start)
-        self._prepared = next(self._numbers)
+        self._numbers, self._prepared = count(), 0
 
     def run(self, prefix: tuple[str, ...], *, prune: bool = True) -> Schedule:
-        """Run one schedule."""
+        """Run one schedule: its first moves are chosen, and then as few switches as possible are made."""
+        return self.run_with(lambda scheduler: _Chooser(prefix, scheduler, prune=prune), prefix)
+
+    def run_with(self, make_choice: Callable[[Scheduler], Choice], prefix: tuple[str, ...] | None = None) -> Schedule:
+        """Run one schedule.
+
+        Parameters
+        ----------
+        make_choice : callable
+            Takes the scheduler and returns what chooses its moves.
+        prefix : tuple of str, optional
+            The moves that name the schedule; by default all that are made.
+        """
         self._clear()
+        system = use(self.begin())
         with self._repeatable(self._prepared):
-            system = use(_copied(self._start))
-            system.failing |= self._scenario.failing
+            system.failing |= self.scenario.failing
             scheduler = self._scheduler(system)
-            chooser = _Chooser(prefix, scheduler, prune=prune)
             system.start(scheduler)
             try:
-                complete, stuck = _lived(scheduler, chooser), []
+                complete, found = _lived(scheduler, make_choice(scheduler)), list[str]()
             except StuckError as error:
-                complete, stuck = True, [f"stuck: {error}"]
+                complete, found = False, [f"stuck: {error}"]
             system.end()
-            problems = stuck or (self._judged(system, scheduler) if complete else [])
-        return Schedule(self._scenario.name, prefix, tuple(scheduler.moves), tuple(problems), complete)
+            problems = self._judged(system, scheduler) if complete else found
+        names = tuple(move.name for move in scheduler.moves) if prefix is None else prefix
+        return Schedule(self.scenario.name, names, tuple(scheduler.moves), tuple(problems), complete or bool(found))
+
+    def begin(self) -> System:
+        """Return a system in the state in which the actors meet; it is brought there once, and copied."""
+        return copied_system(self.start)
+
+    @cached_property
+    def start(self) -> System:
+        """The system in memory that was brought into the state in which the actors meet."""
+        with self._repeatable(0):
+            system = use(System(ServersDouble(), self.folder))
+            self.scenario.prepare(system)
+        self._prepared = next(self._numbers)
+        return system
 
     def _clear(self) -> None:
         """Remove the private folders of earlier schedules, whose names come again."""
-        shutil.rmtree(self._folder / "work", ignore_errors=True)
+        shutil.rmtree(self.folder / "work", ignore_errors=True)
 
     def _scheduler(self, system: System) -> Scheduler:
         """Make the actors."""
         actors = []
-        for name, make in zip("ABC", self._scenario.actors, strict=False):
+        for name, make in zip("ABC", self.scenario.actors, strict=False):
             action = make(system)
-            judges = name in self._scenario.judges
+            judges = name in self.scenario.judges
             actors.append(Actor(name, partial(action, system, name), judges=judges))
         return Scheduler(actors, expire=system.expire, is_leased=system.is_leased)
 
     def _judged(self, system: System, scheduler: Scheduler) -> list[str]:
         """Go on until nothing is left to do, and return what must not be."""
         found = [f"actor {a.name} raised {a.error!r}" for a in scheduler.actors.values() if a.error is not None]
-        settle(system, code=self._scenario.code)
+        settle(system, code=self.scenario.code)
         found += problems_of(system)
         before = snapshot(system)
-        settle(system, code=self._scenario.code)
+        settle(system, code=self.scenario.code, rounds=1)  # a tick that changes nothing leaves the next one the same
         if snapshot(system) != before:
-            found.append("repeating: two more ticks change something")
+            found.append("repeating: another tick changes something")
         return found
 
     def _repeatable(self, first: int) -> AbstractContextManager[object]:
@@ -196,7 +219,7 @@ class _Chooser:
         return stay(enabled, self._scheduler)
 
 
-def _lived(scheduler: Scheduler, chooser: _Chooser) -> bool:
+def _lived(scheduler: Scheduler, chooser: Choice) -> bool:
     """Run the actors; returns whether they came to their ends."""
     try:
         scheduler.run(chooser)
@@ -277,11 +300,19 @@ def _further(schedule: Schedule, scenario: Scenario) -> Iterator[tuple[str, ...]
             yield (*names, TIME, move.name)
 
 
-def _copied(system: System) -> System:
-    """Return a system in the same state that shares nothing which changes."""
-    servers = ServersDouble()
-    assert isinstance(system.servers, ServersDouble)
-    servers.resume(system.servers)
+def copied_system(system: System, servers: Servers | None = None) -> System:
+    """Return a system in the same state that shares nothing which changes.
+
+    Parameters
+    ----------
+    system : System
+        A system over servers in memory.
+    servers : Servers, optional
+        Servers of the copy, which hold the same already; by default servers in memory.
+    """
+    if servers is None:
+        servers = ServersDouble()
+        servers.load(system.servers.dump())
     dagster = replace(
         system.dagster,
         partitions=list(system.dagster.partitions),
@@ -300,5 +331,7 @@ def _copied(system: System) -> System:
         acts=list(system.acts),
         queue=list(system.queue),
         launched=set(system.launched),
+        seen=list(system.seen),
+        calls=list(system.calls),
         clock=count(system.moment()),
     )

@@ -10,5 +10,8 @@ SCHEDULES = None if FULL else int(os.environ.get("SCHEDULES_OF_EACH", "24"))
 SECONDS = float(os.environ.get("INTERLEAVING_S", "60" if FULL else "4"))
 """How long random schedules are tried on real servers (s)."""
 
+FIRST_SEED = int(os.environ.get("SEED", "0"))
+"""Seed of the first random schedule."""
+
 REPLAYED = os.environ.get("SCHEDULE", "")
 """Name of a schedule to replay."""

@@ -37,7 +37,7 @@ from sensors.job_files.sensor import Stores
 from tests.interleaving.accesses import Access, Accesses
 from tests.interleaving.doubles_dagster import DagsterDouble, DagsterState
 from tests.interleaving.doubles_mongo import Document, MongoDouble
-from tests.interleaving.doubles_s3 import S3Double
+from tests.interleaving.doubles_s3 import S3Double, StoredObject
 from tests.interleaving.gates import Call, GatedCollection, GatedDagster, GatedS3
 from tests.interleaving.scheduler import Scheduler, StuckError
 
@@ -63,6 +63,15 @@ _MOST_REQUESTS = 3000
 _MANY_REQUESTS = 400
 
 
+@dataclass(frozen=True)
+class Stored:
+    """Everything that servers in memory hold."""
+
+    time: datetime
+    documents: dict[str, list[Document]]
+    objects: dict[tuple[str, str], StoredObject]
+
+
 class Servers(Protocol):
     """MongoDB and S3."""
 
@@ -79,6 +88,9 @@ class Servers(Protocol):
     def let_time_pass(self, span: timedelta) -> None:
         """Let the server's time be later."""
 
+    def dump(self) -> Stored:
+        """Return everything that is stored."""
+
 
 class ServersDouble:
     """Servers in memory, whose time moves by a millisecond whenever it is read."""
@@ -91,12 +103,17 @@ class ServersDouble:
         self.mongo = MongoDouble()
         self.client = S3Double(self.now)
 
-    def resume(self, other: "ServersDouble") -> None:
-        """Begin in the state of other servers."""
-        self._time = other.now()
-        for name, collection in other.mongo.collections.items():
-            self.mongo.collection(name).documents.update(collection.documents)
-        self.client.objects.update(other.client.objects)
+    def dump(self) -> "Stored":
+        """Return everything that is stored."""
+        documents = {name: list(c.documents.values()) for name, c in self.mongo.collections.items()}
+        return Stored(self.now(), documents, dict(self.client.objects))
+
+    def load(self, stored: "Stored") -> None:
+        """Store what other servers held."""
+        self._time = stored.time
+        for name, documents in stored.documents.items():
+            self.mongo.collection(name).documents.update({d["_id"]: d for d in documents})
+        self.client.objects.update(stored.objects)
 
     def collection(self, name: str) -> Any:
         """Return a collection."""
@@ -410,7 +427,7 @@ def pool_of(actor: str) -> type[WorkerPool]:
 
 @cache
 def entry_of(code: str) -> AnalysisEntry:
-    """Return the analysis as the first or the second code has it."""
+    """Return the analysis as the first, the second or the third code has it; the third has other parameters."""
     return load_analysis(LAB / code / f"{NAME}.py")
 
 
