@@ -46,11 +46,15 @@ FAULTS = (
     Fault("a force is forgotten when it fails", "^force: .* the job is failed", ("force-vs-failing-run",)),
     Fault("a force is answered by an earlier attempt", "^force: .* the job is done", ("force-vs-uncommitted",)),
     Fault("a force before a claim is answered by reuse", "^force: .* the job is done", ("force-after-rival",)),
-    Fault("an invalidated result returns", "^(results|invalidate): attempt", ("invalidate-after-rival",)),
+    Fault(
+        "an invalidated result returns",
+        r"^(results|invalidate): attempt|^agreement: the job is failed \(invalidated\), and a record is current",
+        ("invalidate-after-rival",),
+    ),
     Fault(
         "a reuse is settled over an invalidation",
-        "^agreement: the job is done without a record",
-        ("invalidate-vs-reuse", "invalidate-and-rerun-vs-run"),
+        "^agreement: the job is done without a record|^invalidate: nobody requested the job again",
+        ("invalidate-vs-reuse", "invalidate-and-rerun-vs-run", "invalidate-after-rival"),
     ),
     Fault("a request for new code is lost", "^submit: ", ("new-code-vs-rerun", "new-code-vs-run")),
     Fault(

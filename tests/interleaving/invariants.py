@@ -36,6 +36,23 @@ def snapshot(system: System) -> tuple[bytes, ...]:
     return (*documents, repr(shown).encode(), repr(sorted(objects(system).items())).encode())
 
 
+def outcome_of(system: System) -> str:
+    """Return the end state without names and times, so that those of different schedules can be compared."""
+    actors = [one.actor for one in system.executions]
+    whose = {one.attempt: f"{one.actor}{actors[:n].count(one.actor)}" for n, one in enumerate(system.executions)}
+    jobs = [
+        (job["state"], (job["error"] or {}).get("kind"), job.get("force") is not None, job.get("code_version"))
+        for job in _jobs(system)
+    ]
+    records = [whose.get(record["analysis_assets"]["attempt"]) for record in _records(system).values()]
+    replaced = [
+        (whose.get(one["analysis_assets"]["attempt"]), one["superseded"]["how"])
+        for one in system.raw("superseded").find({})
+    ]
+    acts = sorted((act.kind, act.accepted) for act in system.acts)
+    return repr((jobs, records, sorted(map(str, replaced)), acts, len(system.executions)))
+
+
 def objects(system: System) -> dict[str, str]:
     """Return the digest of every object, by key."""
     bucket, _, prefix = system.servers.root.partition("/")

@@ -27,7 +27,7 @@ from unittest.mock import patch
 
 from tests.interleaving.accesses import conflict
 from tests.interleaving.actors import settle
-from tests.interleaving.invariants import problems_of, snapshot
+from tests.interleaving.invariants import outcome_of, problems_of, snapshot
 from tests.interleaving.scenarios import BY_NAME, Scenario
 from tests.interleaving.scheduler import TIME, Abandoned, Actor, Move, Scheduler, Step, StuckError, stay
 from tests.interleaving.system import Servers, ServersDouble, System, use
@@ -52,6 +52,8 @@ class Schedule:
         What must not be.
     complete : bool
         False if it was left because another schedule makes no difference.
+    outcome : str
+        The end state without names and times.
     """
 
     scenario: str
@@ -59,6 +61,7 @@ class Schedule:
     moves: tuple[Move, ...]
     problems: tuple[str, ...]
     complete: bool
+    outcome: str = ""
 
     @property
     def name(self) -> str:
@@ -87,7 +90,7 @@ def decoded(text: str) -> tuple[str, ...]:
     return tuple(name for name, number in re.findall(r"([A-Z])(\d*)", text) for _ in range(int(number or 1)))
 
 
-def explore(scenario: Scenario, folder: Path) -> Iterator[Schedule]:
+def explore(scenario: Scenario, folder: Path, *, reduce: bool = True) -> Iterator[Schedule]:
     """Run every schedule of a scenario with two actors that can make a difference, those with few switches first.
 
     Parameters
@@ -96,13 +99,15 @@ def explore(scenario: Scenario, folder: Path) -> Iterator[Schedule]:
         The scenario.
     folder : Path
         Local disk.
+    reduce : bool
+        Leave out what cannot make a difference; False only to show that it makes none.
     """
     trial = Trial(scenario, folder)
     todo: deque[tuple[str, ...]] = deque([(), ("B",)])
     while todo:
-        schedule = trial.run(todo.popleft())
+        schedule = trial.run(todo.popleft(), prune=reduce)
         yield schedule
-        todo += _further(schedule, scenario)
+        todo += _further(schedule, scenario, reduce=reduce)
 
 
 def replay(name: str, folder: Path) -> Schedule:
@@ -153,8 +158,11 @@ class Trial:
                 complete, found = False, [f"stuck: {error}"]
             system.end()
             problems = self._judged(system, scheduler) if complete else found
+            outcome = outcome_of(system) if complete else ""
         names = tuple(move.name for move in scheduler.moves) if prefix is None else prefix
-        return Schedule(self.scenario.name, names, tuple(scheduler.moves), tuple(problems), complete or bool(found))
+        return Schedule(
+            self.scenario.name, names, tuple(scheduler.moves), tuple(problems), complete or bool(found), outcome
+        )
 
     def begin(self) -> System:
         """Return a system in the state in which the actors meet; it is brought there once, and copied."""
@@ -279,7 +287,7 @@ class _Segment:
         return segment
 
 
-def _further(schedule: Schedule, scenario: Scenario) -> Iterator[tuple[str, ...]]:
+def _further(schedule: Schedule, scenario: Scenario, *, reduce: bool) -> Iterator[tuple[str, ...]]:
     """Yield the prefixes of the schedules that differ from this one by one more switch, or one more expiry."""
     segment: _Segment | None = None
     switches = times = 0
@@ -293,10 +301,11 @@ def _further(schedule: Schedule, scenario: Scenario) -> Iterator[tuple[str, ...]
         if number < len(schedule.prefix):
             continue
         names = tuple(one.name for one in schedule.moves[:number])
-        may_switch = before is not None and not changed and (before.left is None or before.has_conflict)
-        if may_switch and switches < scenario.switches and move.step.accesses and move.step.kind != "poll":
+        may_switch = before is not None and not changed and (before.left is None or before.has_conflict or not reduce)
+        matters = bool(move.step.accesses) or not reduce
+        if may_switch and switches < scenario.switches and matters and move.step.kind != "poll":
             yield from ((*names, other) for other in move.waiting)
-        if move.judges and move.leased and times < scenario.times:
+        if (move.judges or not reduce) and move.leased and times < scenario.times:
             yield (*names, TIME, move.name)
 
 
