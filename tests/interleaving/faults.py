@@ -38,30 +38,6 @@ class Fault:
 
 
 FAULTS = (
-    Fault(
-        "a stale owner deletes a current result",
-        "^moments: ",
-        ("two-runs", "force-after-rival", "invalidate-after-rival"),
-    ),
-    Fault("a force is forgotten when it fails", "^force: .* the job is failed", ("force-vs-failing-run",)),
-    Fault("a force is answered by an earlier attempt", "^force: .* the job is done", ("force-vs-uncommitted",)),
-    Fault("a force before a claim is answered by reuse", "^force: .* the job is done", ("force-after-rival",)),
-    Fault(
-        "an invalidated result returns",
-        r"^(results|invalidate): attempt|^agreement: the job is failed \(invalidated\), and a record is current",
-        ("invalidate-after-rival",),
-    ),
-    Fault(
-        "a reuse is settled over an invalidation",
-        "^agreement: the job is done without a record|^invalidate: nobody requested the job again",
-        ("invalidate-vs-reuse", "invalidate-and-rerun-vs-run", "invalidate-after-rival"),
-    ),
-    Fault("a request for new code is lost", "^submit: ", ("new-code-vs-rerun", "new-code-vs-run")),
-    Fault(
-        "a cancelled job is published",
-        "^cancel: ",
-        ("cancel-vs-run", "cancel-vs-forced-run", "cancel-and-rerun-vs-run"),
-    ),
     Fault("a run polls for a job that was archived", "^stuck: ", ("archive-vs-run",)),
     Fault(
         "Dagster shows a result that was replaced meanwhile",
@@ -74,24 +50,71 @@ FAULTS = (
         ("invalidate-vs-forced-run",),
     ),
     Fault(
-        "superseded attempts are committed again",
+        "a stale owner deletes a current result",
+        "^moments: ",
+        ("two-runs", "force-after-rival", "invalidate-after-rival"),
+        mutations.claims_are_checked_late,
+    ),
+    Fault(
+        "a force is forgotten when it fails",
+        "^force: .* the job is failed",
+        ("force-vs-failing-run",),
+        mutations.failing_clears_a_force,
+    ),
+    Fault(
+        "a force is answered by an earlier attempt",
+        "^force: .* the job is done",
+        ("force-vs-complete", "force-vs-recovery"),
+        mutations.any_attempt_may_be_used,
+    ),
+    Fault(
+        "a force before a claim is answered by reuse",
+        "^force: .* the job is done",
+        ("force-after-rival",),
+        mutations.any_attempt_may_be_used,
+    ),
+    Fault(
+        "an invalidated result returns",
         "^(results|invalidate): attempt",
-        ("invalidate-and-rerun-vs-run",),
-        mutations.superseded_attempts_are_forgotten,
+        ("invalidate-after-rival",),
+        mutations.invalidated_records_leave_nothing,
+    ),
+    Fault(
+        "a reuse is settled over an invalidation",
+        "^agreement: the job is done without a record|^invalidate: nobody requested the job again",
+        ("invalidate-vs-reuse", "invalidate-and-rerun-vs-run", "invalidate-after-rival"),
+        mutations.changes_since_a_job_was_read_are_ignored,
+    ),
+    Fault(
+        "a reuse clears a later force",
+        "^force: ",
+        ("force-vs-reuse",),
+        mutations.changes_since_a_job_was_read_are_ignored,
+    ),
+    Fault(
+        "a request for new code is lost",
+        "^submit: ",
+        ("new-code-vs-run", "new-code-vs-rerun"),
+        mutations.requests_for_code_are_not_kept,
+    ),
+    Fault(
+        "a cancelled job is published",
+        "^cancel: ",
+        ("cancel-vs-run", "cancel-vs-forced-run", "cancel-and-rerun-vs-run"),
+        mutations.commits_are_cancelled,
+    ),
+    Fault(
+        "an attempt without its claim is published",
+        "^cancel: ",
+        ("cancel-vs-run", "cancel-vs-forced-run", "cancel-and-rerun-vs-run"),
+        mutations.commits_begin_without_a_claim,
     ),
     Fault("a job is claimed twice", "^executions: ", ("two-runs",), mutations.claims_are_not_exclusive),
-    Fault("a reuse clears a later force", "^force: ", ("force-vs-reuse",), mutations.a_reuse_clears_later_forces),
     Fault(
         "a record takes the place of a newer one",
         "^results: .* was lost",
         ("forced-run-vs-forced-run",),
         mutations.any_record_is_replaced,
-    ),
-    Fault(
-        "an invalidation deletes a newer record",
-        "^agreement: the job is done without a record",
-        ("invalidate-vs-forced-run",),
-        mutations.any_record_is_deleted,
     ),
     Fault("a tick releases a running job", "^executions: ", ("tick-vs-run",), mutations.running_jobs_are_released),
     Fault(

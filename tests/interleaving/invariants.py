@@ -61,8 +61,8 @@ def objects(system: System) -> dict[str, str]:
 
 
 def _records(system: System) -> dict[str, Any]:
-    """Return the current records."""
-    return {record["_id"]: record for record in system.raw().find({})}
+    """Return the current records; what stays in the place of an invalidated one is none."""
+    return {record["_id"]: record for record in system.raw().find({"withdrawn": None})}
 
 
 def _jobs(system: System) -> list[dict[str, Any]]:

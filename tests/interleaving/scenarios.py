@@ -1,7 +1,11 @@
 """Which actors meet, and in which state: each scenario is small, and every order of its actors is tried."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+
+import dagster as dg
 
 from tests.interleaving.actors import (
     Action,
@@ -20,7 +24,8 @@ from tests.interleaving.actors import (
     settle,
     submits,
 )
-from tests.interleaving.system import PLATFORM, System
+from tests.interleaving.scheduler import Abandoned, Actor, Scheduler
+from tests.interleaving.system import PLATFORM, System, instance
 
 Prepare = Callable[[System], None]
 
@@ -83,12 +88,44 @@ def failed(system: System) -> None:
     drain(system, code="first")
 
 
-def uncommitted(system: System) -> None:
-    """Let a job be new whose first attempt is complete and was never committed, as after a crash before the commit."""
-    done(system)
-    system.raw().delete_one({})
-    fresh = {"state": "new", "lease": None, "result_id": None, "attempts.0.outcome": None}
-    system.raw("jobs").update_one({}, {"$set": fresh})
+def crashed(before: str) -> Prepare:
+    """Return a state in which the run of a job has died right before a request, and its lease has expired."""
+
+    def prepare(system: System) -> None:
+        """Let the run die there."""
+        requested(system)
+        run_id, _ = system.queue[0]
+        actor = Actor("X", partial(sensor_run(system), system, "X"))
+        scheduler = Scheduler([actor], expire=system.expire, is_leased=system.is_leased)
+        system.start(scheduler)
+        with suppress(Abandoned):
+            scheduler.run(partial(_until, scheduler, before))
+        system.end()
+        if not scheduler.abandoned_at(before):
+            message = f"the run never came to `{before}`"
+            raise AssertionError(message)
+        system.expire()
+        instance(system, PLATFORM).end(run_id, dg.DagsterRunStatus.FAILURE)
+
+    return prepare
+
+
+def _until(scheduler: Scheduler, before: str, enabled: Sequence[str]) -> str:
+    """Go on until the only actor is about to send a request."""
+    pending = scheduler.actors[enabled[0]].pending
+    if pending is not None and pending.what.startswith(before):
+        raise Abandoned
+    return enabled[0]
+
+
+complete = crashed("update_one jobs")
+"""A run has died when its attempt was complete, before it announced the commit."""
+
+committing = crashed("insert_one records")
+"""A run has died between the announcement of its commit and the record."""
+
+committed = crashed("bulk_write jobs")
+"""A run has died between the record and the end of its claim."""
 
 
 def sensor_run(system: System) -> Action:
@@ -108,7 +145,7 @@ SCENARIOS = (
     Scenario("force-vs-run", requested, (sensor_run, always(forces()))),
     Scenario("force-vs-reuse", done, (always(run(by_hand=True)), always(forces()))),
     Scenario("force-after-rival", requested, (sensor_run, always(in_turn((run(by_hand=True), forces()))))),
-    Scenario("force-vs-uncommitted", uncommitted, (always(run(by_hand=True)), always(forces()))),
+    Scenario("force-vs-complete", complete, (always(run(by_hand=True)), always(forces()))),
     Scenario("force-vs-failing-run", requested_again, (sensor_run, always(sensor_tick())), failing=frozenset({2})),
     Scenario("forced-run-vs-run", done, (always(run(by_hand=True, force="look")), always(run(by_hand=True)))),
     Scenario(
@@ -133,9 +170,15 @@ SCENARIOS = (
     Scenario("repair-vs-run", requested, (sensor_run, always(repairs())), judges="B"),
     Scenario("repair-vs-invalidate", done, (always(invalidates()), always(repairs())), judges="B"),
     Scenario("clean-vs-run", requested, (sensor_run, always(cleans())), judges="B"),
-    Scenario("clean-vs-uncommitted", uncommitted, (always(run(by_hand=True)), always(cleans())), judges="B"),
+    Scenario("clean-vs-complete", complete, (always(run(by_hand=True)), always(cleans())), judges="B"),
     Scenario("force-vs-tick", done, (always(sensor_tick()), always(forces()))),
-    Scenario("submit-vs-tick", uncommitted, (always(sensor_tick()), always(submits()))),
+    Scenario("force-vs-recovery", committing, (always(run(by_hand=True)), always(forces()))),
+    Scenario("cancel-vs-recovery", committing, (always(run(by_hand=True)), always(cancels()))),
+    Scenario("invalidate-vs-recovery", committed, (always(run(by_hand=True)), always(invalidates()))),
+    Scenario("clean-vs-recovery", committing, (always(run(by_hand=True)), always(cleans())), judges="B"),
+    Scenario("two-recoveries", committing, (always(run(by_hand=True)), always(run(by_hand=True)))),
+    Scenario("force-vs-tick-after-crash", committed, (always(sensor_tick()), always(forces()))),
+    Scenario("submit-vs-tick", complete, (always(sensor_tick()), always(submits()))),
     Scenario("two-ticks", requested, (always(sensor_tick()), always(sensor_tick()))),
     Scenario("invalidate-vs-rerun", done, (always(invalidates()), always(reruns()))),
 )
@@ -166,7 +209,7 @@ TRIOS = (
         judges="B",
     ),
     Scenario(
-        "run-clean-force", uncommitted, (always(run(by_hand=True)), always(cleans()), always(forces())), judges="B"
+        "run-clean-force", committing, (always(run(by_hand=True)), always(cleans()), always(forces())), judges="B"
     ),
     Scenario(
         "two-people-and-run",

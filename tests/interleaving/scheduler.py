@@ -105,6 +105,7 @@ class Actor:
     error: Exception | None = None
     pending: Step | None = None
     ended: bool = False
+    left_at: Step | None = None
     polls: int = 0
     reads: int = 0
     thread: threading.Thread | None = None
@@ -151,6 +152,7 @@ class Scheduler:
         finally:
             self.abandoned = True
             for actor in self.actors.values():
+                actor.left_at = actor.pending
                 if actor.pending is not None:
                     actor.baton.release()
             for actor in self.actors.values():
@@ -185,6 +187,10 @@ class Scheduler:
             if actor.uploading != attempt:
                 actor.uploading = attempt
                 self._stand(actor, Step(name, f"upload the files of {attempt}", accesses))
+
+    def abandoned_at(self, what: str) -> bool:
+        """Return whether an actor was abandoned right before a request."""
+        return any(a.left_at is not None and a.left_at.what.startswith(what) for a in self.actors.values())
 
     def note_judgement(self, name: str) -> None:
         """Note that the time which an actor read last is compared with leases."""

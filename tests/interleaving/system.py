@@ -325,7 +325,7 @@ class ActorGate:
         system = current()
         if space == "records":
             own = document.get("analysis_assets") or {}
-            what = "remove" if operation == "delete" else "commit"
+            what = "remove" if operation == "delete" or "withdrawn" in document else "commit"
             attempt = str(own.get("attempt", document.get("analysis_assets.attempt")))
             system.changes.append(Change(system.moment(), what, str(document["_id"]), attempt))
             if what == "commit" and not system.has_object(f"{document['_id']}/{attempt}/{METADATA}"):
@@ -337,7 +337,7 @@ class ActorGate:
     def deleting(self, keys: Sequence[str]) -> None:
         """Note that objects are deleted."""
         system = current()
-        for record in system.raw().find({}):
+        for record in system.raw().find({"withdrawn": None}):
             folder = f"{record['_id']}/{record['analysis_assets']['attempt']}/"
             if any(folder in key for key in keys):
                 system.seen.append(f"moments: files of the current attempt {folder[65:73]} were deleted")
