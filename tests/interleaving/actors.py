@@ -203,7 +203,7 @@ def cleans() -> Action:
     """Return `clean`: first shown, then removed."""
 
     def act(system: System, actor: str) -> None:
-        """Remove what nobody needs."""
+        """Remove what is no longer needed."""
         c = connections(system, actor)
         found = list(removable(c.results_store, c.record_store, c.ledger, older_than=timedelta(hours=1)))
         for one in found:
@@ -231,7 +231,7 @@ def drain(system: System, *, code: str) -> None:
         run(run_id=run_id, code=code)(system, PLATFORM)
 
 
-def settle(system: System, *, code: str, rounds: int = 2) -> None:
+def bring_to_rest(system: System, *, code: str, rounds: int = 2) -> None:
     """Do what the platform does when every actor has ended: ticks, and the runs that they request."""
     drain(system, code=code)
     for _ in range(rounds):

@@ -114,5 +114,5 @@ class DagsterDouble:
 
     def get_asset_check_partition_info(self, keys: Any, *, partition_keys: list[str]) -> list[Any]:
         """Return which checks have judged a partition."""
-        asked = {(partition, key) for partition in partition_keys for key in keys}
-        return [SimpleNamespace(check_key=key) for _, key in sorted(asked & self.state.checks, key=str)]
+        wanted = {(partition, key) for partition in partition_keys for key in keys}
+        return [SimpleNamespace(check_key=key) for _, key in sorted(wanted & self.state.checks, key=str)]

@@ -36,7 +36,7 @@ class MongoDouble:
         self.collections: dict[str, CollectionDouble] = {}
 
     def collection(self, name: str) -> "CollectionDouble":
-        """Return a collection; it exists as soon as it is asked for."""
+        """Return a collection; it is created by its first use."""
         return self.collections.setdefault(name, CollectionDouble(name))
 
 
@@ -328,7 +328,7 @@ def _sort_key(field: str, direction: int) -> Callable[[Document], tuple[int, Any
 
 
 def _projected(document: Document, fields: Any) -> Document:
-    """Return the fields of a document that are asked for."""
+    """Return the requested fields of a document."""
     if not fields:
         return document
     wanted = dict(fields) if isinstance(fields, Mapping) else dict.fromkeys(fields, 1)

@@ -49,6 +49,7 @@ FAULTS = (
         r"^agreement: the job is failed \(invalidated\), and a record is current",
         ("invalidate-vs-forced-run",),
     ),
+    Fault("a job is cancelled after another run has finished its commit", "^cancel: ", ("cancel-vs-recovery",)),
     Fault(
         "a stale owner deletes a current result",
         "^moments: ",
@@ -80,8 +81,8 @@ FAULTS = (
         mutations.invalidated_records_leave_nothing,
     ),
     Fault(
-        "a reuse is settled over an invalidation",
-        "^agreement: the job is done without a record|^invalidate: nobody requested the job again",
+        "a reuse marks an invalidated job as done",
+        "^agreement: the job is done without a record|^invalidate: the job was not requested again",
         ("invalidate-vs-reuse", "invalidate-and-rerun-vs-run", "invalidate-after-rival"),
         mutations.changes_since_a_job_was_read_are_ignored,
     ),

@@ -11,7 +11,8 @@ from engine.assets.materialization import provenance_of
 from engine.execution.publish import MANIFEST, METADATA
 from tests.interleaving.system import Act, Change, System
 
-_ENDED_BY_PEOPLE = {"cancelled", "invalidated"}
+_REQUESTS = {"rerun", "force", "submit", "run", "force run"}
+"""Acts that request a job again."""
 
 
 def problems_of(system: System) -> list[str]:
@@ -125,7 +126,7 @@ def _executions(system: System) -> list[str]:
 
 
 def _accepted(system: System, *kinds: str) -> list[Act]:
-    """Return what people did and were told was done."""
+    """Return what people did, if the answer was that it is done."""
     return [act for act in system.acts if act.kind in kinds and act.accepted]
 
 
@@ -158,11 +159,12 @@ def _forces(system: System) -> list[str]:
 
 
 def _cancels(system: System) -> list[str]:
-    """Nothing of cancelled work is published after the person had the answer, and a cancelled job has no new result."""
+    """Nothing of cancelled work is published after the person had the answer, until the job is requested again."""
     found = []
     for act in _accepted(system, "cancel"):
-        again = [a for a in system.acts if a.began > act.ended and a.kind in {"rerun", "force", "submit", "run"}]
-        late = [c for c in _committed(system) if c.moment > act.ended and _began(system, c.attempt) < act.ended]
+        again = [a.began for a in system.acts if a.began > act.ended and a.kind in _REQUESTS]
+        until = min(again, default=system.moment())
+        late = [c for c in _committed(system) if act.ended < c.moment < until and _began(system, c.attempt) < act.ended]
         if late:
             found.append(f"cancel: attempt {late[0].attempt[:8]} was published after the cancel")
         job = _jobs(system)[0]
@@ -184,12 +186,10 @@ def _invalidations(system: System) -> list[str]:
         old = [c for c in late if _executed(system, c.attempt) < act.began]
         if old:
             found.append(f"invalidate: attempt {old[0].attempt[:8]}, executed before, was committed afterwards")
-        again = [
-            a for a in system.acts if a.ended > act.began and a.kind in {"rerun", "force", "submit", "run", "force run"}
-        ]
+        again = [a for a in system.acts if a.ended > act.began and a.kind in _REQUESTS]
         job = _jobs(system)[0]
         if not again and (job["state"], (job["error"] or {}).get("kind")) != ("failed", "invalidated"):
-            found.append(f"invalidate: nobody requested the job again, and it is {job['state']}")
+            found.append(f"invalidate: the job was not requested again, and it is {job['state']}")
     return found
 
 

@@ -15,7 +15,7 @@ from resources.ledger.documents import job_id
 from resources.ledger.requests import Requests
 from resources.mongo_collection import RetryingCollection
 from resources.result_store.store import ResultsStore
-from tests.interleaving.system import current
+from tests.interleaving.system import jobs_as_seen_by
 
 Mutation = Callable[[], AbstractContextManager[None]]
 """Returns a context in which a fix is removed."""
@@ -126,8 +126,8 @@ def claims_are_checked_late() -> Iterator[None]:
 
     def written(original: Callable[..., Any], self: ResultsStore, location: str, path: str, *args: Any) -> Any:
         stored = original(self, location, path, *args)
-        attempt = location.rpartition("/")[2]
-        if path == METADATA and current().raw("jobs").find_one({"lease.attempt": attempt}) is None:
+        match = {"lease.attempt": location.rpartition("/")[2]}
+        if path == METADATA and jobs_as_seen_by(self.s3).find_one(match) is None:
             self.discard(location)
         return stored
 

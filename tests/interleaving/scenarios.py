@@ -10,6 +10,7 @@ import dagster as dg
 from tests.interleaving.actors import (
     Action,
     archives,
+    bring_to_rest,
     cancels,
     cleans,
     drain,
@@ -21,7 +22,6 @@ from tests.interleaving.actors import (
     reruns,
     run,
     sensor_tick,
-    settle,
     submits,
 )
 from tests.interleaving.scheduler import Abandoned, Actor, Scheduler
@@ -71,7 +71,7 @@ def requested(system: System) -> None:
 def done(system: System) -> None:
     """Let a job be done."""
     requested(system)
-    settle(system, code="first", rounds=1)
+    bring_to_rest(system, code="first", rounds=1)
 
 
 def requested_again(system: System) -> None:

@@ -1,7 +1,7 @@
 """Who moves next: actors run the product's code in threads, and stop before every request.
 
 One thread holds the baton. A step of an actor is the request that it stopped before and its own code up to the next
-request, which nobody else sees. Threads that an actor starts stop in its place; uploads of one attempt, which an actor
+request, which no other actor sees. Threads that an actor starts stop in its place; uploads of one attempt, which an actor
 sends side by side, are one step.
 """
 
@@ -251,7 +251,7 @@ class Scheduler:
         self._wait_for(actor)
 
     def _poll(self, actor: Actor) -> None:
-        """Let time pass if nobody is left that an actor could wait for."""
+        """Let time pass if no actor is left to wait for."""
         actor.polls += 1
         if actor.polls > _POLLS:
             msg = f"actor {actor.name} polls for ever"

@@ -494,6 +494,12 @@ def connections(system: System, actor: str) -> Connections:
     return _connections(actor, _Settings(system.folder, system.servers.uri, system.servers.root))
 
 
+def jobs_as_seen_by(s3: S3Connection) -> RetryingCollection:
+    """Return the collection of jobs with the gate of the actor that a connection to S3 belongs to."""
+    actor = s3.actor if isinstance(s3, ActorS3) else PLATFORM
+    return connections(current(), actor).ledger.mongo.collection(f"{RECORDS}_jobs")
+
+
 def desk(system: System, actor: str, code: str = "first") -> Platform:
     """Return the platform as an actor's command opens it."""
     settings = _Settings(system.folder, system.servers.uri, system.servers.root).value

@@ -277,7 +277,7 @@ def test_every_request_is_answered_as_by_a_real_s3(real: RealServers, tmp_path: 
 KEY = dg.AssetKey(["analysis", "counted"])
 
 
-def told(instance: Any, start: Callable[[str, dict[str, str]], str]) -> Iterator[Any]:
+def answers_of(instance: Any, start: Callable[[str, dict[str, str]], str]) -> Iterator[Any]:
     """Yield what an instance answers."""
     yield instance.get_dynamic_partitions("counted")
     instance.add_dynamic_partitions("counted", ["b", "a"])
@@ -319,7 +319,7 @@ def test_every_call_is_answered_as_by_a_real_dagster() -> None:
             run = create_run_for_test(instance, job_name=job, tags=tags, status=dg.DagsterRunStatus.STARTED)
             return str(run.run_id)
 
-        for mine, theirs in zip(told(double, start_in_double), told(instance, start), strict=True):
+        for mine, theirs in zip(answers_of(double, start_in_double), answers_of(instance, start), strict=True):
             assert mine == theirs
 
 
