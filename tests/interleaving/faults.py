@@ -51,6 +51,11 @@ FAULTS = (
     ),
     Fault("a job is cancelled after another run has finished its commit", "^cancel: ", ("cancel-vs-recovery",)),
     Fault(
+        "a run by hand claims a job that was cancelled after it was read",
+        "^cancel: attempt .* was published after",
+        ("cancel-vs-run-by-hand",),
+    ),
+    Fault(
         "a stale owner deletes a current result",
         "^moments: ",
         ("two-runs", "force-after-rival", "invalidate-after-rival"),

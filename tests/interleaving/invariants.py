@@ -135,11 +135,6 @@ def _committed(system: System) -> list[Change]:
     return [change for change in system.changes if change.what == "commit"]
 
 
-def _began(system: System, attempt: str) -> int:
-    """Return when an attempt was claimed."""
-    return next((c.moment for c in system.changes if c.what == "claim" and c.attempt == attempt), -1)
-
-
 def _executed(system: System, attempt: str) -> int:
     """Return when the user code of an attempt ran."""
     return next((e.moment for e in system.executions if e.attempt == attempt), -1)
@@ -164,7 +159,7 @@ def _cancels(system: System) -> list[str]:
     for act in _accepted(system, "cancel"):
         again = [a.began for a in system.acts if a.began > act.ended and a.kind in _REQUESTS]
         until = min(again, default=system.moment())
-        late = [c for c in _committed(system) if act.ended < c.moment < until and _began(system, c.attempt) < act.ended]
+        late = [change for change in _committed(system) if act.ended < change.moment < until]
         if late:
             found.append(f"cancel: attempt {late[0].attempt[:8]} was published after the cancel")
         job = _jobs(system)[0]

@@ -154,6 +154,7 @@ SCENARIOS = (
         (always(run(by_hand=True, force="look")), always(run(by_hand=True, force="again"))),
     ),
     Scenario("cancel-vs-run", requested, (sensor_run, always(cancels()))),
+    Scenario("cancel-vs-run-by-hand", requested, (always(run(by_hand=True)), always(cancels()))),
     Scenario("cancel-vs-forced-run", requested_again, (sensor_run, always(cancels()))),
     Scenario("cancel-and-rerun-vs-run", requested, (sensor_run, always(in_turn((cancels(), reruns()))))),
     Scenario("invalidate-vs-reuse", done, (always(run(by_hand=True)), always(invalidates()))),
