@@ -11,7 +11,6 @@ from audit.cleaning import removable, remove
 from audit.repair import Repairer
 from audit.sources import Sources
 from domain.errors import PlatformError
-from engine.assets.factory import KEYS_TAG
 from engine.assets.materialization import materialization
 from engine.assets.runs import job_name_of
 from engine.execution.batch import BatchRun, Pace
@@ -22,12 +21,8 @@ from operations.rekey import rekey
 from operations.requests import rerun, submit
 from sensors.job_files.sensor import tick
 from tests.interleaving.accesses import Access
-from tests.interleaving.system import (
-    NAME,
-    PLATFORM,
-    Act,
+from tests.interleaving.actor_resources import (
     ActorGate,
-    System,
     connections,
     desk,
     entry_of,
@@ -36,6 +31,7 @@ from tests.interleaving.system import (
     services,
     stores,
 )
+from tests.interleaving.system import NAME, PLATFORM, Act, System
 
 TARGET = "s3://lab/asset"
 _PACE = Pace(poll_s=0.0, gather_s=0.0, threads_per_worker=1)
@@ -240,6 +236,3 @@ def bring_to_rest(system: System, *, code: str, rounds: int = 2) -> None:
         system.requests = 0
         sensor_tick(code=code)(system, PLATFORM)
         drain(system, code=code)
-
-
-__all__ = ["KEYS_TAG", "Action"]

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import bson
 from bson import CodecOptions
-from pymongo import DeleteOne, ReplaceOne, UpdateOne
+from pymongo import DeleteOne, ReplaceOne
 from pymongo.errors import DuplicateKeyError, WriteError
 from pymongo.results import BulkWriteResult, DeleteResult, InsertOneResult, UpdateResult
 
@@ -457,6 +457,3 @@ def _known(options: Mapping[str, Any], *names: str) -> None:
     """Refuse an option that the double does not know."""
     if unknown := options.keys() - set(names):
         raise NotImplementedError(sorted(unknown))
-
-
-__all__ = ["CollectionDouble", "CursorDouble", "Document", "MongoDouble", "UpdateOne", "copied", "matches", "parts_of"]

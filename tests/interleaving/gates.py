@@ -7,8 +7,6 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from pymongo import DeleteOne, UpdateOne
-
 from tests.interleaving.accesses import Access, Accesses, of_documents, of_ids
 from tests.interleaving.doubles_mongo import Document, parts_of
 
@@ -261,6 +259,3 @@ def _named(value: Any) -> str:
 def _short(text: str) -> str:
     """Cut digests and uuids."""
     return "/".join(part[:8] if len(part) > 30 else part for part in text.split("/"))
-
-
-__all__ = ["Call", "DeleteOne", "Gate", "GatedCollection", "GatedDagster", "GatedS3", "UpdateOne"]

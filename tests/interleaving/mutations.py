@@ -15,7 +15,7 @@ from resources.ledger.documents import job_id
 from resources.ledger.requests import Requests
 from resources.mongo_collection import RetryingCollection
 from resources.result_store.store import ResultsStore
-from tests.interleaving.system import jobs_as_seen_by
+from tests.interleaving.actor_resources import jobs_as_seen_by
 
 Mutation = Callable[[], AbstractContextManager[None]]
 """Returns a context in which a fix is removed."""

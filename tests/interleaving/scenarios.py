@@ -7,6 +7,7 @@ from functools import partial
 
 import dagster as dg
 
+from tests.interleaving.actor_resources import instance
 from tests.interleaving.actors import (
     Action,
     archives,
@@ -25,7 +26,7 @@ from tests.interleaving.actors import (
     submits,
 )
 from tests.interleaving.scheduler import Abandoned, Actor, Scheduler
-from tests.interleaving.system import PLATFORM, System, instance
+from tests.interleaving.system import PLATFORM, System
 
 Prepare = Callable[[System], None]
 
