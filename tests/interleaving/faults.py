@@ -56,6 +56,11 @@ FAULTS = (
         ("cancel-vs-run-by-hand",),
     ),
     Fault(
+        "a force is reported as done although the job was claimed meanwhile",
+        "^force: .* the job is done",
+        ("force-vs-released",),
+    ),
+    Fault(
         "a stale owner deletes a current result",
         "^moments: ",
         ("two-runs", "force-after-rival", "invalidate-after-rival"),

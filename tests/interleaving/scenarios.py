@@ -7,7 +7,7 @@ from functools import partial
 
 import dagster as dg
 
-from tests.interleaving.actor_resources import instance
+from tests.interleaving.actor_resources import connections, instance
 from tests.interleaving.actors import (
     Action,
     archives,
@@ -26,7 +26,7 @@ from tests.interleaving.actors import (
     submits,
 )
 from tests.interleaving.scheduler import Abandoned, Actor, Scheduler
-from tests.interleaving.system import PLATFORM, System
+from tests.interleaving.system import NAME, PLATFORM, System
 
 Prepare = Callable[[System], None]
 
@@ -129,6 +129,12 @@ committed = crashed("bulk_write jobs")
 """A run has died between the record and the end of its claim."""
 
 
+def released(system: System) -> None:
+    """Let a run die between the announcement of its commit and the record, and a tick release its job."""
+    committing(system)
+    connections(system, PLATFORM).ledger.claims.release_lost(NAME, dead_runs=[])
+
+
 def sensor_run(system: System) -> Action:
     """Return the run that the sensor has requested; it is not executed when all have ended."""
     run_id, _ = system.queue.pop(0)
@@ -145,7 +151,7 @@ SCENARIOS = (
     Scenario("tick-vs-run", requested, (sensor_run, always(sensor_tick()))),
     Scenario("force-vs-run", requested, (sensor_run, always(forces()))),
     Scenario("force-vs-reuse", done, (always(run(by_hand=True)), always(forces()))),
-    Scenario("force-after-rival", requested, (sensor_run, always(in_turn((run(by_hand=True), forces()))))),
+    Scenario("force-after-rival", requested, (sensor_run, always(in_turn((run(by_hand=True), forces())))), switches=2),
     Scenario("force-vs-complete", complete, (always(run(by_hand=True)), always(forces()))),
     Scenario("force-vs-failing-run", requested_again, (sensor_run, always(sensor_tick())), failing=frozenset({2})),
     Scenario("forced-run-vs-run", done, (always(run(by_hand=True, force="look")), always(run(by_hand=True)))),
@@ -160,7 +166,12 @@ SCENARIOS = (
     Scenario("cancel-and-rerun-vs-run", requested, (sensor_run, always(in_turn((cancels(), reruns()))))),
     Scenario("invalidate-vs-reuse", done, (always(run(by_hand=True)), always(invalidates()))),
     Scenario("invalidate-vs-forced-run", done, (always(run(by_hand=True, force="look")), always(invalidates()))),
-    Scenario("invalidate-after-rival", requested, (sensor_run, always(in_turn((run(by_hand=True), invalidates()))))),
+    Scenario(
+        "invalidate-after-rival",
+        requested,
+        (sensor_run, always(in_turn((run(by_hand=True), invalidates())))),
+        switches=2,
+    ),
     Scenario(
         "invalidate-and-rerun-vs-run", done, (always(run(by_hand=True)), always(in_turn((invalidates(), reruns()))))
     ),
@@ -175,6 +186,7 @@ SCENARIOS = (
     Scenario("clean-vs-complete", complete, (always(run(by_hand=True)), always(cleans())), judges="B"),
     Scenario("force-vs-tick", done, (always(sensor_tick()), always(forces()))),
     Scenario("force-vs-recovery", committing, (always(run(by_hand=True)), always(forces()))),
+    Scenario("force-vs-released", released, (always(run(by_hand=True)), always(forces()))),
     Scenario("cancel-vs-recovery", committing, (always(run(by_hand=True)), always(cancels()))),
     Scenario("invalidate-vs-recovery", committed, (always(run(by_hand=True)), always(invalidates()))),
     Scenario("clean-vs-recovery", committing, (always(run(by_hand=True)), always(cleans())), judges="B"),
