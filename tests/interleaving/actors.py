@@ -192,7 +192,7 @@ def repairs() -> Action:
         c = connections(system, actor)
         entries, dagster = {NAME: entry_of("first")}, instance(system, actor)
         sources = Sources(entries, c.results_store, c.record_store, c.ledger, c.inputs, dagster)
-        run_audit(sources, then=Repairer(sources, who="auditor").mend)
+        run_audit(sources, then=Repairer(sources, who="auditor").fix)
 
     return act
 

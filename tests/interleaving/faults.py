@@ -38,11 +38,11 @@ class Fault:
 
 
 FAULTS = (
-    Fault("a run polls for a job that was archived", "^stuck: ", ("archive-vs-run",)),
     Fault(
         "Dagster shows a result that was replaced meanwhile",
         "^agreement: Dagster shows another attempt",
-        ("forced-run-vs-run", "forced-run-vs-forced-run"),
+        ("forced-run-vs-run",),
+        mutations.results_are_not_reported_again,
     ),
     Fault(
         "an invalidation fails the job of a newer result",
@@ -54,11 +54,6 @@ FAULTS = (
         "a run by hand claims a job that was cancelled after it was read",
         "^cancel: attempt .* was published after",
         ("cancel-vs-run-by-hand",),
-    ),
-    Fault(
-        "a force is reported as done although the job was claimed meanwhile",
-        "^force: .* the job is done",
-        ("force-vs-released",),
     ),
     Fault(
         "a stale owner deletes a current result",

@@ -102,6 +102,11 @@ def requests_for_code_are_not_kept() -> AbstractContextManager[None]:
     return replaced(Requests, "request_code", lambda *_, **__: None)
 
 
+def results_are_not_reported_again() -> AbstractContextManager[None]:
+    """Let a result that was replaced before it was reported stay the latest in Dagster."""
+    return replaced(Requests, "report_again", lambda *_, **__: None)
+
+
 def commits_are_cancelled() -> AbstractContextManager[None]:
     """Let a job be cancelled whose record is being inserted."""
     return filter_without("update_many", having=("_id", "state"), drop=("committing",))
