@@ -45,6 +45,11 @@ FAULTS = (
         mutations.results_are_not_reported_again,
     ),
     Fault(
+        "Dagster shows a result that was computed by a run whose lease has expired",
+        "^agreement: Dagster shows another attempt",
+        ("forced-run-vs-forced-run",),
+    ),
+    Fault(
         "an invalidation fails the job of a newer result",
         r"^agreement: the job is failed \(invalidated\), and a record is current",
         ("invalidate-vs-forced-run",),
