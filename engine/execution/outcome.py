@@ -2,6 +2,7 @@
 
 import traceback
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -49,7 +50,9 @@ class RunFacts:
     run_id : str
         The Dagster run.
     by_hand : bool
-        Launched by an operator: failed jobs are tried again.
+        Launched by an operator: failed jobs are tried again, except those that an operator ended after the launch.
+    launched : datetime or None
+        When it was launched, by Dagster's clock; None if that does not matter.
     dry_run : bool
         Execute and show, but claim, write and report nothing.
     force_reason : str
@@ -58,6 +61,7 @@ class RunFacts:
 
     run_id: str
     by_hand: bool = False
+    launched: datetime | None = None
     dry_run: bool = False
     force_reason: str = ""
 

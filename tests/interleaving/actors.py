@@ -47,12 +47,12 @@ def run(*, run_id: str = "", code: str = "first", by_hand: bool = False, force: 
         """Process every job."""
         dagster, entry = instance(system, actor), entry_of(code)
         known, keys = run_id or str(uuid.uuid4()), tuple(system.dagster.partitions)
-        began = 0
+        began, launched = 0, None
         if by_hand:
             ActorGate(actor).before("a person launches a run", (Access("history", writes=True),))
-            began = system.moment()
+            began, launched = system.moment(), system.servers.now()
             dagster.create(job_name_of(NAME), known, {"dagster/partition": keys[0]}, dg.DagsterRunStatus.STARTED)
-        facts = RunFacts(run_id=known, by_hand=by_hand, force_reason=force)
+        facts = RunFacts(run_id=known, by_hand=by_hand, launched=launched, force_reason=force)
         failed = False
         opened = BatchRun(entry, services(system, actor), facts, pool=pool_of(actor), pace=_PACE)
         with system.as_run(actor), opened as batch:

@@ -48,17 +48,25 @@ FAULTS = (
         "Dagster shows a result that was computed by a run whose lease has expired",
         "^agreement: Dagster shows another attempt",
         ("forced-run-vs-forced-run",),
+        mutations.results_are_not_reported_again,
     ),
     Fault(
         "an invalidation fails the job of a newer result",
         r"^agreement: the job is failed \(invalidated\), and a record is current",
         ("invalidate-vs-forced-run",),
+        mutations.results_are_invalidated_unseen,
     ),
-    Fault("a job is cancelled after another run has finished its commit", "^cancel: ", ("cancel-vs-recovery",)),
+    Fault(
+        "a job is cancelled after another run has finished its commit",
+        "^cancel: ",
+        ("cancel-vs-recovery",),
+        mutations.commits_are_cancelled,
+    ),
     Fault(
         "a run by hand claims a job that was cancelled after it was read",
         "^cancel: attempt .* was published after",
         ("cancel-vs-run-by-hand",),
+        mutations.jobs_that_failed_meanwhile_are_claimed,
     ),
     Fault(
         "a stale owner deletes a current result",

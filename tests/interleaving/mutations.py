@@ -148,3 +148,19 @@ def running_jobs_are_released() -> AbstractContextManager[None]:
 def running_attempts_are_cleaned() -> AbstractContextManager[None]:
     """Let a cleaning remove attempts that a run still writes."""
     return replaced(JobClaims, "runs_by_attempt", lambda *_, **__: {})
+
+
+def results_are_invalidated_unseen() -> AbstractContextManager[None]:
+    """Let an invalidation fail a job that has changed since its result was read."""
+    return filter_without("find_one_and_update", having=("_id", "state"), drop=("revision",))
+
+
+def jobs_that_failed_meanwhile_are_claimed() -> AbstractContextManager[None]:
+    """Let a run claim a job that was cancelled after the run read it."""
+
+    def faulty(original: Callable[..., Any], self: Any, match: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        if "$or" in match:
+            match = {**match, "$or": [*match["$or"], {"state": "failed"}]}
+        return original(self, match, *args, **kwargs)
+
+    return replaced(RetryingCollection, "find_one_and_update", faulty)
