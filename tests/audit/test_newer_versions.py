@@ -149,7 +149,7 @@ def test_a_record_of_a_newer_format_is_refused_and_neither_computed_again_nor_ca
     platform.change(key, state="done", error=None)
     assert audited(**DEEP) == {"newer_format": 1}
     repairer = Repairer(sources, who="test")
-    run_audit(sources, then=repairer.mend)
+    run_audit(sources, then=repairer.fix)
     assert dict(repairer.left) == {"newer_format": 1}
     assert platform.job(key).state is JobState.DONE
     assert platform.record(key) == record

@@ -588,7 +588,7 @@ def test_a_job_that_was_given_up_gets_all_its_chances_again(ledger, how):
     if how == "new code":
         stored(ledger, code_version=NEXT_CODE)
     elif how == "a result":
-        finish(ledger, claim(ledger, entry, states=[FAILED]))
+        finish(ledger, claim(ledger, now(ledger, entry), states=[FAILED]))
     elif how == "a result elsewhere":
         ledger.claims.mark_unclaimed(entry, state=DONE, code_version=CODE, result_id="r")
     ledger.requests.requeue("demo", [entry.job_key], who="me")
