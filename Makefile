@@ -39,9 +39,9 @@ test: setup ## Run the fast tests. ARGS="tests/domain -x" runs a part.
 test-all: setup ## Run all tests with branch coverage. ARGS=tests/browser runs a part, without coverage.
 	$(PYTEST) $(if $(ARGS),$(ARGS),--cov --cov-report=term)
 
-test-faults: setup ## Inject every fault and update the table in docs/reliability.md. SCHEDULES=number, or SEED=seed for one.
+test-faults: setup ## Inject every fault, try every order of live actors, and update docs/reliability.md. SCHEDULES=number, or SEED=seed for one.
 	FAULTS=full $(if $(SEED),SEED=$(SEED),FAULTS_TABLE=docs/reliability.md) $(if $(SCHEDULES),SCHEDULES=$(SCHEDULES)) \
-		$(BIN)/python -m pytest $(if $(SEED),tests/faults/test_schedules.py,tests/faults) $(ARGS)
+		$(BIN)/python -m pytest $(if $(SEED),tests/faults/test_schedules.py,tests/faults tests/interleaving) $(ARGS)
 
 check: site ## Check format, style, types, layers, docstrings, spelling, documentation and definitions.
 	$(BIN)/ruff format --check .

@@ -7,9 +7,9 @@ from typing import Any
 
 import dagster as dg
 
-from domain.errors import UnknownJobError
+from domain.errors import ResultChangedError, UnknownJobError
 from domain.job.identity import result_id
-from domain.job.state import JobState
+from domain.job.state import JobState, LedgerEntry
 from domain.result.provenance import Provenance
 from domain.result.records import from_record, from_superseded
 from engine.assets.materialization import asset_key_of
@@ -121,21 +121,26 @@ def invalidate(platform: Platform, name: str, keys: Sequence[str], *, reason: st
     ------
     UnknownJobError
         If a job has no result or is running. Nothing is changed.
+    ResultChangedError
+        If a job changed while the command ran. It and the jobs after it are not changed.
     """
     connections, who = platform.connections, person()
     found = [_result_of(platform, name, key) for key in dict.fromkeys(keys)]
-    for record in found:
+    for entry, record in found:
         provenance = from_record(record)
-        job_key = provenance.job_key
         # the job first: after an interruption the result still exists, and repeating the command finishes the work
         version = provenance.code_version
-        job = connections.ledger.requests.invalidate(name, job_key, who=who, reason=reason, code_version=version)
+        job = connections.ledger.requests.invalidate(entry, who=who, reason=reason, code_version=version)
         if job is None:
-            raise UnknownJobError(_is_running(name, job_key), analysis=name, job_key=job_key)
+            msg = (
+                f"Job {entry.job_key} of `{name}` changed while its result was being invalidated, and may have another result "
+                f"now. It was not changed. Look at it with `analysis explain {name} KEY`, and repeat the command if it is wrong."
+            )
+            raise ResultChangedError(msg, analysis=name, job_key=entry.job_key)
         attempts = [one.attempt for one in job.attempts]
         connections.record_store.invalidate(record, who=who, reason=reason, attempts=attempts)
         _report_to_dagster(platform.settings, provenance, who=who, reason=reason)
-    return [record["_id"] for record in found]
+    return [record["_id"] for _, record in found]
 
 
 def superseded(platform: Platform, name: str) -> list[Superseded]:
@@ -144,8 +149,8 @@ def superseded(platform: Platform, name: str) -> list[Superseded]:
     return [_superseded(record) for record in platform.connections.record_store.superseded(name)]
 
 
-def _result_of(platform: Platform, name: str, job_key: str) -> dict[str, Any]:
-    """Return the record of a job's latest result, of any code version."""
+def _result_of(platform: Platform, name: str, job_key: str) -> tuple[LedgerEntry, dict[str, Any]]:
+    """Return a job, and then the record of its latest result, of any code version."""
     known_keys(platform, name, [job_key])
     job = platform.connections.ledger.jobs.get(name, job_key)
     current = result_id(name, platform.entry(name).code_version, job_key)
@@ -157,7 +162,7 @@ def _result_of(platform: Platform, name: str, job_key: str) -> dict[str, Any]:
     for candidate in (current, job.result_id):
         record = platform.connections.record_store.get(candidate) if candidate else None
         if record is not None:
-            return record
+            return job, record
     msg = f"Job {job_key} of `{name}` has no result to invalidate: it is {job.state.value}. See `analysis explain {name} KEY`."
     raise UnknownJobError(msg, analysis=name, job_key=job_key)
 

@@ -161,6 +161,32 @@ def is_module(whole):
     return bool(whole) and ROOT.joinpath(*whole.split(".")).with_suffix(".py").is_file()
 
 
+MUTATIONS = ROOT / "tests" / "interleaving" / "mutations.py"
+"""The one module that removes fixes of the product, to show that the suite notices."""
+
+
+def sets_by_name(tree):
+    """Tell whether a module uses the functions by which methods can be replaced without naming them."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = {node.func.id for node in calls if isinstance(node.func, ast.Name)}
+    return bool(names & {"setattr", "delattr"})
+
+
+def test_one_module_of_the_tests_may_replace_methods_of_the_product():
+    trees = {
+        path: ast.parse(path.read_text(encoding="utf-8")) for path in sources() if path.is_relative_to(ROOT / "tests")
+    }
+    assert [path for path, tree in trees.items() if sets_by_name(tree) and of_the_product_in(tree)] == [MUTATIONS]
+
+
+def of_the_product_in(tree):
+    """Return the classes and functions that a module imports from the resources and the engine."""
+    found = of_the_product(tree).values()
+    return [
+        whole for whole in found if whole.startswith(("resources.", "engine.", "operations.", "sensors.", "audit."))
+    ]
+
+
 def test_tests_import_no_private_name_and_replace_nothing_of_the_product():
     private, changed = [], []
     for path in sources():

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, Field
 
-from domain.failures import JobError
+from domain.failures import ENDED_BY_PEOPLE, JobError
 from domain.formats import StoredModel
 from domain.job.identity import JobInputs
 from domain.job.stored import Source, StoredJob
@@ -107,10 +107,17 @@ class LedgerEntry(StoredModel):
     fenced: bool = Field(default=False, description="Only `usable_attempts` count: the job was forced or invalidated.")
     usable_attempts: tuple[str, ...] = Field(default=(), description="Attempts since then, oldest first.")
     revision: int = Field(default=0, description="Changes of the state so far.")
+    updated: AwareDatetime | None = Field(default=None, description="When the state last changed.")
 
     def may_use(self, attempt: str) -> bool:
         """Return whether an attempt's result may answer this job: not if it is older than a force or an invalidation."""
         return not self.fenced or attempt in self.usable_attempts
+
+    def was_ended_after(self, moment: datetime | None) -> bool:
+        """Return whether an operator has cancelled or invalidated this job after a moment; False if it is not known."""
+        if moment is None or self.updated is None or self.error is None:
+            return False
+        return self.state is JobState.FAILED and self.error.kind in ENDED_BY_PEOPLE and self.updated > moment
 
     def run_is_due(self, now: datetime) -> bool:
         """Return whether another run may be requested: at once, but at growing intervals while requested runs do not start."""

@@ -7,6 +7,7 @@ https://docs.dagster.io/guides/build/partitions-and-backfills. A run takes a ran
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
@@ -140,9 +141,11 @@ def _asset(
     ) -> Iterator[dg.Output[None]]:
         keys = _expected_keys(context)
         services = Services(results_store, record_store, ledger, inputs, work_folder)
+        by_hand = KEYS_TAG not in context.run.tags
         run = RunFacts(
             run_id=context.run.run_id,
-            by_hand=KEYS_TAG not in context.run.tags,
+            by_hand=by_hand,
+            launched=_launched(context) if by_hand else None,
             dry_run=dry_run or config.dry_run,
             force_reason=config.force_reason,
         )
@@ -168,6 +171,12 @@ def _kind(entry: AnalysisEntry) -> str:
     """Return the language of an analysis as a kind of Dagster."""
     run = entry.analysis.run
     return re.sub(r"[^a-z0-9_]", "", run.language.lower()) or "shell" if isinstance(run, Command) else "python"
+
+
+def _launched(context: dg.AssetExecutionContext) -> datetime | None:
+    """Return when the run was launched: it may have been queued for long."""
+    record = context.instance.get_run_record_by_id(context.run.run_id)
+    return None if record is None else record.create_timestamp
 
 
 def _expected_keys(context: dg.AssetExecutionContext) -> list[str]:

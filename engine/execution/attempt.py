@@ -69,7 +69,7 @@ class Attempt:
     def claim(
         cls, context: RunContext, job: LedgerEntry, seen: dict[str, Any] | None, notes: tuple[str, ...]
     ) -> Self | None:
-        """Claim a job from any state in which no run has it.
+        """Claim a job from any state in which no run has it; a failed one only if it had failed when the run read it.
 
         Returns
         -------
@@ -79,7 +79,8 @@ class Attempt:
         if context.stopping.is_set() or context.halted.is_set():
             return None
         attempt_id = str(uuid.uuid4())
-        states = [JobState.NEW, JobState.DONE] + ([JobState.FAILED] if context.run.by_hand else [])
+        has_failed = context.run.by_hand and job.state is JobState.FAILED
+        states = [JobState.NEW, JobState.DONE] + ([JobState.FAILED] if has_failed else [])
         claimed = context.claims.claim(job, attempt_id, states)
         return None if claimed is None else cls(context, claimed, attempt_id, seen, notes)
 
@@ -115,10 +116,12 @@ class Attempt:
 
     def _run(self) -> Outcome:
         """Execute the steps in order; raises any error outside user code."""
-        self._finish_commit()
+        is_done = self._finish_commit()
         current = self.context.services.records.get(self._result_id)
-        if current is not None and self._is_answer(current):
-            return self._published(current, "reused")  # finished just before the claim
+        if current is not None and self._is_answer(current):  # finished just before the claim
+            return self._published(current, "reused") if self._announce(current) else self._deferred()
+        if self.job.committing is not None:
+            self._end_commit(self.job.committing, is_done=is_done)
         earlier = self._earlier_attempt(current)
         if earlier is not None:
             winner = self._commit_earlier(earlier, current)
@@ -138,13 +141,19 @@ class Attempt:
         """Id of the result that this attempt is to make."""
         return self.context.result_id(self.job)
 
-    def _finish_commit(self) -> None:
+    def _finish_commit(self) -> bool:
         """Finish the commit that a lost run has begun: it may still be alive, and insert its record at any time."""
         begun = self.job.committing
-        if begun is not None:
-            record = complete_attempt(self.context.services.results, begun.result_id, begun.attempt)
-            winner = None if record is None else self._commit_unless_refused(record, begun)
-            self._end_commit(begun, is_done=winner is not None)
+        if begun is None:
+            return False
+        record = complete_attempt(self.context.services.results, begun.result_id, begun.attempt)
+        return record is not None and self._commit_unless_refused(record, begun) is not None
+
+    def _announce(self, record: dict[str, Any]) -> bool:
+        """Announce that the job ends with an existing record, so that it is not cancelled; return False if the claim was lost."""
+        begun, how = self.job.committing, self._how_to_commit(record, None)
+        is_announced = begun is not None and (begun.attempt, begun.result_id) == (how.attempt, how.result_id)
+        return is_announced or self.context.claims.begin_commit(self.attempt_id, how) or not self.is_lost
 
     def _is_answer(self, record: dict[str, Any]) -> bool:
         """Return whether a record that the run has not seen before the claim answers the request."""

@@ -6,7 +6,7 @@ lease and another run claimed it. The job's process is then ended, and nothing i
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from domain.errors import ServerUnavailableError
 from domain.failures import JobError
@@ -32,7 +32,7 @@ class Claims:
         self._open: dict[str, LedgerEntry] = {}
         self._lost: set[str] = set()
 
-    def claim(self, job: LedgerEntry, attempt: str, states: Iterable[JobState]) -> LedgerEntry | None:
+    def claim(self, job: LedgerEntry, attempt: str, states: Collection[JobState]) -> LedgerEntry | None:
         """Claim a job for an attempt; None if it is in another state or another run has it."""
         claimed = self._ledger.claims.claim(
             job,
@@ -90,10 +90,11 @@ class Claims:
         self.drop(attempt)
 
     def finish(self, finished: Sequence[Finished]) -> None:
-        """Record that claimed jobs have their results."""
+        """Record that claimed jobs have their results, which were reported to Dagster."""
         if not finished:
             return
-        self._ledger.claims.finish(finished, code_version=self._code_version)
+        for late in self._ledger.claims.finish(finished, code_version=self._code_version):
+            self._ledger.requests.report_again(late.entry.analysis, late.entry.job_key)
         for job in finished:
             self.drop(job.attempt)
 

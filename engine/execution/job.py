@@ -65,7 +65,8 @@ class JobRunner:
             name = self.context.entry.analysis.name
             message = f"The job is archived. To run it:  analysis archive {name} --restore --key {job_key}"
             return Outcome(job_key, "failed", error=JobError(kind="unknown_job", message=message, permanent=True))
-        if job.state is JobState.FAILED and not self.context.run.by_hand:
+        run = self.context.run
+        if job.state is JobState.FAILED and (not run.by_hand or job.was_ended_after(run.launched)):
             return Outcome(job_key, "failed", error=job.error)
         try:
             verify(self.context.entry.analysis, job.stored_job)

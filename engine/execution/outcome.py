@@ -2,6 +2,7 @@
 
 import traceback
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -49,7 +50,9 @@ class RunFacts:
     run_id : str
         Id of the Dagster run.
     by_hand : bool
-        Launched by an operator: failed jobs are executed again.
+        Launched by an operator: failed jobs are executed again, except those that an operator ended after the launch.
+    launched : datetime or None
+        Time of the launch, by Dagster's clock; None to execute all failed jobs.
     dry_run : bool
         Execute and show jobs, but claim, write and report nothing.
     force_reason : str
@@ -58,6 +61,7 @@ class RunFacts:
 
     run_id: str
     by_hand: bool = False
+    launched: datetime | None = None
     dry_run: bool = False
     force_reason: str = ""
 

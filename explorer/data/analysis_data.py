@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 import pyarrow as pa
@@ -29,6 +29,7 @@ MOST_RECORDS = 2000
 """Number of newest results that are read from MongoDB if there is no results table."""
 
 _RECORDS_KEPT_S = 30.0
+_PRECISION = timedelta(milliseconds=1)
 _SILENT_S = 300.0
 """Time for which the age of tables is not read from a MongoDB that did not answer: every page would wait for it."""
 
@@ -189,9 +190,9 @@ def _updated(table: pa.Table) -> datetime | None:
 
 
 def _newest(frame: pl.DataFrame) -> datetime | None:
-    """Return when the newest result of a table ended; None without results."""
+    """Return when the newest result of a table ended, rounded up to the table's precision; None without results."""
     found = frame.filter(pl.col("state") != FAILED)["ended"].max()
-    return found if isinstance(found, datetime) else None
+    return found + _PRECISION if isinstance(found, datetime) else None
 
 
 def _table(analysis: str, frame: pl.DataFrame, entry: AnalysisEntry | None, note: str = "") -> Table:

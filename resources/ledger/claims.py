@@ -1,6 +1,6 @@
 """The claims of runs on jobs: which attempt may compute a job, its lease, and its end."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -59,7 +59,7 @@ class JobClaims:
         owner: str,
         run_id: str,
         code_version: str,
-        states: Iterable[JobState],
+        states: Collection[JobState],
     ) -> LedgerEntry | None:
         """Claim a job for an attempt, unless another attempt holds it.
 
@@ -71,8 +71,9 @@ class JobClaims:
             Ids of the attempt, of its worker process and of its Dagster run.
         code_version : str
             Code version that the attempt executes.
-        states : iterable of JobState
-            States from which it may be claimed; a job whose lease has expired may always be claimed.
+        states : collection of JobState
+            States from which it may be claimed, `failed` only if it has not changed since ``entry`` was read: it may have
+            been cancelled. A job whose lease has expired may always be claimed.
 
         Returns
         -------
@@ -83,13 +84,13 @@ class JobClaims:
         until = now + timedelta(seconds=self.lease_s)
         lease = {"owner": owner, "attempt": attempt, "run_id": run_id, "until": until}
         begun = {"attempt": attempt, "run_id": run_id, "code_version": code_version, "started": now}
-        match = {
-            "_id": job_id(entry.analysis, entry.job_key),
-            "$or": [
-                {"state": {"$in": [s.value for s in states]}},
-                {"state": JobState.RUNNING.value, "lease.until": {"$lt": now}},
-            ],
-        }
+        claimable: list[Document] = [
+            {"state": {"$in": [s.value for s in states if s is not JobState.FAILED]}},
+            {"state": JobState.RUNNING.value, "lease.until": {"$lt": now}},
+        ]
+        if JobState.FAILED in states:
+            claimable.append({"state": JobState.FAILED.value, "revision": entry.revision or None})
+        match = {"_id": job_id(entry.analysis, entry.job_key), "$or": claimable}
         change = change_to({"state": JobState.RUNNING.value, "lease": lease}, now)
         change["$inc"]["attempt_number"] = 1
         change["$push"] = {
@@ -160,15 +161,26 @@ class JobClaims:
             change["$push"] = _dropped(commit.attempt)
         self.documents.update_one(match, change)
 
-    def finish(self, finished: Iterable[Finished], *, code_version: str) -> None:
-        """Record that claimed jobs have their results, and end their leases, in one request."""
+    def finish(self, finished: Sequence[Finished], *, code_version: str) -> list[Finished]:
+        """Record that claimed jobs have their results, and end their leases, in one request.
+
+        Returns
+        -------
+        list of Finished
+            Those whose attempt had lost its claim: another one may have a newer result.
+        """
         now = self.now()
         fields: Document = {"code_version": code_version, "error": None, "force": None, "committing": None, **RESET}
         ends: list[UpdateOne] = []
         for f in finished:
             ending = _ending(f.entry, f.attempt, JobState.DONE, "done", now, {**fields, "result_id": f.result_id})
             ends += _answering(*ending, code_version=code_version)
-        self.documents.bulk_write(ends)
+        if self.documents.bulk_write(ends).matched_count == len(finished):
+            return []
+        done = {"$elemMatch": {"attempt": {"$in": [f.attempt for f in finished]}, "outcome": "done"}}
+        ids = [job_id(f.entry.analysis, f.entry.job_key) for f in finished]
+        ended = {d["_id"] for d in self.documents.find({"_id": {"$in": ids}, "attempts": done}, {"_id": 1}).to_list()}
+        return [f for f in finished if job_id(f.entry.analysis, f.entry.job_key) not in ended]
 
     def fail(
         self,

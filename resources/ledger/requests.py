@@ -83,7 +83,7 @@ class Requests:
         return self.documents.update_many(match, change).modified_count
 
     def report_again(self, analysis: str, job_key: str) -> None:
-        """Record that Dagster may show an earlier result of a job, because a reuse was reported after a newer result."""
+        """Record that Dagster may show an earlier result of a job, because it was reported after a newer one."""
         self.documents.update_one({"_id": job_id(analysis, job_key)}, {"$set": {"unreported": True}})
 
     def requeue_unreported(self, analysis: str) -> int:
@@ -165,15 +165,13 @@ class Requests:
         ended = _ended_by("cancelled", f"Cancelled by {who}: {reason}", code_version)
         return self._change(analysis, job_keys, [JobState.NEW, JobState.RUNNING], ended, {"committing": None})
 
-    def invalidate(
-        self, analysis: str, job_key: str, *, who: str, reason: str, code_version: str
-    ) -> LedgerEntry | None:
+    def invalidate(self, entry: LedgerEntry, *, who: str, reason: str, code_version: str) -> LedgerEntry | None:
         """Fail a job whose result is wrong; the record store invalidates its record.
 
         Parameters
         ----------
-        analysis, job_key : str
-            Identify the job.
+        entry : LedgerEntry
+            The ledger's entry of the job, read before its result.
         who, reason : str
             Operator and reason, stored with the job.
         code_version : str
@@ -182,13 +180,16 @@ class Requests:
         Returns
         -------
         LedgerEntry or None
-            The job, with its attempts, none of which may become its result. None if it is running or unknown; then
-            nothing is changed.
+            The job, with its attempts, none of which may become its result. None if it is running or unknown, or has
+            changed since ``entry`` was read, so that it may have another result; then nothing is changed.
         """
         ended = _ended_by("invalidated", f"Invalidated by {who}: {reason}", code_version)
-        match = {"_id": job_id(analysis, job_key), "state": {"$in": [s.value for s in _IDLE]}}
+        one = {"_id": job_id(entry.analysis, entry.job_key)}
+        idle = {"state": {"$in": [s.value for s in _IDLE]}, "revision": entry.revision or None}
         change = change_to({**ended, **FENCE, "committing": None}, self.now())
-        changed = self.documents.find_one_and_update(match, change)
+        changed = self.documents.find_one_and_update({**one, **idle}, change)
+        if changed is None:  # changed after all, if the response was lost
+            changed = self.documents.find_one({**one, "error": ended["error"], "revision": entry.revision + 1})
         return None if changed is None else readable_entry(changed)
 
     def archive(self, analysis: str, job_keys: Iterable[str]) -> int:

@@ -82,7 +82,7 @@ def test_an_empty_platform_and_one_after_normal_work_are_clean(platform, audited
 
 def test_an_invalidated_result_is_no_difference(platform, audited, done):
     record, ledger = platform.record(done[0]), platform.services.ledger
-    ledger.requests.invalidate(platform.name, done[0], who="a", reason="b", code_version=platform.entry.code_version)
+    ledger.requests.invalidate(platform.job(done[0]), who="a", reason="b", code_version=platform.entry.code_version)
     platform.services.records.invalidate(record, who="a", reason="b")
     assert audited(content=True) == {}
 

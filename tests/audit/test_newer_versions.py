@@ -17,7 +17,7 @@ from engine.execution.publish import MANIFEST, METADATA, differences
 from resources.inbox.notes import FileNote, InboxNotes
 from results.summaries import results_among
 from results_table.sensor import tick
-from results_table.update import update_catalog
+from results_table.update import update_table
 from sensors.job_files.cursor import Memory
 from tests.audit.conftest import publish
 from tests.audit.test_audit import object_key, put, raw_jobs, raw_records
@@ -85,7 +85,7 @@ def test_records_and_jobs_with_newer_fields_are_read_reused_and_audited_without_
     assert origin_of(record).startswith("Made by run")
     assert [one.job_key for one in results_among([record], code_version=entry.code_version)] == [key]
     s = platform.services
-    catalog = update_catalog(entry, None, records=s.records, ledger=s.ledger, results=s.results)
+    catalog = update_table(entry, None, records=s.records, ledger=s.ledger, results=s.results)
     assert (catalog.table.num_rows, catalog.unreadable) == (2, [])
     assert platform.record(key) == record, "nothing was rewritten"
     assert "cannot be read" not in caplog.text
@@ -149,7 +149,7 @@ def test_a_record_of_a_newer_format_is_refused_and_neither_computed_again_nor_ca
     platform.change(key, state="done", error=None)
     assert audited(**DEEP) == {"newer_format": 1}
     repairer = Repairer(sources, who="test")
-    run_audit(sources, then=repairer.mend)
+    run_audit(sources, then=repairer.fix)
     assert dict(repairer.left) == {"newer_format": 1}
     assert platform.job(key).state is JobState.DONE
     assert platform.record(key) == record

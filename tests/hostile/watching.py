@@ -9,7 +9,7 @@ from tests.raw import database_of
 
 WRITES = {"insert", "update", "delete", "findAndModify"}
 ASSETS = "data_assets"
-FILTER_OPERATORS = {"$in", "$ne", "$lt", "$lte", "$gt", "$gte", "$exists"}
+FILTER_OPERATORS = {"$in", "$nin", "$ne", "$lt", "$lte", "$gt", "$gte", "$exists"}
 LOGICAL = {"$or", "$and", "$nor"}
 UPDATE_OPERATORS = {"$set", "$setOnInsert", "$inc", "$push", "$addToSet", "$unset"}
 SEARCH = "analysis_assets.search"
@@ -41,7 +41,8 @@ OURS = {
         "refused",
         "revision",
     ),
-    *("counted_run", "requested_at", "unstarted"),
+    *("counted_run", "requested_at", "unstarted", "requested_code", "unreported"),
+    *("committing", "replaces", "fenced", "usable_attempts", "dropped_attempts", "withdrawn", "attempts"),
     *("run_id", "sources", "state", "superseded", "until", "updated", "when", "who", "$", "analysis_assets"),
 }
 """Names of fields that the platform's own filters and updates are made of; nothing from outside is among them."""

@@ -127,7 +127,8 @@ def test_an_invalidated_result_leaves_the_results_and_stays_in_the_history(platf
 
 def test_a_result_is_invalidated_wholly_when_the_command_was_cut_off(platform, keys):
     result = give_result(platform, keys[0])
-    platform.connections.ledger.requests.invalidate("double", keys[0], who="ann", reason="x", code_version="1")
+    ledger = platform.connections.ledger
+    ledger.requests.invalidate(ledger.jobs.get("double", keys[0]), who="ann", reason="x", code_version="1")
     assert invalidate(platform, "double", keys[:1], reason="x") == [result]
     assert platform.connections.record_store.get(result) is None
 

@@ -16,7 +16,7 @@ from domain.result.records import to_record
 from engine.discovery.analyses import load_analysis
 from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection
-from resources.records.reader import OWN
+from resources.records.reader import OWN, attempt_of
 from resources.records.store import RecordStore
 from resources.result_store.catalog_files import CatalogFiles
 from resources.result_store.catalog_tables import read_catalog, write_catalog
@@ -77,7 +77,7 @@ class CatalogWorld:
         record = to_record(sparse(**(found | facts)))
         old = self.records.get(result)
         if old is not None and replace:
-            self.records.replace(record, old=old, who="test", reason="test")
+            self.records.commit(record, replaces=[attempt_of(old)], who="test", reason="test")
         elif old is None:
             self.records.commit(record)
         return record

@@ -130,7 +130,7 @@ def test_an_invalidated_result_is_computed_anew_and_never_committed_again(misbeh
     services, version = misbehave.services, misbehave.entry.code_version
     for _ in range(2):  # cut off and repeated
         assert services.ledger.requests.invalidate(
-            misbehave.name, key, who="ann", reason="bad clock", code_version=version
+            misbehave.job(key), who="ann", reason="bad clock", code_version=version
         )
         if (record := misbehave.record(key)) is not None:
             services.records.invalidate(record, who="ann", reason="bad clock")

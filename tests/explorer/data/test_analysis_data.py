@@ -51,14 +51,14 @@ def test_a_table_that_is_older_than_the_newest_results_says_so_until_it_is_updat
 ):
     records, updated = record_store(docdb_uri, database), {"updated": "2026-01-02T03:04:05+00:00"}
     for number in range(3):
-        records.insert_once(to_record(provenance(number)))
+        records.commit(to_record(provenance(number)))
     write(s3, root, with_facts(catalog_of([provenance(n) for n in range(3)]), updated))
     assert empty.tables.table(NAME).note == ""
-    records.insert_once(to_record(provenance(3)))
+    records.commit(to_record(provenance(3)))
     clock.now += CHECKED_S
     note = empty.tables.table(NAME).note
     assert "`quality` is from 2026-01-02 03:04 UTC; 1 newer result exists" in note
-    records.insert_once(to_record(provenance(4)))
+    records.commit(to_record(provenance(4)))
     clock.now += CHECKED_S
     assert "2 newer results exist" in empty.tables.table(NAME).note
     assert "2 newer results exist" in empty.tables.table("").note

@@ -466,7 +466,7 @@ def test_settling_has_no_effect_once_the_job_was_requested_again_since(ledger):
     """It is in the same state as when it was read; only the count of its changes shows that its result was invalidated."""
     entry = stored(ledger)
     finish(ledger, claim(ledger, entry))
-    assert ledger.requests.invalidate("demo", entry.job_key, who="me", reason="why", code_version=CODE) is not None
+    assert ledger.requests.invalidate(now(ledger, entry), who="me", reason="why", code_version=CODE) is not None
     ledger.requests.requeue("demo", [entry.job_key], who="me")
     ledger.claims.mark_unclaimed(entry, state=DONE, code_version=CODE, result_id="r")
     assert now(ledger, entry).state is NEW
@@ -497,7 +497,7 @@ def test_only_attempts_after_a_force_or_an_invalidation_may_be_used(ledger, how)
     if how == "force":
         ledger.requests.requeue("demo", [entry.job_key], who="me", reason="why", force=True)
     else:
-        ledger.requests.invalidate("demo", entry.job_key, who="me", reason="why", code_version=CODE)
+        ledger.requests.invalidate(now(ledger, entry), who="me", reason="why", code_version=CODE)
         ledger.requests.requeue("demo", [entry.job_key], who="me")
     after = claim(ledger, now(ledger, entry), attempt="after")
     assert [after.may_use(a) for a in ("before", "of an earlier release", "after")] == [False, False, True]
@@ -588,7 +588,7 @@ def test_a_job_that_was_given_up_gets_all_its_chances_again(ledger, how):
     if how == "new code":
         stored(ledger, code_version=NEXT_CODE)
     elif how == "a result":
-        finish(ledger, claim(ledger, entry, states=[FAILED]))
+        finish(ledger, claim(ledger, now(ledger, entry), states=[FAILED]))
     elif how == "a result elsewhere":
         ledger.claims.mark_unclaimed(entry, state=DONE, code_version=CODE, result_id="r")
     ledger.requests.requeue("demo", [entry.job_key], who="me")
