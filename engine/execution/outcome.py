@@ -52,7 +52,7 @@ class RunFacts:
     by_hand : bool
         Launched by an operator: failed jobs are executed again, except those that an operator ended after the launch.
     launched : datetime or None
-        Time of the launch, by Dagster's clock; None to execute all failed jobs.
+        Time of a launch by an operator, by Dagster's clock; None if it is unknown or irrelevant.
     dry_run : bool
         Execute and show jobs, but claim, write and report nothing.
     force_reason : str
