@@ -159,6 +159,7 @@ SCENARIOS = (
         "forced-run-vs-forced-run",
         done,
         (always(run(by_hand=True, force="look")), always(run(by_hand=True, force="again"))),
+        switches=2,
     ),
     Scenario("cancel-vs-run", requested, (sensor_run, always(cancels()))),
     Scenario("cancel-vs-run-by-hand", requested, (always(run(by_hand=True)), always(cancels()))),
