@@ -100,8 +100,8 @@ def location(instance, tmp_path):
     target = PythonFileTarget(str(place), None, str(PROJECT_ROOT), "place")
     with create_test_daemon_workspace_context(target, instance) as workspace:
         yield Location(instance, workspace)
-    for server in [o for o in gc.get_objects() if isinstance(o, subprocess.Popen)]:
-        server.poll()  # Dagster does not wait for a code server that was killed
+    for server in [o for o in gc.get_objects() if isinstance(o, subprocess.Popen) and "grpc" in o.args]:
+        server.wait(60)  # Dagster does not wait for a code server that was killed, nor for one that shuts down
 
 
 def kill_with_code_server(process):
