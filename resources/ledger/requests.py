@@ -56,9 +56,8 @@ class Requests:
         analysis, keys = requests[0][0].analysis, [job.job_key for job, _ in requests]
         self.request_code(analysis, keys, code_version=code_version)
         ended = {"$in": [JobState.DONE.value, JobState.FAILED.value]}
-        for ids in id_chunks(analysis, keys):
-            outdated = {"_id": {"$in": ids}, "state": ended, "code_version": {"$ne": code_version}}
-            self.documents.update_many(outdated, change_to({"state": JobState.NEW.value, **RESET}, now))
+        outdated = {"state": ended, "code_version": {"$ne": code_version}}
+        self._update(analysis, keys, outdated, change_to({"state": JobState.NEW.value, **RESET}, now))
 
     def request_code(self, analysis: str, job_keys: Iterable[str], *, code_version: str) -> None:
         """Record that a code version is requested for jobs, unless their result or failure is from that version.
@@ -66,9 +65,8 @@ class Requests:
         A run that executes another code version meanwhile does not answer the request.
         """
         waiting = {"$in": [JobState.NEW.value, JobState.RUNNING.value]}
-        for ids in id_chunks(analysis, job_keys):
-            match = {"_id": {"$in": ids}, "$or": [{"state": waiting}, {"code_version": {"$ne": code_version}}]}
-            self.documents.update_many(match, {"$set": {"requested_code": code_version}, "$inc": {"revision": 1}})
+        match = {"$or": [{"state": waiting}, {"code_version": {"$ne": code_version}}]}
+        self._update(analysis, job_keys, match, {"$set": {"requested_code": code_version}, "$inc": {"revision": 1}})
 
     def requeue_for_code(self, analysis: str, *, code_version: str) -> int:
         """Requeue jobs that ended with another code version than was requested; return their number."""
@@ -217,8 +215,8 @@ class Requests:
         for number in sorted(set(requests.values())):
             change = {"$set": {"requests": number + 1, "requested_at": now}, "$inc": {"unstarted": 1}}
             counted = {"$in": [0, None]} if number == 0 else number
-            for ids in id_chunks(analysis, [key for key, count in requests.items() if count == number]):
-                self.documents.update_many({"_id": {"$in": ids}, "requests": counted}, change)
+            keys = [key for key, count in requests.items() if count == number]
+            self._update(analysis, keys, {"requests": counted}, change)
 
     def count_started_run(self, analysis: str, job_keys: Iterable[str], *, run_id: str) -> None:
         """Increment the number of started runs of new jobs, once per run; it is reset when a job ends.
@@ -273,12 +271,8 @@ class Requests:
 
     def _move(self, analysis: str, job_keys: Iterable[str], before: JobState, after: JobState) -> int:
         """Move jobs between two states, without the time of their last result or reuse; return their number."""
-        moved = 0
-        for ids in id_chunks(analysis, job_keys):
-            match = {"_id": {"$in": ids}, "state": before.value}
-            change = {"$set": {"state": after.value}, "$inc": {"revision": 1}}
-            moved += self.documents.update_many(match, change).matched_count
-        return moved
+        change = {"$set": {"state": after.value}, "$inc": {"revision": 1}}
+        return self._update(analysis, job_keys, {"state": before.value}, change)
 
     def _change(
         self,
@@ -289,11 +283,15 @@ class Requests:
         match: Document | None = None,
     ) -> int:
         """Set fields of the jobs that match and are in one of the states; return their number."""
-        among, change, changed = {"$in": [s.value for s in states]}, change_to(fields, self.now()), 0
-        for ids in id_chunks(analysis, job_keys):
-            one_of = {"_id": {"$in": ids}, "state": among, **(match or {})}
-            changed += self.documents.update_many(one_of, change).matched_count
-        return changed
+        among = {"state": {"$in": [s.value for s in states]}, **(match or {})}
+        return self._update(analysis, job_keys, among, change_to(fields, self.now()))
+
+    def _update(self, analysis: str, job_keys: Iterable[str], match: Document, change: Document) -> int:
+        """Update the jobs of those keys that match, in queries of limited size; return their number."""
+        writes = (
+            self.documents.update_many({"_id": {"$in": ids}, **match}, change) for ids in id_chunks(analysis, job_keys)
+        )
+        return sum(write.matched_count for write in writes)
 
 
 def failed_by(kinds: Sequence[str]) -> Document:
