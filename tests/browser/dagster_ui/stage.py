@@ -15,6 +15,8 @@ from domain.job.job_file import Job
 from domain.job.state import JobState
 from domain.job.stored import Source, ingest
 from operations.platform import Platform, open_platform
+from resources.ledger.documents import RESET
+from resources.ledger.sources import writes_of
 from resources.settings import load_settings
 from tests.lab_workspace import LAB, write_workspace
 from tests.unmeasured import unmeasured
@@ -62,13 +64,21 @@ class Stage:
         return stored.job_key
 
     def wait_for_a_person(self, name, document):
-        """Store a job that no sensor launches: it failed before its execution, and a user has to request it again."""
+        """Store a job that no sensor launches: it failed before its execution, and a user has to request it again.
+
+        One write stores it as failed; a sensor's tick between two writes would request a run for it.
+        """
         entry, ledger = self.lab.entry(name), self.lab.connections.ledger
         stored, _ = ingest(entry.analysis, Job(**document), name="test", fixed={})
-        ledger.requests.store([(stored, Source(name="test"))], code_version=entry.code_version)
         error = JobError(kind="lost", message="waits for a person", permanent=False)
-        told = {"code_version": entry.code_version, "error": error.model_dump()}
-        ledger.claims.mark_unclaimed(ledger.jobs.get(name, stored.job_key), state=JobState.FAILED, **told)
+        fields = {
+            **RESET,
+            "state": JobState.FAILED.value,
+            "code_version": entry.code_version,
+            "error": error.model_dump(),
+            "created": ledger.requests.now(),
+        }
+        ledger.requests.documents.bulk_write(writes_of(stored, Source(name="test"), fields))
         self.instance.add_dynamic_partitions(name, [stored.job_key])
         return stored.job_key
 

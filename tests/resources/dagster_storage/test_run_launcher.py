@@ -100,7 +100,7 @@ def location(instance, tmp_path):
     target = PythonFileTarget(str(place), None, str(PROJECT_ROOT), "place")
     with create_test_daemon_workspace_context(target, instance) as workspace:
         yield Location(instance, workspace)
-    for server in [o for o in gc.get_objects() if isinstance(o, subprocess.Popen) and "grpc" in o.args]:
+    for server in [o for o in gc.get_objects() if type(o) is subprocess.Popen and "grpc" in o.args]:
         server.wait(60)  # Dagster does not wait for a code server that was killed, nor for one that shuts down
 
 
