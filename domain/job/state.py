@@ -91,6 +91,7 @@ class LedgerEntry(StoredModel):
     unstarted_runs: int = Field(
         default=0, validation_alias="unstarted", description="Number of runs requested since one last started."
     )
+    counted_run: str | None = Field(default=None, description="The last run that started while the job was new.")
     requested_at: AwareDatetime | None = Field(default=None, description="When a run was last requested.")
     rounds: int = Field(default=0, description="Delayed retries since the job was last requested by a person.")
     retry_at: datetime | None = Field(default=None, description="When a failed job is retried automatically.")
@@ -113,11 +114,21 @@ class LedgerEntry(StoredModel):
         """Return whether an attempt's result may answer this job: not if it is older than a force or an invalidation."""
         return not self.fenced or attempt in self.usable_attempts
 
-    def was_ended_after(self, moment: datetime | None) -> bool:
-        """Return whether an operator has cancelled or invalidated this job after a moment; False if it is not known."""
-        if moment is None or self.updated is None or self.error is None:
+    def was_ended_during(self, run_id: str, launched: datetime | None) -> bool:
+        """Return whether an operator has cancelled or invalidated this job after the launch of a run.
+
+        Parameters
+        ----------
+        run_id : str
+            Id of the run. A job that was new when the run started has it as `counted_run`: no clock is needed then.
+        launched : datetime or None
+            Time of the launch by Dagster's clock; None if it is unknown.
+        """
+        if self.state is not JobState.FAILED or self.error is None or self.error.kind not in ENDED_BY_PEOPLE:
             return False
-        return self.state is JobState.FAILED and self.error.kind in ENDED_BY_PEOPLE and self.updated > moment
+        if self.counted_run == run_id:
+            return True
+        return launched is not None and self.updated is not None and self.updated > launched
 
     def run_is_due(self, now: datetime) -> bool:
         """Return whether another run may be requested: at once, but at growing intervals while requested runs do not start."""

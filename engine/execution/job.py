@@ -66,7 +66,7 @@ class JobRunner:
             message = f"The job is archived. To run it:  analysis archive {name} --restore --key {job_key}"
             return Outcome(job_key, "failed", error=JobError(kind="unknown_job", message=message, permanent=True))
         run = self.context.run
-        if job.state is JobState.FAILED and (not run.by_hand or job.was_ended_after(run.launched)):
+        if job.state is JobState.FAILED and (not run.by_hand or job.was_ended_during(run.run_id, run.launched)):
             return Outcome(job_key, "failed", error=job.error)
         try:
             verify(self.context.entry.analysis, job.stored_job)

@@ -153,11 +153,19 @@ def _forces(system: System) -> list[str]:
     return found
 
 
+def _latest_start(cancel: Act, request: Act) -> int:
+    """Return from when on a request comes after a cancellation.
+
+    A launch by hand that overlaps with it may be ordered either way: it does not read the ledger, so only clocks could tell.
+    """
+    return cancel.began if request.kind in {"run", "force run"} else cancel.ended
+
+
 def _cancels(system: System) -> list[str]:
     """Nothing of cancelled work is published after the person had the answer, until the job is requested again."""
     found = []
     for act in _accepted(system, "cancel"):
-        again = [a.began for a in system.acts if a.began > act.ended and a.kind in _REQUESTS]
+        again = [a.began for a in system.acts if a.began > _latest_start(act, a) and a.kind in _REQUESTS]
         until = min(again, default=system.moment())
         late = [change for change in _committed(system) if act.ended < change.moment < until]
         if late:
