@@ -139,6 +139,12 @@ KINDS: dict[str, Kind] = {
         "person",
         "The result is kept; it cannot be computed again.",
     ),
+    "code_without_address": Kind(
+        "note",
+        "Records whose code is in a repository without a web address: other people cannot find it.",
+        "person",
+        "Add a remote (`git remote add origin https://…`) and push; later results record it.",
+    ),
     "uncommitted_attempt": Kind(
         "warning",
         "A complete attempt without its record.",

@@ -1,5 +1,6 @@
 """Compares each record of an analysis with its job, its files, its partition and its inputs."""
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -8,12 +9,13 @@ from audit.content import audit_content
 from audit.files import Seen
 from audit.findings import AuditReport, Finding
 from audit.sources import AT_ONCE, Depth, Sources, Tell
+from domain.analysis.source_links import is_web_address
 from domain.batching import in_batches
 from domain.errors import InputError
 from domain.job.identity import JobInputs, job_key, result_id
-from domain.job.inputs import InputFile
 from domain.job.job_file import Job
 from domain.job.state import JobState, LedgerEntry
+from domain.messages import counted
 from domain.result.provenance import Provenance
 from domain.result.record_rules import faults_of_record
 from domain.result.records import from_record, newer_format
@@ -44,6 +46,7 @@ class RecordAudit:
         self._sources, self._name, self._depth = sources, name, depth
         self._seen, self._materialized = seen, materialized
         self._keys: set[str] = set()
+        self._without_address = Counter[str]()
         self._describe = lru_cache(maxsize=_INPUTS_REMEMBERED)(sources.inputs.reader.describe)
 
     def run(self, report: AuditReport, tell: Tell) -> set[str]:
@@ -54,20 +57,33 @@ class RecordAudit:
             found = [one for one in (self._read(record, tell) for record in batch) if one is not None]
             jobs = self._sources.ledger.jobs.get_many(self._name, {one.job_key for one in found})
             for one in found:
-                if one.code_version == code:
-                    self._compare_with_job(one, jobs.get(one.job_key), tell)
-                self._compare_with_partition(one, jobs.get(one.job_key), tell)
-                self._compare_with_files(one, tell)
-                if self._depth.inputs:
-                    for finding in self._inputs(one):
-                        tell(finding)
+                self._compare(one, jobs.get(one.job_key), tell, is_current=one.code_version == code)
             self._keys |= {one.job_key for one in found}
             if self._depth.content:
                 whole = {record["_id"]: record for record in batch}
                 for one in found:
                     audit_content(self._sources.results, whole[one.result_id], one, tell)
         self._superseded(tell)
+        self._repositories(tell)
         return self._keys
+
+    def _compare(self, one: Provenance, job: LedgerEntry | None, tell: Tell, *, is_current: bool) -> None:
+        """Compare a record with its job (of the current code only), partition, files and inputs."""
+        if is_current:
+            self._compare_with_job(one, job, tell)
+        self._compare_with_partition(one, job, tell)
+        self._compare_with_files(one, tell)
+        if not is_web_address(one.code.url):
+            self._without_address[one.code.url] += 1
+        if self._depth.inputs:
+            for finding in self._inputs(one):
+                tell(finding)
+
+    def _repositories(self, tell: Tell) -> None:
+        """Report once for each repository that other people cannot open."""
+        for url, number in sorted(self._without_address.items()):
+            what = f"{counted(number, 'record')} of `{self._name}`: the repository of the code is {url}"
+            tell(Finding("code_without_address", what, self._name))
 
     def _superseded(self, tell: Tell) -> None:
         """Report superseded records whose files are missing, but were not deleted by ``analysis clean``."""
@@ -139,13 +155,6 @@ class RecordAudit:
             except InputError as error:
                 yield self._finding("input_gone", str(error), one)
                 continue
-            if now is not None and _differ(was, now):
+            if now is not None and not was.same_state(now):
                 what = f"{was.url}: {was.bytes} bytes, ETag {was.etag}, changed {was.modified} when it was read; now "
                 yield self._finding("input_changed", f"{what}{now.bytes}, {now.etag}, {now.modified}", one)
-
-
-def _differ(was: InputFile, now: InputFile) -> bool:
-    """Return whether an input has changed: by ETag and size if it has an ETag, otherwise by size and time."""
-    if was.etag is not None and now.etag is not None:
-        return (was.etag, was.bytes) != (now.etag, now.bytes)
-    return (was.bytes, was.files, was.modified) != (now.bytes, now.files, now.modified)

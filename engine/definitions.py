@@ -7,6 +7,7 @@ import dagster as dg
 from engine.assets.checks import build_checks
 from engine.assets.factory import build_asset, partitions_of
 from engine.discovery.analyses import AnalysisEntry
+from engine.execution.environment import Machine
 from engine.worker.pool import WorkerPool
 from resources.settings import Settings
 
@@ -29,7 +30,7 @@ def analysis_definitions(
         assets=[
             build_asset(
                 entry,
-                work_folder=settings.analysis_scratch,
+                machine=Machine(settings.analysis_scratch, settings.analysis_image, settings.record_patch),
                 dry_run=settings.dry_run,
                 explorer_url=settings.explorer_address,
                 pool=pool,

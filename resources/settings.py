@@ -121,6 +121,13 @@ class Settings(BaseSettings):
     explorer_url: HttpUrl | None = Field(default=None, description="Where people open the explorer, for links.")
     explorer_user: str | None = Field(default=None, description="User name for the explorer.")
     explorer_password: SecretStr | None = Field(default=None, description="Password for the explorer.")
+    analysis_image: str | None = Field(
+        default_factory=lambda _: environment().get("DAGSTER_CURRENT_IMAGE") or None,
+        description="Container image that runs are executed in, for the record.",
+    )
+    record_patch: YesNo = Field(
+        default=True, description="Store the uncommitted changes of the working tree with results."
+    )
     dry_run: YesNo = Field(default=False, description="Sensors only report what they would do.")
     input_s3_endpoint_url: HttpUrl | None = Field(default=None, description="S3 server of the inputs, when not AWS.")
     input_s3_unsigned: YesNo = Field(default=False, description="Read inputs without credentials (public buckets).")

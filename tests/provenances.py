@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from domain.job.inputs import InputFile
+from domain.result.environment import EnvironmentFacts, Library, NumericFacts, Variable
 from domain.result.provenance import CodeFacts, GroupField, Provenance, ResourceFacts, TableRows
 
 STARTED = datetime(2025, 3, 1, 9, 30, 0, 123456, tzinfo=UTC)
@@ -51,7 +52,15 @@ def rich(**changes: Any) -> Provenance:
         "locations": ("s3://bucket/ässet 1", "S3://Bucket/asset_2/"),
         "files": ("s3://bucket/a/file.nwb",),
         "inputs": (
-            InputFile(url="s3://bucket/a", etag='"0f-3"', bytes=5_000_000_000, files=7, modified=STARTED),
+            InputFile(
+                url="s3://bucket/a",
+                etag='"0f-3"',
+                bytes=5_000_000_000,
+                files=7,
+                modified=STARTED,
+                sha256="f" * 64,
+                version_id="v1",
+            ),
             InputFile(url="file:///data/b.nwb", modified=STARTED.astimezone(EASTERN)),
         ),
         "parameters": {"bin_s": 0.05, "n": 2**40, "window": {"stop_s": 1.0, "labels": ["gut", "日本"]}, "limit": None},
@@ -67,6 +76,21 @@ def rich(**changes: Any) -> Provenance:
             memory_bytes=8_123_456_789,
             cpu_s=3.25,
             peak_memory_bytes=2**33 + 1,
+        ),
+        "environment": EnvironmentFacts(
+            host="node-1",
+            engine_version="0.2.0",
+            image="registry/lab@sha256:0",
+            packages_sha256="1" * 64,
+            matches_lock=False,
+            lock_differences=("numpy 2.0 (lock: ==1.0)",),
+            patch_sha256="2" * 64,
+            patch_is_complete=True,
+            numeric=NumericFacts(
+                cpu_features=("AVX2", "X86_V3"),
+                libraries=(Library(api="blas", name="openblas", version="0.3", core_type="Haswell", threads=2),),
+                variables=(Variable(name="OMP_NUM_THREADS", value="1"),),
+            ),
         ),
         "subject_ids": ("700001", "Füchsin"),
         "session_names": ("700001_2024-05-01",),

@@ -9,6 +9,13 @@ _ADDRESS = re.compile(
     r"(?:(?P<web>https?)://|ssh://|(?=[\w.\-]+@[\w.\-]+:))(?:[^@/\s]*@)?(?P<host>[\w\-]+(?:\.[\w\-]+)+)(?::\d+/|[:/])(?P<path>[^?#\s]+)"
 )
 
+_REMOTE = re.compile(r"(?:https?|ssh|git)://[^/\s]+/\S+|[\w.\-]+@[\w.\-]+:\S+")
+
+
+def is_web_address(url: str) -> bool:
+    """Return whether a repository's address is one that other people can open: on a web server or by ssh."""
+    return _REMOTE.fullmatch(url) is not None
+
 
 def source_page(code: CodeFacts) -> str | None:
     """Return the URL of the analysis file at the recorded commit.

@@ -19,3 +19,14 @@ class InputFile(StoredModel):
     modified: datetime | None = Field(
         default=None, description="Last change, with time zone; of a directory, the newest."
     )
+    sha256: str | None = Field(
+        default=None,
+        description="Digest of what was read; of a directory, over its files. None: not read completely, which is weaker proof.",
+    )
+    version_id: str | None = Field(default=None, description="Version of an object in a versioned bucket.")
+
+    def same_state(self, other: "InputFile") -> bool:
+        """Return whether two descriptions are of one state: by ETag and size if both have an ETag, else by size and time."""
+        if self.etag is not None and other.etag is not None:
+            return (self.etag, self.bytes) == (other.etag, other.bytes)
+        return (self.bytes, self.files, self.modified) == (other.bytes, other.files, other.modified)

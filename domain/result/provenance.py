@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, Field
 
 from domain.formats import StoredModel
 from domain.job.inputs import InputFile
+from domain.result.environment import EnvironmentFacts
 
 
 class CodeFacts(StoredModel):
@@ -72,6 +73,9 @@ class Provenance(StoredModel):
     started: AwareDatetime = Field(description="When user code started.")
     ended: AwareDatetime = Field(description="When user code ended.")
     resources: ResourceFacts = Field(description="What it ran on and used.")
+    environment: EnvironmentFacts | None = Field(
+        default=None, description="Packages, image and processor features; None in results of version 0.1."
+    )
 
     subject_ids: tuple[str, ...] = Field(default=(), description="Subjects of the inputs.")
     session_names: tuple[str, ...] = Field(default=(), description="Sessions of the inputs.")

@@ -8,7 +8,6 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
@@ -30,6 +29,7 @@ from engine.assets.materialization import (
 from engine.assets.run_tags import RunTags
 from engine.discovery.analyses import AnalysisEntry
 from engine.execution.batch import BatchRun
+from engine.execution.environment import Machine
 from engine.execution.outcome import Outcome, RunFacts, Services
 from engine.worker.pool import WorkerPool
 from resources.dagster_storage.batch_events import Event, Reporter, report
@@ -69,7 +69,7 @@ def pool_of(name: str) -> str:
 def build_asset(
     entry: AnalysisEntry,
     *,
-    work_folder: Path,
+    machine: Machine,
     dry_run: bool = False,
     explorer_url: str | None = None,
     reporter: Reporter = report,
@@ -81,8 +81,8 @@ def build_asset(
     ----------
     entry : AnalysisEntry
         Analysis to execute, with its code version.
-    work_folder : Path
-        Local disk for the private folders of jobs.
+    machine : Machine
+        Work folder of runs, and what is recorded of their environment.
     dry_run : bool
         Runs compute without publishing (the setting ``DRY_RUN``).
     explorer_url : str, optional
@@ -100,14 +100,19 @@ def build_asset(
     with warnings.catch_warnings():  # batches use the backfill policy, which Dagster marks as beta
         warnings.simplefilter("ignore", dg.BetaWarning)
         return _asset(
-            entry, work_folder=work_folder, dry_run=dry_run, explorer_url=explorer_url, reporter=reporter, pool=pool
+            entry,
+            machine=machine,
+            dry_run=dry_run,
+            explorer_url=explorer_url,
+            reporter=reporter,
+            pool=pool,
         )
 
 
 def _asset(
     entry: AnalysisEntry,
     *,
-    work_folder: Path,
+    machine: Machine,
     dry_run: bool,
     explorer_url: str | None,
     reporter: Reporter,
@@ -140,7 +145,7 @@ def _asset(
         inputs: Inputs,
     ) -> Iterator[dg.Output[None]]:
         keys = _expected_keys(context)
-        services = Services(results_store, record_store, ledger, inputs, work_folder)
+        services = Services(results_store, record_store, ledger, inputs, machine)
         by_hand = KEYS_TAG not in context.run.tags
         run = RunFacts(
             run_id=context.run.run_id,

@@ -71,9 +71,9 @@ def sources_of(analysis: Analysis, path: Path) -> dict[str, str]:
 
 def code_facts(analysis: Analysis, path: Path) -> CodeFacts:
     """Return the provenance of an analysis's code: repository, commit, changes, locked dependencies, language."""
+    _git.cache_clear()  # a commit may have been made since the definitions were loaded
     root = _git(path.parent, "rev-parse", "--show-toplevel")
-    folder = Path(root) if root else path.parent
-    lock = folder / _LOCK_FILE
+    folder, lock = Path(root) if root else path.parent, lock_file(path)
     status = _git(folder, "status", "--porcelain") if root else None
     return CodeFacts(
         **_place(path),
@@ -81,6 +81,17 @@ def code_facts(analysis: Analysis, path: Path) -> CodeFacts:
         **_language(analysis),
         lock_sha256=sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
     )
+
+
+def repository_root(path: Path) -> Path | None:
+    """Return the top folder of the repository of an analysis file; None if there is no repository."""
+    root = _git(path.parent, "rev-parse", "--show-toplevel")
+    return Path(root) if root else None
+
+
+def lock_file(path: Path) -> Path:
+    """Return the path of the file that locks the dependencies of an analysis; the file need not exist."""
+    return (repository_root(path) or path.parent) / _LOCK_FILE
 
 
 def page_of(path: Path) -> str | None:

@@ -21,6 +21,7 @@ from domain.job.state import JobState, LedgerEntry
 from engine.discovery.analyses import AnalysisEntry
 from engine.execution.claims import Claims
 from engine.execution.context import RunContext
+from engine.execution.environment import RunCode, run_code
 from engine.execution.job import JobRunner
 from engine.execution.outcome import Outcome, RunFacts, Services
 from engine.execution.run_folder import RunFolder
@@ -62,6 +63,8 @@ class BatchRun:
         Class that executes user code.
     pace : Pace
         Intervals, and number of threads per worker process.
+    code : RunCode, optional
+        State of the repository; by default it is read now.
 
     Attributes
     ----------
@@ -77,6 +80,7 @@ class BatchRun:
         *,
         pool: type[WorkerPool] = WorkerPool,
         pace: Pace = Pace(),
+        code: RunCode | None = None,
     ) -> None:
         workers = entry.analysis.workers or os.cpu_count() or 1
         self._name, self._code_version = entry.analysis.name, entry.code_version
@@ -86,7 +90,7 @@ class BatchRun:
         self._breaker, self._ended = entry.analysis.breaker, list[JobError | None]()
         self._counting = threading.Lock()
         self.stopped: Trip | None = None
-        self._folder = RunFolder(services.work_folder)
+        self._folder = RunFolder(services.machine.work_folder)
         self._threads = ThreadPoolExecutor(max_workers=workers * pace.threads_per_worker)
         self._pace = pace
         self._pool = pool(workers=workers, time_limit_s=entry.analysis.time_limit_s)
@@ -99,6 +103,7 @@ class BatchRun:
             pool=self._pool,
             folder=self._folder.path,
             claims=self._claims,
+            code=code or run_code(entry, services.machine),
             stopping=self._stopping,
         )
         self._halted = context.halted

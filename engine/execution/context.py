@@ -7,10 +7,9 @@ from pathlib import Path
 
 from domain.job.identity import result_id
 from domain.job.state import LedgerEntry
-from domain.result.provenance import CodeFacts
 from engine.discovery.analyses import AnalysisEntry
-from engine.discovery.source import code_facts
 from engine.execution.claims import Claims
+from engine.execution.environment import RunCode, RunEnvironment, run_environment
 from engine.execution.outcome import RunFacts, Services
 from engine.worker.pool import WorkerPool
 
@@ -33,6 +32,8 @@ class RunContext:
         The run's local folder; each attempt has a private folder in it.
     claims : Claims
         The run's claims on jobs.
+    code : RunCode
+        State of the repository at the start of the run: a commit that is made while jobs run must not be recorded.
     stopping : threading.Event
         Set when the run is to end.
     halted : threading.Event
@@ -45,6 +46,7 @@ class RunContext:
     pool: WorkerPool
     folder: Path
     claims: Claims
+    code: RunCode
     stopping: threading.Event
     halted: threading.Event = field(default_factory=threading.Event)
 
@@ -57,6 +59,12 @@ class RunContext:
         return self.run.force_reason or (job.force.reason if job.force else "")
 
     @cached_property
-    def code(self) -> CodeFacts:
-        """The repository's state when the run first needed it."""
-        return code_facts(self.entry.analysis, self.entry.path)
+    def environment(self) -> RunEnvironment:
+        """The environment of the run's processes; it does not change during the run."""
+        return run_environment(self.entry.path, self.services.machine, self.code.patch)
+
+    @cached_property
+    def stored_environment(self) -> RunEnvironment:
+        """The environment, whose documents are in the bucket: a record names them by digest."""
+        self.environment.store(self.services.results)
+        return self.environment

@@ -11,6 +11,7 @@ from domain.failures import JobError
 from domain.job.state import LedgerEntry
 from domain.result.provenance import Provenance
 from engine.execution.context import RunContext
+from engine.execution.environment import RunEnvironment
 from engine.execution.outcome import Outcome
 from engine.execution.provenance import Execution, provenance_of_execution
 from engine.execution.publish import build_manifest, result_files
@@ -51,7 +52,15 @@ class JobExecution:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def provenance(self, work: Work, manifest: dict[str, Any], *, listing_sha256: str, why: str = "") -> Provenance:
+    def provenance(
+        self,
+        work: Work,
+        manifest: dict[str, Any],
+        environment: RunEnvironment,
+        *,
+        listing_sha256: str,
+        why: str = "",
+    ) -> Provenance:
         """Return all facts about the result.
 
         Parameters
@@ -60,6 +69,8 @@ class JobExecution:
             Outcome returned by the worker.
         manifest : dict
             Paths, sizes and digests of the files.
+        environment : RunEnvironment
+            Environment of the run.
         listing_sha256 : str
             Digest of their listing in the result store; empty if they are not there.
         why : str
@@ -73,9 +84,10 @@ class JobExecution:
             work=work,
             manifest=manifest,
             listing_sha256=listing_sha256,
-            code=context.code,
+            code=context.code.facts,
             reason=context.force_reason(job),
             why=why,
+            environment=environment.facts,
         )
         return provenance_of_execution(context.entry, job, execution)
 
@@ -100,4 +112,8 @@ def dry_run(context: RunContext, job: LedgerEntry) -> Outcome:
         if isinstance(work, JobError):
             return Outcome(job.job_key, "failed", error=work)
         manifest = build_manifest(task.results, result_files(task.results), log=task.log)
-        return Outcome(job.job_key, "dry_run", provenance=execution.provenance(work, manifest, listing_sha256=""))
+        return Outcome(
+            job.job_key,
+            "dry_run",
+            provenance=execution.provenance(work, manifest, context.environment, listing_sha256=""),
+        )

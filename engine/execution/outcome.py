@@ -3,7 +3,6 @@
 import traceback
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Literal
 
 from domain.analysis.checks import Verdict
@@ -13,6 +12,7 @@ from domain.job.state import Attempt
 from domain.redaction import redacted
 from domain.result.provenance import Provenance
 from domain.retry import is_transient
+from engine.execution.environment import Machine
 from resources.environment import known_secrets
 from resources.inputs.resource import Inputs
 from resources.ledger.ledger import Ledger
@@ -30,15 +30,15 @@ class Services:
     ----------
     results, records, ledger, inputs
         See ``resources/``.
-    work_folder : Path
-        Folder on a local disk for the private folders of jobs.
+    machine : Machine
+        Work folder, and what is recorded of the environment.
     """
 
     results: ResultsStore
     records: RecordStore
     ledger: Ledger
     inputs: Inputs
-    work_folder: Path
+    machine: Machine
 
 
 @dataclass(frozen=True)

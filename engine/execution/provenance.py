@@ -7,6 +7,7 @@ from typing import Any
 
 from domain.job.identity import result_id
 from domain.job.state import LedgerEntry
+from domain.result.environment import EnvironmentFacts
 from domain.result.provenance import CodeFacts, Provenance
 from engine.discovery.analyses import AnalysisEntry
 from engine.worker.task import Work
@@ -32,6 +33,8 @@ class Execution:
         Why it was computed again; may be empty.
     why : str
         Why it is a new result; may be empty.
+    environment : EnvironmentFacts
+        Environment of the run; its numeric facts are those of the worker.
     """
 
     attempt: str
@@ -43,6 +46,7 @@ class Execution:
     code: CodeFacts
     reason: str
     why: str
+    environment: EnvironmentFacts
 
 
 def provenance_of_execution(entry: AnalysisEntry, job: LedgerEntry, execution: Execution) -> Provenance:
@@ -78,6 +82,7 @@ def provenance_of_execution(entry: AnalysisEntry, job: LedgerEntry, execution: E
         started=work.started,
         ended=work.ended,
         resources=work.resources,
+        environment=execution.environment.model_copy(update={"numeric": work.numeric}),
         subject_ids=_unique(session.subject_id for session in work.sessions),
         session_names=_unique(session.session_name for session in work.sessions) or request["asset_names"],
         owners=entry.analysis.owners,

@@ -8,7 +8,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -19,9 +19,11 @@ from domain.analysis.parameters import validate_stored
 from domain.command import Command
 from domain.errors import CodeChangedError, InputError, error_context
 from domain.job.inputs import InputFile
+from domain.result.environment import NumericFacts
 from domain.result.provenance import ResourceFacts, TableRows
 from engine.discovery.analyses import AnalysisEntry, load_analysis
 from engine.worker.command import CommandJob, run_command
+from engine.worker.numerics import numeric_facts
 from engine.worker.outputs import checked_outputs
 from engine.worker.resource_usage import cpu_s, reset_peak_memory, resource_facts
 from engine.worker.tables import checked_tables
@@ -92,6 +94,7 @@ class Work:
     ended: datetime
     resources: ResourceFacts
     tables: tuple[TableRows, ...] = ()
+    numeric: NumericFacts = field(default_factory=NumericFacts)
 
 
 def run_task(task: Task, *, alone: bool = True) -> Work:
@@ -136,10 +139,11 @@ def _run(task: Task, *, alone: bool) -> Work:
         returned, peak_memory_bytes = _call(entry, task, opened, parameters)
         ended = datetime.now(UTC)
         used = resource_facts(cpu_s() - cpu_before, peak_memory_bytes)
+        numeric = numeric_facts(entry.analysis.run if isinstance(entry.analysis.run, Command) else None)
     outputs, not_finite = checked_outputs(entry.analysis, returned)
     tables = checked_tables(entry.analysis, task.results)
     opened.check_unchanged()
-    return Work(outputs, not_finite, opened.facts, opened.sessions(), started, ended, used, tables)
+    return Work(outputs, not_finite, opened.facts, opened.sessions(), started, ended, used, tables, numeric)
 
 
 def _call(entry: AnalysisEntry, task: Task, opened: "_Opened", parameters: Any) -> tuple[Any, int | None]:

@@ -128,6 +128,7 @@ def _parts_of_record(row: Mapping[str, Any], found: Provenance) -> dict[str, dic
             "file": code.run_script,
             "language": f"{code.language} {code.language_version}",
             "locked dependencies": code.lock_sha256,
+            **_environment(found),
         },
         "inputs": {
             "subject": row.get("subject"),
@@ -153,6 +154,20 @@ def _parts_of_record(row: Mapping[str, Any], found: Provenance) -> dict[str, dic
             "why it was computed": found.why,
             "reason of a forced run": found.reason,
         },
+    }
+
+
+def _environment(found: Provenance) -> dict[str, Any]:
+    """Return the facts about the environment; results of version 0.1 have none."""
+    facts = found.environment
+    if facts is None:
+        return {}
+    return {
+        "packages": facts.packages_sha256,
+        "packages match the lock": facts.matches_lock,
+        "image": facts.image,
+        "host": facts.host,
+        "BLAS": ", ".join(f"{one.name} {one.version} ({one.core_type})" for one in facts.numeric.libraries) or None,
     }
 
 

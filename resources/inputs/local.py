@@ -91,7 +91,7 @@ def check_local(fetched: InputFile) -> None:
     except InputError as error:
         msg = f"The input {shown_url(fetched.url)} cannot be read any more: was it moved while the job ran?"
         raise InputChangedError(msg, location=shown_url(fetched.url)) from error
-    if now != fetched:
+    if not now.same_state(fetched):
         was, found = ((f.bytes, f.files, f.modified and f.modified.isoformat()) for f in (fetched, now))
         msg = (
             f"The input {shown_url(fetched.url)} changed while the job ran: (bytes, files, last change) were {was}, "

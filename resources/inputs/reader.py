@@ -9,6 +9,7 @@ from pathlib import Path
 
 from domain.errors import InputError
 from domain.job.inputs import InputFile
+from resources.inputs.digests import LARGE_LOCAL_BYTES, content_digest
 from resources.inputs.http import fetch_http
 from resources.inputs.local import check_local, describe_local, fetch_local, find_local
 from resources.inputs.s3 import LARGE_BYTES, MAX_FOLDERS, describe_s3, fetch_s3, find_s3
@@ -34,6 +35,8 @@ class InputReader:
         Maximum number of listed folders in a search; more raise.
     large_bytes : int
         Size of the parts in which larger S3 objects are downloaded.
+    large_local_bytes : int
+        Size up to which inputs on disk are hashed.
     """
 
     s3: S3Server
@@ -41,6 +44,7 @@ class InputReader:
     input_unsigned: bool = False
     max_folders: int = MAX_FOLDERS
     large_bytes: int = LARGE_BYTES
+    large_local_bytes: int = LARGE_LOCAL_BYTES
 
     def resolve(self, location: str) -> str:
         """Return the NWB file of a location.
@@ -106,7 +110,8 @@ class InputReader:
         Returns
         -------
         tuple of Path and InputFile
-            Path of the file or directory, and its recorded state.
+            Path of the file or directory, and its recorded state, with the sha256 of its content; an input on disk that
+            is larger than `large_local_bytes` has none.
 
         Raises
         ------
@@ -118,11 +123,22 @@ class InputReader:
             If its server does not answer.
         """
         scheme, place = scheme_of(url), new_place(folder, url)
+        fetched = self._fetch(scheme, url, place)
+        if scheme == "file" and (fetched.bytes or 0) > self.large_local_bytes:
+            return place, fetched
+        try:
+            return place, fetched.model_copy(update={"sha256": content_digest(place)})
+        except OSError as error:
+            msg = f"The input {shown_url(url)} cannot be read: {error.strerror}. Check the address and its permissions."
+            raise InputError(msg, location=shown_url(url)) from error
+
+    def _fetch(self, scheme: str, url: str, place: Path) -> InputFile:
+        """Link or download one input."""
         if scheme == "file":
-            return place, fetch_local(url, place)
+            return fetch_local(url, place)
         if scheme == "s3":
-            return place, fetch_s3(self.server_of(url), url, place, large_bytes=self.large_bytes)
-        return place, fetch_http(url, place)
+            return fetch_s3(self.server_of(url), url, place, large_bytes=self.large_bytes)
+        return fetch_http(url, place)
 
     def describe(self, url: str) -> InputFile | None:
         """Return the current state of an input without reading it.

@@ -43,6 +43,7 @@ class _Object:
     bytes: int
     etag: str
     modified: datetime
+    version_id: str | None = None
 
 
 def find_s3(s3: S3Server, location: str, *, max_folders: int = MAX_FOLDERS) -> list[str]:
@@ -176,7 +177,10 @@ def _found(s3: S3Server, url: str) -> tuple[InputFile, list[_Object]]:
     bucket, key = split_s3_url(url)
     single = None if key.endswith("/") or not key else _head(s3, bucket, key)
     if single is not None:
-        return InputFile(url=url, etag=single.etag, bytes=single.bytes, modified=single.modified), [single]
+        described = InputFile(
+            url=url, etag=single.etag, bytes=single.bytes, modified=single.modified, version_id=single.version_id
+        )
+        return described, [single]
     objects = _objects_below(s3, bucket, f"{key.rstrip('/')}/", url=url)
     described = InputFile(
         url=url,
@@ -197,7 +201,7 @@ def _head(s3: S3Server, bucket: str, key: str) -> _Object | None:
             if is_missing(error):
                 return None
             raise
-    return _Object(key, "", head["ContentLength"], etag_of(head), head["LastModified"])
+    return _Object(key, "", head["ContentLength"], etag_of(head), head["LastModified"], head.get("VersionId"))
 
 
 def _objects_below(s3: S3Server, bucket: str, prefix: str, *, url: str) -> list[_Object]:

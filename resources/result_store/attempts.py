@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from resources.result_store.catalog_files import CATALOGS
+from resources.result_store.environments import ENVIRONMENTS
 from resources.result_store.names import METADATA, is_attempt, is_result
 from resources.result_store.store import ResultsStore, StoredFile
 from resources.s3.errors import etag_of, s3_errors
 
+_NOT_RESULTS = (CATALOGS, ENVIRONMENTS)
 _BY_DIGITS = re.compile("[0-9a-f]{2}")
 
 
@@ -73,7 +75,9 @@ def stored_attempts(results: ResultsStore, *, others: bool = False) -> Iterator[
         result_id, _, rest = key.partition("/")
         attempt, _, path = rest.partition("/")
         if not (is_result(result_id) and is_attempt(attempt) and path):
-            if not (key.endswith("/") or key.startswith(CATALOGS)):  # consoles create empty objects to show a folder
+            if not (
+                key.endswith("/") or key.startswith(_NOT_RESULTS)
+            ):  # consoles create empty objects to show a folder
                 yield ForeignObject(key)
             continue
         if current is None or (current.result_id, current.attempt) != (result_id, attempt):

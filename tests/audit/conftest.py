@@ -13,6 +13,7 @@ from domain.result.records import to_record
 from engine.assets.factory import build_asset
 from engine.assets.materialization import materialization
 from engine.discovery.analyses import load_analysis
+from engine.execution.environment import Machine
 from engine.execution.outcome import Services
 from engine.execution.publish import build_manifest, listing_digest, upload, write_documents
 from resources.inputs.resource import Inputs
@@ -21,6 +22,13 @@ from resources.mongo import MongoConnection
 from resources.records.store import RecordStore
 from tests.engine.conftest import LAB, Platform
 from tests.provenances import sparse
+from tests.web_repository import with_web_address
+
+
+@pytest.fixture(autouse=True)
+def _repository(monkeypatch):
+    """Let records name a repository that others can find."""
+    with_web_address(monkeypatch)
 
 
 @pytest.fixture
@@ -28,10 +36,10 @@ def platform(docdb_uri, database, results_store, s3, tmp_path):
     """Give a platform of an analysis that works, alone in its database and below its root."""
     mongo = MongoConnection(uri=docdb_uri, database=database)
     ledger, records = Ledger(mongo=mongo, records_name="records"), RecordStore(mongo=mongo, name="records")
-    entry, work = load_analysis(LAB / "double.py"), tmp_path / "work"
+    entry, work = load_analysis(LAB / "double.py"), Machine(tmp_path / "work")
     services = Services(results_store, records, ledger, Inputs(s3=s3), work)
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Platform(entry, services, build_asset(entry, work_folder=work), instance)
+        yield Platform(entry, services, build_asset(entry, machine=work), instance)
 
 
 @pytest.fixture

@@ -307,3 +307,10 @@ def test_only_the_first_of_each_kind_are_kept_and_all_are_counted(sources, platf
     assert (report.by_kind()["partition_without_job"], len(report.first)) == (5, 2)
     told = report.as_dict()
     assert told["findings"][0]["advice"] == KINDS["partition_without_job"].advice
+
+
+def test_records_whose_repository_only_this_machine_knows_are_noted_once(platform, audited, monkeypatch):
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "file:///home/ann/analyses")
+    keys = platform.ingest({"number": 1.0}, {"number": 2.0})
+    assert platform.run(keys).success
+    assert audited() == {"code_without_address": 1}

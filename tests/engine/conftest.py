@@ -17,6 +17,7 @@ from engine.assets.factory import build_asset
 from engine.assets.materialization import asset_key_of
 from engine.discovery.analyses import AnalysisEntry, load_analysis
 from engine.execution.batch import BatchRun, Pace
+from engine.execution.environment import Machine
 from engine.execution.outcome import Outcome, RunFacts, Services
 from resources.dagster_storage.batch_events import report
 from resources.inputs.resource import Inputs
@@ -247,9 +248,9 @@ def make_platform(every_verb, store_classes, stores, results_store, s3, tmp_path
 
         def make(path, **options):
             entry = path if isinstance(path, AnalysisEntry) else load_analysis(path)
-            work = tmp_path / "work"
+            work = Machine(tmp_path / "work")
             services = Services(results, records, ledger, Inputs(s3=s3), work)
-            asset = build_asset(entry, work_folder=work, reporter=counting_reporter(every_verb), **options)
+            asset = build_asset(entry, machine=work, reporter=counting_reporter(every_verb), **options)
             return Platform(entry, services, asset, instance)
 
         yield make

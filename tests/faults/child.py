@@ -20,6 +20,7 @@ from definitions import build_defs
 from engine.assets.runs import job_name_of
 from engine.discovery.analyses import find_analyses
 from engine.execution.batch import BatchRun
+from engine.execution.environment import Machine
 from engine.execution.outcome import RunFacts, Services
 from engine.worker.pool import WorkerPool
 from engine.worker.process import job_error_of
@@ -71,7 +72,7 @@ def race(keys, run_id, gate, *, pool="near", **limits):
     """Process jobs without Dagster, as soon as a file is there; every racer waits for it."""
     settings = load_settings(env_file=Path("no.env"))
     found = connect(settings, limits=ClientLimits(**limits))
-    work = settings.analysis_scratch
+    work = Machine(settings.analysis_scratch)
     services = Services(found.results_store, found.record_store, found.ledger, found.inputs, work)
     found.ledger.jobs.get(NAME, keys[0])  # connected before the start
     Path(f"{gate}.{run_id}").touch()

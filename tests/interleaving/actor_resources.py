@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from domain.failures import JobError
 from engine.discovery.analyses import AnalysisEntry, load_analysis
+from engine.execution.environment import Machine, RunCode, run_code
 from engine.execution.outcome import Services
 from engine.execution.publish import METADATA
 from engine.worker.pool import WorkerPool
@@ -182,6 +183,12 @@ def entry_of(code: str) -> AnalysisEntry:
     return load_analysis(LAB / code / f"{NAME}.py")
 
 
+@cache
+def repository_of(code: str) -> RunCode:
+    """Return the state of the repository, which no actor changes; git is not called for each of thousands of runs."""
+    return run_code(entry_of(code), Machine(Path()))
+
+
 @dataclass(frozen=True)
 class Desk(Platform):
     """The platform as a person's command opens it, with an analysis of the given code."""
@@ -266,7 +273,7 @@ def stores(system: System, actor: str) -> Stores:
 def services(system: System, actor: str) -> Services:
     """Return the resources of an actor's run."""
     c = connections(system, actor)
-    return Services(c.results_store, c.record_store, c.ledger, c.inputs, system.folder / "work")
+    return Services(c.results_store, c.record_store, c.ledger, c.inputs, Machine(system.folder / "work"))
 
 
 def instance(system: System, actor: str) -> Any:

@@ -28,6 +28,7 @@ from tests.interleaving.actor_resources import (
     entry_of,
     instance,
     pool_of,
+    repository_of,
     services,
     stores,
 )
@@ -54,7 +55,9 @@ def run(*, run_id: str = "", code: str = "first", by_hand: bool = False, force: 
             dagster.create(job_name_of(NAME), known, {"dagster/partition": keys[0]}, dg.DagsterRunStatus.STARTED)
         facts = RunFacts(run_id=known, by_hand=by_hand, launched=launched, force_reason=force)
         failed = False
-        opened = BatchRun(entry, services(system, actor), facts, pool=pool_of(actor), pace=_PACE)
+        opened = BatchRun(
+            entry, services(system, actor), facts, pool=pool_of(actor), pace=_PACE, code=repository_of(code)
+        )
         with system.as_run(actor), opened as batch:
             for ended in batch.outcomes(keys):
                 for outcome in ended:

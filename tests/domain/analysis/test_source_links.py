@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.analysis.source_links import source_page
+from domain.analysis.source_links import is_web_address, source_page
 from domain.result.provenance import CodeFacts
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
@@ -54,3 +54,13 @@ def test_what_is_on_no_web_server_has_none(url):
 
 def test_without_a_commit_there_is_none():
     assert page("https://github.com/lab/analyses", commit=None) is None
+
+
+@pytest.mark.parametrize("url", ["https://git/lab/x", "ssh://git@host:22/lab/x.git", "git@github.com:lab/x.git"])
+def test_an_address_on_a_server_can_be_opened_by_others(url):
+    assert is_web_address(url)
+
+
+@pytest.mark.parametrize("url", ["file:///home/ann/x", "/home/ann/x", "C:/x", "", "https://"])
+def test_a_folder_of_this_machine_is_no_web_address(url):
+    assert not is_web_address(url)

@@ -8,6 +8,7 @@ import dagster as dg
 
 from engine.assets.factory import build_asset
 from engine.discovery.analyses import load_analysis
+from engine.execution.environment import Machine
 from resources.inputs.resource import Inputs
 from resources.mongo import MongoConnection
 from resources.s3.connection import S3Connection
@@ -26,7 +27,7 @@ def main(said):
             S3Connection(embedded_home=said["home"]),
         )
         dg.materialize(
-            [build_asset(entry, work_folder=Path(said["work"]), reporter=conftest.counting_reporter(verbs))],
+            [build_asset(entry, machine=Machine(Path(said["work"])), reporter=conftest.counting_reporter(verbs))],
             instance=instance,
             resources={
                 "ledger": ledger(mongo=mongo, records_name="records"),

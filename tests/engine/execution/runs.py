@@ -18,7 +18,7 @@ def killable(platform, keys, docdb_uri, home, *, at=None, command=()):
         "uri": docdb_uri,
         "database": services.ledger.mongo.database,
         "home": str(home),
-        "work": str(services.work_folder),
+        "work": str(services.machine.work_folder),
         "root": services.results.root,
     }
     root = Path(__file__).parents[3]
@@ -40,4 +40,4 @@ def killable(platform, keys, docdb_uri, home, *, at=None, command=()):
 
 def folders_of_runs(platform):
     """Give the folders of runs that exist now."""
-    return [path for path in platform.services.work_folder.glob("*/*") if path.is_dir()]
+    return [path for path in platform.services.machine.work_folder.glob("*/*") if path.is_dir()]

@@ -118,7 +118,8 @@ def test_a_local_file_is_linked_and_described(inputs, tmp_path):
     assert path.is_symlink()
     assert path.read_bytes() == b"12345"
     when = datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=UTC)
-    assert fact == InputFile(url=file.as_uri(), bytes=5, files=1, modified=when)
+    digest = hashlib.sha256(b"12345").hexdigest()
+    assert fact == InputFile(url=file.as_uri(), bytes=5, files=1, modified=when, sha256=digest)
     inputs.check(fact)
 
 
@@ -286,7 +287,9 @@ def test_a_file_is_downloaded_over_http(inputs, serve_http, tmp_path):
     assert path.name == "a b.nwb"
     assert path.read_bytes() == b"12345"
     when = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
-    assert fact == InputFile(url=f"{address}/x/a%20b.nwb", etag="abc", bytes=5, modified=when)
+    assert fact == InputFile(
+        url=f"{address}/x/a%20b.nwb", etag="abc", bytes=5, modified=when, sha256=hashlib.sha256(b"12345").hexdigest()
+    )
 
 
 @pytest.mark.parametrize("header", ["yesterday", "", "Tue, 14 Nov 2023 22:13:20 -0000"])
