@@ -103,7 +103,8 @@ class Operators:
 
     def invalidate(self):
         """Declare results wrong."""
-        return len(invalidate(self.platform, self.stage.name, self._some(JobState.DONE), reason="clock drift"))
+        keys = self._some(JobState.DONE)
+        return len(invalidate(self.platform, self.stage.name, keys, reason="clock drift").results)
 
     def rerun(self):
         """Request again what has failed or was ended."""
