@@ -269,7 +269,7 @@ def request_runs(
         return []
     order = instance.get_dynamic_partitions(name)
     wanted = set(new) - covered(order, unfinished_spans(instance, name))
-    if ledger.requests.fail_crash_looping(name, list(wanted), code_version=entry.code_version):
+    if ledger.run_counts.fail_crash_looping(name, list(wanted), code_version=entry.code_version):
         wanted &= set(ledger.jobs.keys_in(name, JobState.NEW, limit=limits.jobs))
     jobs, now = ledger.jobs.get_many(name, wanted), ledger.now()
     wanted -= {key for key, job in jobs.items() if not job.run_is_due(now)}
@@ -278,7 +278,7 @@ def request_runs(
     requests = []
     for batch in batches:
         numbers = {key: known[key][2] for key in batch if key in wanted}
-        ledger.requests.count_run_request(name, numbers)
+        ledger.run_counts.count_requested(name, numbers)
         found = set().union(*(found_in_job(jobs[key]) for key in numbers if key in jobs))
         requests.append(_run_request(batch, numbers, tags_of(found, known={})))
     return requests
