@@ -10,7 +10,7 @@ import pytest
 from domain.job.state import JobState
 from engine.assets.materialization import asset_key_of
 from resources.ledger.claims import Finished
-from sensors.job_files.sensor import Stores
+from sensors.job_files.stores import Stores
 from tests.raw import database_of
 from tests.sensors.world import END, START, job_file
 
