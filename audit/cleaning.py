@@ -87,7 +87,7 @@ def removable(
         raise SettingsError(msg)
     attempts = (one for one in stored_attempts(results) if isinstance(one, StoredAttempt))
     for batch in in_batches(attempts, AT_ONCE):
-        before, in_use = ledger.now() - older_than, ledger.claims.in_use()
+        before, in_use = ledger.now() - older_than, ledger.commits.in_use()
         old = [one for one in batch if one.newest < before and one.attempt not in in_use]
         current = records.get_many({one.result_id for one in old}, BRIEF)
         superseded = records.existing((f"{one.result_id}/{one.attempt}" for one in old), superseded=True)
@@ -108,9 +108,9 @@ def remove(one: Removable, results: ResultsStore, records: RecordStore, ledger: 
     record = records.get(one.result_id)
     if record is not None and attempt_of(record) == one.attempt:
         return False
-    if one.attempt in ledger.claims.in_use():
+    if one.attempt in ledger.commits.in_use():
         return False
-    if one.job_key and not ledger.claims.drop_attempt(one.analysis, one.job_key, one.attempt):
+    if one.job_key and not ledger.commits.drop(one.analysis, one.job_key, one.attempt):
         return False
     results.discard(results.location(one.result_id, one.attempt))
     if one.why == "superseded":

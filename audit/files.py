@@ -56,7 +56,7 @@ def audit_files(sources: Sources, report: AuditReport, tell: Tell, *, others: bo
             if isinstance(one, ForeignObject):
                 tell(Finding("foreign_object", f"s3://{sources.results.root}/{one.key}"))
         report.looked_at["attempts"] += len(attempts)
-        now, in_use = sources.ledger.now(), sources.ledger.claims.in_use()
+        now, in_use = sources.ledger.now(), sources.ledger.commits.in_use()
         records = sources.records.get_many({one.result_id for one in attempts}, BRIEF)
         superseded = sources.records.existing((f"{one.result_id}/{one.attempt}" for one in attempts), superseded=True)
         for one in attempts:

@@ -102,7 +102,7 @@ KINDS: dict[str, Kind] = {
     ),
     "record_of_failed_job": Kind(
         "warning",
-        "A record of the current code, whose job has failed.",
+        "A record of the current code, whose job has failed; not an earlier result of a job whose rerun was cancelled.",
         "repair",
         "The job becomes new, and the existing result is reused.",
     ),

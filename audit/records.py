@@ -129,7 +129,7 @@ class RecordAudit:
     def _compare_with_job(self, one: Provenance, job: LedgerEntry | None, tell: Tell) -> None:
         if job is None:
             tell(self._finding("record_without_job", f"record {one.result_id}: no job {one.job_key}", one))
-        elif job.state is JobState.FAILED:
+        elif job.state is JobState.FAILED and not _is_of_a_cancelled_rerun(one, job):
             kind = job.error.kind if job.error else "unknown"
             tell(self._finding("record_of_failed_job", f"record {one.result_id}: its job is failed ({kind})", one))
 
@@ -158,3 +158,18 @@ class RecordAudit:
             if now is not None and not was.same_state(now):
                 what = f"{was.url}: {was.bytes} bytes, ETag {was.etag}, changed {was.modified} when it was read; now "
                 yield self._finding("input_changed", f"{what}{now.bytes}, {now.etag}, {now.modified}", one)
+
+
+def _is_of_a_cancelled_rerun(one: Provenance, job: LedgerEntry) -> bool:
+    """Return whether a job that was cancelled had this result before: it stays the current one, because no other was made.
+
+    A record that the job never ended with is a difference also if the job was cancelled: a cancelled attempt publishes nothing.
+    """
+    if job.error is None or job.error.kind != "cancelled":
+        return False
+    attempts = [tried.attempt for tried in job.attempts]
+    if one.attempt not in attempts:  # reused, or so old that the ledger has dropped the attempt
+        return job.result_id == one.result_id
+    # a later attempt may have finished the commit of this one, whose run was lost
+    since = job.attempts[attempts.index(one.attempt) :]
+    return any(tried.outcome == "done" and tried.code_version == one.code_version for tried in since)

@@ -22,7 +22,8 @@ from resources.mongo import MongoConnection
 from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore
 from resources.s3.connection import S3Connection
-from sensors.job_files.sensor import Stores, tick
+from sensors.job_files.sensor import tick
+from sensors.job_files.stores import Stores
 
 BUCKET = "bench-intake"
 _ANALYSIS = Path(__file__).parent / "analyses" / "batched.py"

@@ -1,10 +1,13 @@
 """`analysis cancel`, `invalidate`, `resume` and `alerts` on the command line."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import AnalysisName, JobKeys, RequiredJobKeys, out, plain
+from cli.terminal import AnalysisName, JobKeys, RequiredJobKeys, err, out, plain
+
+if TYPE_CHECKING:
+    from operations.lifecycle import Invalidation
 
 
 def cancel(
@@ -32,7 +35,7 @@ def invalidate(
     key: RequiredJobKeys,
     reason: Annotated[str, typer.Option(help="Why the result is wrong; kept with the result.")],
 ) -> None:
-    """Declare results wrong: queries no longer return them; the history keeps them."""
+    """Declare results wrong: queries no longer return them; the history keeps them. Exit code 1 if a job changed meanwhile."""
     from operations.lifecycle import invalidate as run_invalidate
     from operations.platform import open_platform
 
@@ -40,9 +43,26 @@ def invalidate(
         raise typer.BadParameter("--reason must say why the result is wrong")  # noqa: TRY003, EM101
     with open_platform() as platform:
         found = run_invalidate(platform, analysis, key, reason=reason)
-    for result in found:
+    show_invalidation(analysis, found)
+
+
+def show_invalidation(analysis: str, found: "Invalidation") -> None:
+    """Print which results are invalid now, and which jobs changed meanwhile; exit with code 1 if there are such jobs."""
+    for result in found.results:
         out.print(f"invalidated  {plain(result)}", highlight=False, soft_wrap=True)
-    out.print("To compute again:  analysis rerun " + plain(analysis) + " --key KEY", highlight=False, soft_wrap=True)
+    if found.results:
+        out.print(
+            "To compute again:  analysis rerun " + plain(analysis) + " --key KEY", highlight=False, soft_wrap=True
+        )
+    for job_key in found.changed:
+        msg = (
+            f"Could not invalidate the result of job {job_key} of `{analysis}`: the job changed meanwhile, and may have another "
+            f"result now. It was left as it is. Look at it with `analysis explain {analysis} KEY`, and repeat the command for "
+            "it if its result is wrong."
+        )
+        err.print(f"[red]Error:[/red] {plain(msg)}", highlight=False, soft_wrap=True)
+    if found.changed:
+        raise typer.Exit(1)
 
 
 def resume(analysis: AnalysisName) -> None:

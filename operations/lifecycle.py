@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from domain.errors import ResultChangedError, UnknownJobError
+from domain.errors import UnknownJobError
 from domain.job.identity import result_id
 from domain.job.state import JobState, LedgerEntry
 from domain.result.provenance import Provenance
@@ -55,6 +55,23 @@ class Superseded:
         return asdict(self) | {"ended": self.ended.isoformat(), "when": self.when.isoformat()}
 
 
+@dataclass(frozen=True)
+class Invalidation:
+    """Results that an operator declared wrong.
+
+    Attributes
+    ----------
+    results : tuple of str
+        Ids of the invalidated results.
+    changed : tuple of str
+        Keys of the jobs that changed meanwhile: a run claimed them, or an operator requested them again. Each may have another
+        result now, which the operator has not seen, and was left as it is.
+    """
+
+    results: tuple[str, ...]
+    changed: tuple[str, ...]
+
+
 def cancel(
     platform: Platform,
     name: str,
@@ -100,7 +117,7 @@ def cancel(
     return ledger.requests.cancel(name, chosen, who=person(), reason=reason, code_version=entry.code_version)
 
 
-def invalidate(platform: Platform, name: str, keys: Sequence[str], *, reason: str) -> list[str]:
+def invalidate(platform: Platform, name: str, keys: Sequence[str], *, reason: str) -> Invalidation:
     """Invalidate results: queries exclude them, and their jobs are computed again only after an operator requests it.
 
     Parameters
@@ -114,39 +131,41 @@ def invalidate(platform: Platform, name: str, keys: Sequence[str], *, reason: st
 
     Returns
     -------
-    list of str
-        Ids of the invalidated results.
+    Invalidation
+        The results that are invalid now, and the jobs that changed meanwhile.
 
     Raises
     ------
     UnknownJobError
-        If a job has no result or is running. Nothing is changed.
-    ResultChangedError
-        If a job changed while the command ran. It and the jobs after it are not changed.
+        If a job has no result or is running when the command begins. Nothing is changed.
     """
-    connections, who = platform.connections, person()
-    found = [_result_of(platform, name, key) for key in dict.fromkeys(keys)]
-    for entry, record in found:
-        provenance = from_record(record)
-        # the job first: after an interruption the result still exists, and repeating the command finishes the work
-        version = provenance.code_version
-        job = connections.ledger.requests.invalidate(entry, who=who, reason=reason, code_version=version)
-        if job is None:
-            msg = (
-                f"Job {entry.job_key} of `{name}` changed while its result was being invalidated, and may have another result "
-                f"now. It was not changed. Look at it with `analysis explain {name} KEY`, and repeat the command if it is wrong."
-            )
-            raise ResultChangedError(msg, analysis=name, job_key=entry.job_key)
-        attempts = [one.attempt for one in job.attempts]
-        connections.record_store.invalidate(record, who=who, reason=reason, attempts=attempts)
-        _report_to_dagster(platform.settings, provenance, who=who, reason=reason)
-    return [record["_id"] for _, record in found]
+    who = person()
+    results, changed = [], []
+    for entry, record in [_result_of(platform, name, key) for key in dict.fromkeys(keys)]:
+        if _invalidate_one(platform, entry, record, who=who, reason=reason):
+            results.append(record["_id"])
+        else:  # the others are as wrong as before
+            changed.append(entry.job_key)
+    return Invalidation(tuple(results), tuple(changed))
 
 
 def superseded(platform: Platform, name: str) -> list[Superseded]:
     """Return the results of an analysis that were replaced or invalidated, latest first."""
     platform.entry(name)
     return [_superseded(record) for record in platform.connections.record_store.superseded(name)]
+
+
+def _invalidate_one(platform: Platform, entry: LedgerEntry, record: dict[str, Any], *, who: str, reason: str) -> bool:
+    """Invalidate one result; return False, without any change, if its job has changed since it was read."""
+    provenance = from_record(record)
+    requests, records = platform.connections.ledger.requests, platform.connections.record_store
+    # the job first: after an interruption the result still exists, and repeating the command finishes the work
+    job = requests.invalidate(entry, who=who, reason=reason, code_version=provenance.code_version)
+    if job is None:
+        return False
+    records.invalidate(record, who=who, reason=reason, attempts=[one.attempt for one in job.attempts])
+    _report_to_dagster(platform.settings, provenance, who=who, reason=reason)
+    return True
 
 
 def _result_of(platform: Platform, name: str, job_key: str) -> tuple[LedgerEntry, dict[str, Any]]:

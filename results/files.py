@@ -10,7 +10,8 @@ from typing import IO, Any, Literal
 from domain.errors import OutputError
 from domain.messages import shown
 from resources.result_store.names import key_of, split_location
-from resources.result_store.store import ResultsStore, StoredFile
+from resources.result_store.store import ResultsStore
+from resources.result_store.stored_file import StoredFile
 from results.frames import Engine, read_table, tables_among
 
 _PICTURES = {"image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml"}

@@ -12,7 +12,7 @@ from domain.job.state import LedgerEntry
 from domain.result.provenance import Provenance
 from domain.result.records import without_search
 from domain.result.rows import FAILED, SUPERSEDED, failure_row, result_row
-from resources.result_store.store import StoredFile
+from resources.result_store.stored_file import StoredFile
 from results.files import Figure, ResultFiles
 from results.frames import Engine
 from results.html import html_facts

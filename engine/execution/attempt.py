@@ -223,8 +223,8 @@ class Attempt:
         return commit(record, how, results=services.results, records=services.records)
 
     def _end_commit(self, how: Commit, *, is_done: bool) -> None:
-        claims = self.context.services.ledger.claims
-        claims.end_commit(self.job, how, attempt=self.attempt_id, is_done=is_done)
+        commits = self.context.services.ledger.commits
+        commits.end(self.job, how, attempt=self.attempt_id, is_done=is_done)
 
     def _how_to_commit(self, record: dict[str, Any], current: dict[str, Any] | None) -> Commit:
         """Return the commit that the ledger announces: the record to insert, and the one that it replaces."""

@@ -140,7 +140,7 @@ class BatchRun:
         waiting = list(job_keys)
         self._pool.expect(len(waiting))
         if not self._dry_run:
-            self._ledger.requests.count_started_run(self._name, waiting, run_id=self._run_id)
+            self._ledger.run_counts.count_started(self._name, waiting, run_id=self._run_id)
         while waiting and not self._halted.is_set():
             self._jobs.update(self._ledger.jobs.get_many(self._name, waiting))
             self._runner.look_up(self._jobs.values())

@@ -56,7 +56,7 @@ class Claims:
     def begin_commit(self, attempt: str, commit: Commit) -> bool:
         """Announce a commit in the ledger; return False if the attempt has lost its job, or its files are being removed."""
         job = self._open.get(attempt)
-        if job is not None and self._ledger.claims.begin_commit(job, commit, attempt=attempt):
+        if job is not None and self._ledger.commits.begin(job, commit, attempt=attempt):
             return True
         self.holds(attempt)  # records a loss
         return False

@@ -23,8 +23,10 @@ from domain.result.records import check_record_format, from_record, readable
 from engine.worker.task import LOG_NAME
 from resources.records.reader import attempt_of
 from resources.records.store import RecordStore
+from resources.result_store.attempts import complete_attempts
 from resources.result_store.names import check_paths
-from resources.result_store.store import ResultsStore, StoredFile
+from resources.result_store.store import ResultsStore
+from resources.result_store.stored_file import StoredFile
 
 MANIFEST = "manifest.json"
 METADATA = "metadata.nd.json"
@@ -224,7 +226,7 @@ def earlier_attempt(
         invalidation, and superseded ones, may not.
     """
     left_out = records.superseded_attempts(result_id) | {but}
-    for earlier in results.complete_attempts(result_id):
+    for earlier in complete_attempts(results, result_id):
         if earlier not in left_out and job.may_use(earlier):
             record = _own_attempt(results, result_id, earlier)
             if record is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from pymongo import UpdateOne
 
 from domain.failures import JobError
-from domain.job.state import Commit, JobState, LedgerEntry
+from domain.job.state import JobState, LedgerEntry
 from resources.ledger.documents import KEPT_USABLE, RESET, change_to, job_id, readable_entry
 from resources.ledger.jobs import Jobs
 from resources.mongo_collection import Document, RetryingCollection
@@ -109,57 +109,6 @@ class JobClaims:
         until = self.now() + timedelta(seconds=self.lease_s)
         match = {"lease.owner": owner, "state": JobState.RUNNING.value}
         return self.documents.update_many(match, {"$set": {"lease.until": until}}).matched_count
-
-    def begin_commit(self, entry: LedgerEntry, commit: Commit, *, attempt: str) -> bool:
-        """Check the claim of an attempt and, in the same update, announce that a record is being inserted.
-
-        From then on the job cannot be cancelled. If the run is lost, the next attempt finishes the commit.
-
-        Parameters
-        ----------
-        entry : LedgerEntry
-            The ledger's entry of the job.
-        commit : Commit
-            Complete attempt whose record is inserted: the one that holds the claim, or an earlier one.
-        attempt : str
-            Id of the attempt that holds the claim.
-
-        Returns
-        -------
-        bool
-            False if the claim was lost, or the attempt's files are being removed: nothing may be inserted.
-        """
-        match = {
-            "_id": job_id(entry.analysis, entry.job_key),
-            "lease.attempt": attempt,
-            "dropped_attempts": {"$ne": commit.attempt},
-        }
-        change = {"$set": {"committing": commit.model_dump()}}
-        return self.documents.update_one(match, change).matched_count == 1
-
-    def end_commit(self, entry: LedgerEntry, commit: Commit, *, attempt: str, is_done: bool) -> None:
-        """Record that the commit of an earlier attempt is finished, or that this attempt is never to be committed.
-
-        Parameters
-        ----------
-        entry : LedgerEntry
-            The ledger's entry of the job.
-        commit : Commit
-            The announced commit.
-        attempt : str
-            Id of the attempt that holds the claim.
-        is_done : bool
-            False if the files are no longer complete, or the server rejected the record.
-        """
-        match = {
-            "_id": job_id(entry.analysis, entry.job_key),
-            "lease.attempt": attempt,
-            "committing.attempt": commit.attempt,
-        }
-        change: Document = {"$set": {"committing": None}}
-        if not is_done:
-            change["$push"] = _dropped(commit.attempt)
-        self.documents.update_one(match, change)
 
     def finish(self, finished: Sequence[Finished], *, code_version: str) -> list[Finished]:
         """Record that claimed jobs have their results, and end their leases, in one request.
@@ -271,18 +220,6 @@ class JobClaims:
         found = self.documents.find(held, {"lease.attempt": 1, "lease.run_id": 1}).to_list()
         return {d["lease"]["attempt"]: d["lease"]["run_id"] for d in found}
 
-    def in_use(self) -> set[str]:
-        """Return the attempts of all analyses that hold a lease, or whose commit has begun."""
-        committing = self.documents.find({"committing.attempt": {"$gt": ""}}, {"committing.attempt": 1}).to_list()
-        return {*self.runs_by_attempt(), *(d["committing"]["attempt"] for d in committing)}
-
-    def drop_attempt(self, analysis: str, job_key: str, attempt: str) -> bool:
-        """Keep an attempt from being committed, because its files are removed; return False if its commit has begun."""
-        begun = {"_id": job_id(analysis, job_key), "committing.attempt": attempt}
-        match = {**begun, "committing.attempt": {"$ne": attempt}}
-        self.documents.update_one(match, {"$push": _dropped(attempt)})
-        return self.documents.find_one(begun, {"_id": 1}) is None
-
     def _in(self, seconds: float | None) -> datetime | None:
         """Return the server's time in a number of seconds; None for None."""
         return None if seconds is None else self.now() + timedelta(seconds=seconds)
@@ -297,11 +234,6 @@ def _ending(
         ended["attempts.$.error"] = fields["error"]
     match = {"_id": job_id(entry.analysis, entry.job_key), "lease.attempt": attempt, "attempts.attempt": attempt}
     return match, change_to({"state": state.value, "lease": None, **fields, **ended}, now)
-
-
-def _dropped(attempt: str) -> Document:
-    """Return the update that records an attempt as never to be committed."""
-    return {"dropped_attempts": {"$each": [attempt], "$slice": -KEPT_ATTEMPTS}}
 
 
 def _answering(match: Document, change: Document, *, code_version: str) -> list[UpdateOne]:

@@ -11,7 +11,7 @@ from domain.errors import NewerFormatError
 from domain.formats import check_format
 from domain.job.state import LedgerEntry
 from domain.messages import shown
-from resources.mongo_collection import IDS_IN_A_QUERY, Document
+from resources.mongo_collection import IDS_IN_A_QUERY, Document, RetryingCollection
 
 INDEXES = (
     ("analysis", "state", "created", "_id"),
@@ -53,6 +53,14 @@ def id_chunks(analysis: str, job_keys: Iterable[str]) -> Iterator[list[str]]:
     """Yield the ``_id`` of each job, in lists that fit into a query."""
     for keys in in_batches(job_keys, IDS_IN_A_QUERY):
         yield [job_id(analysis, key) for key in keys]
+
+
+def update_jobs(
+    documents: RetryingCollection, analysis: str, job_keys: Iterable[str], match: Document, change: Document
+) -> int:
+    """Update the jobs of those keys that match, in queries of limited size; return the number that matched."""
+    writes = (documents.update_many({"_id": {"$in": ids}, **match}, change) for ids in id_chunks(analysis, job_keys))
+    return sum(write.matched_count for write in writes)
 
 
 def is_newer(document: Document) -> bool:

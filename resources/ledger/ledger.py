@@ -11,9 +11,11 @@ from pydantic import Field
 
 from resources.ledger.breakers import Breakers
 from resources.ledger.claims import JobClaims
+from resources.ledger.commits import Commits
 from resources.ledger.documents import INDEXES
 from resources.ledger.jobs import Jobs
 from resources.ledger.requests import Requests
+from resources.ledger.run_counts import RunCounts
 from resources.mongo import MongoConnection
 from resources.mongo_collection import RetryingCollection
 
@@ -41,9 +43,19 @@ class Ledger(dg.ConfigurableResource["Ledger"]):
         return Requests(self._jobs, self.now)
 
     @property
+    def run_counts(self) -> RunCounts:
+        """Counts of requested and started runs."""
+        return RunCounts(self._jobs, self.now)
+
+    @property
     def claims(self) -> JobClaims:
         """Claims of runs on jobs, and the ends of attempts."""
         return JobClaims(self._jobs, self.now, self.lease_s)
+
+    @property
+    def commits(self) -> Commits:
+        """Commits of attempts, which exclude cancellations and cleanings."""
+        return Commits(self._jobs, self.claims)
 
     @property
     def breakers(self) -> Breakers:

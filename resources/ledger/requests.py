@@ -3,7 +3,7 @@
 Every change is one atomic update whose filter says from which state it starts.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,8 +11,7 @@ from typing import Any
 from domain.failures import ENDED_BY_PEOPLE, JobError
 from domain.job.state import JobState, LedgerEntry
 from domain.job.stored import Source, StoredJob
-from domain.retry import UNFINISHED_RUNS
-from resources.ledger.documents import FENCE, RESET, change_to, id_chunks, job_id, readable_entry
+from resources.ledger.documents import FENCE, RESET, change_to, job_id, readable_entry, update_jobs
 from resources.ledger.sources import writes_of
 from resources.mongo_collection import Document, RetryingCollection
 
@@ -57,7 +56,7 @@ class Requests:
         self.request_code(analysis, keys, code_version=code_version)
         ended = {"$in": [JobState.DONE.value, JobState.FAILED.value]}
         outdated = {"state": ended, "code_version": {"$ne": code_version}}
-        self._update(analysis, keys, outdated, change_to({"state": JobState.NEW.value, **RESET}, now))
+        update_jobs(self.documents, analysis, keys, outdated, change_to({"state": JobState.NEW.value, **RESET}, now))
 
     def request_code(self, analysis: str, job_keys: Iterable[str], *, code_version: str) -> None:
         """Record that a code version is requested for jobs, unless their result or failure is from that version.
@@ -66,7 +65,13 @@ class Requests:
         """
         waiting = {"$in": [JobState.NEW.value, JobState.RUNNING.value]}
         match = {"$or": [{"state": waiting}, {"code_version": {"$ne": code_version}}]}
-        self._update(analysis, job_keys, match, {"$set": {"requested_code": code_version}, "$inc": {"revision": 1}})
+        update_jobs(
+            self.documents,
+            analysis,
+            job_keys,
+            match,
+            {"$set": {"requested_code": code_version}, "$inc": {"revision": 1}},
+        )
 
     def requeue_for_code(self, analysis: str, *, code_version: str) -> int:
         """Requeue jobs that ended with another code version than was requested; return their number."""
@@ -201,78 +206,10 @@ class Requests:
         """Make archived jobs done again; return their number."""
         return self._move(analysis, job_keys, JobState.ARCHIVED, JobState.DONE)
 
-    def count_run_request(self, analysis: str, requests: Mapping[str, int]) -> None:
-        """Increment the number of run requests of jobs: a run key contains it, so the next run gets another key.
-
-        Parameters
-        ----------
-        analysis : str
-            Name of the analysis.
-        requests : mapping of str to int
-            Keys of jobs, each with its number of requests so far. A job with another number is already counted.
-        """
-        now = self.now()
-        for number in sorted(set(requests.values())):
-            change = {"$set": {"requests": number + 1, "requested_at": now}, "$inc": {"unstarted": 1}}
-            counted = {"$in": [0, None]} if number == 0 else number
-            keys = [key for key, count in requests.items() if count == number]
-            self._update(analysis, keys, {"requests": counted}, change)
-
-    def count_started_run(self, analysis: str, job_keys: Iterable[str], *, run_id: str) -> None:
-        """Increment the number of started runs of new jobs, once per run; it is reset when a job ends.
-
-        Parameters
-        ----------
-        analysis : str
-            Name of the analysis.
-        job_keys : iterable of str
-            Keys of the run's jobs.
-        run_id : str
-            Id of the Dagster run.
-        """
-        fields = {"counted_run": run_id, "unstarted": 0}
-        for ids in id_chunks(analysis, job_keys):
-            match = {"_id": {"$in": ids}, "state": JobState.NEW.value}
-            again, first = {"$exists": True, "$ne": run_id}, {"$exists": False}
-            self.documents.update_many({**match, "counted_run": again}, {"$set": fields, "$inc": {"fruitless": 1}})
-            # until release 0.1 the number also counted requests of runs that never started
-            self.documents.update_many({**match, "counted_run": first}, {"$set": {**fields, "fruitless": 1}})
-
-    def fail_crash_looping(self, analysis: str, job_keys: Sequence[str], *, code_version: str) -> int:
-        """Fail new jobs that several consecutive runs started and did not finish: they are probably what ends the runs.
-
-        Parameters
-        ----------
-        analysis : str
-            Name of the analysis.
-        job_keys : sequence of str
-            Keys of new jobs that no unfinished run covers.
-        code_version : str
-            Current code version of the analysis, stored with the failure.
-
-        Returns
-        -------
-        int
-            Number of jobs that failed.
-        """
-        message = (
-            f"{UNFINISHED_RUNS.attempts} runs in a row started and ended without finishing this job; see their logs."
-        )
-        error = JobError(kind="lost", message=message, permanent=False)
-        match = {
-            "_id": {"$in": [job_id(analysis, key) for key in job_keys]},
-            "state": JobState.NEW.value,
-            "fruitless": {"$gte": UNFINISHED_RUNS.attempts},
-            "counted_run": {"$exists": True},
-        }
-        fields = {"error": error.model_dump(), "code_version": code_version, "requested_code": None}
-        change = change_to({"state": JobState.FAILED.value, "fruitless": 0, **fields}, self.now())
-        return self.documents.update_many(match, change).modified_count
-
     def _move(self, analysis: str, job_keys: Iterable[str], before: JobState, after: JobState) -> int:
         """Move jobs between two states, without the time of their last result or reuse; return their number."""
         change = {"$set": {"state": after.value}, "$inc": {"revision": 1}}
-        return self._update(analysis, job_keys, {"state": before.value}, change)
+        return update_jobs(self.documents, analysis, job_keys, {"state": before.value}, change)
 
     def _change(
         self,
@@ -284,14 +221,7 @@ class Requests:
     ) -> int:
         """Set fields of the jobs that match and are in one of the states; return their number."""
         among = {"state": {"$in": [s.value for s in states]}, **(match or {})}
-        return self._update(analysis, job_keys, among, change_to(fields, self.now()))
-
-    def _update(self, analysis: str, job_keys: Iterable[str], match: Document, change: Document) -> int:
-        """Update the jobs of those keys that match, in queries of limited size; return their number."""
-        writes = (
-            self.documents.update_many({"_id": {"$in": ids}, **match}, change) for ids in id_chunks(analysis, job_keys)
-        )
-        return sum(write.matched_count for write in writes)
+        return update_jobs(self.documents, analysis, job_keys, among, change_to(fields, self.now()))
 
 
 def failed_by(kinds: Sequence[str]) -> Document:

@@ -1,15 +1,19 @@
-"""Lists all objects below the root of the results by attempt, in constant memory, for audits and cleaning."""
+"""Lists attempts: the complete ones of a result, and all objects below the root, in constant memory, for audits and cleaning."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from botocore.exceptions import ClientError
+
 from resources.result_store.catalog_files import CATALOGS
 from resources.result_store.environments import ENVIRONMENTS
-from resources.result_store.names import METADATA, is_attempt, is_result
-from resources.result_store.store import ResultsStore, StoredFile
-from resources.s3.errors import etag_of, s3_errors
+from resources.result_store.names import METADATA, check_result, is_attempt, is_result
+from resources.result_store.store import ResultsStore
+from resources.result_store.stored_file import StoredFile
+from resources.s3.errors import etag_of, is_missing, s3_errors
+from resources.s3.server import split_s3_url
 
 _NOT_RESULTS = (CATALOGS, ENVIRONMENTS)
 _BY_DIGITS = re.compile("[0-9a-f]{2}")
@@ -50,6 +54,47 @@ class ForeignObject:
     """An object below the root that belongs to no attempt."""
 
     key: str
+
+
+def complete_attempts(results: ResultsStore, result_id: str) -> list[str]:
+    """Return the complete attempts of a result, the earliest first.
+
+    Parameters
+    ----------
+    results : ResultsStore
+        Store of the files.
+    result_id : str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    OutputError
+        If the result id has another format.
+    ServerUnavailableError
+        If S3 does not answer.
+    """
+    check_result(result_id)
+    folder = f"s3://{results.root}/{result_id}"
+    bucket, prefix = split_s3_url(f"{folder}/")
+    pages = results.s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
+    with s3_errors(f"list the attempts of {result_id}", server=results.s3.server_name, location=folder):
+        folders = [folder["Prefix"] for page in pages for folder in page.get("CommonPrefixes", [])]
+    names = [folder.removeprefix(prefix).rstrip("/") for folder in folders]
+    completed = [(_completed(results, bucket, f"{prefix}{name}"), name) for name in names if is_attempt(name)]
+    return [name for _, name in sorted((when, name) for when, name in completed if when is not None)]
+
+
+def _completed(results: ResultsStore, bucket: str, folder: str) -> datetime | None:
+    """Return when the attempt in a folder was completed; None if it is incomplete."""
+    what = f"look at attempt {folder.rpartition('/')[2]}"
+    with s3_errors(what, server=results.s3.server_name, location=f"s3://{bucket}/{folder}"):
+        try:
+            head = results.s3.client.head_object(Bucket=bucket, Key=f"{folder}/{METADATA}")
+        except ClientError as error:
+            if is_missing(error):
+                return None
+            raise
+    return head["LastModified"]
 
 
 def stored_attempts(results: ResultsStore, *, others: bool = False) -> Iterator[StoredAttempt | ForeignObject]:

@@ -7,8 +7,6 @@ outside is checked before it becomes part of a key.
 import hashlib
 import mimetypes
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,40 +18,19 @@ from pydantic import Field
 from domain.batching import in_batches
 from domain.errors import OutputError
 from domain.messages import counted
-from resources.result_store.names import METADATA, check_result, is_attempt, key_of, split_location
+from resources.result_store.names import METADATA, check_result, key_of, split_location
+from resources.result_store.stored_file import StoredFile
 from resources.result_store.uploads import FileState, check_unchanged, upload_in_parts, upload_whole
 from resources.s3.connection import S3Connection
 from resources.s3.errors import etag_of, is_missing, s3_errors
 from resources.s3.links import link_to, link_to_input
-from resources.s3.server import SINGLE_PUT_BYTES, split_s3_url
+from resources.s3.server import SINGLE_PUT_BYTES
 
 _DELETE_AT_ONCE = 1000
 _PIECE_BYTES = 1024 * 1024
 _TRANSFER = TransferConfig(
     multipart_threshold=SINGLE_PUT_BYTES, multipart_chunksize=SINGLE_PUT_BYTES, max_concurrency=4
 )
-
-
-@dataclass(frozen=True)
-class StoredFile:
-    """A file of a result as stored on the server.
-
-    Attributes
-    ----------
-    path : str
-        Relative to the result's location, with ``/``.
-    bytes : int
-        Size (bytes).
-    etag : str
-        ETag of the server without quotes; changes with the content.
-    sha256 : str
-        Digest of the uploaded content; not known from a listing, so excluded from comparisons.
-    """
-
-    path: str
-    bytes: int
-    etag: str
-    sha256: str = field(default="", compare=False)
 
 
 class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
@@ -193,46 +170,18 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
         bytes or None
             None if the file does not exist.
         """
-        bucket, key = key_of(location, path)
         with self._errors(f"read {path} of {location}", location):
-            try:
-                return self.s3.client.get_object(Bucket=bucket, Key=key)["Body"].read()
-            except ClientError as error:
-                if is_missing(error):
-                    return None
-                raise
+            body = self._body(location, path)
+            return None if body is None else body.read()
 
     def sha256_of(self, location: str, path: str) -> str | None:
         """Return the sha256 of one file's content, read in chunks; None if the file does not exist."""
-        bucket, key = key_of(location, path)
         digest = hashlib.sha256()
         with self._errors(f"read {path} of {location}", location):
-            try:
-                body = self.s3.client.get_object(Bucket=bucket, Key=key)["Body"]
-            except ClientError as error:
-                if is_missing(error):
-                    return None
-                raise
-            for piece in body.iter_chunks(_PIECE_BYTES):
+            body = self._body(location, path)
+            for piece in () if body is None else body.iter_chunks(_PIECE_BYTES):
                 digest.update(piece)
-        return digest.hexdigest()
-
-    def complete_attempts(self, result_id: str) -> list[str]:
-        """Return the complete attempts of a result, the earliest first.
-
-        Parameters
-        ----------
-        result_id : str
-            64 hexadecimal digits.
-        """
-        check_result(result_id)
-        bucket, prefix = split_s3_url(f"s3://{self.root}/{result_id}/")
-        pages = self.s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
-        with self._errors(f"list the attempts of {result_id}", f"s3://{self.root}/{result_id}"):
-            folders = [folder["Prefix"] for page in pages for folder in page.get("CommonPrefixes", [])]
-        names = [folder.removeprefix(prefix).rstrip("/") for folder in folders]
-        completed = [(self._completed(bucket, prefix, name), name) for name in names if is_attempt(name)]
-        return [name for _, name in sorted((when, name) for when, name in completed if when is not None)]
+        return None if body is None else digest.hexdigest()
 
     def discard(self, location: str) -> None:
         """Delete an attempt, its last-written file first, so that an interrupted deletion leaves no complete attempt.
@@ -330,16 +279,15 @@ class ResultsStore(dg.ConfigurableResource["ResultsStore"]):
             for page in self.s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
                 yield from page.get("Contents", [])
 
-    def _completed(self, bucket: str, prefix: str, attempt: str) -> datetime | None:
-        """Return when an attempt was completed; None if it is incomplete."""
-        with self._errors(f"look at attempt {attempt}", f"s3://{bucket}/{prefix}{attempt}"):
-            try:
-                head = self.s3.client.head_object(Bucket=bucket, Key=f"{prefix}{attempt}/{METADATA}")
-            except ClientError as error:
-                if is_missing(error):
-                    return None
-                raise
-        return head["LastModified"]
+    def _body(self, location: str, path: str) -> Any:
+        """Return the content of one file, to be read; None if the file does not exist."""
+        bucket, key = key_of(location, path)
+        try:
+            return self.s3.client.get_object(Bucket=bucket, Key=key)["Body"]
+        except ClientError as error:
+            if is_missing(error):
+                return None
+            raise
 
     def _errors(self, what: str, location: str) -> Any:
         """Convert errors of S3 into those of the platform."""

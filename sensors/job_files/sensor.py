@@ -6,52 +6,30 @@ anywhere. The cursor holds a digest of the rejected files that were last reporte
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import dagster as dg
 
-from domain.errors import PermanentError
-from domain.job.batches import covered, ranges, run_key
-from domain.job.identity import keys_digest, result_id
-from domain.job.run_tags import found_in_job, tags_of
-from domain.job.state import JobState, LedgerEntry
+from domain.job.state import JobState
 from domain.messages import counted, shown
-from domain.result.provenance import Provenance
-from domain.result.records import readable
-from engine.assets.builtin_checks import after_listing
-from engine.assets.checks import judge_reused
-from engine.assets.factory import KEYS_TAG
-from engine.assets.materialization import asset_key_of, materialization
-from engine.assets.runs import RANGE_END, RANGE_START, has_ended, job_name_of, unfinished_spans
+from engine.assets.materialization import asset_key_of
+from engine.assets.runs import job_name_of
 from engine.discovery.analyses import AnalysisEntry
-from engine.execution.publish import differences, stored_figure
 from resources.inbox.job_inbox import JobInbox
 from resources.inbox.notes import InboxNotes
 from resources.ledger.ledger import Ledger
 from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore
-from sensors.job_files.breakers import let_through
 from sensors.job_files.cursor import Memory
 from sensors.job_files.intake import Intake, IntakeResult
 from sensors.job_files.listing import Plan, list_some, refused_to_read
-from sensors.job_files.lost_runs import end_lost_runs
 from sensors.job_files.rejected import bad_file_events
-from sensors.job_files.terminated_runs import cancel_terminated
+from sensors.job_files.repair import repair
+from sensors.job_files.run_requests import request_runs
+from sensors.job_files.stores import Stores
 from sensors.limits import LIMITS, TickLimits
 
 MIN_INTERVAL_S = 5
-
-
-@dataclass(frozen=True)
-class Stores:
-    """The external systems that a sensor uses; see ``resources/``."""
-
-    inbox: JobInbox
-    notes: InboxNotes
-    ledger: Ledger
-    records: RecordStore
-    results: ResultsStore
 
 
 def build_sensor(
@@ -191,99 +169,6 @@ def _message(entry: AnalysisEntry, stores: Stores, read: int, bad: int, left: in
     return f"No new jobs. {counted(read, 'file')} read, {bad} rejected{more}.{stopped}"
 
 
-def repair(instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS) -> None:
-    """Release jobs whose run is gone, cancel those of terminated runs, and requeue those that are due."""
-    name = entry.analysis.name
-    dead = [run_id for run_id in stores.ledger.claims.run_ids(name) if has_ended(instance, run_id)]
-    stores.ledger.claims.release_lost(name, dead_runs=dead)
-    cancel_terminated(instance, name, stores.ledger, code_version=entry.code_version)
-    stores.ledger.requests.requeue_due(name)
-    stores.ledger.requests.requeue_for_code(name, code_version=entry.code_version)
-    stores.ledger.requests.requeue_unreported(name)
-    end_lost_runs(instance, entry, stores.ledger, grace_s=limits.grace_s)
-    reuse_existing(instance, entry, stores, limits=limits)
-
-
-def reuse_existing(
-    instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS
-) -> int:
-    """Mark new jobs done whose result already exists; return their number.
-
-    A result that cannot be reused is left to a run, which reports why and computes it again. The reuse is reported to
-    Dagster first: after an interruption the next tick reuses it again.
-    """
-    name, version = entry.analysis.name, entry.code_version
-    without_answer = {"fenced": True, "usable_attempts": []}  # forced or invalidated, and not executed since
-    keys = stores.ledger.jobs.keys_in(name, JobState.NEW, match={"$nor": [without_answer]}, limit=limits.jobs)
-    by_result = {result_id(name, version, key): key for key in keys}
-    found = sorted(stores.records.existing(by_result))[: limits.reused] if by_result else []
-    entries = stores.ledger.jobs.get_many(name, [by_result[r] for r in found]) if found else {}
-    reused = 0
-    for result, record in stores.records.get_many(found).items() if found else ():
-        key = by_result[result]
-        reusable = _reusable(record, entries[key], stores.results) if key in entries else None
-        if reusable is None:
-            continue
-        provenance, figure = reusable
-        instance.add_dynamic_partitions(name, [provenance.job_key])
-        instance.report_runless_asset_event(
-            materialization(provenance, analysis=entry.analysis, results=stores.results, figure=figure, reused=True)
-        )
-        judge_reused(instance, entry, provenance, after_listing(record, provenance))
-        if not stores.ledger.claims.mark_unclaimed(
-            entries[key], state=JobState.DONE, code_version=version, result_id=result, error=None
-        ):
-            stores.ledger.requests.report_again(name, key)
-        reused += 1
-    return reused
-
-
-def _reusable(
-    record: dict[str, Any], job: LedgerEntry, results: ResultsStore
-) -> tuple[Provenance, bytes | None] | None:
-    """Return a stored result and its figure; None if record or files differ from what was published or requested.
-
-    A record that is damaged, belongs to another job, or names a missing bucket must not block the other jobs.
-    """
-    provenance = readable(record)
-    if provenance is None or provenance.job_key != job.job_key or not job.may_use(provenance.attempt):
-        return None
-    try:
-        changed = differences(results, provenance)
-        return None if changed else (provenance, stored_figure(results, provenance))
-    except PermanentError:
-        return None
-
-
-def request_runs(
-    instance: dg.DagsterInstance, entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS
-) -> list[dg.RunRequest]:
-    """Add the partitions of new jobs, and return requests for runs of those that no unfinished run covers."""
-    name, ledger = entry.analysis.name, stores.ledger
-    waiting = ledger.jobs.keys_in(name, JobState.NEW, limit=limits.jobs)
-    if not waiting:
-        return []
-    instance.add_dynamic_partitions(name, waiting)
-    new = let_through(entry, ledger, waiting)
-    if not new:
-        return []
-    order = instance.get_dynamic_partitions(name)
-    wanted = set(new) - covered(order, unfinished_spans(instance, name))
-    if ledger.requests.fail_crash_looping(name, list(wanted), code_version=entry.code_version):
-        wanted &= set(ledger.jobs.keys_in(name, JobState.NEW, limit=limits.jobs))
-    jobs, now = ledger.jobs.get_many(name, wanted), ledger.now()
-    wanted -= {key for key, job in jobs.items() if not job.run_is_due(now)}
-    batches = _batches(order, wanted, entry, ledger)
-    known = ledger.jobs.summaries(name, wanted)
-    requests = []
-    for batch in batches:
-        numbers = {key: known[key][2] for key in batch if key in wanted}
-        ledger.requests.count_run_request(name, numbers)
-        found = set().union(*(found_in_job(jobs[key]) for key in numbers if key in jobs))
-        requests.append(_run_request(batch, numbers, tags_of(found, known={})))
-    return requests
-
-
 def preview(entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS) -> str:
     """Return what a tick would do, without doing it."""
     name = entry.analysis.name
@@ -299,25 +184,3 @@ def preview(entry: AnalysisEntry, stores: Stores, *, limits: TickLimits = LIMITS
         f"DRY_RUN is set: nothing was done. {counted(len(checked), 'file')} to ingest, {counted(len(fresh), 'new job')}."
     ]
     return "\n".join([*lines, *[f"new job {key}" for key in fresh[:20]], *[f"rejected file {b}" for b in bad[:20]]])
-
-
-def _batches(order: Sequence[str], wanted: set[str], entry: AnalysisEntry, ledger: Ledger) -> list[tuple[str, ...]]:
-    """Return ranges that cover the wanted keys; besides these they contain only results of the current code version."""
-    name, size = entry.analysis.name, entry.analysis.batch_size
-    widest = ranges(order, wanted, passable=lambda _: True, size=size)
-    between = {key for batch in widest for key in batch if key not in wanted}
-    states = ledger.jobs.summaries(name, between) if between else {}
-
-    def is_current(key: str) -> bool:
-        state, version, _ = states.get(key, (None, None, 0))
-        return state is JobState.DONE and version == entry.code_version
-
-    return ranges(order, wanted, passable=is_current, size=size)
-
-
-def _run_request(batch: Sequence[str], numbers: dict[str, int], tags: dict[str, str]) -> dg.RunRequest:
-    """Return the request for one run over a range of partitions, with tags to find it by."""
-    return dg.RunRequest(
-        run_key=run_key(numbers),
-        tags={**tags, RANGE_START: batch[0], RANGE_END: batch[-1], KEYS_TAG: keys_digest(batch)},
-    )

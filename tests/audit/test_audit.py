@@ -194,12 +194,6 @@ def test_a_record_whose_job_failed_is_found_and_adopted(platform, sources, audit
     assert audited() == {}
 
 
-def test_a_job_that_a_person_cancelled_stays_cancelled(platform, sources, done):
-    error = JobError(kind="cancelled", message="x", permanent=True).model_dump()
-    platform.change(done[0], state="failed", error=error)
-    assert repaired(sources) == ({}, {"record_of_failed_job": 1})
-
-
 def test_a_record_whose_job_is_gone_is_found(platform, audited, done):
     raw_jobs(platform).delete_one({"job_key": done[0]})
     assert audited() == {"record_without_job": 1, "partition_without_job": 1}

@@ -96,7 +96,7 @@ def test_newer_fields_are_kept_where_a_document_is_changed_or_moved(platform, ne
     before, job = platform.record(key), raw_jobs(platform).find_one({"job_key": key})
     ledger = platform.services.ledger
     ledger.requests.requeue(platform.name, [key], who="me", reason="again", force=True)
-    ledger.requests.count_run_request(platform.name, {key: 0})
+    ledger.run_counts.count_requested(platform.name, {key: 0})
     assert platform.run([key]).success
     after = raw_jobs(platform).find_one({"job_key": key})
     assert after["attempt_number"] == job["attempt_number"] + 1

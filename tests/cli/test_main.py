@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from rich.console import ConsoleDimensions
 from typer.testing import CliRunner
 
 from cli.dagster_processes import free_port, only_one_daemon
 from cli.demo.jobs import PARAMETER_SETS, job_files, own_sessions
+from cli.lifecycle import show_invalidation
 from cli.main import app
 from cli.new.run import Places
 from cli.terminal import plain
@@ -20,6 +22,7 @@ from domain.job.identity import result_id
 from domain.job.state import JobState
 from domain.result.records import to_record
 from examples.sessions import write_session
+from operations.lifecycle import Invalidation
 from operations.platform import open_platform
 from operations.requests import submit
 from resources.inbox.notes import FileNote
@@ -425,6 +428,19 @@ def test_jobs_are_cancelled_and_results_invalidated_and_the_history_shows_them(i
     assert "bad [clock]" in invoke("results", NAME, "--superseded").stdout
     (old,) = json.loads(invoke("results", NAME, "--superseded", "--json").stdout)
     assert (old["job_key"], old["how"], old["reason"]) == (other, "invalidated", "bad [clock]")
+
+
+def test_jobs_that_changed_while_results_were_invalidated_are_named_after_the_results(capsys):
+    with pytest.raises(typer.Exit) as ended:
+        show_invalidation(NAME, Invalidation(results=("0" * 64,), changed=("key-one", "key-two")))
+    shown = capsys.readouterr()
+    assert ended.value.exit_code == 1
+    assert shown.out.startswith(f"invalidated  {'0' * 64}\nTo compute again:")
+    for key in ("key-one", "key-two"):
+        assert f"Could not invalidate the result of job {key} of `{NAME}`: the job changed meanwhile" in shown.err
+    with pytest.raises(typer.Exit):
+        show_invalidation(NAME, Invalidation(results=(), changed=("key-one",)))
+    assert capsys.readouterr().out == ""
 
 
 def test_an_audit_shows_what_differs_and_mends_it_when_told(invoke, platform):

@@ -28,6 +28,7 @@ from operations.lifecycle import cancel, invalidate, superseded
 from operations.requests import ANY_FAULT, rerun
 from resources.alerts import Alerts
 from resources.connections import connect
+from resources.result_store.attempts import complete_attempts
 from resources.settings import PROJECT_ROOT
 from results.summaries import results_of
 from results_table.names import report_key_of, table_key_of
@@ -287,7 +288,7 @@ class Walk:
         large.write_bytes(bytes(17 * 1024 * 1024))
         store.put_file(place, "large.bin", large)
         store.put_bytes(place, "metadata.nd.json", b"{}")
-        assert len(store.complete_attempts("0" * 64)) == 1
+        assert len(complete_attempts(store, "0" * 64)) == 1
         store.discard(place)
         assert store.list_files(place) == []
         begun = store.s3.client.create_multipart_upload(Bucket=RESULTS, Key="analysis/begun")  # ended when a part fails

@@ -14,7 +14,7 @@ from domain.job.state import JobState
 from engine.discovery.analyses import load_analysis
 from resources.connections import connect
 from resources.settings import Settings
-from sensors.job_files.sensor import Stores
+from sensors.job_files.stores import Stores
 from tests.conftest import BUCKET
 from tests.sensors.world import World
 

@@ -18,6 +18,7 @@ from engine.assets.materialization import asset_key_of
 from engine.execution.publish import differences
 from operations.platform import open_platform
 from resources.embedded.embedded import server_pids
+from resources.result_store.attempts import complete_attempts
 from resources.settings import load_settings
 from tests import waiting
 from tests.end_to_end.conftest import own_home
@@ -105,7 +106,7 @@ def check_results(platform, name):
     for one in found:
         assert (one.result_id, one.code_version) == (jobs[one.job_key].result_id, version)
         assert differences(connections.results_store, one) == []
-        assert one.attempt in connections.results_store.complete_attempts(one.result_id)
+        assert one.attempt in complete_attempts(connections.results_store, one.result_id)
         if name == "misbehave":
             assert connections.results_store.get_bytes(one.location, "number.txt") == b"%d" % one.outputs["number"]
     with dg.DagsterInstance.from_config(str(platform.settings.dagster_home)) as instance:

@@ -22,6 +22,7 @@ from engine.execution.outcome import Outcome, RunFacts, Services
 from resources.dagster_storage.batch_events import report
 from resources.inputs.resource import Inputs
 from resources.ledger.claims import JobClaims
+from resources.ledger.commits import Commits
 from resources.ledger.documents import job_id
 from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection
@@ -182,7 +183,8 @@ def counting(cls, verbs, *names):
 
 def counting_claims(verbs):
     """Make a class of ledgers whose every change of a claim is counted."""
-    claims = counting(JobClaims, verbs, "claim", "begin_commit", "finish", "fail", "release", "mark_unclaimed")
+    claims = counting(JobClaims, verbs, "claim", "finish", "fail", "release", "mark_unclaimed")
+    commits = counting(Commits, verbs, "begin")
 
     class CountingLedger(Ledger):
         """A ledger with counted claims."""
@@ -191,6 +193,11 @@ def counting_claims(verbs):
         def claims(self):
             """Give the same claims, counted."""
             return claims(**vars(super().claims))
+
+        @property
+        def commits(self):
+            """Give the same commits, counted."""
+            return commits(**vars(super().commits))
 
     return CountingLedger
 

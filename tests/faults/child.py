@@ -27,7 +27,8 @@ from engine.worker.process import job_error_of
 from engine.worker.task import run_task
 from resources.connections import ClientLimits, connect
 from resources.settings import load_settings
-from sensors.job_files.sensor import Stores, tick
+from sensors.job_files.sensor import tick
+from sensors.job_files.stores import Stores
 from sensors.limits import LIMITS, TickLimits
 
 LAB = Path(__file__).parent / "lab"

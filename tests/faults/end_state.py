@@ -11,6 +11,7 @@ from domain.result.records import from_record
 from engine.assets.materialization import asset_key_of, provenance_of
 from engine.execution.publish import MANIFEST, METADATA, differences
 from engine.worker.task import LOG_NAME
+from resources.result_store.attempts import complete_attempts
 
 VOLATILE = {"attempt", "location", "code", "started", "ended", "run_id", "resources", "reason", "why", "listing_sha256"}
 """What may differ between two executions of the same job with the same code."""
@@ -102,7 +103,7 @@ def _check_job(stage, found, entry, record, told):
     if not told or told[-1][1] != provenance:
         found.lost += 1
         bad.append(f"{key}: the newest of {len(told)} materializations is not of its record")
-    complete = set(stage.results.complete_attempts(provenance.result_id))
+    complete = set(complete_attempts(stage.results, provenance.result_id))
     beside = complete - stage.records.superseded_attempts(provenance.result_id) - {provenance.attempt}
     if provenance.attempt not in complete or len(beside) > found.damaged.get(number, 0):
         found.duplicated += 1

@@ -9,11 +9,13 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
+from pymongo import MongoClient
 
 from resources.embedded.programs import Program, embedded_programs, find_mongod
 from resources.embedded.server_process import Server, free_port
@@ -138,6 +140,28 @@ class ReplicaSet:
             with suppress(ProcessLookupError):
                 os.kill(server.pid, signal.SIGKILL)
             server.wait_until_ended()
+
+
+@contextmanager
+def replica_set(home: Path, **settings: int) -> Iterator[tuple[ReplicaSet, MongoClient]]:
+    """Start a replica set of three; gives it and a client of the whole set. A primary is elected within seconds.
+
+    Parameters
+    ----------
+    home : Path
+        Where the members keep their data.
+    **settings : int
+        Settings of the election; see ``replSetInitiate``.
+    """
+    found = ReplicaSet(home)
+    members = [{"_id": number, "host": host} for number, host in enumerate(found.hosts)]
+    try:
+        with MongoClient(f"mongodb://{found.hosts[0]}/?directConnection=true") as first:
+            first.admin.command("replSetInitiate", {"_id": "faults", "members": members, "settings": settings})
+        with MongoClient(found.uri) as client:
+            yield found, client
+    finally:
+        found.stop()
 
 
 def start(task, environment, **said):

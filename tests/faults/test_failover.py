@@ -5,11 +5,9 @@ import signal
 import time
 
 import pytest
-from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from tests.faults import sizes
-from tests.faults.processes import ReplicaSet
+from tests.faults import processes, sizes
 from tests.faults.sizes import SLOW_S
 from tests.waiting import wait_for
 
@@ -21,16 +19,13 @@ JOBS = range(8)
 
 @pytest.fixture(scope="module")
 def replica_set(tmp_path_factory):
-    """Give a replica set that has a primary."""
-    found = ReplicaSet(tmp_path_factory.mktemp("replicas"))
-    members = [{"_id": number, "host": host} for number, host in enumerate(found.hosts)]
-    settings = {"electionTimeoutMillis": ELECTION_MS}
-    with MongoClient(f"mongodb://{found.hosts[0]}/?directConnection=true") as client:
-        client.admin.command("replSetInitiate", {"_id": "faults", "members": members, "settings": settings})
-    with MongoClient(found.uri) as client:
+    """Give a replica set, with a client of the whole set."""
+    with processes.replica_set(tmp_path_factory.mktemp("replicas"), electionTimeoutMillis=ELECTION_MS) as (
+        found,
+        client,
+    ):
         found.client = client
         yield found
-    found.stop()
 
 
 def primary(client):

@@ -103,7 +103,8 @@ class Operators:
 
     def invalidate(self):
         """Declare results wrong."""
-        return len(invalidate(self.platform, self.stage.name, self._some(JobState.DONE), reason="clock drift"))
+        keys = self._some(JobState.DONE)
+        return len(invalidate(self.platform, self.stage.name, keys, reason="clock drift").results)
 
     def rerun(self):
         """Request again what has failed or was ended."""
@@ -156,19 +157,11 @@ def test_rounds_with_interventions_end_in_agreement(stage, monkeypatch, capsys):
 
 
 def audited(stage, platform):
-    """Return the findings of a deep audit, without notes, and without earlier results of jobs whose rerun was cancelled."""
+    """Return the findings of a deep audit, without notes."""
     c = platform.connections
     ages = Ages(*[Ages().grace] * 3)
     sources = Sources(
         {stage.name: stage.entry}, c.results_store, c.record_store, c.ledger, c.inputs, stage.instance, ages
     )
     found = run_audit(sources, Depth(content=True)).first
-    serious = [one for one in found if KINDS[one.kind].severity != "note"]
-    return [one for one in serious if not (one.kind == "record_of_failed_job" and is_of_a_cancelled_rerun(stage, one))]
-
-
-def is_of_a_cancelled_rerun(stage, finding):
-    """Return whether a job was cancelled after its result was computed, and that result is still current."""
-    job, record = stage.ledger.jobs.get(stage.name, finding.job_key), stage.records.get(finding.result_id)
-    done = {one.attempt for one in job.attempts if one.outcome == "done"}
-    return job.error.kind == "cancelled" and record["analysis_assets"]["attempt"] in done
+    return [one for one in found if KINDS[one.kind].severity != "note"]

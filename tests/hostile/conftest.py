@@ -12,7 +12,7 @@ from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection, close_client
 from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore
-from sensors.job_files.sensor import Stores
+from sensors.job_files.stores import Stores
 from tests.commands_seen import by_another_name, listening
 from tests.conftest import BUCKET
 from tests.hostile.watching import Commands

@@ -28,7 +28,7 @@ from resources.environment import known_secrets
 from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection, close_client
 from resources.settings import load_settings
-from sensors.job_files.sensor import Stores
+from sensors.job_files.stores import Stores
 from tests.conftest import BUCKET
 from tests.raw import database_of
 from tests.sensors.world import END, START, World

@@ -30,7 +30,7 @@ from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore
 from resources.s3.connection import S3Connection
 from resources.settings import Settings
-from sensors.job_files.sensor import Stores
+from sensors.job_files.stores import Stores
 from tests.interleaving.accesses import Access, Accesses
 from tests.interleaving.doubles_dagster import DagsterDouble
 from tests.interleaving.gates import Call, GatedCollection, GatedDagster, GatedS3

@@ -155,7 +155,7 @@ def invalidates() -> Action:
     """Return a person who declares a result wrong."""
 
     def act(system: System, actor: str) -> bool:
-        return bool(invalidate(desk(system, actor), NAME, _keys(system), reason="bad clock"))
+        return bool(invalidate(desk(system, actor), NAME, _keys(system), reason="bad clock").results)
 
     return person("invalidate", act)
 

@@ -12,7 +12,7 @@ from domain.job.identity import result_id
 from domain.job.state import JobState
 from domain.result.records import to_record
 from engine.assets.materialization import asset_key_of
-from operations.lifecycle import cancel, invalidate, superseded
+from operations.lifecycle import Invalidation, cancel, invalidate, superseded
 from operations.requests import ANY_FAULT, rerun, submit
 from resources.ledger.ledger import Ledger
 from results.summaries import results_of
@@ -37,6 +37,24 @@ def give_result(platform, key, version=None, *, name="double"):
     job = connections.ledger.jobs.get(name, key)
     connections.ledger.claims.mark_unclaimed(job, state=JobState.DONE, code_version=version, result_id=result)
     return result
+
+
+def claimed_meanwhile(platform, key, state):
+    """Return the platform as a command sees it that is slower than a run: a job is claimed before the first request."""
+    ledger = platform.connections.ledger
+
+    class Claiming(Ledger):
+        """A ledger in which a run is faster."""
+
+        @property
+        def requests(self):
+            """Claim a job before anything is requested."""
+            job = ledger.jobs.get("double", key)
+            ledger.claims.claim(job, attempt="a", owner="w", run_id="r", code_version="1+other", states=[state])
+            return super().requests
+
+    rival = Claiming(mongo=ledger.mongo, records_name=ledger.records_name)
+    return replace(platform, connections=replace(platform.connections, ledger=rival))
 
 
 def state_of(platform, key):
@@ -83,22 +101,8 @@ def test_cancelled_jobs_are_not_asked_for_again_with_those_that_failed(platform,
 
 def test_what_a_run_has_claimed_since_is_not_reported_as_forced(platform, keys):
     """A run claims one of the jobs after their states were read."""
-    claims, jobs = platform.connections.ledger.claims, platform.connections.ledger.jobs
-    facts = {"attempt": "a", "owner": "w", "run_id": "r", "code_version": "1+other", "states": [JobState.NEW]}
-
-    class Claiming(Ledger):
-        """A ledger in which a run is faster."""
-
-        @property
-        def requests(self):
-            """Claim a job before anything is requested."""
-            claims.claim(jobs.get("double", keys[0]), **facts)
-            return super().requests
-
-    ledger = platform.connections.ledger
-    rival = Claiming(mongo=ledger.mongo, records_name=ledger.records_name)
-    connections = replace(platform.connections, ledger=rival)
-    forced = rerun(replace(platform, connections=connections), "double", keys=keys[:2], force_reason="drift")
+    raced = claimed_meanwhile(platform, keys[0], JobState.NEW)
+    forced = rerun(raced, "double", keys=keys[:2], force_reason="drift")
     assert forced == [keys[1]]
 
 
@@ -113,7 +117,7 @@ def test_a_running_job_of_other_code_is_requested_for_the_current_code(platform,
 @pytest.mark.parametrize("version", [None, "0+000000000000"], ids=["current code", "earlier code"])
 def test_an_invalidated_result_leaves_the_results_and_stays_in_the_history(platform, keys, version):
     result = give_result(platform, keys[0], version)
-    assert invalidate(platform, "double", keys[:1], reason="clock was wrong") == [result]
+    assert invalidate(platform, "double", keys[:1], reason="clock was wrong") == Invalidation((result,), ())
     records = platform.connections.record_store
     assert results_of(records, "double", code_version="any") == []
     (old,) = superseded(platform, "double")
@@ -129,8 +133,19 @@ def test_a_result_is_invalidated_wholly_when_the_command_was_cut_off(platform, k
     result = give_result(platform, keys[0])
     ledger = platform.connections.ledger
     ledger.requests.invalidate(ledger.jobs.get("double", keys[0]), who="ann", reason="x", code_version="1")
-    assert invalidate(platform, "double", keys[:1], reason="x") == [result]
+    assert invalidate(platform, "double", keys[:1], reason="x") == Invalidation((result,), ())
     assert platform.connections.record_store.get(result) is None
+
+
+def test_jobs_that_a_run_claims_meanwhile_are_named_and_the_others_are_invalidated(platform, keys):
+    """A run claims the first of three jobs after the command has read their results."""
+    first, second, third = (give_result(platform, key) for key in keys)
+    raced = claimed_meanwhile(platform, keys[0], JobState.DONE)
+    found = invalidate(raced, "double", keys, reason="clock was wrong")
+    assert found == Invalidation(results=(second, third), changed=(keys[0],))
+    records = platform.connections.record_store
+    assert [records.get(result) is not None for result in (first, second, third)] == [True, False, False]
+    assert [state_of(platform, key) for key in keys] == ["running", "invalidated", "invalidated"]
 
 
 @pytest.mark.parametrize("state", ["new", "running"])

@@ -8,6 +8,7 @@ from domain.errors import ServerUnavailableError, UnknownJobError
 from engine.discovery.analyses import ANALYSES_FOLDER
 from operations.platform import open_platform
 from resources.embedded.embedded import server_pids
+from resources.result_store.attempts import complete_attempts
 from resources.settings import Settings
 
 
@@ -21,7 +22,7 @@ def test_it_uses_the_servers_that_run_already(platform, settings):
 
 def test_the_inbox_and_the_bucket_exist(platform, settings):
     assert Path(settings.job_inbox).is_dir()
-    assert platform.connections.results_store.complete_attempts("0" * 64) == []
+    assert complete_attempts(platform.connections.results_store, "0" * 64) == []
 
 
 def test_an_analysis_is_found_by_its_name(platform):

@@ -16,7 +16,7 @@ from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection
 from resources.records.reader import RecordReader, attempt_of
 from resources.records.store import RecordStore
-from tests.faults.processes import ReplicaSet
+from tests.faults import processes
 from tests.provenances import sparse
 from tests.raw import jobs_of, records_of
 from tests.waiting import wait_for
@@ -28,14 +28,9 @@ CODE = "1+000000000000"
 @pytest.fixture(scope="module")
 def replica_set(tmp_path_factory):
     """Give a replica set that has a primary and two members that follow it."""
-    found = ReplicaSet(tmp_path_factory.mktemp("replicas"))
-    members = [{"_id": number, "host": host} for number, host in enumerate(found.hosts)]
-    with MongoClient(f"mongodb://{found.hosts[0]}/?directConnection=true") as client:
-        client.admin.command("replSetInitiate", {"_id": "faults", "members": members})
-    with MongoClient(found.uri) as client:
+    with processes.replica_set(tmp_path_factory.mktemp("replicas")) as (found, client):
         wait_for(lambda: len(client.secondaries) == 2 and client.primary, "the replica set is not in order")
-    yield found
-    found.stop()
+        yield found
 
 
 def is_locked(client):

@@ -12,7 +12,7 @@ from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection
 from resources.records.store import RecordStore
 from resources.s3.connection import S3Connection
-from sensors.job_files.sensor import Stores
+from sensors.job_files.stores import Stores
 from tests.sensors.world import World
 
 LAB = Path(__file__).parent.parent / "lab"

@@ -66,7 +66,7 @@ class World:
         """Let a run begin as it does in its process: it counts for its jobs."""
         if START in run.tags:
             keys = covered(self.partitions(), [(run.tags[START], run.tags[END])])
-            self.stores.ledger.requests.count_started_run(self.name, keys, run_id=run.run_id)
+            self.stores.ledger.run_counts.count_started(self.name, keys, run_id=run.run_id)
 
     def end(self, runs, status=dg.DagsterRunStatus.FAILURE):
         """Let runs end without having done anything."""

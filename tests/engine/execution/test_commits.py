@@ -76,7 +76,7 @@ def test_a_record_that_is_refused_for_good_does_not_hold_up_its_job(misbehave, m
 def test_an_attempt_whose_files_are_being_removed_is_not_committed(misbehave, marks, uncommitted):
     key, record = uncommitted
     misbehave.change(key, committing=None)
-    assert misbehave.services.ledger.claims.drop_attempt(misbehave.name, key, attempt_of(record))
+    assert misbehave.services.ledger.commits.drop(misbehave.name, key, attempt_of(record))
     assert misbehave.work(key)[key].kind == "computed"
     assert misbehave.record(key)["location"] != record["location"]
     assert marks[1]() == 2

@@ -12,7 +12,7 @@ from engine.execution.publish import differences
 from tests.engine.execution.runs import folders_of_runs, killable
 from tests.waiting import PATIENCE_S, wait_for
 
-STEPS = ["claim", "put_file", "put_file", "put_bytes", "put_bytes", "begin_commit", "commit", *2 * ["report"], "finish"]
+STEPS = ["claim", "put_file", "put_file", "put_bytes", "put_bytes", "begin", "commit", *2 * ["report"], "finish"]
 
 
 def crashed(platform, key):

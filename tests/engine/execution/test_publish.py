@@ -7,7 +7,7 @@ import pytest
 
 from domain.errors import OutputError
 from engine.execution.publish import build_manifest, listing_digest, manifest_of, result_files, upload
-from resources.result_store.store import StoredFile
+from resources.result_store.stored_file import StoredFile
 
 RESULT, ATTEMPT = "ab" * 32, "7d0c3f5e-5d1a-4b7e-9a68-0d7f0a2a8c11"
 

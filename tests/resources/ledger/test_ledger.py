@@ -239,7 +239,7 @@ def test_jobs_of_older_code_are_found(ledger):
 
 def test_summaries_and_counts_tell_state_code_and_requests(ledger):
     new, ended = stored(ledger, 0), done(ledger, 1)
-    ledger.requests.count_run_request("demo", {new.job_key: 0})
+    ledger.run_counts.count_requested("demo", {new.job_key: 0})
     assert ledger.jobs.summaries("demo", [new.job_key, ended.job_key]) == {
         new.job_key: (NEW, None, 1),
         ended.job_key: (DONE, CODE, 0),
@@ -249,8 +249,8 @@ def test_summaries_and_counts_tell_state_code_and_requests(ledger):
 
 def test_every_request_is_counted_once_however_often_it_is_sent(ledger):
     first, second = (stored(ledger, n) for n in range(2))
-    together(10, lambda _: ledger.requests.count_run_request("demo", {first.job_key: 0}))
-    together(10, lambda n: ledger.requests.count_run_request("demo", {first.job_key: 1, second.job_key: n % 2}))
+    together(10, lambda _: ledger.run_counts.count_requested("demo", {first.job_key: 0}))
+    together(10, lambda n: ledger.run_counts.count_requested("demo", {first.job_key: 1, second.job_key: n % 2}))
     assert [now(ledger, e).requests for e in (first, second)] in ([2, 1], [2, 2])
     assert now(ledger, first).unstarted_runs == 2
     assert now(ledger, first).requested_at is not None
@@ -509,28 +509,28 @@ def test_only_attempts_after_a_force_or_an_invalidation_may_be_used(ledger, how)
 def test_a_commit_and_a_cancellation_exclude_each_other(ledger):
     entry = claim(ledger, stored(ledger), attempt="a1")
     how = Commit(attempt="a1", result_id="r")
-    assert ledger.claims.begin_commit(entry, how, attempt="a1")
-    assert ledger.claims.begin_commit(entry, how, attempt="a1"), "repeated after a lost answer"
+    assert ledger.commits.begin(entry, how, attempt="a1")
+    assert ledger.commits.begin(entry, how, attempt="a1"), "repeated after a lost answer"
     assert cancelled(ledger, entry) == 0
     ledger.claims.release(entry, attempt="a1")
     assert cancelled(ledger, entry) == 0, "the run that released it may still insert the record"
-    assert ledger.claims.in_use() == {"a1"}
+    assert ledger.commits.in_use() == {"a1"}
     again = claim(ledger, now(ledger, entry), attempt="a2")
     assert again.committing == how
-    ledger.claims.end_commit(again, how, attempt="a2", is_done=True)
+    ledger.commits.end(again, how, attempt="a2", is_done=True)
     assert cancelled(ledger, entry) == 1
-    assert not ledger.claims.begin_commit(again, how, attempt="a2")
+    assert not ledger.commits.begin(again, how, attempt="a2")
 
 
 def test_an_attempt_is_removed_or_committed_and_never_both(ledger):
     entry = claim(ledger, stored(ledger), attempt="a1")
     ledger.claims.release(entry, attempt="a1")
-    assert ledger.claims.drop_attempt("demo", entry.job_key, "a1")
+    assert ledger.commits.drop("demo", entry.job_key, "a1")
     again = claim(ledger, now(ledger, entry), attempt="a2")
-    assert not ledger.claims.begin_commit(again, Commit(attempt="a1", result_id="r"), attempt="a2")
-    assert ledger.claims.begin_commit(again, Commit(attempt="a2", result_id="r"), attempt="a2")
-    assert not ledger.claims.drop_attempt("demo", entry.job_key, "a2")
-    assert ledger.claims.drop_attempt("demo", "unknown", "a2"), "no job could commit it"
+    assert not ledger.commits.begin(again, Commit(attempt="a1", result_id="r"), attempt="a2")
+    assert ledger.commits.begin(again, Commit(attempt="a2", result_id="r"), attempt="a2")
+    assert not ledger.commits.drop("demo", entry.job_key, "a2")
+    assert ledger.commits.drop("demo", "unknown", "a2"), "no job could commit it"
 
 
 # -- repair --------------------------------------------------------------------------------------------------------
@@ -552,8 +552,8 @@ def test_jobs_of_dead_runs_and_expired_leases_become_new_and_live_ones_stay(ledg
 def begin_runs(ledger, entry, times):
     """Begin runs that leave the job unfinished; give how many jobs are given up then."""
     for _ in range(times):
-        ledger.requests.count_started_run(entry.analysis, [entry.job_key], run_id=str(uuid.uuid4()))
-    return ledger.requests.fail_crash_looping(entry.analysis, [entry.job_key], code_version="v1")
+        ledger.run_counts.count_started(entry.analysis, [entry.job_key], run_id=str(uuid.uuid4()))
+    return ledger.run_counts.fail_crash_looping(entry.analysis, [entry.job_key], code_version="v1")
 
 
 def test_a_job_that_run_after_run_leaves_unfinished_fails(ledger):
@@ -571,11 +571,11 @@ def test_only_new_jobs_that_are_named_are_given_up(ledger):
     running, unnamed = stored(ledger, 0), stored(ledger, 1)
     for _ in range(UNFINISHED_RUNS.attempts):
         keys = [running.job_key, unnamed.job_key]
-        ledger.requests.count_started_run("demo", keys, run_id=str(uuid.uuid4()))
+        ledger.run_counts.count_started("demo", keys, run_id=str(uuid.uuid4()))
     claim(ledger, running)
     assert (
-        ledger.requests.fail_crash_looping("demo", [running.job_key], code_version="v1")
-        == ledger.requests.fail_crash_looping("demo", [], code_version="v1")
+        ledger.run_counts.fail_crash_looping("demo", [running.job_key], code_version="v1")
+        == ledger.run_counts.fail_crash_looping("demo", [], code_version="v1")
         == 0
     )
     assert [now(ledger, e).state for e in (running, unnamed)] == [RUNNING, NEW]
@@ -606,16 +606,16 @@ def test_runs_before_a_result_do_not_count(ledger):
 def test_runs_that_never_start_do_not_give_a_job_up(ledger):
     entry = stored(ledger)
     for number in range(2 * UNFINISHED_RUNS.attempts):
-        ledger.requests.count_run_request("demo", {entry.job_key: number})
-    assert ledger.requests.fail_crash_looping("demo", [entry.job_key], code_version="v1") == 0
+        ledger.run_counts.count_requested("demo", {entry.job_key: number})
+    assert ledger.run_counts.fail_crash_looping("demo", [entry.job_key], code_version="v1") == 0
     assert (now(ledger, entry).requests, now(ledger, entry).unfinished_runs) == (10, 0)
 
 
 def test_a_run_that_starts_counts_once_and_only_for_new_jobs(ledger):
     entry, ended = stored(ledger, 0), done(ledger, 1)
-    ledger.requests.count_run_request("demo", {entry.job_key: 0})
+    ledger.run_counts.count_requested("demo", {entry.job_key: 0})
     for run in ("r1", "r1", "r2", "r2"):
-        ledger.requests.count_started_run("demo", [entry.job_key, ended.job_key], run_id=run)
+        ledger.run_counts.count_started("demo", [entry.job_key, ended.job_key], run_id=run)
     assert (now(ledger, entry).unfinished_runs, now(ledger, entry).unstarted_runs) == (2, 0)
     assert now(ledger, ended).unfinished_runs == 0
 

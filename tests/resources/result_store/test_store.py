@@ -7,8 +7,9 @@ import pytest
 import requests
 
 from domain.errors import OutputError, PlatformError, ServerUnavailableError, SettingsError
-from resources.result_store.attempts import ForeignObject, stored_attempts
-from resources.result_store.store import ResultsStore, StoredFile
+from resources.result_store.attempts import ForeignObject, complete_attempts, stored_attempts
+from resources.result_store.store import ResultsStore
+from resources.result_store.stored_file import StoredFile
 from resources.s3.connection import S3Connection
 from resources.s3.server import SINGLE_PUT_BYTES
 from tests.waiting import wait_for
@@ -90,16 +91,16 @@ def test_attempts_are_apart_and_an_empty_one_has_no_files(results_store, locatio
 
 
 def test_only_attempts_with_their_last_file_are_complete_the_earliest_first(results_store, s3):
-    assert results_store.complete_attempts(RESULT) == []
+    assert complete_attempts(results_store, RESULT) == []
     for attempt in reversed(ATTEMPTS):
         results_store.put_bytes(results_store.location(RESULT, attempt), "deep/a.txt", b"")
     for attempt in (ATTEMPTS[2], ATTEMPTS[0]):
         results_store.put_bytes(results_store.location(RESULT, attempt), "metadata.nd.json", b"{}")
     bucket, _, prefix = results_store.root.partition("/")
     s3.client.put_object(Bucket=bucket, Key=f"{prefix}/{RESULT}/no-attempt/metadata.nd.json", Body=b"")
-    assert sorted(results_store.complete_attempts(RESULT)) == [ATTEMPTS[0], ATTEMPTS[2]]
+    assert sorted(complete_attempts(results_store, RESULT)) == [ATTEMPTS[0], ATTEMPTS[2]]
     with pytest.raises(OutputError, match="Not a result's id"):
-        results_store.complete_attempts("x")
+        complete_attempts(results_store, "x")
 
 
 def test_discarding_deletes_the_last_file_first(results_store, location):
@@ -116,7 +117,7 @@ def test_discarding_deletes_the_last_file_first(results_store, location):
     with pytest.raises(ServerUnavailableError):
         Dying(s3=results_store.s3, root=results_store.root).discard(location)
     assert [file.path for file in results_store.list_files(location)] == ["a.txt", "z/y.txt"]
-    assert results_store.complete_attempts(RESULT) == []
+    assert complete_attempts(results_store, RESULT) == []
     results_store.discard(location)
     results_store.discard(location)
     assert results_store.list_files(location) == []
@@ -201,7 +202,7 @@ def test_trouble_of_the_server_is_transient(failing_s3, tmp_path):
             lambda: store.get_bytes(location, "a"),
             lambda: store.download(location, "a", tmp_path / "a"),
             lambda: store.list_files(location),
-            lambda: store.complete_attempts(RESULT),
+            lambda: complete_attempts(store, RESULT),
             lambda: store.discard(location),
         ):
             with pytest.raises(ServerUnavailableError, match=r"SlowDown|503"):
@@ -214,7 +215,7 @@ def test_trouble_while_attempts_are_looked_at_is_transient(serve_http, failing_s
     with serve_http(lambda path: (200, {}, listing) if "list-type" in path else (503, {}, b"")) as (address, _):
         store = ResultsStore(s3=S3Connection(endpoint_url=address), root="lab")
         with pytest.raises(ServerUnavailableError, match=rf"look at attempt {ATTEMPTS[0]}.*503"):
-            store.complete_attempts(RESULT)
+            complete_attempts(store, RESULT)
 
 
 def test_a_file_that_s3_keeps_is_reported(serve_http, failing_s3):

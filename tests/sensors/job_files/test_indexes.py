@@ -18,7 +18,7 @@ from resources.mongo import MongoConnection, close_client
 from resources.records.store import RecordStore
 from results_table.sensor import tick
 from results_table.update import update_table
-from sensors.job_files.sensor import Stores
+from sensors.job_files.stores import Stores
 from tests.commands_seen import by_another_name, listening
 from tests.provenances import sparse
 from tests.raw import database_of

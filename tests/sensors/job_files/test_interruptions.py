@@ -10,7 +10,7 @@ import pytest
 from domain.job.state import JobState
 from engine.assets.materialization import asset_key_of
 from resources.ledger.claims import Finished
-from sensors.job_files.sensor import Stores
+from sensors.job_files.stores import Stores
 from tests.raw import database_of
 from tests.sensors.world import END, START, job_file
 
@@ -20,7 +20,8 @@ VERBS = {
     "ledger": set(),
     "ledger.jobs": {"keys_in", "get_many", "summaries"},
     "ledger.claims": {"run_ids", "release_lost", "mark_unclaimed"},
-    "ledger.requests": {"store", "fail_crash_looping", "count_run_request"},
+    "ledger.requests": {"store"},
+    "ledger.run_counts": {"fail_crash_looping", "count_requested"},
     "records": {"existing", "get_many"},
     "results": {"list_files", "get_bytes"},
     "instance": {"add_dynamic_partitions", "get_dynamic_partitions", "get_runs", "report_runless_asset_event"},
@@ -165,7 +166,7 @@ def test_every_kind_of_step_is_among_those_cut(world):
     assert {"ledger.requests.store", "notes.save", "notes.forget"} <= seen
     assert {"ledger.claims.release_lost", "ledger.claims.mark_unclaimed"} <= seen
     assert {"instance.add_dynamic_partitions", "instance.report_runless_asset_event"} <= seen
-    assert {"ledger.requests.count_run_request", "ledger.jobs.summaries"} <= seen
+    assert {"ledger.run_counts.count_requested", "ledger.jobs.summaries"} <= seen
 
 
 def test_run_requests_that_dagster_did_not_store_are_made_again_under_other_keys(world):

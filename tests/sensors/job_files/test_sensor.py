@@ -16,7 +16,8 @@ from engine.assets.factory import KEYS_TAG
 from engine.assets.materialization import asset_key_of, inbox_key_of
 from resources.ledger.claims import Finished
 from sensors.job_files.rejected import CHECK_NAME, build_inbox_check
-from sensors.job_files.sensor import build_sensor, preview, reuse_existing
+from sensors.job_files.repair import reuse_existing
+from sensors.job_files.sensor import build_sensor, preview
 from sensors.limits import TickLimits
 from tests.raw import records_of
 from tests.sensors.world import END, START, job_file
