@@ -12,14 +12,19 @@ Method
   or again to the side that was rewarded or chosen. ``a`` and ``b`` are in log odds for each reward and choice.
 - **Trials** in which the animal ignored the cue have neither choice nor reward. They are skipped: a lag counts answered
   trials. Lags never reach into another session, so the first `n_lags` answered trials of each are history only.
+- **Auto water** is water that the task gives at a side with the cue, before the choice. It is history of the choices
+  after it: Lau and Glimcher regress on the rewards that were received, so that auto water at the chosen side is a reward
+  ``R`` (as in the side bias of aind-dynamic-foraging-basic-analysis), and at the other side none. The choice of such a
+  trial is not explained: the water came before it and draws it to a side, which a model of history cannot say. Reward
+  rate and efficiency leave these trials out, as `compute_foraging_efficiency` of that package does.
 - **Estimate**: maximum likelihood, Wald confidence intervals. Where no finite, unique estimate exists (Albert and
   Anderson 1984, doi:10.1093/biomet/71.1.1) the outcome says why, and there are no coefficients.
 - **Prediction**: cross-validated over `n_folds` unbroken stretches of trials in order. Beside it, what always choosing
   the side that was more frequent outside the fold gives.
-- **Efficiency**: rewards by what a forager expects who knows the reward probabilities and always chooses the side that
-  is the likelier to give one: the better side, where rewards are drawn anew in each trial; a cycle of both sides, where
-  they wait until they are fetched (Houston and McNamara 1981, doi:10.1901/jeab.1981.35-367). The trials do not say
-  which task it was, so both are given.
+- **Efficiency**: earned rewards by what a forager expects who knows the reward probabilities and always chooses the
+  side that is the likelier to give one: the better side, where rewards are drawn again in each trial; a cycle of both
+  sides, where they wait until they are fetched (Houston and McNamara 1981, doi:10.1901/jeab.1981.35-367). The trials do
+  not say which task it was, so both are given.
 
 Several sessions in a job are one fit, and must be of one subject.
 
@@ -35,7 +40,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from analysis_assets.methods.choice_figure import draw_choice_model
-from analysis_assets.methods.foraging_efficiency import efficiencies
+from analysis_assets.methods.foraging_behavior import behavior_of
 from analysis_assets.methods.foraging_trials import OPTIONAL, REQUIRED, ForagingTrials, TrialError, history_design
 from analysis_assets.methods.logistic import LogisticFit, Prediction, cross_validate, fit_logistic
 from analysis_assets.methods.tables import write_table
@@ -61,6 +66,7 @@ _WHY_NOT = {
     "separated": "No fit: the history predicts the choices without error, so that coefficients have no bound",
     "not_converged": "No fit: the search for the maximum did not end",
 }
+_MUCH_AUTO_WATER = 0.1  # of the trials
 
 
 class Parameters(ParametersModel):
@@ -89,11 +95,17 @@ class Outputs(OutputsModel):
     n_trials: int = Field(description="Trials in all inputs (count).")
     n_answered: int = Field(description="Trials in which a side was chosen (count).")
     n_ignored: int = Field(description="Trials without an answer (count).")
-    n_used: int = Field(description="Answered trials with enough history, which the model explains (count).")
+    n_auto_water: int = Field(description="Trials in which the task gave water with the cue, answered or not (count).")
+    n_auto_water_answered: int = Field(
+        description="Answered ones of them; no choice to explain, nothing earned (count)."
+    )
+    n_used: int = Field(description="Choices that the model explains: with enough history, without auto water (count).")
     right_share: float | None = Field(description="Answered trials in which right was chosen (fraction).")
-    reward_rate: float | None = Field(description="Answered trials whose choice was rewarded (fraction).")
+    reward_rate: float | None = Field(
+        description="Choices that earned a reward, of the answered trials without auto water (fraction)."
+    )
     efficiency_without_baiting: float | None = Field(
-        description="Rewards by those expected of always choosing the better side (fraction)."
+        description="Earned rewards by those expected of always choosing the better side, without auto water (fraction)."
     )
     efficiency_with_baiting: float | None = Field(
         description="The same of the likelier side, where rewards wait until they are fetched (fraction)."
@@ -172,7 +184,7 @@ def run(job: AnalysisJob, parameters: Parameters, results_dir: Path) -> Outputs:
         n_sessions=len(paths),
         n_sessions_with_trials=len(sessions),
         n_used=len(is_right),
-        **_behavior(trials),
+        **behavior_of(trials),
         **_compact(coefficients),
         **_measures(prediction),
     )
@@ -190,7 +202,7 @@ def _read(path: Path, url: str) -> _Session | None:
     try:
         trials = ForagingTrials.from_columns(columns)
     except TrialError as error:
-        msg = f"the trials of `{url}` are not those of a foraging task: {error}. Mend the file and export it again."
+        msg = f"the trials of `{url}` are not those of a foraging task: {error}. Repair the file and export it again."
         raise InputError(msg) from error
     return _Session(url, describe_session(path).subject_id, trials)
 
@@ -242,22 +254,6 @@ def _compact(coefficients: list[Coefficient]) -> dict[str, Any]:
     return lists | means | {name: found[0] if found else None for name, found in single.items()}
 
 
-def _behavior(sessions: list[ForagingTrials]) -> dict[str, Any]:
-    """Count trials, and measure side, reward and efficiency over the answered ones."""
-    n_trials, n_answered = (sum(getattr(s, name) for s in sessions) for name in ("n_trials", "n_answered"))
-    n_right, n_rewarded = (sum(int(getattr(s, name).sum()) for s in sessions) for name in ("is_right", "is_rewarded"))
-    without_baiting, with_baiting = efficiencies(sessions)
-    return {
-        "n_trials": n_trials,
-        "n_answered": n_answered,
-        "n_ignored": n_trials - n_answered,
-        "right_share": n_right / n_answered if n_answered else None,
-        "reward_rate": n_rewarded / n_answered if n_answered else None,
-        "efficiency_without_baiting": without_baiting,
-        "efficiency_with_baiting": with_baiting,
-    }
-
-
 def _measures(prediction: Prediction | None) -> dict[str, float | None]:
     """Return how well choices are predicted, by the names of the outputs."""
     names = ("accuracy", "baseline_accuracy", "log_likelihood", "baseline_log_likelihood")
@@ -268,7 +264,10 @@ def _title(outputs: Outputs, parameters: Parameters) -> str:
     """Say in one line what the figure shows, or why it shows nothing."""
     labels = f"{parameters.analysis_name}, {parameters.analysis_tag}"
     if outputs.outcome != "fitted":
-        return f"{_WHY_NOT[outputs.outcome]}  ·  {outputs.n_used} trials to explain\n{labels}"
+        left_out = (
+            f", {outputs.n_auto_water_answered} with auto water left out" if outputs.n_auto_water_answered else ""
+        )
+        return f"{_WHY_NOT[outputs.outcome]}  ·  {outputs.n_used} trials to explain{left_out}\n{labels}"
     known = outputs.accuracy is not None and outputs.baseline_accuracy is not None
     measured = (
         f"accuracy {outputs.accuracy:.3f}, by the more frequent side {outputs.baseline_accuracy:.3f}"
@@ -287,9 +286,17 @@ def history_tells_something(outputs: Outputs) -> bool | str:
     return f"{model:.3f} nats for each choice, and {baseline:.3f} by the sides alone"
 
 
+def auto_water_is_rare(outputs: Outputs) -> bool | str:
+    """At most one trial in ten had auto water: with more, little of the session was foraging."""
+    n_auto_water, n_trials = outputs.n_auto_water, outputs.n_trials
+    if n_auto_water <= _MUCH_AUTO_WATER * n_trials:
+        return True
+    return f"{n_auto_water} of {n_trials} trials had auto water; {outputs.n_used} choices are left to explain"
+
+
 ANALYSIS = Analysis(
     name="foraging_choice_model",
-    version="1.0.0",
+    version="1.1.0",
     owners=("team:behavior",),
     parameters=Parameters,
     outputs=Outputs,
@@ -298,5 +305,5 @@ ANALYSIS = Analysis(
     figure="foraging_choice_model.png",
     tables={"coefficients.parquet": Coefficient},
     tags={"modality": "behavior"},
-    checks=(history_tells_something,),
+    checks=(history_tells_something, auto_water_is_rare),
 )

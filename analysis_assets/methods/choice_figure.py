@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis_assets.methods.foraging_trials import FloatArray, ForagingTrials
 
-_REWARD, _CHOICE, _CHANCE = "#1f6f9f", "#e0a030", "0.65"
+_REWARD, _CHOICE, _CHANCE, _AUTO_WATER = "#1f6f9f", "#e0a030", "0.65", "#7fc4c0"
 _SMOOTHING = 15  # trials of the running mean: shorter than the blocks of the task, longer than a run of luck
 _NAMES = {"reward": ("rewards", _REWARD, -0.12), "choice": ("choices", _CHOICE, 0.12)}
 
@@ -80,7 +80,7 @@ def _draw_estimates(axes: Any, found: Sequence[Estimate], at: Sequence[float], *
 
 
 def _draw_trials(axes: Any, sessions: Sequence[ForagingTrials]) -> None:
-    """Draw the smoothed choice, the reward that the right side had to offer, and each reward as a tick."""
+    """Draw the smoothed choice, the reward that the right side had to offer, and rewards and auto water as ticks."""
     ends = np.cumsum([session.n_answered for session in sessions])
     labels: tuple[str | None, str | None] = ("right's share of reward probability", "chose right")
     for session, end in zip(sessions, ends, strict=True):
@@ -89,12 +89,15 @@ def _draw_trials(axes: Any, sessions: Sequence[ForagingTrials]) -> None:
             axes.plot(trials, _share(session.reward_probabilities), color=_CHANCE, linewidth=1, label=labels[0])
         axes.plot(trials, _smooth(session.is_right), color=_CHOICE, linewidth=1.4, label=labels[1])
         labels = (None, None)  # the legend names each line once
-        for is_right, height in ((True, 1.06), (False, -0.06)):
-            at = trials[session.is_rewarded & (session.is_right == is_right)]
-            axes.vlines(at, height - 0.03, height + 0.03, color=_REWARD, linewidth=0.6)
+        for side, height in ((1, 1.06), (0, -0.06)):
+            earned = session.is_rewarded & (session.is_right == side)
+            for is_there, color in ((session.auto_water[:, side], _AUTO_WATER), (earned, _REWARD)):
+                axes.vlines(trials[is_there], height - 0.03, height + 0.03, color=color, linewidth=0.6)
     for boundary in ends[:-1]:
         axes.axvline(boundary - 0.5, color="0.3", linewidth=0.8, linestyle=":")
     axes.plot([], [], color=_REWARD, marker="|", linestyle="none", label="reward, right above and left below")
+    if any(session.auto_water.any() for session in sessions):
+        axes.plot([], [], color=_AUTO_WATER, marker="|", linestyle="none", label="auto water")
     axes.set(xlabel="answered trial", ylabel="share of right", ylim=(-0.12, 1.12), xlim=(-1, ends[-1]))
     axes.set_title(f"running mean over {_SMOOTHING} trials", fontsize=9, color="0.3")
     axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)

@@ -1,4 +1,7 @@
-"""Foraging efficiency: rewards earned, relative to what a forager expects who knows the reward probabilities."""
+"""Foraging efficiency: rewards earned, relative to what a forager expects who knows the reward probabilities.
+
+Trials with auto water count for neither: what came there was not earned, and was not to be earned.
+"""
 
 from collections.abc import Sequence
 
@@ -8,7 +11,7 @@ from analysis_assets.methods.foraging_trials import BoolArray, FloatArray, Forag
 
 
 def efficiencies(sessions: Sequence[ForagingTrials]) -> tuple[float | None, float | None]:
-    """Return the efficiency over all answered trials, for a task without baiting and for one with.
+    """Return the efficiency over the answered trials without auto water, for a task without baiting and for one with.
 
     Parameters
     ----------
@@ -23,8 +26,9 @@ def efficiencies(sessions: Sequence[ForagingTrials]) -> tuple[float | None, floa
     known = [session.reward_probabilities for session in sessions if session.reward_probabilities is not None]
     if len(known) < len(sessions) or not known:
         return None, None
-    is_rewarded = np.concatenate([session.is_rewarded for session in sessions])
-    probabilities = np.concatenate(known)
+    is_free = np.concatenate([session.is_free for session in sessions])
+    is_rewarded = np.concatenate([session.is_rewarded for session in sessions])[is_free]
+    probabilities = np.concatenate(known)[is_free]
     return (
         efficiency(is_rewarded, expected_without_baiting(probabilities)),
         efficiency(is_rewarded, expected_with_baiting(probabilities)),

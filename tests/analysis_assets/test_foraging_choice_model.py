@@ -22,48 +22,19 @@ from analysis_assets.foraging_choice_model import (
     run,
 )
 from analysis_assets.methods.foraging_efficiency import expected_with_baiting, expected_without_baiting
-from analysis_assets.methods.foraging_trials import ForagingTrials, history_design
+from analysis_assets.methods.foraging_trials import history_design
 from analysis_assets.methods.logistic import fit_logistic
-from domain.analysis import AnalysisJob
 from domain.errors import InputError
 from engine.discovery.source import sources_of
 from examples.behavior import Animal, make_behavior
 from examples.sessions import write_session
+from tests.analysis_assets.foraging import TRIALS, analyse, changed, trials_of, truth_of, written
 from tests.real_data import REAL_DATA, needs_real_data
 
 REAL = REAL_DATA / "nwb"
-TRIALS = "intervals/trials"
 DETERMINED = [
     name for name in Outputs.model_fields if name.startswith(("bias", "reward_c", "reward_l", "choice", "acc"))
 ]
-
-
-def analyse(folder, *paths, **parameters):
-    """Run the analysis on local files; give its outputs and its table."""
-    folder.mkdir(exist_ok=True)
-    job = AnalysisJob(tuple(f"s3://bucket/{path.name}" for path in paths), (), lambda: tuple(paths))
-    outputs = run(job, Parameters(**parameters), folder)
-    return outputs, pq.read_table(folder / "coefficients.parquet").to_pylist()
-
-
-def truth_of(animal):
-    return [animal.bias, *animal.reward_coefficients, *animal.choice_coefficients]
-
-
-def trials_of(behavior):
-    """Make trials of behavior without a file."""
-    columns = {
-        "animal_response": behavior.response.astype(float),
-        "rewarded_historyL": (behavior.is_rewarded & (behavior.response == 0)).astype(float),
-        "rewarded_historyR": (behavior.is_rewarded & (behavior.response == 1)).astype(float),
-    }
-    return ForagingTrials.from_columns(columns)
-
-
-def written(path, behavior, **options):
-    """Write a session without units; give its path."""
-    name = "behavior_700001_2024-05-01_10-00-00"
-    return write_session(path, seed=0, n_units=0, behavior=behavior, **{"session_name": name, **options}).path
 
 
 @pytest.fixture(scope="module", params=["hdf5", "zarr"])
@@ -84,11 +55,7 @@ def spoilt(small, tmp_path):
     """Give a function that copies the small session and changes its trials with h5py."""
 
     def spoil(change):
-        path = tmp_path / "spoilt.nwb"
-        path.write_bytes(small.read_bytes())
-        with h5py.File(path, "a") as file:
-            change(file[TRIALS])
-        return path
+        return changed(small, tmp_path / "spoilt.nwb", change)
 
     return spoil
 
@@ -471,7 +438,7 @@ def test_everything_that_goes_in_and_comes_out_is_documented():
 
 def test_every_module_that_computes_a_number_is_part_of_the_code_s_identity():
     covered = set(sources_of(ANALYSIS, Path(sys.modules[run.__module__].__file__)))
-    methods = ("choice_figure", "foraging_efficiency", "foraging_trials", "logistic", "tables")
+    methods = ("choice_figure", "foraging_behavior", "foraging_efficiency", "foraging_trials", "logistic", "tables")
     assert covered >= {"foraging_choice_model", *(f"analysis_assets.methods.{name}" for name in methods)}
     assert not {name for name in covered if name.startswith(("domain", "resources", "engine"))}
 

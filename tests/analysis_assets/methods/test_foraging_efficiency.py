@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from analysis_assets.methods.foraging_efficiency import efficiency, expected_with_baiting, expected_without_baiting
+from analysis_assets.methods.foraging_efficiency import (
+    efficiencies,
+    efficiency,
+    expected_with_baiting,
+    expected_without_baiting,
+)
+from analysis_assets.methods.foraging_trials import ForagingTrials
 
 
 def cycle_rate(p, q, m):
@@ -42,6 +48,20 @@ def test_without_baiting_the_better_side_counts():
 def test_efficiency_is_rewards_by_what_could_be_expected():
     assert efficiency(np.array([True, False, True, False]), np.array([0.5, 1.0, 0.5, 0.5])) == 0.8
     assert efficiency(np.array([False, False]), np.zeros(2)) is None
+
+
+def test_trials_with_auto_water_count_neither_as_rewards_nor_as_expected_ones():
+    columns = {
+        "animal_response": [0, 1, 0, 1],
+        "rewarded_historyL": [1, 0, 0, 0],
+        "rewarded_historyR": [0, 0, 0, 1],
+        "reward_probabilityL": [0.6, 0.4, 0.4, 0.4],
+        "reward_probabilityR": [0.2, 0.2, 0.2, 0.2],
+        "auto_waterR": [0, 0, 1, 1],
+    }
+    session = ForagingTrials.from_columns({name: np.array(values, dtype=float) for name, values in columns.items()})
+    assert efficiencies([session])[0] == pytest.approx(1 / (0.6 + 0.4))
+    assert efficiencies([session, session])[0] == pytest.approx(2 / 2)
 
 
 def test_a_forager_that_takes_the_likelier_side_has_efficiency_1_to_within_0_01():

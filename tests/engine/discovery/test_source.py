@@ -14,7 +14,7 @@ from engine.discovery.source import answer_of, code_facts, sources_of, version_o
 LAB = Path(__file__).parents[2] / "lab"
 ROOT = Path(__file__).parents[3]
 GOLDEN = json.loads((ROOT / "tests" / "golden" / "code_versions.json").read_text())
-"""Of release 0.1, before its modules moved: by analysis file."""
+"""Of release 0.1, before its modules moved, by analysis file; `foraging_choice_model` since it handles auto water."""
 
 
 @pytest.fixture
