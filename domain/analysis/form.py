@@ -21,6 +21,7 @@ from domain.retry import Retry
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.\-]{0,31}$")]
+DataFile = Annotated[str, StringConstraints(pattern=r"^([A-Za-z_][\w.]*:)?[^/:\\][^:\\]*$", max_length=1000)]
 
 
 class ParametersModel(BaseModel):
@@ -110,7 +111,12 @@ class Analysis(BaseModel):
     tables: dict[str, type[BaseModel]] = Field(
         default={}, description="Tables among the result files (parquet, csv): path, and the model of a row."
     )
-    packages: tuple[str, ...] = Field(default=(), description="Helper packages whose source is part of the code.")
+    packages: tuple[str, ...] = Field(default=(), description="Helper packages whose files are part of the code.")
+    data_files: tuple[DataFile, ...] = Field(
+        default=(),
+        description="Data files and folders that the code reads: a path from the analysis file's folder, or `package:path`. "
+        "Their bytes are part of the code.",
+    )
     code_identity: Literal["source", "version"] = Field(
         default="source", description="`version`: only the declared version distinguishes results, not the source."
     )
@@ -130,6 +136,12 @@ class Analysis(BaseModel):
         check_outputs_model(self.outputs)
         if faults := faults_of(self.checks):
             msg = f"The checks of `{self.name}` cannot be used: {'; '.join(faults)}."
+            raise AnalysisFileError(msg)
+        if outside := [name for name in self.data_files if {"", ".", ".."} & set(name.rpartition(":")[2].split("/"))]:
+            msg = (
+                f"data_files of `{self.name}` names `{outside[0]}`: expected a plain path below the analysis file's folder, "
+                "such as `methods/table.csv`, or below a package, such as `my_package:table.csv`."
+            )
             raise AnalysisFileError(msg)
         if faults := faults_of_tables(self.tables):
             msg = f"The tables of `{self.name}` cannot be used: {'; '.join(faults)}."

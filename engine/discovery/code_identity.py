@@ -1,7 +1,7 @@
 """The digest of an analysis's sources, which changes with their behavior and not with their formatting.
 
-Comments, docstrings, formatting, the module's ``ANALYSIS = …`` and the values of ``description=`` do not change the
-digest. The syntax tree is serialized by our own versioned code, because `ast.dump` differs between Python versions: for
+Comments, formatting, docstrings and the labels in ``ANALYSIS = …`` and ``Field(description=…)`` do not change the
+digest; see `engine.discovery.labels`. The syntax tree is serialized by our own versioned code, because `ast.dump` differs between Python versions: for
 each node, the name of its type and the non-empty fields of a fixed table. The result is one flat list, so that nesting
 is not limited.
 
@@ -9,12 +9,25 @@ It only imports the standard library, `rfc8785` and the error types, so that any
 """
 
 import ast
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from domain.errors import AnalysisFileError
 from domain.json_values import canonical_json, sha256_hex
+from engine.discovery.imports import imported_names
+from engine.discovery.labels import EarlierLabels, Labels
+from engine.discovery.names import Reads, reads_of
+from engine.discovery.syntax import file_of, parse
+
+__all__ = [
+    "FIELDS",
+    "code_version",
+    "earlier_digest",
+    "form_additions",
+    "imported_names",
+    "merged_texts",
+    "source_digest",
+]
 
 Fields = Mapping[str, tuple[str, ...]]
 
@@ -84,9 +97,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 """Fields of node types, in this order: those of Python 3.11, and additions of later versions."""
 _IGNORED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 _LITERALS = frozenset({"Constant", "MatchSingleton"})
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _STRINGS_WITH_VALUES = frozenset({"JoinedStr", "TemplateStr"})
-_NO_DESCRIPTION = ast.keyword(arg="description", value=ast.Constant(value=None))
 
 
 def source_digest(sources: Mapping[str, str], *, fields: Fields = FIELDS) -> str:
@@ -110,8 +121,36 @@ def source_digest(sources: Mapping[str, str], *, fields: Fields = FIELDS) -> str
         If a source is not valid Python (with file and line), or has syntax that this version of the digest does
         not know.
     """
-    modules = {name: _tokens(_parse(text, name), name, fields) for name, text in sources.items()}
+    trees = {name: parse(text, name) for name, text in sources.items()}
+    reads = reads_of(trees.values())
+    content: dict[str, Any] = {
+        "format": SOURCE_FORMAT,
+        "modules": {name: _tokens(tree, name, fields, Labels(tree, reads)) for name, tree in trees.items()},
+    }
+    if reads.texts:
+        content["texts"] = {name: sha256_hex(text.encode("utf-8", "surrogatepass")) for name, text in sources.items()}
+    return sha256_hex(canonical_json(content))
+
+
+def earlier_digest(sources: Mapping[str, str]) -> str:
+    """Return the digest that releases 0.1 and 0.2 gave to modules: to say why a code version is another one."""
+    trees = {name: parse(text, name) for name, text in sources.items()}
+    modules = {name: _tokens(tree, name, FIELDS, EarlierLabels(tree, Reads())) for name, tree in trees.items()}
     return sha256_hex(canonical_json({"format": SOURCE_FORMAT, "modules": modules}))
+
+
+def form_additions(name: str, sources: Mapping[str, str]) -> list[str]:
+    """Return the parts of a module's ``ANALYSIS = …`` that count, as texts; none for a plain form.
+
+    Parameters
+    ----------
+    name : str
+        Name of the module.
+    sources : mapping
+        All sources of the analysis by module name, as for `source_digest`.
+    """
+    trees = {module: parse(text, module) for module, text in sources.items()}
+    return Labels(trees[name], reads_of(trees.values())).additions()
 
 
 def code_version(declared: str, digest: str) -> str:
@@ -132,72 +171,7 @@ def code_version(declared: str, digest: str) -> str:
     return f"{declared}+{digest[:_DIGITS]}"
 
 
-def imported_names(source: str, *, module: str, is_package: bool = False) -> set[str]:
-    """Return the absolute dotted names of the modules that a source imports, anywhere in it.
-
-    Parameters
-    ----------
-    source : str
-        Source code of the module.
-    module : str
-        Dotted name of the module; relative imports are resolved against it.
-    is_package : bool
-        Whether the source is the ``__init__.py`` of the package ``module``.
-
-    Returns
-    -------
-    set of str
-        All modules that an import executes or may execute: for ``import a.b`` both ``a`` and ``a.b``, for
-        ``from a import b`` both ``a`` and ``a.b``, because the text does not say whether ``b`` is a module. Names
-        that are computed at run time (`importlib.import_module`) are not found.
-
-    Raises
-    ------
-    AnalysisFileError
-        If the source is not valid Python, or a relative import leaves the top package.
-    """
-    package = module.split(".") if is_package else module.split(".")[:-1]
-    found: set[str] = set()
-    for node in ast.walk(_parse(source, module)):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = _import_base(node, package, module)
-            found.update(f"{base}.{alias.name}" for alias in node.names if alias.name != "*")
-            found.add(base)
-    parts = [name.split(".") for name in found]
-    return {".".join(name[:end]) for name in parts for end in range(1, len(name) + 1)}
-
-
-def _import_base(node: ast.ImportFrom, package: list[str], module: str) -> str:
-    """Return the absolute name of the module that a ``from`` import starts at."""
-    if not node.level:
-        return node.module or ""
-    kept = len(package) - node.level + 1
-    if kept < 1:
-        msg = f"{_file(module)}, line {node.lineno}: the relative import leaves the top package of `{module}`."
-        raise AnalysisFileError(msg)
-    return ".".join([*package[:kept], *([node.module] if node.module else [])])
-
-
-def _parse(source: str, module: str) -> ast.Module:
-    """Parse one source, without Python's warnings."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(source.removeprefix("\ufeff"))
-    except SyntaxError as error:
-        msg = f"{_file(module)}, line {error.lineno or 1}, column {error.offset or 1}: not valid Python: {error.msg}."
-    except (ValueError, RecursionError, MemoryError) as error:
-        msg = f"{_file(module)}, line 1: not valid Python: {str(error) or 'nested too deep'}."
-    raise AnalysisFileError(msg) from None
-
-
-def _file(module: str) -> str:
-    return f"File {module.replace('.', '/')}.py"
-
-
-def _tokens(tree: ast.Module, module: str, fields: Fields) -> list[str]:
+def _tokens(tree: ast.Module, module: str, fields: Fields, labels: Labels) -> list[str]:
     """Return a syntax tree as a flat list of tokens; the first character of a token is its kind."""
     tokens: list[str] = []
     todo: list[Any] = [tree]
@@ -209,7 +183,7 @@ def _tokens(tree: ast.Module, module: str, fields: Fields) -> list[str]:
             todo += reversed(["[", *(_item(entry) for entry in item), "]"])
         else:
             _refuse_unknown(item, module, fields)
-            todo += reversed([f"({type(item).__name__}", *_field_items(item, fields), ")"])
+            todo += reversed([f"({type(item).__name__}", *_field_items(item, fields, labels), ")"])
     return tokens
 
 
@@ -221,49 +195,33 @@ def _refuse_unknown(node: ast.AST, module: str, fields: Fields) -> None:
     if name not in fields or news:
         what = news[0] if name in fields else name
         msg = (
-            f"{_file(module)}, line {getattr(node, 'lineno', 1)}: the syntax `{what}` is newer than the source digest "
+            f"{file_of(module)}, line {getattr(node, 'lineno', 1)}: the syntax `{what}` is newer than the source digest "
             f'{SOURCE_FORMAT}. Write it in another way, or use code_identity="version".'
         )
         raise AnalysisFileError(msg)
 
 
-def _field_items(node: ast.AST, fields: Fields) -> list[Any]:
+def _field_items(node: ast.AST, fields: Fields, labels: Labels) -> list[Any]:
     """Return the non-empty fields of a node with their names."""
     items: list[Any] = []
     name = type(node).__name__
     for field in fields[name]:
-        value = _content(node, field)
+        value = _content(node, field, labels)
         if name in _LITERALS or not (value is None or value == []):
             items += [f".{field}", _item(value)]
     return items
 
 
-def _content(node: ast.AST, field: str) -> Any:
-    """Return the content of a field without docstrings, the ``ANALYSIS`` assignment and descriptions."""
+def _content(node: ast.AST, field: str, labels: Labels) -> Any:
+    """Return the content of a field without labels."""
     value: Any = getattr(node, field, None)
-    if field == "body" and isinstance(node, _DOCUMENTED):
-        return [s for s in _without_docstring(node.body) if not (isinstance(node, ast.Module) and _is_form(s))]
+    if field == "body" and isinstance(value, list):
+        return labels.body(node)
     if field == "keywords" and isinstance(node, ast.Call):
-        return [_NO_DESCRIPTION if keyword.arg == _NO_DESCRIPTION.arg else keyword for keyword in node.keywords]
+        return labels.keywords(node)
     if field == "values" and type(node).__name__ in _STRINGS_WITH_VALUES:
         return merged_texts(value)
     return value
-
-
-def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Return the statements after a docstring."""
-    match body:
-        case [ast.Expr(value=ast.Constant(value=str())), *rest]:
-            return rest
-    return body
-
-
-def _is_form(statement: ast.stmt) -> bool:
-    """Return whether a statement is the module's ``ANALYSIS = …``."""
-    match statement:
-        case ast.Assign(targets=[ast.Name(id="ANALYSIS")]) | ast.AnnAssign(target=ast.Name(id="ANALYSIS")):
-            return True
-    return False
 
 
 def merged_texts(parts: list[ast.expr]) -> list[ast.expr]:

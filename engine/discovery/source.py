@@ -1,8 +1,8 @@
 """The code version of an analysis (identity), and its repository (provenance)."""
 
-import importlib.util
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -15,9 +15,12 @@ from domain.command import Command
 from domain.errors import AnalysisFileError
 from domain.json_values import canonical_json, sha256_hex
 from domain.result.provenance import CodeFacts
-from engine.discovery.code_identity import code_version, imported_names, source_digest
+from engine.discovery.code_identity import code_version, earlier_digest, form_additions, source_digest
+from engine.discovery.data_files import check_named_files, check_source, declared_files, digests_of, package_files
+from engine.discovery.modules import ModuleSearch, folder_of, has_source
 from engine.worker.command import read_files
 
+DATA_FORMAT = "analysis-data/1"
 _LOCK_FILE = "requirements/base.txt"
 
 
@@ -27,23 +30,89 @@ def version_of(analysis: Analysis, path: Path, *, command: str = "") -> str:
     Parameters
     ----------
     analysis : Analysis
-        Its version, packages and `code_identity` are used.
+        Its version, packages, data files and `code_identity` are used.
     path : Path
-        Analysis file; modules beside it that it imports are included.
+        Analysis file; modules of the repository that it imports are included.
     command : str
         From `command_identity`; part of the digest.
 
     Raises
     ------
     AnalysisFileError
-        If a source cannot be parsed, or a declared helper package cannot be found.
+        If a source cannot be parsed, a declared package or data file cannot be found, or the code version cannot
+        cover a module or a file that the analysis uses.
     """
     if analysis.code_identity == "version":
         return analysis.version
-    digest = source_digest(sources_of(analysis, path))
-    if command:
-        digest = sha256_hex(canonical_json([digest, command]))
-    return code_version(analysis.version, digest)
+    search = ModuleSearch(path, analysis.packages)
+    modules = search.imported()
+    files = data_files_of(analysis, path, search=search, modules=modules)
+    digest = source_digest(_texts_of(analysis, path, modules))
+    if files:
+        digest = sha256_hex(canonical_json([digest, DATA_FORMAT, digests_of(files)]))
+    return code_version(analysis.version, _with_command(digest, command))
+
+
+def earlier_version_of(analysis: Analysis, path: Path, *, command: str = "") -> str:
+    """Return the code version that releases 0.1 and 0.2 gave to the present code; parameters as in `version_of`."""
+    if analysis.code_identity == "version":
+        return analysis.version
+    modules = ModuleSearch(path, analysis.packages, earlier=True).imported()
+    digest = earlier_digest(_texts_of(analysis, path, modules))
+    return code_version(analysis.version, _with_command(digest, command))
+
+
+def newly_covered(analysis: Analysis, path: Path) -> tuple[str, ...]:
+    """Return the parts of an analysis's code that releases 0.1 and 0.2 did not cover, as short texts.
+
+    Empty if the analysis has none of them, or if only uses of docstrings and descriptions as data are new.
+    """
+    if analysis.code_identity == "version":
+        return ()
+    search = ModuleSearch(path, analysis.packages)
+    modules = search.imported()
+    earlier = ModuleSearch(path, analysis.packages, earlier=True).imported()
+    files = data_files_of(analysis, path, search=search, modules=modules)
+    form = form_additions(path.stem, _texts_of(analysis, path, modules))
+    return (
+        *(f"`{part}`" for part in form),
+        *(f"module `{name}`" for name in sorted(modules.keys() - earlier.keys())),
+        *(f"file `{name}`" for name in sorted(files)),
+    )
+
+
+def data_files_of(
+    analysis: Analysis, path: Path, *, search: ModuleSearch, modules: Mapping[str, Path]
+) -> dict[str, Path]:
+    """Return all data files in the digest of an analysis: declared ones, and those of declared packages.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Its packages and data files are used.
+    path : Path
+        Analysis file.
+    search : ModuleSearch
+        The search for its modules.
+    modules : mapping of str to Path
+        Imported modules.
+
+    Raises
+    ------
+    AnalysisFileError
+        If a file is missing, a module is compiled, or a source names a file that is not part of the code version.
+    """
+    stated = declared_files(path.parent, analysis.data_files)
+    files = package_files(analysis.packages, declared=stated.values()) | stated
+    sources = [(path.stem, path), *modules.items(), *search.declared()]
+    for name, file in modules.items():
+        check_source(name, file, stated.values())
+    commands = [path.parent / name for name in analysis.run.files] if isinstance(analysis.run, Command) else []
+    known = [*files.values(), *(file for _, file in sources), *commands]
+    for name, file in sources:
+        if has_source(file):
+            check_named_files(name, file, root=search.root_of(name), known=known)
+    return files
 
 
 def command_identity(analysis: Analysis, path: Path) -> str:
@@ -66,7 +135,18 @@ def command_identity(analysis: Analysis, path: Path) -> str:
 
 def sources_of(analysis: Analysis, path: Path) -> dict[str, str]:
     """Return all sources in the digest of an analysis, by module name."""
-    return {path.stem: path.read_text(encoding="utf-8")} | _packages(analysis) | _imported(path)
+    return _texts_of(analysis, path, ModuleSearch(path, analysis.packages).imported())
+
+
+def _texts_of(analysis: Analysis, path: Path, modules: Mapping[str, Path]) -> dict[str, str]:
+    """Return the sources of an analysis, its declared packages and its imported modules."""
+    imported = {name: file for name, file in modules.items() if has_source(file)}
+    files = {path.stem: path} | _packages(analysis) | imported
+    return {name: file.read_text(encoding="utf-8") for name, file in files.items()}
+
+
+def _with_command(digest: str, command: str) -> str:
+    return sha256_hex(canonical_json([digest, command])) if command else digest
 
 
 def code_facts(analysis: Analysis, path: Path) -> CodeFacts:
@@ -119,52 +199,15 @@ def _language(analysis: Analysis) -> dict[str, str]:
     return {"language": command.language, "language_version": version or "unknown"}
 
 
-def _imported(path: Path) -> dict[str, str]:
-    """Return the modules beside an analysis file that it imports, directly or indirectly.
-
-    Modules with a leading underscore and platform code are excluded: results do not depend on them, and a new release
-    must not compute every result again.
-    """
-    package, folder = path.parent.name, path.parent
-    found: dict[str, str] = {}
-    todo = [(f"{package}.{path.stem}", path)]
-    while todo:
-        module, current = todo.pop()
-        text, is_package = current.read_text(encoding="utf-8"), current.name == "__init__.py"
-        for name in imported_names(text, module=module, is_package=is_package):
-            for candidate, file in _files_of(name, package, folder):
-                if candidate not in found and file != path:
-                    found[candidate] = file.read_text(encoding="utf-8")
-                    todo.append((candidate, file))
-    return found
-
-
-def _files_of(name: str, package: str, folder: Path) -> list[tuple[str, Path]]:
-    """Return the files of an imported dotted name, if they are in the folder of analyses."""
-    parts = name.split(".")
-    if parts[0] != package or any(part.startswith("_") for part in parts):
-        return []
-    bases = {".".join(parts[:end]): folder.joinpath(*parts[1:end]) for end in range(2, len(parts) + 1)}
-    candidates = [(n, file) for n, base in bases.items() for file in (base.with_suffix(".py"), base / "__init__.py")]
-    return [(n, file) for n, file in candidates if file.is_file()]
-
-
-def _packages(analysis: Analysis) -> dict[str, str]:
-    """Return all sources of the helper packages that an analysis declares."""
+def _packages(analysis: Analysis) -> dict[str, Path]:
+    """Return all source files of the helper packages that an analysis declares."""
     sources = {}
     for package in analysis.packages:
-        try:
-            spec = importlib.util.find_spec(package)
-        except ModuleNotFoundError:  # the parent of a dotted name
-            spec = None
-        if spec is None or spec.origin is None:
-            msg = f"Analysis `{analysis.name}` declares the helper package `{package}`, which is not installed."
-            raise AnalysisFileError(msg, analysis=analysis.name)
-        origin = Path(spec.origin)
-        files = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
+        folder = folder_of(package)
+        files = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder]
         for file in files:
-            tail = file.relative_to(origin.parent).with_suffix("").as_posix().replace("/", ".")
-            sources[f"{package}:{tail}"] = file.read_text(encoding="utf-8")
+            tail = file.relative_to(folder if folder.is_dir() else folder.parent).with_suffix("").as_posix()
+            sources[f"{package}:{tail.replace('/', '.')}"] = file
     return sources
 
 

@@ -122,10 +122,9 @@ def test_what_may_change_results_changes_the_digest(old, new):
     assert digest(replaced(old, new)) != digest(ANALYSIS)
 
 
-def test_only_the_form_of_the_module_and_descriptions_in_calls_are_left_out():
+def test_only_the_form_of_the_module_is_left_out():
     assert digest("class A:\n    ANALYSIS = 1") != digest("class A:\n    ANALYSIS = 2")
     assert digest("class A(B, description=1): pass") != digest("class A(B, description=2): pass")
-    assert digest("f(description=1)") == digest("f(description=g(2))")
     assert digest("description = 1") != digest("description = 2")
 
 

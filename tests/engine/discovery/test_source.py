@@ -71,11 +71,9 @@ def test_what_is_imported_from_beside_the_file_counts_and_what_that_imports(anal
     }
 
 
-def test_machinery_and_other_platform_code_do_not_count(analysis, folder):
+def test_platform_code_does_not_count(analysis, folder):
     path = write(
-        folder,
-        double="import domain.analysis\nimport resources.nwb\nfrom lab._machinery import x\n",
-        _machinery="x = 1",
+        folder, double="import domain.analysis\nimport resources.nwb\nimport definitions\nimport json, numpy\n"
     )
     assert set(sources_of(analysis, path)) == {"double"}
 
