@@ -3,6 +3,7 @@
 The result does not depend on the order of the records.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -116,16 +117,48 @@ def _grouped(records: Sequence[AssetRecord], options: DispatchOptions, skips: li
         key = _shared(record, options.group_by, options, skips)
         if key is not None:
             groups.setdefault(key, {}).setdefault(record.order(), record)
-            values.setdefault(key, {field: value_at(record.document, field) for field in options.group_by})
+            shared = values.setdefault(key, {})
+            for field in options.group_by:
+                shared[field] = _spelling(shared.get(field), value_at(record.document, field))
     return [Candidate(tuple(groups[key].values()), values[key]) for key in sorted(groups)]
 
 
 def _shared(record: AssetRecord, fields: Sequence[str], options: DispatchOptions, skips: list[Skip]) -> bytes | None:
-    """Return the key of a record's group; None, with a skip, if the record has no value in a field."""
+    """Return the key of a record's group; None, with a skip, if the record has no value in a field and is dropped.
+
+    A record that has no value and is kept is a group of its own: two sessions without a subject may be of different animals.
+    """
     values = [value_at(record.document, field) for field in fields]
     nothing = [field for field, value in zip(fields, values, strict=True) if is_null(value)]
     if nothing and options.drop_null_groups:
         names = ", ".join(f"`{field}`" for field in nothing)
         skips.append(Skip(Reason.NULL_GROUP, record.location, f"it has no value in {names}"))
         return None
-    return canonical_json([None if is_null(value) else value for value in values])
+    own = list(record.order()) if nothing else None
+    return canonical_json([[None if is_null(value) else comparable(value) for value in values], own])
+
+
+def comparable(value: Any) -> Any:
+    """Return a value in the form in which values are compared: a whole number as its digits.
+
+    Databases hold the same subject as 700001 and as "700001".
+
+    Examples
+    --------
+    >>> comparable(700001) == comparable("700001") == comparable(700001.0)
+    True
+    >>> comparable(True) == comparable(1)
+    False
+    """
+    if isinstance(value, list):
+        return [comparable(entry) for entry in value]
+    if isinstance(value, dict):
+        return {name: comparable(entry) for name, entry in value.items()}
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return str(int(value)) if math.isfinite(value) and value == int(value) else value
+
+
+def _spelling(one: Any, other: Any) -> Any:
+    """Return one of two values that are compared as equal: text rather than a number, whatever the order of records is."""
+    return one if isinstance(one, str) or other is None else other

@@ -93,7 +93,7 @@ class JobInputs(StoredModel):
 def normalize_url(url: str) -> str:
     """Return the URL of an input in the form that is part of the identity.
 
-    The scheme and the host are lower-cased (ASCII) and trailing slashes are removed; nothing else changes. An
+    The scheme and the host are lower-cased (ASCII) and a trailing slash is removed; nothing else changes. An
     http(s) URL with a query or a fragment keeps its slashes, because there they are part of a value.
 
     Parameters
@@ -110,7 +110,8 @@ def normalize_url(url: str) -> str:
     ------
     InputError
         If the URL is a path without scheme, or has another scheme, no host, no path (``file``), user info, a
-        signed query, a control character, a lone surrogate, ``.`` or ``..`` as a segment (``file``), or a host that is
+        signed query, a control character, a lone surrogate, ``.`` or ``..`` as a segment (``file``), several trailing
+        slashes (not ``file``: ``s3://b/k`` and ``s3://b/k//`` are two prefixes and would have one key), or a host that is
         not a plain ASCII name or is blocked (`unreachable`). The message never contains the query or the user info.
     """
     parts = _URL.fullmatch(url)
@@ -237,6 +238,11 @@ def _url_fault(scheme: str, host: str, rest: str) -> str | None:
     if not host.isascii():
         return "its host is not plain ASCII; write the host in its ASCII (punycode) form"
     fault = _file_fault(host, rest) if kind == "file" else _host_fault(kind, host)
+    is_value = kind != "s3" and ("?" in rest or "#" in rest)
+    if kind != "file" and rest.endswith("//") and not is_value:
+        fault = (
+            fault or "it ends with several slashes, which is another address than with one; write one slash, or none"
+        )
     return fault or _query_fault(rest)
 
 

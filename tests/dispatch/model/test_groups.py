@@ -33,19 +33,35 @@ def test_records_that_share_fields_are_one_job_and_the_fields_go_with_it():
     ]
 
 
-def test_numbers_and_texts_are_other_groups():
-    assert len(chosen([record(1, k=1), record(2, k="1"), record(3, k=1.0)], group_by=["k"])[0]) == 2
+def test_a_subject_is_one_group_whether_it_is_stored_as_number_or_text():
+    records = [record(1, k=700001), record(2, k="700001"), record(3, k=700001.0), record(4, k="0700001")]
+    assert sorted(chosen(records, group_by=["k"])[0]) == [
+        (("s3://b/1", "s3://b/2", "s3://b/3"), {"k": "700001"}),
+        (("s3://b/4",), {"k": "0700001"}),
+    ]
+    assert chosen(records[::2], group_by=["k"])[0] == [(("s3://b/1", "s3://b/3"), {"k": 700001.0})]
+
+
+@pytest.mark.parametrize(("one", "other"), [(True, 1), (1.5, "1.5"), (None, "None"), ([1], 1), ("1", "1.0")])
+def test_other_values_are_other_groups(one, other):
+    assert len(chosen([record(1, k=one), record(2, k=other)], group_by=["k"], drop_null_groups=False)[0]) == 2
 
 
 @pytest.mark.parametrize("nothing", [{}, {"k": None}, {"k": []}, {"k": [None]}])
-def test_records_without_a_value_are_dropped_or_a_group_of_their_own(nothing):
+def test_records_without_a_value_are_dropped_or_each_a_group_of_its_own(nothing):
     records = [record(1, k="x"), record(2, **nothing)]
     found, skips = chosen(records, group_by=["k"])
     assert [locations for locations, _ in found] == [("s3://b/1",)]
     assert skips == {Reason.NULL_GROUP: 1}
     found, skips = chosen([*records, record(3)], group_by=["k"], drop_null_groups=False)
-    assert sorted(locations for locations, _ in found) == [("s3://b/1",), ("s3://b/2", "s3://b/3")]
+    assert sorted(locations for locations, _ in found) == [("s3://b/1",), ("s3://b/2",), ("s3://b/3",)]
     assert not skips
+
+
+def test_of_records_without_a_value_each_is_the_newest_of_its_own():
+    records = [record(1, t="2024"), record(2, t="2025"), record(3, s="x", t="2024"), record(4, s="x", t="2025")]
+    found, _ = chosen(records, filter_latest="t", filter_by=["s"], drop_null_groups=False)
+    assert sorted(locations for locations, _ in found) == [("s3://b/1",), ("s3://b/2",), ("s3://b/4",)]
 
 
 def test_the_newest_record_of_each_group_is_taken_across_time_zones():

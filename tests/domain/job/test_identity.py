@@ -45,7 +45,8 @@ def refusal(url):
 @pytest.mark.parametrize(
     ("url", "normal"),
     [
-        ("S3://My-Bucket/Key/Of.NWB//", "s3://my-bucket/Key/Of.NWB"),
+        ("S3://My-Bucket/Key/Of.NWB/", "s3://my-bucket/Key/Of.NWB"),
+        ("file:///Data/x.nwb//", "file:///Data/x.nwb"),
         ("s3://bucket", "s3://bucket"),
         ("s3://bucket/", "s3://bucket"),
         ("s3://bucket//a//b/", "s3://bucket//a//b"),
@@ -72,6 +73,10 @@ def test_scheme_and_host_are_lowered_and_trailing_slashes_removed_and_nothing_el
         ("/data/x.nwb", "write file:///data/x.nwb"),
         ("file:/data/x.nwb", "write s3://bucket/key, file:///path or https://host/path"),
         ("gs://bucket/x", "its scheme is `gs`, expected one of s3, file, https, http"),
+        ("s3://bucket/key//", "it ends with several slashes"),
+        ("s3://bucket//", "it ends with several slashes"),
+        ("s3://bucket/what?is#this//", "it ends with several slashes"),
+        ("https://host/x///", "it ends with several slashes"),
         ("s3:///key", "its bucket is empty"),
         ("s3://?x", "its bucket is empty"),
         ("https:///x", "its host is empty"),
