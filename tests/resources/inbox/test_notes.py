@@ -26,7 +26,7 @@ def test_notes_are_read_back_as_they_were_written(notes):
     assert notes.known("other") == {}
 
 
-def test_bad_files_are_listed_by_name(notes):
+def test_rejected_files_are_listed_by_name(notes):
     notes.save("demo", [BAD, GOOD, WORSE])
     assert notes.bad("demo") == [WORSE, BAD]
     assert notes.bad("other") == []
@@ -34,9 +34,9 @@ def test_bad_files_are_listed_by_name(notes):
 
 def test_a_later_note_takes_the_place_of_an_earlier_one(notes):
     notes.save("demo", [BAD])
-    mended = FileNote(name=BAD.name, fingerprint="4-5", job_key="k")
-    notes.save("demo", [mended])
-    assert notes.known("demo") == {BAD.name: mended}
+    repaired = FileNote(name=BAD.name, fingerprint="4-5", job_key="k")
+    notes.save("demo", [repaired])
+    assert notes.known("demo") == {BAD.name: repaired}
     assert notes.bad("demo") == []
 
 
@@ -56,13 +56,13 @@ def test_forgetting_is_repeatable_and_leaves_the_others(notes):
     assert notes.known("demo") == {GOOD.name: GOOD}
 
 
-def test_nothing_to_write_is_no_work(notes):
+def test_nothing_to_write_needs_no_request(notes):
     notes.save("demo", [])
     notes.forget("demo", [])
     assert notes.known("demo") == {}
 
 
-def test_names_longer_than_an_index_takes_are_no_trouble(notes):
+def test_names_longer_than_an_index_takes_are_stored(notes):
     long = FileNote(name="/".join(["d" * 200] * 20) + ".json", fingerprint="1", problem="p" * 5000)
     notes.save("demo", [long])
     assert notes.bad("demo") == [long]
