@@ -237,7 +237,7 @@ def test_the_keys_of_the_plan_are_those_that_the_sensor_computes(place):
         plan, _ = place.dispatch(**options)
         place.harness.tick()
         assert {job.job_key for job in plan.jobs} <= place.keys()
-        assert not place.harness.bad()
+        assert not place.harness.rejected()
     assert {job["parameters"]["number"] for job in place.harness.jobs().values()} == {9, 1, 2, 3}
 
 

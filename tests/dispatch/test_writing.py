@@ -88,7 +88,7 @@ def test_a_dispatch_that_is_cut_off_leaves_whole_files_and_the_next_one_goes_on(
     assert (len(plan.jobs), len(place.files())) == (13, 20)
     place.harness.tick()
     assert len(place.keys()) == 20
-    assert not place.harness.bad()
+    assert not place.harness.rejected()
 
 
 def test_two_dispatches_at_once_make_no_second_job(place):

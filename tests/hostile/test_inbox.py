@@ -47,7 +47,7 @@ def sources(harness):
 
 def problem_of(harness, name):
     """Return why a file was refused; it must be a sentence that says something, and never one about ourselves."""
-    problem = harness.bad()[name]
+    problem = harness.rejected()[name]
     assert len(problem.strip()) > 10
     assert len(problem) < 20_000
     assert "platform itself" not in problem
@@ -62,7 +62,7 @@ def test_files_that_are_not_jobs_are_listed_and_hold_up_no_other(either):
     either.write("refused/good.json", corpus.GOOD)
     ticked(either)
     assert either.stores.inbox.url("double", "refused/good.json") in sources(either)
-    assert set(names.values()) <= set(either.bad()), [k for k, n in names.items() if n not in either.bad()]
+    assert set(names.values()) <= set(either.rejected()), [k for k, n in names.items() if n not in either.rejected()]
     assert all(problem_of(either, name) for name in names.values())
 
 
@@ -71,7 +71,7 @@ def test_files_that_look_dangerous_and_are_jobs_are_taken_in(either):
     for kind, name in names.items():
         either.write(name, corpus.TAKEN_FILES[kind][0])
     ticked(either)
-    assert not set(names.values()) & set(either.bad())
+    assert not set(names.values()) & set(either.rejected())
     assert {either.stores.inbox.url("double", name) for name in names.values()} <= set(sources(either))
     assert {(job["state"], job["analysis"]) for job in either.jobs().values()} == {("new", "double")}
 
@@ -81,7 +81,7 @@ def test_addresses_that_are_not_what_they_seem_are_refused_without_showing_their
     for url, name in names.items():
         harness.write(name, json.dumps({"s3_location": [url]}).encode())
     ticked(harness)
-    assert set(names.values()) <= set(harness.bad()), [u for u, n in names.items() if n not in harness.bad()]
+    assert set(names.values()) <= set(harness.rejected()), [u for u, n in names.items() if n not in harness.rejected()]
     assert all(problem_of(harness, name) for name in names.values())
     assert "hunter2" not in documents(harness.stores.ledger.mongo)
 
@@ -95,7 +95,7 @@ def test_odd_names_are_taken_in_each_as_a_file_of_its_own(harness, yard):
     ticked(harness)
     names = [shown_name(f"n\u00e1mes/$or/{os.fsdecode(name)}") for name in corpus.NAMES]
     assert all(name.isprintable() for name in names)
-    assert not set(names) & set(harness.bad())
+    assert not set(names) & set(harness.rejected())
     urls = {harness.stores.inbox.url("double", name) for name in names}
     assert len(urls) == len({sources(harness)[url] for url in urls}) == len(corpus.NAMES)
 
@@ -106,7 +106,7 @@ def test_nothing_is_read_through_links_and_nothing_waits(harness, yard):
     harness.write("beside_entries.json", corpus.GOOD)
     before = tree(yard)
     ticked(harness)
-    assert {f"entries/{name}" for name in reported} <= set(harness.bad())
+    assert {f"entries/{name}" for name in reported} <= set(harness.rejected())
     assert all(problem_of(harness, f"entries/{name}") for name in reported)
     assert harness.stores.inbox.url("double", "beside_entries.json") in sources(harness)
     secret = (yard / "secret.txt").read_text(encoding="utf-8")
@@ -122,7 +122,7 @@ def test_folders_too_deep_for_any_path_are_reported(harness, yard):
         harness.write("beside_depths.json", corpus.GOOD)
         ticked(harness)
         assert harness.stores.inbox.url("double", "beside_depths.json") in sources(harness)
-        assert any(name.startswith("depths/") for name in harness.bad())
+        assert any(name.startswith("depths/") for name in harness.rejected())
     finally:
         shutil.rmtree(top)
 
@@ -159,7 +159,7 @@ def test_many_large_files_for_one_job_do_not_end_the_ledger(make_harness, s3, tm
     ticked(harness)
     ticked(harness)
     assert len(harness.jobs()) == 2
-    assert not harness.bad()
+    assert not harness.rejected()
 
 
 @fuzz(40)
@@ -173,7 +173,7 @@ def test_any_bytes_are_taken_in_or_listed(harness, yard, files):
     around = tree(yard)
     ticked(harness)
     try:
-        taken, bad = sources(harness), harness.bad()
+        taken, bad = sources(harness), harness.rejected()
         assert harness.stores.inbox.url("double", f"{batch}/good.json") in taken
         for name in names:
             assert (name in bad) != (harness.stores.inbox.url("double", name) in taken)
@@ -182,7 +182,7 @@ def test_any_bytes_are_taken_in_or_listed(harness, yard, files):
     finally:
         shutil.rmtree(yard / "inbox" / "double" / batch)
     ticked(harness)
-    assert not {name for name in harness.bad() if name.startswith(f"{batch}/")}
+    assert not {name for name in harness.rejected() if name.startswith(f"{batch}/")}
 
 
 @fuzz(40)
@@ -216,8 +216,10 @@ def test_any_fixed_parameters_are_used_or_reported(parametrized, fixed):
     parametrized.write(good, corpus.GOOD)
     ticked(parametrized)
     try:
-        assert (good in parametrized.bad()) != (parametrized.stores.inbox.url("double", good) in sources(parametrized))
-        assert good not in parametrized.bad() or problem_of(parametrized, good)
+        assert (good in parametrized.rejected()) != (
+            parametrized.stores.inbox.url("double", good) in sources(parametrized)
+        )
+        assert good not in parametrized.rejected() or problem_of(parametrized, good)
     finally:
         shutil.rmtree(parametrized.stores.inbox.root)
         parametrized.stores.inbox.ensure()
@@ -265,8 +267,8 @@ def test_a_validator_that_raises_anything_refuses_its_file_alone(make_harness, s
         harness.write(f"{number}.json", corpus.with_parameters(json.dumps({"text": text})))
     harness.write("good.json", corpus.GOOD)
     ticked(harness)
-    assert set(harness.bad()) == {f"{number}.json" for number in range(len(texts))}
-    assert all(len(problem_of(harness, name)) < 2000 for name in harness.bad())
+    assert set(harness.rejected()) == {f"{number}.json" for number in range(len(texts))}
+    assert all(len(problem_of(harness, name)) < 2000 for name in harness.rejected())
     assert len(harness.jobs()) == 1
 
 

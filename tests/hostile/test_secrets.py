@@ -182,7 +182,7 @@ def test_nothing_that_was_planted_is_found_anywhere(planted, tmp_path, capfd, ca
         for name, document in (good | refused).items():
             harness.write(name, json.dumps(document).encode())
         result = ran("leaks", harness, settings, instance)
-        assert set(harness.bad()) == set(refused)
+        assert set(harness.rejected()) == set(refused)
         states = {
             job["parameters"]["how"]: job["state"]
             for job in harness.jobs().values()

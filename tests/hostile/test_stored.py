@@ -144,7 +144,7 @@ def test_a_damaged_note_costs_a_reading_and_no_more(harness, damage, field, valu
     damage("_inbox").insert_one(note)
     try:
         harness.tick()
-        assert harness.bad() is not None
+        assert harness.rejected() is not None
     finally:
         damage("_inbox").delete_one({"_id": note["_id"]})
 

@@ -122,9 +122,9 @@ class SensorHarness:
         self.stores.records.commit(record)
         return record
 
-    def bad(self):
+    def rejected(self):
         """Return the refused files with their reasons."""
-        return {note.name: note.problem for note in self.stores.notes.bad(self.name)}
+        return {note.name: note.problem for note in self.stores.notes.rejected(self.name)}
 
     def with_parameters(self, parameters):
         """Return the same harness whose analysis has another model."""

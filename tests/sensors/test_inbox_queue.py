@@ -107,7 +107,7 @@ def test_a_file_that_the_queue_reports_becomes_a_job_and_a_run_without_a_listing
     assert watch() == "2 messages, 2 files read."
     assert bucket.waiting() == (0, 0)
     assert numbers(harness) == [1.0]
-    assert list(harness.bad()) == ["bad.json"]
+    assert list(harness.rejected()) == ["bad.json"]
     assert harness.partitions() == list(harness.jobs())
     found = tick(harness.instance, harness.cursor, harness.entry, harness.stores, listing_s=600)
     assert harness.requested(found) == list(harness.jobs())
@@ -159,7 +159,7 @@ def test_objects_elsewhere_request_nothing(harness, bucket, watch, unlisted):
     for key in ("in/other/a.json", "out/double/a.json", "in/double/a.txt", "in/double/analysis_parameters.json"):
         bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=job_file(1))
     assert watch() == "4 messages, 0 files read."
-    assert (harness.jobs(), harness.bad(), bucket.waiting()) == ({}, {}, (0, 0))
+    assert (harness.jobs(), harness.rejected(), bucket.waiting()) == ({}, {}, (0, 0))
 
 
 def test_a_file_that_is_gone_is_forgotten_and_requests_nothing(harness, bucket, watch, unlisted):
@@ -173,20 +173,20 @@ def test_a_file_that_is_gone_is_forgotten_and_requests_nothing(harness, bucket, 
     bucket.send({**event, "detail": {**event["detail"], "object": {"key": "in/double/../x.json"}}})
     assert watch() == "2 messages, 1 file read."
     assert harness.jobs() == {}
-    assert harness.bad() == {"../x.json": "has a name that could not be a path: rename it"}
+    assert harness.rejected() == {"../x.json": "has a name that could not be a path: rename it"}
 
 
 def test_refused_files_are_judged_again_without_a_listing_when_their_reason_may_be_gone(harness, watch, unlisted):
     harness.write("a.json", json.dumps({"s3_location": ["s3://b/a"], "distributed_parameters": {"numbr": 1}}).encode())
     watch()
-    assert list(harness.bad()) == ["a.json"]
-    judged = len(harness.bad())
+    assert list(harness.rejected()) == ["a.json"]
+    judged = len(harness.rejected())
     harness.write("analysis_parameters.json", b'{"fixed_parameters": {"number": 3}}')
-    before = harness.stores.notes.bad("double")[0].judged_with
+    before = harness.stores.notes.rejected("double")[0].judged_with
     tick(harness.instance, harness.cursor, harness.entry, harness.stores, listing_s=600)
-    assert judged == len(harness.bad())
+    assert judged == len(harness.rejected())
     now = Intake(harness.entry, harness.stores.inbox).judged_with()
-    assert harness.stores.notes.bad("double")[0].judged_with == now != before
+    assert harness.stores.notes.rejected("double")[0].judged_with == now != before
 
 
 def test_a_file_that_is_not_reported_is_found_by_the_listing(harness, bucket):

@@ -55,7 +55,7 @@ def test_a_file_of_any_name_and_depth_is_taken_in(make_harness, inbox, database,
     harness.tick()
     (job,) = harness.jobs().values()
     assert (job["parameters"], job["state"]) == ({"number": 7.0}, "new")
-    assert harness.bad() == {}
+    assert harness.rejected() == {}
     (source,) = job["sources"]
     assert source["name"].startswith(inbox.url("double", "x.json").removesuffix("x.json"))
 
@@ -94,7 +94,7 @@ def test_invalid_files_are_rejected_with_their_reason_and_hold_up_no_other(make_
     harness.write("zz-good.json", job_file(5))
     harness.tick()
     assert numbers(harness) == [5.0]
-    bad = harness.bad()
+    bad = harness.rejected()
     assert sorted(bad) == sorted(f"{name}.json" for name, _, _ in REFUSED)
     for name, _, reason in REFUSED:
         assert re.search(reason, bad[f"{name}.json"]), (name, bad[f"{name}.json"])
@@ -110,7 +110,7 @@ def test_what_is_not_a_regular_file_is_refused_and_never_read(harness, tmp_path)
     os.mkfifo(folder / "pipe.json")
     harness.tick()
     assert harness.jobs() == {}
-    assert harness.bad() == {
+    assert harness.rejected() == {
         "link.json": "is a symbolic link: links are never followed",
         "lost.json": "is a symbolic link: links are never followed",
         "pipe.json": "is not a regular file",
@@ -123,10 +123,10 @@ def test_an_unreadable_file_is_refused_until_it_may_be_read(harness):  # pragma:
     path = Path(harness.stores.inbox.root) / "double" / "a.json"
     path.chmod(0)
     harness.tick()
-    assert "Permission denied" in harness.bad()["a.json"]
+    assert "Permission denied" in harness.rejected()["a.json"]
     path.chmod(0o644)
     harness.tick()
-    assert (harness.bad(), numbers(harness)) == ({}, [1.0])
+    assert (harness.rejected(), numbers(harness)) == ({}, [1.0])
 
 
 def test_a_file_that_becomes_unreadable_between_listing_and_reading_is_refused(harness, tmp_path):
@@ -144,10 +144,10 @@ def test_a_rejected_file_stays_listed_until_it_is_fixed(make_harness, inbox, dat
     harness.write("a.json", b"{")
     for _ in range(3):
         harness.tick()
-        assert list(harness.bad()) == ["a.json"]
+        assert list(harness.rejected()) == ["a.json"]
     harness.write("a.json", job_file(3))
     harness.tick()
-    assert (harness.bad(), numbers(harness)) == ({}, [3.0])
+    assert (harness.rejected(), numbers(harness)) == ({}, [3.0])
 
 
 def test_a_rejected_file_that_is_removed_is_forgotten(harness):
@@ -155,7 +155,7 @@ def test_a_rejected_file_that_is_removed_is_forgotten(harness):
     harness.tick()
     (Path(harness.stores.inbox.root) / "double" / "a.json").unlink()
     harness.tick()
-    assert (harness.bad(), harness.stores.notes.known("double")) == ({}, {})
+    assert (harness.rejected(), harness.stores.notes.known("double")) == ({}, {})
 
 
 def test_a_good_file_that_is_removed_or_spoiled_leaves_its_job(harness):
@@ -166,7 +166,7 @@ def test_a_good_file_that_is_removed_or_spoiled_leaves_its_job(harness):
     harness.write("b.json", b"{")
     harness.tick()
     assert numbers(harness) == [1.0, 2.0]
-    assert list(harness.bad()) == ["b.json"]
+    assert list(harness.rejected()) == ["b.json"]
 
 
 def test_fixed_parameters_that_cannot_be_read_make_every_new_file_wait(make_harness, inbox, database):
@@ -178,11 +178,11 @@ def test_fixed_parameters_that_cannot_be_read_make_every_new_file_wait(make_harn
     harness.write("b.json", job_file(3))
     harness.tick()
     assert numbers(harness) == [1.0]
-    assert sorted(harness.bad()) == ["a.json", "b.json"]
-    assert all("analysis_parameters.json is not JSON" in reason for reason in harness.bad().values())
+    assert sorted(harness.rejected()) == ["a.json", "b.json"]
+    assert all("analysis_parameters.json is not JSON" in reason for reason in harness.rejected().values())
     harness.write("analysis_parameters.json", b"{}")
     harness.tick()
-    assert (harness.bad(), numbers(harness)) == ({}, [1.0, 2.0, 3.0])
+    assert (harness.rejected(), numbers(harness)) == ({}, [1.0, 2.0, 3.0])
 
 
 def test_fixed_parameters_that_are_a_link_make_every_new_file_wait(harness, tmp_path):
@@ -190,10 +190,10 @@ def test_fixed_parameters_that_are_a_link_make_every_new_file_wait(harness, tmp_
     link = Path(harness.stores.inbox.root) / "double" / "analysis_parameters.json"
     link.symlink_to(tmp_path / "elsewhere.json")
     harness.tick()
-    assert "links are never followed" in harness.bad()["a.json"]
+    assert "links are never followed" in harness.rejected()["a.json"]
     link.unlink()
     harness.tick()
-    assert (harness.bad(), numbers(harness)) == ({}, [2.0])
+    assert (harness.rejected(), numbers(harness)) == ({}, [2.0])
 
 
 def test_fixed_parameters_count_for_later_files_and_refused_ones(harness):
@@ -214,14 +214,14 @@ def test_fixed_parameters_count_for_later_files_and_refused_ones(harness):
 def test_refused_files_are_judged_again_when_the_model_changes(harness):
     harness.write("a.json", job_file(distributed_parameters={"number": 1, "unit": "mV"}))
     harness.tick()
-    assert "`unit`" in harness.bad()["a.json"]
+    assert "`unit`" in harness.rejected()["a.json"]
     fields = {
         "number": (float, Field(default=1.0, description="n")),
         "unit": (Literal["mV"], Field(default="mV", description="u")),
     }
     harness.with_parameters(create_model("Parameters", __base__=ParametersModel, **fields))
     harness.tick()
-    assert harness.bad() == {}
+    assert harness.rejected() == {}
     (job,) = harness.jobs().values()
     assert job["parameters"] == {"number": 1.0, "unit": "mV"}
 
@@ -263,10 +263,10 @@ def test_an_inbox_that_vanished_is_an_error_and_forgets_nothing(harness):
     root.rename(root.with_name("away"))
     with pytest.raises(SettingsError, match="JOB_INBOX"):
         harness.tick()
-    assert list(harness.bad()) == ["a.json"]
+    assert list(harness.rejected()) == ["a.json"]
     root.with_name("away").rename(root)
     harness.tick()
-    assert list(harness.bad()) == ["a.json"]
+    assert list(harness.rejected()) == ["a.json"]
 
 
 def test_an_inbox_in_a_server_that_is_away_is_an_error(make_harness, failing_s3_inbox, database):
@@ -289,10 +289,10 @@ def test_a_tick_reads_a_limited_number_of_files_and_says_how_many_wait(harness):
     for number in range(5):
         harness.write(f"{number}.json", b"{")
     harness.tick()
-    assert sorted(harness.bad()) == ["0.json", "1.json"]
+    assert sorted(harness.rejected()) == ["0.json", "1.json"]
     harness.tick()
     harness.tick()
-    assert len(harness.bad()) == 5
+    assert len(harness.rejected()) == 5
     for number in range(5, 10):
         harness.write(f"{number}.json", job_file(number))
     cover_all(harness)
@@ -328,7 +328,7 @@ def test_real_job_files_are_taken_in_or_refused_for_the_right_reason(make_harnes
     for path in files:
         harness.write(path.name, path.read_bytes())
     harness.tick()
-    bad = harness.bad()
+    bad = harness.rejected()
     assert sorted(bad) == ["curation_2026-06_nwb_file.json", "curation_OLD_FILE_LOC_invalid.json"]
     assert "is not JSON" in bad["curation_OLD_FILE_LOC_invalid.json"]
     for key in ("name", "channels", "preprocessing"):  # written for another analysis
@@ -360,7 +360,7 @@ def test_real_fixed_parameters_count_or_are_refused_by_name(
     harness.write("a.json", canonical_json({"s3_location": ["s3://b/a"]}))
     harness.tick()
     if refused:
-        assert refused in harness.bad()["a.json"]
+        assert refused in harness.rejected()["a.json"]
     else:
         (job,) = harness.stores.ledger.jobs.get_many("unit_quality", harness.jobs()).values()
         assert job.state is JobState.NEW

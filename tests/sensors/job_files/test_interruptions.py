@@ -16,7 +16,7 @@ from tests.sensors.harness import END, START, job_file
 
 VERBS = {
     "inbox": {"pages", "read", "read_fixed_parameters", "fixed_fingerprint"},
-    "notes": {"remembered", "bad", "save", "forget"},
+    "notes": {"remembered", "rejected", "save", "forget"},
     "ledger": set(),
     "ledger.jobs": {"keys_in", "get_many", "summaries"},
     "ledger.claims": {"run_ids", "release_lost", "mark_unclaimed"},
@@ -120,7 +120,7 @@ def check_end(harness):
     assert harness.instance.get_materialized_partitions(asset_key_of("double")) == {
         key for key, number in numbers.items() if number == 3
     }
-    assert list(harness.bad()) == ["bad.json"]
+    assert list(harness.rejected()) == ["bad.json"]
     assert [event.metadata["rejected files"].records[0].data["file"] for event in found.asset_events] == [
         "bad.json"
     ] * 2

@@ -58,9 +58,9 @@ def test_only_what_is_gone_from_the_part_that_was_listed_is_forgotten(in_s3):
     for name in "bcf":
         remove(in_s3, f"{name}.json")
     in_s3.tick()  # lists a and d, and knows nothing of what comes after d
-    assert sorted(in_s3.bad()) == ["a.json", "d.json", "e.json", "f.json"]
+    assert sorted(in_s3.rejected()) == ["a.json", "d.json", "e.json", "f.json"]
     in_s3.tick()
-    assert sorted(in_s3.bad()) == ["a.json", "d.json", "e.json"]
+    assert sorted(in_s3.rejected()) == ["a.json", "d.json", "e.json"]
     assert sorted(in_s3.stores.notes.known("double")) == ["a.json", "d.json", "e.json"]
 
 

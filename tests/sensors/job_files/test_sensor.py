@@ -425,7 +425,7 @@ def table(metadata):
 def test_rejected_files_are_reported_when_their_list_changes_and_until_they_are_fixed(harness):
     harness.write("a.json", b"{")
     observation, check = harness.tick().asset_events
-    reason = harness.bad()["a.json"]
+    reason = harness.rejected()["a.json"]
     assert observation.asset_key == check.asset_key == inbox_key_of("double")
     assert (check.check_name, check.passed) == (CHECK_NAME, False)
     assert observation.metadata["count"].value == 1
@@ -512,7 +512,7 @@ def test_with_dry_run_the_sensor_only_reports(harness):
     assert found.run_requests == []
     assert found.skip_message.startswith("DRY_RUN is set: nothing was done. 3 files to ingest, 2 new jobs.")
     assert "rejected file bad.json: Job file bad.json is not JSON" in found.skip_message
-    assert (harness.jobs(), harness.bad(), harness.partitions()) == ({}, {}, [])
+    assert (harness.jobs(), harness.rejected(), harness.partitions()) == ({}, {}, [])
     assert found.skip_message == preview(harness.entry, harness.stores)
 
 
