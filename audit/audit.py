@@ -8,11 +8,11 @@ from audit.files import audit_files
 from audit.findings import AuditReport, Finding
 from audit.jobs import JobAudit
 from audit.records import RecordAudit
-from audit.sources import Depth, Sources, Tell
+from audit.sources import Depth, OnFinding, Sources
 from engine.assets.materialization import asset_key_of
 
 
-def run_audit(sources: Sources, depth: Depth | None = None, *, then: Tell | None = None) -> AuditReport:
+def run_audit(sources: Sources, depth: Depth | None = None, *, then: OnFinding | None = None) -> AuditReport:
     """Compare all systems without changing anything.
 
     Parameters
@@ -36,18 +36,18 @@ def run_audit(sources: Sources, depth: Depth | None = None, *, then: Tell | None
     """
     report = AuditReport()
 
-    def tell(finding: Finding) -> None:
+    def on_finding(finding: Finding) -> None:
         report.add(finding)
         if then is not None:
             then(finding)
 
     depth = depth or Depth()
-    seen = audit_files(sources, report, tell, others=depth.content)
+    seen = audit_files(sources, report, on_finding, others=depth.content)
     for name in sources.entries:
         shown = None
         if sources.instance is not None:
             shown = sources.instance.get_materialized_partitions(asset_key_of(name))
         records = RecordAudit(sources, name, depth, seen=seen, materialized=shown)
-        with_record = records.run(report, tell)
-        JobAudit(sources, name, tell).run(report, with_record=with_record, materialized=shown)
+        with_record = records.run(report, on_finding)
+        JobAudit(sources, name, on_finding).run(report, with_record=with_record, materialized=shown)
     return report

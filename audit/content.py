@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from audit.findings import Finding
-from audit.sources import Tell
+from audit.sources import OnFinding
 from domain.errors import NewerFormatError
 from domain.formats import check_format
 from domain.json_values import canonical_json, sha256_hex
@@ -14,7 +14,7 @@ from engine.execution.publish import MANIFEST, MANIFEST_FORMAT, METADATA
 from resources.result_store.store import ResultsStore
 
 
-def audit_content(results: ResultsStore, record: dict[str, Any], one: Provenance, tell: Tell) -> None:
+def audit_content(results: ResultsStore, record: dict[str, Any], one: Provenance, on_finding: OnFinding) -> None:
     """Compare the content of a result's files with its manifest and record; files are read in chunks.
 
     Parameters
@@ -25,13 +25,13 @@ def audit_content(results: ResultsStore, record: dict[str, Any], one: Provenance
         Record as stored in MongoDB; it must equal ``metadata.nd.json``.
     one : Provenance
         The same record, parsed.
-    tell : callable
+    on_finding : callable
         Called with each finding.
     """
 
     def report(kind: str, what: str) -> None:
         """Report a finding about this result."""
-        tell(Finding(kind, f"{one.location}: {what}", one.analysis, one.job_key, one.result_id, one.attempt))
+        on_finding(Finding(kind, f"{one.location}: {what}", one.analysis, one.job_key, one.result_id, one.attempt))
 
     manifest = _json(results, one.location, MANIFEST)
     if manifest is None:

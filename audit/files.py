@@ -5,7 +5,7 @@ from typing import Any
 
 from audit.cleaning import is_ended_by_people
 from audit.findings import AuditReport, Finding
-from audit.sources import AT_ONCE, Sources, Tell
+from audit.sources import AT_ONCE, OnFinding, Sources
 from domain.batching import in_batches
 from domain.errors import NewerFormatError
 from domain.result.records import readable
@@ -30,7 +30,7 @@ class Seen:
     superseded: set[str] = field(default_factory=set)
 
 
-def audit_files(sources: Sources, report: AuditReport, tell: Tell, *, others: bool) -> Seen:
+def audit_files(sources: Sources, report: AuditReport, on_finding: OnFinding, *, others: bool) -> Seen:
     """Compare every attempt in S3 with the records.
 
     Parameters
@@ -39,7 +39,7 @@ def audit_files(sources: Sources, report: AuditReport, tell: Tell, *, others: bo
         Result store, record store and ledger; only read.
     report : AuditReport
         Its `looked_at` counts the attempts.
-    tell : callable
+    on_finding : callable
         Called with each finding.
     others : bool
         Also report objects that belong to no result.
@@ -54,7 +54,7 @@ def audit_files(sources: Sources, report: AuditReport, tell: Tell, *, others: bo
         attempts = [one for one in batch if isinstance(one, StoredAttempt)]
         for one in batch:
             if isinstance(one, ForeignObject):
-                tell(Finding("foreign_object", f"s3://{sources.results.root}/{one.key}"))
+                on_finding(Finding("foreign_object", f"s3://{sources.results.root}/{one.key}"))
         report.looked_at["attempts"] += len(attempts)
         now, in_use = sources.ledger.now(), sources.ledger.commits.in_use()
         records = sources.records.get_many({one.result_id for one in attempts}, BRIEF)
@@ -63,15 +63,15 @@ def audit_files(sources: Sources, report: AuditReport, tell: Tell, *, others: bo
             record = records.get(one.result_id)
             if record is not None and attempt_of(record) == one.attempt:
                 seen.results.add(bytes.fromhex(one.result_id))
-                _compare(sources, one, record, tell)
+                _compare(sources, one, record, on_finding)
             elif f"{one.result_id}/{one.attempt}" in superseded:
                 seen.superseded.add(f"{one.result_id}/{one.attempt}")
             elif now - one.newest > sources.ages.young and one.attempt not in in_use:
-                _without_record(sources, one, tell)
+                _without_record(sources, one, on_finding)
     return seen
 
 
-def _compare(sources: Sources, one: StoredAttempt, record: dict[str, Any], tell: Tell) -> None:
+def _compare(sources: Sources, one: StoredAttempt, record: dict[str, Any], on_finding: OnFinding) -> None:
     """Compare the files of a result with those recorded after the upload; check twice before reporting a difference."""
     own = record[OWN]
     if own["analysis"] not in sources.entries:
@@ -87,7 +87,7 @@ def _compare(sources: Sources, one: StoredAttempt, record: dict[str, Any], tell:
 
     def report(kind: str, what: str) -> None:
         """Report a finding about this result."""
-        tell(Finding(kind, what, found.analysis, found.job_key, one.result_id, one.attempt))
+        on_finding(Finding(kind, what, found.analysis, found.job_key, one.result_id, one.attempt))
 
     try:
         changed = differences(sources.results, found)
@@ -98,7 +98,7 @@ def _compare(sources: Sources, one: StoredAttempt, record: dict[str, Any], tell:
         report("files_differ", f"{found.location}: {'; '.join(changed)}")
 
 
-def _without_record(sources: Sources, one: StoredAttempt, tell: Tell) -> None:
+def _without_record(sources: Sources, one: StoredAttempt, on_finding: OnFinding) -> None:
     """Report an attempt that no record names and no run is computing."""
     record = sources.records.get(one.result_id)
     if record is not None and attempt_of(record) == one.attempt:
@@ -107,7 +107,7 @@ def _without_record(sources: Sources, one: StoredAttempt, tell: Tell) -> None:
     try:
         complete = complete_attempt(sources.results, one.result_id, one.attempt) if one.complete else None
     except NewerFormatError as error:
-        tell(Finding("newer_format", f"{location}: {error}", result_id=one.result_id, attempt=one.attempt))
+        on_finding(Finding("newer_format", f"{location}: {error}", result_id=one.result_id, attempt=one.attempt))
         return
     whose = (complete or record or {}).get(OWN, {})
     name, key = whose.get("analysis", ""), whose.get("job_key", "")
@@ -116,4 +116,4 @@ def _without_record(sources: Sources, one: StoredAttempt, tell: Tell) -> None:
     can_be_committed = complete is not None and record is None and not is_ended_by_people(sources.ledger, complete)
     kind = "uncommitted_attempt" if can_be_committed else "orphan_attempt"
     what = f"{location}: {len(one.files)} files, {one.bytes} bytes, written until {one.newest:%Y-%m-%d %H:%M}"
-    tell(Finding(kind, what, name, key, one.result_id, one.attempt))
+    on_finding(Finding(kind, what, name, key, one.result_id, one.attempt))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from audit.findings import AuditReport, Finding
-from audit.sources import AT_ONCE, Sources, Tell
+from audit.sources import AT_ONCE, OnFinding, Sources
 from domain.batching import in_batches
 from domain.job.state import JobState
 from engine.assets.runs import has_ended, is_run_of
@@ -23,12 +23,12 @@ class JobAudit:
         Ledger, records and Dagster instance; only read.
     name : str
         Name of the analysis; it must be in `sources.entries`.
-    tell : callable
+    on_finding : callable
         Called with each finding.
     """
 
-    def __init__(self, sources: Sources, name: str, tell: Tell) -> None:
-        self._sources, self._name, self._tell = sources, name, tell
+    def __init__(self, sources: Sources, name: str, on_finding: OnFinding) -> None:
+        self._sources, self._name, self._on_finding = sources, name, on_finding
         self._now = sources.ledger.now()
         self._ended = self._ended_runs()
         self._live: set[str] = set()
@@ -69,7 +69,7 @@ class JobAudit:
         self._look_for_stuck_runs()
 
     def _find(self, kind: str, what: str, job_key: str = "", result_id: str = "") -> None:
-        self._tell(Finding(kind, what, self._name, job_key, result_id))
+        self._on_finding(Finding(kind, what, self._name, job_key, result_id))
 
     def _compare_with_records(self, batch: Sequence[JobBrief]) -> None:
         """Report jobs that are done but have no record."""

@@ -15,7 +15,7 @@ from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore
 
 T = TypeVar("T")
-Tell = Callable[[Finding], None]
+OnFinding = Callable[[Finding], None]
 AT_ONCE = 500
 
 

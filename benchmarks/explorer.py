@@ -86,29 +86,29 @@ def measure(options: Options) -> Figures:
         write_catalog(catalogs, _NAME, _catalog(count).to_arrow())
         records = RecordReader(mongo=MongoConnection(uri=addresses.docdb_uri, database="bench"), name="results")
         tables = Tables(catalogs, records, {_NAME: None})
-        world = ExplorerContext(tables, records, ResultsStore(s3=s3, root=_BUCKET), "http://127.0.0.1:3000")
+        harness = ExplorerContext(tables, records, ResultsStore(s3=s3, root=_BUCKET), "http://127.0.0.1:3000")
         begin = time.perf_counter()
         tables.table(_NAME)
         read_s = time.perf_counter() - begin
-        asked = {what: _timed(lambda more=more: _page(world, more), times) for what, more in _QUESTIONS.items()}  # type: ignore[misc]
-        drawn = {what: _timed(lambda more=more: _plot(world, more), times) for what, more in _PLOTS.items()}  # type: ignore[misc]
-        with _served(make_server(world, login=None)) as url:
+        requested = {what: _timed(lambda more=more: _page(harness, more), times) for what, more in _QUESTIONS.items()}  # type: ignore[misc]
+        drawn = {what: _timed(lambda more=more: _plot(harness, more), times) for what, more in _PLOTS.items()}  # type: ignore[misc]
+        with _served(make_server(harness, login=None)) as url:
             opened = [_opened(url) for _ in range(options.rounds)]
     browser = {name: statistics.median(one[name] for one in opened) for name in opened[0]}
-    return {"rows": count, "read_s": read_s, "asked": asked | drawn, "browser": browser}
+    return {"rows": count, "read_s": read_s, "asked": requested | drawn, "browser": browser}
 
 
-def _page(world: ExplorerContext, more: str) -> int:
+def _page(harness: ExplorerContext, more: str) -> int:
     """Give one page of the table; returns how many rows match."""
-    table, view, _ = seen(world, f"?analysis={_NAME}{more}")
+    table, view, _ = seen(harness, f"?analysis={_NAME}{more}")
     found = listed(table, view)
     page(found, 0, _PAGE)
     return found.height
 
 
-def _plot(world: ExplorerContext, more: str) -> int:
+def _plot(harness: ExplorerContext, more: str) -> int:
     """Draw a plot; returns how many rows are drawn."""
-    table, view, _ = seen(world, f"?analysis={_NAME}{more}")
+    table, view, _ = seen(harness, f"?analysis={_NAME}{more}")
     rows = matching(table, view)
     draw(table, rows, view)
     return rows.height

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.intake_world import BUCKET, IntakeWorld, intake_world, job_file, peak_mb
+from benchmarks.intake_harness import BUCKET, IntakeHarness, intake_harness, job_file, peak_mb
 from benchmarks.section import Figures, Options, Section, Target
 from resources.embedded.embedded import serving
 from resources.inbox import queue as inbox_queue
@@ -50,71 +50,71 @@ def _apart(part: str, folder: str, *numbers: int) -> Any:
 
 def _folder(folder: Path, rounds: int, known: int) -> Figures:
     """Ingest all files of a folder; then let ticks find a few more."""
-    with intake_world(folder / "home", inbox=str(folder / "files")) as world:
+    with intake_harness(folder / "home", inbox=str(folder / "files")) as harness:
         start_mb = peak_mb()
-        _fill(folder / "files" / world.name, known)
+        _fill(folder / "files" / harness.name, known)
         begin, ticks = time.perf_counter(), []
-        while len(world.instance.get_dynamic_partitions(world.name)) < known:
-            ticks.append(world.tick())
+        while len(harness.instance.get_dynamic_partitions(harness.name)) < known:
+            ticks.append(harness.tick())
         sight = {"ticks": len(ticks), "longest_s": max(ticks), "median_s": median(ticks), "start_mb": start_mb}
         paced_s = sum(max(seconds, MIN_INTERVAL_S) for seconds in ticks)
         sight |= {"wall_s": time.perf_counter() - begin, "paced_s": paced_s, "peak_mb": peak_mb()}
-        world.end_all()
-        world.tick()
-        return {"first_sight": sight, "ticks_s": _with_new(world, rounds, known)}
+        harness.end_all()
+        harness.tick()
+        return {"first_sight": sight, "ticks_s": _with_new(harness, rounds, known)}
 
 
 def _s3(folder: Path, rounds: int, known: int) -> Figures:
     """List a bucket with and without the sensor, in turn."""
-    with intake_world(folder / "home", inbox=f"s3://{BUCKET}/listed") as world:
-        _fill(folder / "home" / "s3" / BUCKET / "listed" / world.name, known)
-        _list(world)  # the server looks at every file once
-        world.note(world.stores.inbox.list_files(world.name))
-        before = len(world.instance.get_dynamic_partitions(world.name))
+    with intake_harness(folder / "home", inbox=f"s3://{BUCKET}/listed") as harness:
+        _fill(folder / "home" / "s3" / BUCKET / "listed" / harness.name, known)
+        _list(harness)  # the server looks at every file once
+        harness.note(harness.stores.inbox.list_files(harness.name))
+        before = len(harness.instance.get_dynamic_partitions(harness.name))
         ticks, rounds_s, bare = [], [], []
         for number in range(rounds):
-            bare.append(_list(world))
-            world.write(number * NEW, NEW, prefix="new-")
-            passed = [world.tick()]
-            while Memory.read(world.cursor).after:
-                passed.append(world.tick())
+            bare.append(_list(harness))
+            harness.write(number * NEW, NEW, prefix="new-")
+            passed = [harness.tick()]
+            while Memory.read(harness.cursor).after:
+                passed.append(harness.tick())
             ticks += passed
             rounds_s.append(sum(passed))
-        seen = len(world.instance.get_dynamic_partitions(world.name)) - before
+        seen = len(harness.instance.get_dynamic_partitions(harness.name)) - before
         return {"bare_s": bare, "ticks_s": ticks, "rounds_s": rounds_s, "seen": seen, "wanted": rounds * NEW}
 
 
 def _done(folder: Path, rounds: int, jobs: int) -> Figures:
     """Process jobs that are all done: the same files again, and other files that request the same jobs."""
-    with intake_world(folder / "home", inbox=str(folder / "done")) as world:
-        _fill(folder / "done" / world.name, jobs)
-        world.tick()
-        world.end_all()
-        world.tick()
-        same = [world.tick() for _ in range(rounds)]
+    with intake_harness(folder / "home", inbox=str(folder / "done")) as harness:
+        _fill(folder / "done" / harness.name, jobs)
+        harness.tick()
+        harness.end_all()
+        harness.tick()
+        same = [harness.tick() for _ in range(rounds)]
         other = []
         for number in range(rounds):
-            _fill(folder / "done" / world.name / str(number), jobs)
-            other.append(world.tick())
-        asked = sum(world.stores.ledger.jobs.counts(world.name).values())
-        return {"same_ms": _each_ms(same, jobs), "other_ms": _each_ms(other, jobs), "jobs": asked}
+            _fill(folder / "done" / harness.name / str(number), jobs)
+            other.append(harness.tick())
+        requested = sum(harness.stores.ledger.jobs.counts(harness.name).values())
+        return {"same_ms": _each_ms(same, jobs), "other_ms": _each_ms(other, jobs), "jobs": requested}
 
 
-def _with_new(world: IntakeWorld, rounds: int, known: int) -> list[float]:
+def _with_new(harness: IntakeHarness, rounds: int, known: int) -> list[float]:
     """Measure ticks that find a few new files each."""
     found = []
     for number in range(rounds):
-        world.write(known + number * NEW, NEW, prefix="new-")
-        found.append(world.tick())
-        world.end_all()
+        harness.write(known + number * NEW, NEW, prefix="new-")
+        found.append(harness.tick())
+        harness.end_all()
     return found
 
 
-def _list(world: IntakeWorld) -> float:
+def _list(harness: IntakeHarness) -> float:
     """List the inbox as a bare loop does; returns how long that took (s)."""
     begin = time.perf_counter()
-    pages = world.stores.inbox.s3.client.get_paginator("list_objects_v2")
-    for page in pages.paginate(Bucket=BUCKET, Prefix=f"listed/{world.name}/"):
+    pages = harness.stores.inbox.s3.client.get_paginator("list_objects_v2")
+    for page in pages.paginate(Bucket=BUCKET, Prefix=f"listed/{harness.name}/"):
         page.get("Contents", [])
     return time.perf_counter() - begin
 
@@ -147,19 +147,19 @@ def _queue(folder: Path, rounds: int, known: int) -> Figures:
 def _measure_queue(folder: Path, bucket: NotifyingBucket, rounds: int, known: int) -> Figures:
     """Measure the sensor of the queue, and that of the analysis after it."""
     place = f"s3://{bucket.name}/jobs_{known}"
-    with intake_world(folder / "home", inbox=place, s3_address=bucket.address) as world:
-        world.note([InboxFile(f"{number:06}.json", "-") for number in range(known)])
-        stores, analyses = world.stores, {world.name: world.entry}
+    with intake_harness(folder / "home", inbox=place, s3_address=bucket.address) as harness:
+        harness.note([InboxFile(f"{number:06}.json", "-") for number in range(known)])
+        stores, analyses = harness.stores, {harness.name: harness.entry}
         watched = Watched(InboxQueue(url=bucket.queue_url), stores.inbox, stores.notes, stores.ledger)
-        world.cursor = Memory(listed=stores.ledger.now().timestamp()).written()
+        harness.cursor = Memory(listed=stores.ledger.now().timestamp()).written()
         watch_s, ticks_s = [], []
         for number in range(rounds + 1):
-            world.write(known + number * NEW, NEW, prefix="new-")
+            harness.write(known + number * NEW, NEW, prefix="new-")
             begin = time.perf_counter()
-            ingest_reported(world.instance, analyses, watched)
+            ingest_reported(harness.instance, analyses, watched)
             watch_s.append(time.perf_counter() - begin)
-            ticks_s.append(world.tick(listing_s=3600))
-        seen = sum(stores.ledger.jobs.counts(world.name).values())
+            ticks_s.append(harness.tick(listing_s=3600))
+        seen = sum(stores.ledger.jobs.counts(harness.name).values())
         return {"watch_s": watch_s[1:], "ticks_s": ticks_s[1:], "seen": seen - NEW, "wanted": rounds * NEW}
 
 

@@ -84,9 +84,9 @@ def seen(context: ExplorerContext, search: str) -> tuple[Table, View, list[str]]
     KeyError
         If the analysis does not exist.
     """
-    asked, notes = from_search(search)
-    table = context.tables.table(asked.analysis)
-    view, more = fitted(asked, table.columns)
+    requested, notes = from_search(search)
+    table = context.tables.table(requested.analysis)
+    view, more = fitted(requested, table.columns)
     return table, view, notes + more
 
 

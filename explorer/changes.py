@@ -43,10 +43,10 @@ def changed(table: Table, view: View, what: str, value: Any) -> View:
 
 def _grid(view: View, value: Any) -> View:
     """Set filters and order from a request of the grid."""
-    asked = value if isinstance(value, dict) else {}
-    order = [one for one in asked.get("sortModel") or [] if isinstance(one, dict)]
+    request = value if isinstance(value, dict) else {}
+    order = [one for one in request.get("sortModel") or [] if isinstance(one, dict)]
     sort = tuple(f"{'-' if one.get('sort') == 'desc' else ''}{one.get('colId')}" for one in order)
-    return replace(view, sort=sort, filters=asked.get("filterModel") or {})
+    return replace(view, sort=sort, filters=request.get("filterModel") or {})
 
 
 def _log(view: View, value: Any) -> View:

@@ -198,12 +198,12 @@ def _same_value(found: Any, wanted: Any) -> bool:
 
 def _states(state: State | Iterable[State]) -> frozenset[State]:
     """Return the requested states."""
-    asked = [state] if isinstance(state, str) else list(state)
-    unknown = [one for one in asked if one not in STATES]
-    if unknown or not asked:
+    states = [state] if isinstance(state, str) else list(state)
+    unknown = [one for one in states if one not in STATES]
+    if unknown or not states:
         msg = f"state={shown(repr(state))}: expected one or several of {', '.join(STATES)}."
         raise ParametersError(msg)
-    return frozenset(asked)
+    return frozenset(states)
 
 
 def _text(name: str, text: object) -> str:

@@ -268,8 +268,8 @@ class Results:
         except (LookupError, TypeError):
             return
         if unknown := [name for name in query.parameters if name not in there]:
-            asked = ", ".join(f"`{shown(name)}`" for name in unknown)
-            msg = f"The newest result of `{query.analysis}` has no parameter {asked}. There are: {', '.join(there)}."
+            missing = ", ".join(f"`{shown(name)}`" for name in unknown)
+            msg = f"The newest result of `{query.analysis}` has no parameter {missing}. There are: {', '.join(there)}."
             warnings.warn(msg, stacklevel=3)
 
     def _warn_once(self, message: str) -> None:

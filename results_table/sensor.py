@@ -117,18 +117,18 @@ def tick(
     requests, reasons, events = [], [], []
     for entry in entries:
         name, seen = entry.analysis.name, _seen(entry, ledger)
-        asked = memory.setdefault(name, LastRequest("", now.isoformat()))
-        why_not = _why_not(instance, name, seen, asked, now)
+        last = memory.setdefault(name, LastRequest("", now.isoformat()))
+        why_not = _why_not(instance, name, seen, last, now)
         if why_not:
             reasons.append(f"{name}: {why_not}")
         else:
-            memory[name] = replace(asked, seen=seen.text, at=now.isoformat())
+            memory[name] = replace(last, seen=seen.text, at=now.isoformat())
             requests.append(_request(name, now))
         age = "" if records is None else _overdue(instance, records, name, now)
-        if bool(age) is not asked.late:
+        if bool(age) is not last.late:
             memory[name] = replace(memory[name], late=bool(age))
             events.append(verdict(name, age))
-    kept = json.dumps({name: asdict(asked) for name, asked in memory.items()})
+    kept = json.dumps({name: asdict(last) for name, last in memory.items()})
     if requests or events:
         return dg.SensorResult(run_requests=requests, asset_events=events, cursor=kept)
     return dg.SensorResult(skip_reason="; ".join(reasons), cursor=kept)
@@ -150,19 +150,19 @@ def _seen(entry: AnalysisEntry, ledger: Ledger) -> _Seen:
     return _Seen(sum(counts.values()), counts[JobState.NEW] + counts[JobState.RUNNING], last, text)
 
 
-def _why_not(instance: dg.DagsterInstance, name: str, seen: _Seen, asked: LastRequest, now: datetime) -> str:
+def _why_not(instance: dg.DagsterInstance, name: str, seen: _Seen, last: LastRequest, now: datetime) -> str:
     """Return why no update is requested; empty if one is."""
     if not seen.jobs:
         return "no job yet"
     failed = failures_in_a_row(instance, name)
-    if seen.text == asked.seen and not failed:
+    if seen.text == last.seen and not failed:
         return "up to date"
-    asked_at = datetime.fromisoformat(asked.at)
-    due = asked_at + timedelta(seconds=BUSY_S)
+    requested_at = datetime.fromisoformat(last.at)
+    due = requested_at + timedelta(seconds=BUSY_S)
     if not seen.busy:
-        due = max(asked_at, seen.last or asked_at) + timedelta(seconds=QUIET_S)
+        due = max(requested_at, seen.last or requested_at) + timedelta(seconds=QUIET_S)
     if failed:
-        due = max(due, asked_at + timedelta(seconds=_AFTER_FAILURES.wait_after(failed) or 0.0))
+        due = max(due, requested_at + timedelta(seconds=_AFTER_FAILURES.wait_after(failed) or 0.0))
     left = due - now
     if left > timedelta(0):
         return f"due in {left.total_seconds():.0f} s"
@@ -205,6 +205,6 @@ def _remembered(cursor: str | None) -> dict[str, LastRequest]:
     """Parse the cursor; an unreadable one is empty."""
     try:
         found = json.loads(cursor or "{}").items()
-        return {name: LastRequest(asked["seen"], asked["at"], asked.get("late") is True) for name, asked in found}
+        return {name: LastRequest(last["seen"], last["at"], last.get("late") is True) for name, last in found}
     except (ValueError, LookupError, TypeError, AttributeError):
         return {}

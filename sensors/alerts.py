@@ -102,7 +102,7 @@ def breaker_alerts(ledger: Ledger, alerts: Alerts, *, ui_url: str) -> Iterator[s
 
 def rejected_files(notes: InboxNotes, name: str) -> tuple[str, Alert] | None:
     """Return the alert for the rejected job files of an analysis, with a digest; None if there are none."""
-    bad = notes.bad(name)
+    bad = notes.rejected(name)
     if not bad:
         return None
     shown = "\n".join(f"{note.name}: {note.problem}" for note in bad[:_SHOWN])

@@ -19,12 +19,12 @@ OTHER = dg.AssetKey(["analysis", "other"])
 def made(number, *, run="run", asset=ASSET, when=100.0):
     """Return the event of a materialization."""
     tags = {"dagster/data_version": str(number)}
-    told = dg.AssetMaterialization(asset, partition=f"key{number}", metadata={"number": number}, tags=tags)
+    reported = dg.AssetMaterialization(asset, partition=f"key{number}", metadata={"number": number}, tags=tags)
     event = DagsterEvent(
         event_type_value=DagsterEventType.ASSET_MATERIALIZATION.value,
         job_name="job",
         step_key="step",
-        event_specific_data=StepMaterializationData(told),
+        event_specific_data=StepMaterializationData(reported),
         message=f"event {number}",
     )
     return EventLogEntry(
@@ -52,9 +52,9 @@ def planned(number, *, run="run", asset=ASSET):
 def observed(number, *, run="run", asset=ASSET):
     """Return the event of an observation."""
     entry = made(number, run=run, asset=asset)
-    told = dg.AssetObservation(asset, partition=f"key{number}", tags={"dagster/data_version": f"seen {number}"})
+    reported = dg.AssetObservation(asset, partition=f"key{number}", tags={"dagster/data_version": f"seen {number}"})
     event = entry.dagster_event._replace(
-        event_type_value=DagsterEventType.ASSET_OBSERVATION.value, event_specific_data=AssetObservationData(told)
+        event_type_value=DagsterEventType.ASSET_OBSERVATION.value, event_specific_data=AssetObservationData(reported)
     )
     return entry._replace(dagster_event=event)
 
@@ -85,7 +85,7 @@ def verdicts(log, name):
     return [(r.run_id, r.status, r.partition, getattr(r.evaluation, "passed", None)) for r in found]
 
 
-def told(instance, *runs):
+def answers_of(instance, *runs):
     """Return the results of all queries of an event log that do not depend on the time."""
     log = instance.event_log_storage
     fetched = instance.fetch_materializations(ASSET, limit=100).records

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     "section", [identity.SECTION, queries.SECTION, catalog.SECTION], ids=lambda section: section.name
 )
-def test_a_section_measures_and_tells(section):
+def test_a_section_measures_and_reports(section):
     figures = section.measure(Options(rounds=1, scale=0.001))
     assert section.as_markdown(figures).count("|") > 20
     assert all(target.found for target in section.targets(figures))

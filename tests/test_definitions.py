@@ -171,8 +171,8 @@ def test_the_graph_leads_from_data_assets_to_results(lab):
 
 def test_the_metadata_database_is_named_without_its_password(settings):
     uri = SecretStr("mongodb://reader:hidden-word@db.lab.org:27017/")
-    told = settings.model_copy(update={"assets_uri": uri, "assets_database": "metadata_index"})
-    (spec,) = [s for s in build_defs(told, folder=LAB).resolve_all_asset_specs() if s.key == DATA_ASSETS]
+    reported = settings.model_copy(update={"assets_uri": uri, "assets_database": "metadata_index"})
+    (spec,) = [s for s in build_defs(reported, folder=LAB).resolve_all_asset_specs() if s.key == DATA_ASSETS]
     shown = {name: value.value for name, value in spec.metadata.items() if isinstance(value, dg.MetadataValue)}
     assert (shown["database"], shown["collection"]) == ("metadata_index", "data_assets")
     assert "hidden-word" not in str(spec)

@@ -288,7 +288,7 @@ def test_the_text_is_spelled_well():
     assert not done.stdout + done.stderr
 
 
-def test_every_kind_of_finding_is_documented_with_what_mends_it():
+def test_every_kind_of_finding_is_documented_with_what_fixes_it():
     table = section(text_of("docs", "audit.md"), "## Kinds")
     for name, kind in KINDS.items():
         cells = (f"`{name}`", kind.severity, kind.meaning, kind.remedy, kind.advice)

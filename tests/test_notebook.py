@@ -135,7 +135,7 @@ def test_it_opens_table_and_figure_of_a_result(executed, made):
 
 
 @pytest.mark.slow
-def test_every_plot_is_shown_and_nothing_else_is_said_than_that_there_is_no_catalog(executed):
+def test_every_plot_is_shown_and_the_only_message_is_that_there_is_no_catalog(executed):
     assert len(pictures(executed)) == 4
     said = [o["text"] for cell in executed for o in cell.outputs if o.output_type == "stream"]
     assert all("The current code of `unit_quality` is unknown" in text for text in said)
@@ -150,13 +150,13 @@ def test_the_code_of_the_guide_runs_in_its_order(environment, made, monkeypatch)
         monkeypatch.setenv(name, value)
     guide = (PROJECT_ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
-    (asked,) = re.findall(r'results\.get\("(\w+)"\)', guide)
+    (requested,) = re.findall(r'results\.get\("(\w+)"\)', guide)
     a_result = made["ecephys_700001_2024-05-01_10-00-00", "hill"].result_id
     names = {}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The current code of", UserWarning)
         for block in blocks:
-            exec(block.replace(asked, a_result[: len(asked)]), names)  # noqa: S102  the project's own page
+            exec(block.replace(requested, a_result[: len(requested)]), names)  # noqa: S102  the project's own page
     assert (len(names["found"]), len(names["frame"]), len(names["units"])) == (10, 10, 20)
     assert names["pairs"]["hill"].gt(names["pairs"]["llobet"]).sum() == 4
     names["results"].close()

@@ -182,7 +182,7 @@ def _judge_done(job: LedgerEntry, code_version: str, *, has_record: bool) -> tup
     if job.state is JobState.ARCHIVED:
         return "archived", _judge_archived(job, code_version)
     if has_record:
-        return "done", "The result for these inputs, parameters and code exists; asking again computes nothing."
+        return "done", "The result for these inputs, parameters and code exists; another request computes nothing."
     if job.code_version != code_version:
         return "outdated", f"Its result was made by code {job.code_version}; the code is now {code_version}."
     return "outdated", "It is done in the ledger, but its record is missing; rerun it."

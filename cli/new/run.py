@@ -18,7 +18,7 @@ _ADDRESS = re.compile(r"[^@\s\"\\]+@[^@\s\"\\]+\.[^@\s\"\\]+")
 
 
 @dataclass(frozen=True)
-class Places:
+class Folders:
     """Folders and page that `analysis new` writes to.
 
     Attributes
@@ -34,14 +34,14 @@ class Places:
     page: Path = PAGE
 
 
-def new_analysis(name: str, *, places: Places | None = None) -> list[Path]:
+def new_analysis(name: str, *, folders: Folders | None = None) -> list[Path]:
     """Write a new analysis from the template; it passes all checks without changes.
 
     Parameters
     ----------
     name : str
         Name of the analysis and of its file.
-    places : Places, optional
+    folders : Folders, optional
         Folders to write to; by default those of this project.
 
     Returns
@@ -54,17 +54,17 @@ def new_analysis(name: str, *, places: Places | None = None) -> list[Path]:
     AnalysisFileError
         If the name is invalid or exists; nothing is written then.
     """
-    places = places or Places()
+    folders = folders or Folders()
     files = {
-        places.analyses / f"{name}.py": "analysis.py.txt",
-        places.tests / f"test_{name}.py": "test.py.txt",
+        folders.analyses / f"{name}.py": "analysis.py.txt",
+        folders.tests / f"test_{name}.py": "test.py.txt",
     }
-    _refuse_name(name, [*files, places.analyses / name])
+    _refuse_name(name, [*files, folders.analyses / name])
     for path, template in files.items():
         text = Template((_TEMPLATES / template).read_text(encoding="utf-8"))
         path.write_text(text.substitute(name=name, owner=_owner()), encoding="utf-8")
-    page = places.page
-    entry = load_analysis(places.analyses / f"{name}.py")
+    page = folders.page
+    entry = load_analysis(folders.analyses / f"{name}.py")
     page.write_text(refreshed(page.read_text(encoding="utf-8"), [entry]), encoding="utf-8")
     return [*files, page]
 
@@ -85,5 +85,5 @@ def _refuse_name(name: str, taken: list[Path]) -> None:
 
 def _owner() -> str:
     """Return the author's address from git; a placeholder if git has none."""
-    asked = answer_of(("git", "config", "user.email")) or ""
-    return asked if _ADDRESS.fullmatch(asked) else "team:yours"
+    address = answer_of(("git", "config", "user.email")) or ""
+    return address if _ADDRESS.fullmatch(address) else "team:yours"

@@ -85,10 +85,10 @@ def list_results(platform: Platform, name: str, wanted: ListQuery) -> Page:
     breaker = breaker_note(platform, name)
     if wanted.is_all():
         return Page(results_of(records, name, code_version=entry.code_version), None, counts, _said(breaker))
-    asked = conditions(
+    chosen = conditions(
         entry.analysis, where=wanted.where, subject=wanted.subject, session=wanted.session, code=wanted.code
     )
-    found = list(find_records(records, name, asked, limit=wanted.limit, after=wanted.after))
+    found = list(find_records(records, name, chosen, limit=wanted.limit, after=wanted.after))
     is_full = bool(wanted.limit) and len(found) == wanted.limit
     return Page(
         results=results_among(found, code_version=entry.code_version),

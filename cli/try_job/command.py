@@ -20,13 +20,13 @@ def try_(
     pdb: Annotated[bool, typer.Option("--pdb", help="Open the debugger where the analysis raises.")] = False,
 ) -> None:
     """Run one job in the foreground to test an analysis: no server is needed, nothing is stored."""
-    from cli.new.run import Places
+    from cli.new.run import Folders
     from cli.try_job.run import prepare
     from cli.try_job.show import show_trial
     from domain.analysis.given_values import parse_settings
     from resources.settings import load_settings
 
-    folder, by_hand = (context.find_object(Places) or Places()).analyses, parse_settings(values or [])
+    folder, by_hand = (context.find_object(Folders) or Folders()).analyses, parse_settings(values or [])
     trial = prepare(name, target, settings=load_settings(), by_hand=by_hand, fixed_file=fixed, folder=folder)
     if not show_trial(trial, debug=pdb):
         raise typer.Exit(2)

@@ -98,15 +98,15 @@ def prepare(
     entry = load_named(name, folder)
     fixed = {} if fixed_file is None else read_fixed_parameters(read_file(fixed_file), name=str(fixed_file)).fixed
     job, _ = ingest(entry.analysis, read_target(target), name=target, fixed=fixed, by_hand=by_hand)
-    place = settings.analysis_home / "try" / name
-    shutil.rmtree(place, ignore_errors=True)
+    work_folder = settings.analysis_home / "try" / name
+    shutil.rmtree(work_folder, ignore_errors=True)
     task = Task(
         analysis_file=entry.path,
         code_version=entry.code_version,
         locations=job.inputs.spelled_locations,
         files=job.inputs.spelled_files,
         parameters=job.parameters,
-        folder=place,
+        folder=work_folder,
         inputs=_reader(settings),
     )
     task.results.mkdir(parents=True)

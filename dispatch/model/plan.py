@@ -169,8 +169,8 @@ class Planner:
         own = {}
         for name, value in group.items():
             last = name.rpartition(".")[2]
-            asked = last if last in self._analysis.parameters.model_fields and last not in self._taken else None
-            parameter = self._layers.of_group.get(name, asked)
+            field = last if last in self._analysis.parameters.model_fields and last not in self._taken else None
+            parameter = self._layers.of_group.get(name, field)
             if parameter is not None and not is_null(value):
                 own[parameter] = value
         return own

@@ -85,9 +85,27 @@ class Attempt:
         return None if claimed is None else cls(context, claimed, attempt_id, seen, notes)
 
     def run(self) -> Outcome:
-        """Execute the attempt. Keeps the claim, because a result is reported to Dagster before the ledger."""
+        """Execute the steps in order. Keeps the claim, because a result is reported to Dagster before the ledger."""
         try:
-            return self._run()
+            is_done = self._finish_commit()
+            current = self.context.services.records.get(self._result_id)
+            if current is not None and self._is_answer(current):  # finished just before the claim
+                return self._published(current, "reused") if self._announce(current) else self._deferred()
+            if self.job.committing is not None:
+                self._end_commit(self.job.committing, is_done=is_done)
+            earlier = self._earlier_attempt(current)
+            if earlier is not None:
+                winner = self._commit_earlier(earlier, current)
+                if winner is not None:
+                    return self._published(winner, "computed")
+                if self.is_lost:
+                    return self._deferred()
+                current = self.context.services.records.get(self._result_id)
+            execution = JobExecution(self.context, self.job, self.attempt_id)
+            with execution.running() as (task, work):
+                if isinstance(work, JobError):
+                    return self._failed(work)
+                return self._publish(execution, task, work, current)
         except Exception as error:  # noqa: BLE001  an error in one job must not end the others of the run
             return self._failed(error_of(error))
 
@@ -113,28 +131,6 @@ class Attempt:
         """Record that the job failed; one that was stopped with its run is released with the run's claims instead."""
         if not self.context.stopping.is_set():
             self.context.claims.fail(self.attempt_id, error, retry_in_s=retry_in_s)
-
-    def _run(self) -> Outcome:
-        """Execute the steps in order; raises any error outside user code."""
-        is_done = self._finish_commit()
-        current = self.context.services.records.get(self._result_id)
-        if current is not None and self._is_answer(current):  # finished just before the claim
-            return self._published(current, "reused") if self._announce(current) else self._deferred()
-        if self.job.committing is not None:
-            self._end_commit(self.job.committing, is_done=is_done)
-        earlier = self._earlier_attempt(current)
-        if earlier is not None:
-            winner = self._commit_earlier(earlier, current)
-            if winner is not None:
-                return self._published(winner, "computed")
-            if self.is_lost:
-                return self._deferred()
-            current = self.context.services.records.get(self._result_id)
-        execution = JobExecution(self.context, self.job, self.attempt_id)
-        with execution.running() as (task, work):
-            if isinstance(work, JobError):
-                return self._failed(work)
-            return self._publish(execution, task, work, current)
 
     @property
     def _result_id(self) -> str:

@@ -55,40 +55,48 @@ class JobRunner:
             If the failure cannot be recorded.
         """
         with error_context(analysis=self.context.entry.analysis.name, job_key=job_key):
-            return self._process(job_key, job)
+            if job is None:
+                return _unknown(
+                    job_key, f"No job is stored under {job_key}: submit its job file again, or delete the partition."
+                )
+            if (not_run := self._not_to_run(job)) is not None:
+                return not_run
+            try:
+                verify(self.context.entry.analysis, job.stored_job)
+                if self.context.run.dry_run:
+                    return dry_run(self.context, job)
+                record = self._record_of(job)
+                reused, notes = self._reuse(job, record)
+                return reused or self._compute(job, record, notes)
+            except Exception as error:  # noqa: BLE001  an error in one job must not end the others of the run
+                return self._fail_unclaimed(job, error_of(error))
 
-    def _process(self, job_key: str, job: LedgerEntry | None) -> Outcome:
-        if job is None:
-            message = f"No job is stored under {job_key}: submit its job file again, or delete the partition."
-            return Outcome(job_key, "failed", error=JobError(kind="unknown_job", message=message, permanent=True))
-        if job.state is JobState.ARCHIVED:
-            name = self.context.entry.analysis.name
-            message = f"The job is archived. To run it:  analysis archive {name} --restore --key {job_key}"
-            return Outcome(job_key, "failed", error=JobError(kind="unknown_job", message=message, permanent=True))
+    def _not_to_run(self, job: LedgerEntry) -> Outcome | None:
+        """Return the outcome of a job that this run must not process: archived, or ended by an operator or its retry policy."""
         run = self.context.run
+        if job.state is JobState.ARCHIVED:
+            restore = f"analysis archive {job.analysis} --restore --key {job.job_key}"
+            return _unknown(job.job_key, f"The job is archived. To run it:  {restore}")
         if job.state is JobState.FAILED and (not run.by_hand or job.was_ended_during(run.run_id, run.launched)):
-            return Outcome(job_key, "failed", error=job.error)
-        try:
-            verify(self.context.entry.analysis, job.stored_job)
-            return dry_run(self.context, job) if self.context.run.dry_run else self._reuse_or_compute(job)
-        except Exception as error:  # noqa: BLE001  an error in one job must not end the others of the run
-            return self._fail_unclaimed(job, error_of(error))
+            return Outcome(job.job_key, "failed", error=job.error)
+        return None
 
-    def _reuse_or_compute(self, job: LedgerEntry) -> Outcome:
-        """Reuse the existing result if its files are as published; otherwise compute one."""
-        result, services = self.context.result_id(job), self.context.services
-        record = services.records.get(result) if result in self._with_record else None
-        notes: tuple[str, ...] = ()
-        if record is not None and not self._is_forced(job, record):
-            found = read_record(record, job)
-            changed = differences(services.results, found)
-            if not changed:
-                figure, verdicts = stored_figure(services.results, found), after_listing(record, found)
-                return Outcome(job.job_key, "reused", provenance=found, figure=figure, verdicts=verdicts)
-            notes = (
-                f"The files of {found.location} are not what was published: {'; '.join(changed)}. Computing again.",
-            )
-        return self._compute(job, record, notes)
+    def _record_of(self, job: LedgerEntry) -> dict[str, Any] | None:
+        """Return the record of a job; None without a query if it had none when the run began."""
+        result = self.context.result_id(job)
+        return self.context.services.records.get(result) if result in self._with_record else None
+
+    def _reuse(self, job: LedgerEntry, record: dict[str, Any] | None) -> tuple[Outcome | None, tuple[str, ...]]:
+        """Return the outcome of a job whose record and files may be reused, or None and notes on what differs."""
+        if record is None or self._is_forced(job, record):
+            return None, ()
+        found, results = read_record(record, job), self.context.services.results
+        changed = differences(results, found)
+        if changed:
+            what = f"The files of {found.location} are not what was published: {'; '.join(changed)}. Computing again."
+            return None, (what,)
+        figure, verdicts = stored_figure(results, found), after_listing(record, found)
+        return Outcome(job.job_key, "reused", provenance=found, figure=figure, verdicts=verdicts), ()
 
     def _is_forced(self, job: LedgerEntry, record: dict[str, Any]) -> bool:
         """Return whether a job is to be computed although it has a record."""
@@ -131,3 +139,8 @@ class JobRunner:
                 error=error.model_dump(),
             )
         return Outcome(job.job_key, "failed", error=error)
+
+
+def _unknown(job_key: str, message: str) -> Outcome:
+    """Return the outcome of a partition that has no job to run."""
+    return Outcome(job_key, "failed", error=JobError(kind="unknown_job", message=message, permanent=True))

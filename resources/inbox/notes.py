@@ -87,7 +87,7 @@ class InboxNotes(dg.ConfigurableResource["InboxNotes"]):
         ids = [_note_id(analysis, name) for name in names]
         return {note.name: note for note in self._find({"_id": {"$in": ids}, "analysis": analysis})} if ids else {}
 
-    def bad(self, analysis: str) -> list[FileNote]:
+    def rejected(self, analysis: str) -> list[FileNote]:
         """Return the notes on rejected files, by name."""
         return sorted(self._find({"analysis": analysis, "refused": True}), key=lambda note: note.name)
 

@@ -123,7 +123,7 @@ def _wanted(files: Sequence[InboxFile], known: Mapping[str, FileNote], judged_wi
     return [file for file in files if worth_reading(file, known.get(file.name), judged_with)]
 
 
-def refused_to_read(bad: Sequence[FileNote], *, judged_with: str, limit: int) -> Plan:
+def rejected_to_read(bad: Sequence[FileNote], *, judged_with: str, limit: int) -> Plan:
     """Select, without a listing, the rejected files whose reason may no longer apply.
 
     Parameters

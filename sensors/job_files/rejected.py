@@ -30,13 +30,13 @@ def build_inbox_check(entry: AnalysisEntry, *, limits: TickLimits = LIMITS) -> d
         description="Fails while any job file is rejected; lists each with the reason, until it is fixed or removed.",
     )
     def job_files_readable(inbox_notes: InboxNotes) -> dg.AssetCheckResult:
-        bad = inbox_notes.bad(entry.analysis.name)
+        bad = inbox_notes.rejected(entry.analysis.name)
         return dg.AssetCheckResult(passed=not bad, metadata={"rejected files": _bad_files(bad, limits.shown_files)})
 
     return job_files_readable
 
 
-def bad_file_events(
+def rejected_file_events(
     name: str, bad: Sequence[FileNote], cursor: str | None, *, limits: TickLimits = LIMITS
 ) -> tuple[list[dg.AssetObservation | dg.AssetMaterialization | dg.AssetCheckEvaluation], str]:
     """Return events and digest of the rejected files; no events if their list is unchanged."""

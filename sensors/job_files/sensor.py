@@ -22,8 +22,8 @@ from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore
 from sensors.job_files.cursor import Memory
 from sensors.job_files.intake import Intake, IntakeResult
-from sensors.job_files.listing import Plan, list_some, refused_to_read
-from sensors.job_files.rejected import bad_file_events
+from sensors.job_files.listing import Plan, list_some, rejected_to_read
+from sensors.job_files.rejected import rejected_file_events
 from sensors.job_files.repair import repair
 from sensors.job_files.run_requests import request_runs
 from sensors.job_files.stores import Stores
@@ -107,8 +107,8 @@ def tick(
     name, memory = entry.analysis.name, Memory.read(cursor)
     todo, result, now = _ingest(instance, entry, stores, memory, listing_s, limits)
     repair(instance, entry, stores, limits=limits)
-    bad = stores.notes.bad(name)
-    events, digest = bad_file_events(name, bad, memory.bad, limits=limits)
+    bad = stores.notes.rejected(name)
+    events, digest = rejected_file_events(name, bad, memory.bad, limits=limits)
     requests = request_runs(
         instance, entry, stores, limits=limits
     )  # last: a later error would lose the requests that it counts
@@ -136,7 +136,7 @@ def _ingest(
     todo = (
         list_some(stores.inbox, stores.notes, name, after=memory.after, judged_with=judged_with, limits=limits)
         if is_due
-        else refused_to_read(stores.notes.bad(name), judged_with=judged_with, limit=limits.files)
+        else rejected_to_read(stores.notes.rejected(name), judged_with=judged_with, limit=limits.files)
     )
     result = intake.ingest(todo.to_read, stores.ledger, stores.notes, judged_with=judged_with)
     stores.notes.forget(name, todo.gone)

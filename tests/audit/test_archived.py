@@ -16,7 +16,7 @@ def retire(platform, key):
     platform.instance.delete_dynamic_partition(platform.name, key)
 
 
-def test_an_archived_job_is_no_finding_however_deep(platform, audited, done):
+def test_an_archived_job_is_not_a_finding_however_deep(platform, audited, done):
     retire(platform, done[0])
     assert audited(content=True) == {}
 

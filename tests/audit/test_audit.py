@@ -80,21 +80,21 @@ def test_an_empty_platform_and_one_after_normal_work_are_clean(platform, audited
     assert audited(content=True, inputs=True) == {}
 
 
-def test_an_invalidated_result_is_no_difference(platform, audited, done):
+def test_an_invalidated_result_is_not_a_difference(platform, audited, done):
     record, ledger = platform.record(done[0]), platform.services.ledger
     ledger.requests.invalidate(platform.job(done[0]), who="a", reason="b", code_version=platform.entry.code_version)
     platform.services.records.invalidate(record, who="a", reason="b")
     assert audited(content=True) == {}
 
 
-def test_an_attempt_at_work_is_no_orphan(platform, audited, done):
+def test_a_running_attempt_is_not_an_orphan(platform, audited, done):
     attempt = add_attempt(platform, done[0])
     lease = {"owner": "w", "attempt": attempt, "run_id": "r", "until": platform.services.ledger.now()}
     platform.change(done[0], lease=lease)
     assert audited() == {}
 
 
-def test_how_much_was_compared_is_told(sources, done):
+def test_an_audit_reports_how_much_was_compared(sources, done):
     assert dict(run_audit(sources).looked_at) == {"attempts": 2, "records": 2, "partitions": 2, "jobs": 2}
 
 
@@ -218,7 +218,7 @@ def test_a_partition_without_a_job_is_found(platform, audited, done):
 
 
 @pytest.mark.parametrize("kind", ["expired_lease", "dead_run"])
-def test_a_claim_that_nobody_holds_is_found_and_released(platform, sources, audited, kind):
+def test_a_claim_that_no_run_holds_is_found_and_released(platform, sources, audited, kind):
     (key,) = platform.ingest({"number": 1.0})
     run = create_run_for_test(platform.instance, status=dg.DagsterRunStatus.STARTED)
     ledger = platform.services.ledger
@@ -237,7 +237,7 @@ def test_a_claim_that_nobody_holds_is_found_and_released(platform, sources, audi
 
 
 @pytest.mark.parametrize("launched_by", ["a person", "the sensor"])
-def test_a_run_that_is_at_work_for_long_without_a_claim_is_found(platform, sources, audited, launched_by):
+def test_a_run_that_is_running_for_long_without_a_claim_is_found(platform, sources, audited, launched_by):
     of_a_person = {"asset_selection": frozenset([asset_key_of(platform.name)])}
     facts = of_a_person if launched_by == "a person" else {"job_name": job_name_of(platform.name)}
     create_run_for_test(platform.instance, status=dg.DagsterRunStatus.STARTED, **facts)
@@ -258,7 +258,7 @@ def test_an_object_that_belongs_to_no_result_is_found(platform, audited, done):
     assert audited(content=True) == {"foreign_object": 1}
 
 
-def test_a_catalog_is_no_stray_object(platform, audited, done):
+def test_a_catalog_is_not_a_stray_object(platform, audited, done):
     results = platform.services.results
     files = CatalogFiles(s3=results.s3, root=results.root)
     for name in (TABLE, REPORT):
@@ -266,7 +266,7 @@ def test_a_catalog_is_no_stray_object(platform, audited, done):
     assert audited(content=True) == {}
 
 
-def test_inputs_that_changed_or_are_gone_are_told_apart(platform, audited, tmp_path):
+def test_inputs_that_changed_or_are_gone_are_distinguished(platform, audited, tmp_path):
     paths = [tmp_path / f"{name}.nwb" for name in ("same", "changed", "gone")]
     for path in paths:
         path.write_bytes(b"old")
@@ -299,8 +299,8 @@ def test_only_the_first_of_each_kind_are_kept_and_all_are_counted(sources, platf
     for finding in run_audit(sources).first:
         report.add(finding)
     assert (report.by_kind()["partition_without_job"], len(report.first)) == (5, 2)
-    told = report.as_dict()
-    assert told["findings"][0]["advice"] == KINDS["partition_without_job"].advice
+    reported = report.as_dict()
+    assert reported["findings"][0]["advice"] == KINDS["partition_without_job"].advice
 
 
 def test_records_whose_repository_only_this_machine_knows_are_noted_once(platform, audited, monkeypatch):

@@ -60,7 +60,7 @@ def test_a_complete_attempt_without_a_record_is_kept_because_it_can_be_committed
     assert clean[0]() == []
 
 
-def test_what_has_become_current_or_is_at_work_since_it_was_shown_is_kept(platform, clean, done):
+def test_what_has_become_current_or_is_running_since_it_was_shown_is_kept(platform, clean, done):
     find, removed = clean
     attempts = [add_attempt(platform, key) for key in done]
     shown = find()

@@ -240,7 +240,7 @@ def test_breakers_alerts_and_notes_with_newer_fields_are_read(platform, caplog):
     notes.save(platform.name, [note])
     raw = mongo.collection("records_inbox").raw
     raw.update_many({}, {"$set": {"of_a_newer_version": 1, "revision_of": {"x": 1}}})
-    assert InboxNotes(mongo=mongo, records_name="records").bad(platform.name) == [note]
+    assert InboxNotes(mongo=mongo, records_name="records").rejected(platform.name) == [note]
     assert dict(notes.some(platform.name, ["a.json"])) == {"a.json": note}
 
 

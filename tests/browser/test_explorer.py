@@ -16,10 +16,10 @@ from waitress.server import create_server
 from explorer.server import Login, make_server
 from resources.result_store.store import ResultsStore
 from tests.conftest import BUCKET
-from tests.explorer.worlds import (
+from tests.explorer.harness import (
     NAME,
     catalog_of,
-    make_world,
+    make_harness,
     many,
     provenance,
     publish,
@@ -34,7 +34,7 @@ COUNT, BIG = 60, "many"
 
 
 @pytest.fixture(scope="module")
-def world(docdb_uri, s3):
+def harness(docdb_uri, s3):
     """Make sixty results with figures, and a hundred thousand in the catalog of another analysis."""
     unique = uuid.uuid4().hex[:16]
     root, database = f"{BUCKET}/{unique}", f"explorer_{unique}"
@@ -44,7 +44,7 @@ def world(docdb_uri, s3):
         publish(store, records, one)
     write(s3, root, catalog_of(found))
     write(s3, root, many(100_000), name=BIG)
-    made = make_world(s3=s3, root=root, uri=docdb_uri, database=database, store=store)
+    made = make_harness(s3=s3, root=root, uri=docdb_uri, database=database, store=store)
     made.tables.entries[BIG] = None
     return made
 
@@ -62,9 +62,9 @@ def serve(app):
 
 
 @pytest.fixture(scope="module")
-def url(world):
+def url(harness):
     """Serve the explorer on this machine."""
-    server, address = serve(make_server(world, login=None))
+    server, address = serve(make_server(harness, login=None))
     yield address
     server.close()
 
@@ -74,9 +74,10 @@ def watched(page, url):
     """Give a page that has not been opened; at the end, no other server was requested and no error was logged."""
     foreign, said = [], []
     page.on(
-        "request", lambda asked: None if asked.url.startswith((url, "data:", "blob:")) else foreign.append(asked.url)
+        "request",
+        lambda requested: None if requested.url.startswith((url, "data:", "blob:")) else foreign.append(requested.url),
     )
-    page.on("console", lambda told: said.append(told.text) if told.type == "error" else None)
+    page.on("console", lambda reported: said.append(reported.text) if reported.type == "error" else None)
     yield page
     assert foreign == []
     assert said == []
@@ -220,7 +221,7 @@ def test_a_histogram_is_drawn_and_a_bar_chosen(watched, url):
     count(watched, COUNT)
 
 
-def test_a_row_shows_its_details_by_mouse_and_by_keyboard(watched, url, world):
+def test_a_row_shows_its_details_by_mouse_and_by_keyboard(watched, url, harness):
     watched.goto(f"{url}/?analysis={NAME}")
     count(watched, COUNT)
     watched.locator('#grid .ag-row[row-index="1"] [col-id="session"]').click()
@@ -230,7 +231,7 @@ def test_a_row_shows_its_details_by_mouse_and_by_keyboard(watched, url, world):
     watched.keyboard.press("Space")
     expect(panel.get_by_role("heading", name="session 57")).to_be_visible()
     link = panel.get_by_role("link", name="Partition in Dagster").get_attribute("href")
-    assert link == f"{world.dagster_url}/assets/analysis/{NAME}?view=partitions&partition={provenance(57).job_key}"
+    assert link == f"{harness.dagster_url}/assets/analysis/{NAME}?view=partitions&partition={provenance(57).job_key}"
     with watched.expect_download() as saved:
         panel.get_by_role("link", name="numbers.csv").click()
     assert saved.value.path().read_bytes() == b"a,b\n1,2\n"
@@ -284,8 +285,10 @@ def test_every_control_has_a_name_for_screen_readers(watched, url):
     assert watched.locator("main input, main button, main select").evaluate_all(unnamed) == []
 
 
-def test_elsewhere_the_browser_asks_for_the_login(browser, world):
-    server, address = serve(make_server(world, login=Login("lab", SecretStr("correct horse battery")), loopback=False))
+def test_elsewhere_the_browser_asks_for_the_login(browser, harness):
+    server, address = serve(
+        make_server(harness, login=Login("lab", SecretStr("correct horse battery")), loopback=False)
+    )
     try:
         assert requests.get(address, timeout=60).status_code == 401
         assert requests.get(address, timeout=60).headers["WWW-Authenticate"].startswith("Basic")

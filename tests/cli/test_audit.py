@@ -25,7 +25,7 @@ def test_an_age_of_another_form_is_refused(text):
         parse_age(text)
 
 
-def test_jobs_without_partitions_are_found_where_dagster_has_a_home_and_mended(platform, settings):
+def test_jobs_without_partitions_are_found_where_dagster_has_a_home_and_repaired(platform, settings):
     submit(platform, "double", ["s3://b/a"], by_hand={})
     assert audit(platform, ["double"], depth=Depth()).by_kind("double") == {}, "there is no Dagster to compare with"
     prepare_dagster_home(settings)

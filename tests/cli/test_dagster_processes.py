@@ -68,7 +68,7 @@ def test_a_process_and_what_it_started_end_with_the_context(settings, tmp_path, 
     wait_for(lambda: gone(int(words[0])), "its child still runs")
 
 
-def test_a_process_that_has_ended_already_is_no_fault(settings, tmp_path):
+def test_a_process_that_has_ended_already_is_not_a_fault(settings, tmp_path):
     with dagster_process(settings, ["-c", "pass"], log=tmp_path / "log") as process:
         process.wait()
     assert process.returncode == 0

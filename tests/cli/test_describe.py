@@ -26,7 +26,7 @@ def test_a_command_is_described_by_its_language():
     assert describe("shell", TESTS / "lab_commands").language == "Bourne shell"
 
 
-def test_a_mistake_in_another_file_is_no_obstacle(tmp_path):
+def test_a_mistake_in_another_file_is_not_an_obstacle(tmp_path):
     (tmp_path / "double.py").write_text((TESTS / "lab" / "double.py").read_text(), encoding="utf-8")
     (tmp_path / "broken.py").write_text("import no_such_module\n", encoding="utf-8")
     assert describe("double", tmp_path).name == "double"

@@ -118,16 +118,16 @@ def test_queries_parameters_and_sweeps_may_be_files(invoke, tmp_path):
     (tmp_path / "parameters.json").write_text('{"analysis_parameter": {"method": "llobet"}}', encoding="utf-8")
     (tmp_path / "sweep.json").write_text('{"presence_bin_s": {"start": 10, "stop": 30, "step": 10}}', encoding="utf-8")
     words = ["--query", "query.json", "--parameters", "parameters.json", "--sweep", "sweep.json", "--plan", "--json"]
-    told = json.loads(invoke(*words).stdout)
-    assert told["counts"] == {"write": 3}
-    assert [job["distributed_parameters"] for job in told["jobs"]] == [{"presence_bin_s": n} for n in (10, 20, 30)]
+    reported = json.loads(invoke(*words).stdout)
+    assert reported["counts"] == {"write": 3}
+    assert [job["distributed_parameters"] for job in reported["jobs"]] == [{"presence_bin_s": n} for n in (10, 20, 30)]
 
 
 def test_a_csv_of_asset_ids_is_read(invoke, assets, tmp_path):
     assets.insert_one({"_id": "x", "name": "x", "location": "s3://b/x", "other_identifiers": {"Code Ocean": ["a-1"]}})
     (tmp_path / "ids.csv").write_bytes(b"\xef\xbb\xbfname,asset_id\r\nx,a-1\r\ny,a-2\r\n")
-    told = json.loads(invoke("--asset-csv", "ids.csv", "--plan", "--json").stdout)
-    assert told["counts"] == {"write": 1, "no record was found": 1}
+    reported = json.loads(invoke("--asset-csv", "ids.csv", "--plan", "--json").stdout)
+    assert reported["counts"] == {"write": 1, "no record was found": 1}
     (tmp_path / "ids.csv").write_bytes("asset_id\nä\n".encode("utf-16"))
     assert "is not UTF-8" in invoke("--asset-csv", "ids.csv", code=2).stderr
 
@@ -139,9 +139,9 @@ def test_a_file_that_is_too_large_is_refused(invoke, tmp_path):
 
 def test_options_that_take_several_values_are_given_again(invoke):
     words = ["--record", "one", "--record", "id-two", "--group-by", "k", "--group-by", "name"]
-    told = json.loads(invoke(*words, "--group-parameter", "k=analysis_tag", "--plan", "--json").stdout)
-    assert sorted(job["distributed_parameters"]["analysis_tag"] for job in told["jobs"]) == ["one", "two"]
-    assert told["query"] is None
+    reported = json.loads(invoke(*words, "--group-parameter", "k=analysis_tag", "--plan", "--json").stdout)
+    assert sorted(job["distributed_parameters"]["analysis_tag"] for job in reported["jobs"]) == ["one", "two"]
+    assert reported["query"] is None
 
 
 def test_choices_and_switches_are_passed_on(invoke):
@@ -182,8 +182,8 @@ def test_what_is_wrong_is_said_and_the_exit_code_is_2(invoke, platform, words, r
 
 def test_inputs_are_checked_unless_that_is_not_wanted(invoke, assets, tmp_path):
     assets.update_many({}, {"$set": {"location": (tmp_path / "nothing").as_uri()}})
-    told = json.loads(invoke("--query", "{}", "--plan", "--json", check=None).stdout)
-    assert told["counts"] == {
+    reported = json.loads(invoke("--query", "{}", "--plan", "--json", check=None).stdout)
+    assert reported["counts"] == {
         "write": 0,
         "the input does not exist, or cannot be read": 1,
         "the same job twice in this dispatch": 1,
@@ -200,7 +200,7 @@ def test_with_dry_run_nothing_is_written(platform, assets):
         save_dispatch(dry, "double", options, name="nightly", cron="30 2 * * *")
 
 
-def test_a_dagster_home_that_somebody_has_configured_stays_as_it_is(platform, assets, settings):
+def test_a_dagster_home_that_an_operator_has_configured_stays_as_it_is(platform, assets, settings):
     settings.dagster_home.mkdir(parents=True)
     own = settings.dagster_home / "dagster.yaml"
     own.write_text("telemetry:\n  enabled: false\n", encoding="utf-8")

@@ -71,7 +71,7 @@ def both(platform, key, path, **options):
     return by_key.state, by_key.reason
 
 
-def test_a_file_in_no_inbox_is_explained_before_anybody_asked_for_it(platform, path):
+def test_a_file_in_no_inbox_is_explained_before_it_is_requested(platform, path):
     found = explain(platform, "double", path)
     assert (found.state, found.analysis) == ("unknown", "double")
     assert "put its file into the inbox, or submit it" in found.reason
@@ -121,7 +121,7 @@ def test_a_done_job(platform, key, path):
     finish(platform, key)
     state, reason = both(platform, key, path)
     assert state == "done"
-    assert "asking again computes nothing" in reason
+    assert "another request computes nothing" in reason
 
 
 def test_a_job_of_another_ledger_whose_result_is_here(platform, key, path):
@@ -241,7 +241,7 @@ def test_a_result_that_is_there_says_how_it_came_about(platform, path, key):
     assert found.nearest is None
 
 
-def test_every_attempt_and_everybody_who_asked_is_listed(platform, path, key):
+def test_every_attempt_and_every_request_is_listed(platform, path, key):
     fail(platform, key, message="ValueError: first")
     platform.connections.ledger.requests.requeue("double", [key], who="me")
     claim(platform, key)

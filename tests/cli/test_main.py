@@ -14,7 +14,7 @@ from cli.dagster_processes import free_port, only_one_daemon
 from cli.demo.jobs import PARAMETER_SETS, job_files, own_sessions
 from cli.lifecycle import show_invalidation
 from cli.main import app
-from cli.new.run import Places
+from cli.new.run import Folders
 from cli.terminal import plain
 from domain.analysis.breaker import Breaker, trip
 from domain.failures import JobError
@@ -288,10 +288,10 @@ def test_rekey_names_the_jobs_whose_key_no_longer_fits(invoke, platform):
     jobs.update_one({"job_key": keys[1]}, {"$set": {"parameters.method": "[red]", "parameters.x": 1}})
     *lines, last = invoke("rekey", NAME).stdout.splitlines()
     assert last == "Jobs whose key changed: 2."
-    told = dict(line.split(" -> ") for line in lines)
-    assert explained(invoke, told[keys[0]])["state"] == "new"
-    assert told[keys[1]].startswith("cannot be taken over: Parameters do not fit")
-    assert "[red]" in told[keys[1]]
+    reported = dict(line.split(" -> ") for line in lines)
+    assert explained(invoke, reported[keys[0]])["state"] == "new"
+    assert reported[keys[1]].startswith("cannot be taken over: Parameters do not fit")
+    assert "[red]" in reported[keys[1]]
 
 
 # -- the platform fails --------------------------------------------------------------------------------------------
@@ -386,7 +386,7 @@ def test_a_job_is_tried_in_the_foreground(invoke, monkeypatch, tmp_path):
 def test_the_debugger_opens_where_a_tried_job_raises(invoke, monkeypatch, tmp_path):
     monkeypatch.setenv("ANALYSIS_HOME", str(tmp_path / "other"))
     (session := tmp_path / "s.nwb").touch()
-    words, lab = ("try", "misbehave", session, "--set", "mode=raise"), Places(analyses=PROJECT_ROOT / "tests" / "lab")
+    words, lab = ("try", "misbehave", session, "--set", "mode=raise"), Folders(analyses=PROJECT_ROOT / "tests" / "lab")
     assert "(Pdb)" not in invoke_raising(*words, obj=lab)
     assert "(Pdb)" in invoke_raising(*words, "--pdb", obj=lab)
 
@@ -406,11 +406,11 @@ def invoke_raising(*words, obj):
 def test_a_new_analysis_is_written_and_named(invoke, monkeypatch, tmp_path):
     (tmp_path / "analysis_assets").mkdir()
     (tmp_path / "page.md").write_text("# Analyses\n")
-    places = Places(tmp_path / "analysis_assets", tmp_path, tmp_path / "page.md")
-    text = invoke("new", "spike_sum", obj=places).stdout
+    folders = Folders(tmp_path / "analysis_assets", tmp_path, tmp_path / "page.md")
+    text = invoke("new", "spike_sum", obj=folders).stdout
     assert f"wrote {tmp_path / 'analysis_assets' / 'spike_sum.py'}" in text
     assert "analysis try spike_sum FILE" in text
-    assert "cannot be the name of an analysis" in invoke("new", "Spike Sum", code=2, obj=places).output
+    assert "cannot be the name of an analysis" in invoke("new", "Spike Sum", code=2, obj=folders).output
     monkeypatch.delitem(sys.modules, "analysis_assets.spike_sum", raising=False)
 
 
@@ -443,7 +443,7 @@ def test_jobs_that_changed_while_results_were_invalidated_are_named_after_the_re
     assert capsys.readouterr().out == ""
 
 
-def test_an_audit_shows_what_differs_and_mends_it_when_told(invoke, platform):
+def test_an_audit_shows_what_differs_and_repairs_it_with_an_option(invoke, platform):
     invoke("submit", NAME, "s3://b/one")
     ledger = platform.connections.ledger
     (key,) = ledger.jobs.keys_in(NAME, JobState.NEW)
@@ -451,8 +451,8 @@ def test_an_audit_shows_what_differs_and_mends_it_when_told(invoke, platform):
     ledger.claims.mark_unclaimed(ledger.jobs.get(NAME, key), state=JobState.DONE, code_version="1", result_id="0" * 64)
     shown = invoke("audit", NAME, code=1).stdout
     assert "1 done_without_record: A job that is done but has no record." in shown
-    told = json.loads(invoke("audit", NAME, "--json", code=1).stdout)
-    assert [f["job_key"] for f in told["findings"] if f["kind"] == "done_without_record"] == [key]
+    reported = json.loads(invoke("audit", NAME, "--json", code=1).stdout)
+    assert [f["job_key"] for f in reported["findings"] if f["kind"] == "done_without_record"] == [key]
     assert "Repaired: 1 done_without_record." in invoke("audit", NAME, "--repair", "--yes").stdout
     assert ledger.jobs.get(NAME, key).state is JobState.NEW
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.new.run import Places, new_analysis
+from cli.new.run import Folders, new_analysis
 from cli.tools.reference import PAGE, main, refreshed
 from domain.errors import AnalysisFileError
 from engine.discovery.analyses import load_analysis
@@ -17,9 +17,9 @@ from tests.unmeasured import unmeasured
 
 
 @pytest.fixture
-def places(tmp_path):
+def folders(tmp_path):
     """Give folders of a project that has no analysis yet."""
-    made = Places(tmp_path / "analysis_assets", tmp_path / "tests" / "analysis_assets", tmp_path / "analyses.md")
+    made = Folders(tmp_path / "analysis_assets", tmp_path / "tests" / "analysis_assets", tmp_path / "analyses.md")
     made.analyses.mkdir()
     made.tests.mkdir(parents=True)
     made.page.write_text("# Analyses\n", encoding="utf-8")
@@ -50,10 +50,10 @@ def run(folder, *words):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_three_files_are_written_and_named(places):
-    analysis, test, page = new_analysis("spike_total", places=places)
-    assert analysis == places.analyses / "spike_total.py"
-    assert test == places.tests / "test_spike_total.py"
+def test_three_files_are_written_and_named(folders):
+    analysis, test, page = new_analysis("spike_total", folders=folders)
+    assert analysis == folders.analyses / "spike_total.py"
+    assert test == folders.tests / "test_spike_total.py"
     assert len(analysis.read_text().splitlines()) < 80
     assert 'name="spike_total"' in analysis.read_text()
     text = page.read_text()
@@ -64,34 +64,34 @@ def test_three_files_are_written_and_named(places):
 
 
 @pytest.mark.parametrize("name", ["Spikes", "1x", "a-b", "", "a/b", "../x", "a" * 64, "lambda", "x.py", "a\n"])
-def test_a_name_that_cannot_be_used_is_refused(places, name):
+def test_a_name_that_cannot_be_used_is_refused(folders, name):
     with pytest.raises(AnalysisFileError, match="cannot be the name of an analysis"):
-        new_analysis(name, places=places)
-    assert list(places.analyses.iterdir()) == []
+        new_analysis(name, folders=folders)
+    assert list(folders.analyses.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     "taken", ["analysis_assets/methods", "analysis_assets/methods.py", "tests/analysis_assets/test_methods.py"]
 )
-def test_nothing_is_written_over(places, tmp_path, taken):
+def test_nothing_is_written_over(folders, tmp_path, taken):
     (tmp_path / taken).mkdir() if "." not in taken else (tmp_path / taken).touch()
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(AnalysisFileError, match="is there already"):
-        new_analysis("methods", places=places)
+        new_analysis("methods", folders=folders)
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_without_git_the_owner_is_a_placeholder(places, monkeypatch):
+def test_without_git_the_owner_is_a_placeholder(folders, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    (path, *_) = new_analysis("spike_total", places=places)
+    (path, *_) = new_analysis("spike_total", folders=folders)
     assert 'owners=("team:yours",)' in path.read_text()
 
 
-def test_an_address_that_git_knows_is_the_owner(places, monkeypatch, tmp_path):
+def test_an_address_that_git_knows_is_the_owner(folders, monkeypatch, tmp_path):
     (tmp_path / "gitconfig").write_text("[user]\n\temail = someone@example.org\n")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     monkeypatch.chdir(tmp_path)
-    (path, *_) = new_analysis("spike_total", places=places)
+    (path, *_) = new_analysis("spike_total", folders=folders)
     assert 'owners=("someone@example.org",)' in path.read_text()
 
 
@@ -114,16 +114,16 @@ def test_a_new_analysis_passes_every_check_and_is_found(project, monkeypatch):
     assert json.loads(described.stdout)["file"] == str(project / new[0])
 
 
-def test_the_page_keeps_what_people_wrote(places):
-    new_analysis("spike_total", places=places)
-    edited = places.page.read_text().replace("### Outputs", "My own words.\n\n### Outputs")
-    places.page.write_text(edited.replace("Units with fewer spikes", "Something else"), encoding="utf-8")
-    entry = load_analysis(places.analyses / "spike_total.py")
-    after = refreshed(places.page.read_text(), [entry])
+def test_the_page_keeps_what_people_wrote(folders):
+    new_analysis("spike_total", folders=folders)
+    edited = folders.page.read_text().replace("### Outputs", "My own words.\n\n### Outputs")
+    folders.page.write_text(edited.replace("Units with fewer spikes", "Something else"), encoding="utf-8")
+    entry = load_analysis(folders.analyses / "spike_total.py")
+    after = refreshed(folders.page.read_text(), [entry])
     assert after == edited
 
 
-def test_the_page_of_this_project_is_made_anew_in_place(tmp_path, capsys):
+def test_the_page_of_this_project_is_made_again_in_place(tmp_path, capsys):
     copy = tmp_path / "analyses.md"
     copy.write_text(PAGE.read_text().replace("| `n_units` |", "| `n_unit` |"), encoding="utf-8")
     main(copy)

@@ -77,7 +77,7 @@ def test_a_dispatch_says_so_too(prepare):
         open_recording_dagster(Platform(settings, ANALYSES_FOLDER, connect(settings)))
 
 
-def test_a_wrong_password_is_told_but_not_shown(prepare, postgres_url):  # noqa: F811
+def test_a_wrong_password_is_reported_but_not_shown(prepare, postgres_url):  # noqa: F811
     settings = prepare(postgres_url.replace(urlsplit(postgres_url).password, PLANTED))
     with (
         pytest.raises(ServerUnavailableError, match=r"failed for user \(not shown\)") as caught,

@@ -81,7 +81,7 @@ def test_a_full_page_says_how_to_go_on(platform, ids):
     assert (numbers(rest), rest.next_after) == ([0], None)
 
 
-def test_records_that_cannot_be_searched_are_told_of(platform, ids):
+def test_records_that_cannot_be_searched_are_reported(platform, ids):
     records = records_of(platform.connections.record_store)
     records.update_one({"_id": ids[0]}, {"$unset": {"analysis_assets.search": "", "analysis_assets.search_time": ""}})
     page = list_results(platform, NAME, ListQuery(limit=10))
@@ -100,9 +100,9 @@ def test_a_field_that_does_not_exist_is_refused(platform):
 def test_the_command_prints_what_the_function_finds(invoke, settings):
     with open_platform(settings) as platform:
         ids = stored(platform, "unit_quality", parameter="presence_bin_s", output="n_units")
-    told = json.loads(invoke("--where", "presence_bin_s>0", "--where", "n_units<6", "--json").stdout)
-    assert [one["parameters"]["presence_bin_s"] for one in told] == [2.0, 1.0]
-    assert set(told[0]) == set(json.loads(invoke("--json").stdout)[0])
+    reported = json.loads(invoke("--where", "presence_bin_s>0", "--where", "n_units<6", "--json").stdout)
+    assert [one["parameters"]["presence_bin_s"] for one in reported] == [2.0, 1.0]
+    assert set(reported[0]) == set(json.loads(invoke("--json").stdout)[0])
     text = invoke("--limit", "2").stdout.replace("\n", " ")
     assert f"Next page: the same command with  --after {ids[2]}" in text
     assert "Next page" not in invoke("--after", ids[2], "--limit", "9").stdout

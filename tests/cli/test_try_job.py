@@ -53,7 +53,7 @@ def test_the_figure_is_named(trial, capsys):
     assert f"figure   {made.figure}" in capsys.readouterr().out
 
 
-def test_a_number_that_is_not_finite_is_told(trial, capsys):
+def test_a_number_that_is_not_finite_is_reported(trial, capsys):
     assert show_trial(trial(mode="not_finite"), debug=False)
     assert "None (not finite)" in capsys.readouterr().out
 
@@ -67,11 +67,11 @@ def test_what_it_prints_is_seen_at_once(trial, capfd):
 
 def test_the_traceback_is_the_analysis_own(trial, capsys):
     assert not show_trial(trial(mode="raise"), debug=False)
-    told = capsys.readouterr().err
-    assert "ValueError: the scientist's own error" in told
-    assert "in _fails_here" in told
-    assert "/cli/" not in told
-    assert "/engine/" not in told
+    reported = capsys.readouterr().err
+    assert "ValueError: the scientist's own error" in reported
+    assert "in _fails_here" in reported
+    assert "/cli/" not in reported
+    assert "/engine/" not in reported
 
 
 def test_the_debugger_opens_where_it_raises(trial, monkeypatch):
@@ -86,9 +86,9 @@ def test_the_debugger_opens_where_it_raises(trial, monkeypatch):
 
 def test_a_command_that_fails_says_so(trial, capfd):
     assert not show_trial(trial("shell", folder=COMMANDS, mode="fail"), debug=False)
-    told = capfd.readouterr().err
-    assert "no such method" in told
-    assert "`sh` ended with exit code 3" in told
+    reported = capfd.readouterr().err
+    assert "no such method" in reported
+    assert "`sh` ended with exit code 3" in reported
 
 
 def test_the_next_try_begins_with_an_empty_folder(trial):

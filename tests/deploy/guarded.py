@@ -201,7 +201,7 @@ class Walk:
         self.tick()
         first = self.done()
         assert len(first) == 3
-        assert [note.name for note in self.platform.connections.inbox_notes.bad(NAME)] == ["bad.json"]
+        assert [note.name for note in self.platform.connections.inbox_notes.rejected(NAME)] == ["bad.json"]
         rerun(self.platform, NAME, keys=[first[0]], force_reason="to see")
         self.take_back(first[1])
         self.dispatch()
@@ -212,7 +212,7 @@ class Walk:
             first[0]: "replaced",
             first[1]: "invalidated",
         }
-        assert self.platform.connections.inbox_notes.bad(NAME) == []
+        assert self.platform.connections.inbox_notes.rejected(NAME) == []
         self.stop_and_go_on()
         self.catalog()
         found = audit(self.platform, [NAME], depth=Depth(content=True)).serious()

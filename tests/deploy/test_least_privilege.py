@@ -208,7 +208,7 @@ def test_a_person_who_only_reads_sees_results_and_changes_nothing(walked, readin
         records.invalidate({**replaced, "_id": "x"}, who="me", reason="none")
 
 
-def test_who_may_not_make_an_index_that_is_missing_is_told(reading):
+def test_who_may_not_make_an_index_that_is_missing_is_reported(reading):
     reading.collection("results_inbox", indexes=(("analysis", "refused"),))
     with pytest.raises(SettingsError, match="may not `createIndexes` the collection `results_jobs`"):
         reading.collection("results_jobs", indexes=(("nowhere",),))

@@ -64,7 +64,7 @@ def as_user(guarded, monkeypatch):
     forget_clients()
 
 
-def test_the_policy_lets_the_platform_read_what_the_bucket_tells(guarded, as_user):
+def test_the_policy_lets_the_platform_read_what_the_bucket_reports(guarded, as_user):
     for key in ("inbox/double/a.json", "inbox/double/a.txt"):
         guarded.client("admin").put_object(Bucket=INBOX, Key=key, Body=b"{}")
     queue = as_user("watcher")

@@ -16,7 +16,7 @@ from resources.connections import connect
 from resources.settings import Settings
 from sensors.job_files.stores import Stores
 from tests.conftest import BUCKET
-from tests.sensors.world import World
+from tests.sensors.harness import SensorHarness
 
 LAB = Path(__file__).parents[1] / "lab"
 
@@ -36,7 +36,7 @@ class Place:
         self.entry = load_analysis(LAB / f"{analysis}.py")
         c = self.connections
         stores = Stores(c.job_inbox, c.inbox_notes, c.ledger, c.record_store, c.results_store)
-        self.world = World(self.entry, stores, instance)
+        self.harness = SensorHarness(self.entry, stores, instance)
         self.assets = self.connections.ledger.mongo.collection("data_assets").raw
 
     @property
@@ -70,12 +70,12 @@ class Place:
 
     def keys(self, state=None):
         """Give the keys in the ledger, of one state or all."""
-        return set(self.world.jobs(state))
+        return set(self.harness.jobs(state))
 
     def settle(self, key, state, **fields):
         """Give a job a state behind everybody's back."""
         version = fields.pop("code_version", self.entry.code_version)
-        self.world.change(key, state=JobState(state).value, code_version=version, **fields)
+        self.harness.change(key, state=JobState(state).value, code_version=version, **fields)
 
 
 @pytest.fixture

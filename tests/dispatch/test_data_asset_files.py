@@ -83,8 +83,8 @@ def test_a_whole_bucket_may_be_an_asset(reader, asset):
     check_exists(reader, f"s3://{BUCKET}")
 
 
-def test_faults_of_one_address_hold_up_no_other_and_all_progress_is_told():
-    told = []
+def test_faults_of_one_address_hold_up_no_other_and_all_progress_is_reported():
+    reported = []
 
     faults = {"b": InputError("gone"), "c": SettingsError("no credentials")}
 
@@ -93,9 +93,9 @@ def test_faults_of_one_address_hold_up_no_other_and_all_progress_is_told():
             raise faults[url]
         return url.upper()
 
-    found = look_at(["a", "b", "c", "d"], look, what="Looking", progress=lambda *step: told.append(step), threads=2)
+    found = look_at(["a", "b", "c", "d"], look, what="Looking", progress=lambda *step: reported.append(step), threads=2)
     assert (found["a"], str(found["b"]), str(found["c"]), found["d"]) == ("A", "gone", "no credentials", "D")
-    assert told == [("Looking", done, 4) for done in range(1, 5)]
+    assert reported == [("Looking", done, 4) for done in range(1, 5)]
 
 
 def test_many_addresses_are_looked_at_at_once():
@@ -103,11 +103,11 @@ def test_many_addresses_are_looked_at_at_once():
     look_at([str(i) for i in range(8)], lambda _: together.wait(), what="x", progress=lambda *_: None, threads=8)
 
 
-def test_which_server_has_a_bucket_is_asked_once(s3):
-    asked = []
+def test_which_server_has_a_bucket_is_queried_once(s3):
+    requested = []
 
     def note(**_):
-        asked.append(1)
+        requested.append(1)
 
     reader = LookingReader.of(replace(Inputs(s3=s3, input_unsigned=True).reader, max_folders=7))
     s3.client.meta.events.register("before-call.s3.HeadBucket", note)
@@ -116,7 +116,7 @@ def test_which_server_has_a_bucket_is_asked_once(s3):
             assert not find_files(reader, f"s3://{BUCKET}/nothing/{key}", ".nwb")
     finally:
         s3.client.meta.events.unregister("before-call.s3.HeadBucket", note)
-    assert (len(asked), reader.input_unsigned, reader.max_folders) == (1, True, 7)
+    assert (len(requested), reader.input_unsigned, reader.max_folders) == (1, True, 7)
 
 
 def test_a_server_that_does_not_answer_ends_the_look():

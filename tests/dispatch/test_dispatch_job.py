@@ -99,14 +99,14 @@ def test_a_dispatch_is_recorded_with_who_when_what_and_where(launch, place, inst
     place.add("two", files=())
     assert launch(query='{"name": {"$exists": true}}', plan_only=False).success
     found = instance.get_latest_materialization_event(KEY).asset_materialization
-    told = {name: value.value for name, value in found.metadata.items()}
-    assert told["who"].endswith(", from the launchpad")
-    assert told["query"] == '{"name":{"$exists":true}}'
-    assert told["options"] == {"query": '{"name": {"$exists": true}}'}
-    assert told["counts"] == {"write": 1, "the input does not exist, or cannot be read": 1}
-    assert (told["job files"], told["records"]) == (1, 2)
-    assert told["folder"].endswith(f"/double/dispatch/{told['dispatch id']}")
-    assert told["when"] > 1_700_000_000
+    reported = {name: value.value for name, value in found.metadata.items()}
+    assert reported["who"].endswith(", from the launchpad")
+    assert reported["query"] == '{"name":{"$exists":true}}'
+    assert reported["options"] == {"query": '{"name": {"$exists": true}}'}
+    assert reported["counts"] == {"write": 1, "the input does not exist, or cannot be read": 1}
+    assert (reported["job files"], reported["records"]) == (1, 2)
+    assert reported["folder"].endswith(f"/double/dispatch/{reported['dispatch id']}")
+    assert reported["when"] > 1_700_000_000
     assert found.metadata["results"].asset_key == dg.AssetKey(["analysis", "double"])
     assert found.description == "2 records found; 1 job to write; 1 left out."
 
@@ -117,7 +117,7 @@ def test_a_schedule_is_named_as_who_dispatched(launch, place, instance):
     assert found.metadata["who"].value == "schedule dispatch_nightly"
 
 
-def test_with_dry_run_nothing_is_written_whatever_is_asked_for(launch, place, instance, settings):
+def test_with_dry_run_nothing_is_written_whatever_is_requested(launch, place, instance, settings):
     place.add("one")
     definitions = build_defs(settings.model_copy(update={"dry_run": True}), folder=LAB)
     result = launch(definitions, query="{}", plan_only=False)

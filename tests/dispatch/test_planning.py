@@ -208,11 +208,11 @@ def test_a_group_with_a_missing_input_says_which_one(place):
 def test_inputs_are_looked_for_once_and_no_more_than_are_written(place, monkeypatch):
     for number in range(6):
         place.add(f"asset{number}", files=["a.nwb"] if number != 1 else ())
-    told = []
+    reported = []
     options = read_options({"query": "{}", "max_jobs": 4, "sweep": '{"number": [1, 2]}'})
-    plan = Planning(place.entry, options, place.services, lambda *step: told.append(step)).plan()
+    plan = Planning(place.entry, options, place.services, lambda *step: reported.append(step)).plan()
     assert [len(plan.jobs), reasons(plan)] == [4, {Reason.NO_INPUT: 2, Reason.BEYOND_MAX_JOBS: 6}]
-    assert [step for step in told if step[0] == "Checking inputs"] == [
+    assert [step for step in reported if step[0] == "Checking inputs"] == [
         ("Checking inputs", 1, 2),
         ("Checking inputs", 2, 2),
         ("Checking inputs", 1, 1),
@@ -235,10 +235,10 @@ def test_the_keys_of_the_plan_are_those_that_the_sensor_computes(place):
     place.services.inbox.write("double", "analysis_parameters.json", b'{"fixed_parameters": {"number": 9}}')
     for options in ({}, {"sweep": '{"number": [1, 2]}'}, {"set_values": ["number=3"]}, {"group_by": ["s.number"]}):
         plan, _ = place.dispatch(**options)
-        place.world.tick()
+        place.harness.tick()
         assert {job.job_key for job in plan.jobs} <= place.keys()
-        assert not place.world.bad()
-    assert {job["parameters"]["number"] for job in place.world.jobs().values()} == {9, 1, 2, 3}
+        assert not place.harness.rejected()
+    assert {job["parameters"]["number"] for job in place.harness.jobs().values()} == {9, 1, 2, 3}
 
 
 def test_the_same_dispatch_twice_writes_no_second_job(place):
@@ -249,18 +249,18 @@ def test_the_same_dispatch_twice_writes_no_second_job(place):
     again, written = place.dispatch()
     assert (again.jobs, written.files, reasons(again)) == ((), 0, {Reason.IN_INBOX: 3})
     assert all("by dispatch/" in skip.detail for skip in again.skips)
-    place.world.tick()
+    place.harness.tick()
     assert reasons(place.plan()) == {Reason.ASKED: 3}
     assert len(place.files()) == 3
 
 
-def test_what_is_done_asked_for_or_failed_is_left_out_with_the_reason(place):
+def test_what_is_done_requested_or_failed_is_left_out_with_the_reason(place):
     keys = {}
     for name in ("new", "running", "done", "failed", "other-code", "failed-other-code"):
         place.add(name)
         plan, _ = place.dispatch(query=json.dumps({"name": name}))
         keys[name] = plan.jobs[0].job_key
-    place.world.tick()
+    place.harness.tick()
     for name in ("running", "done", "failed"):
         place.settle(keys[name], name)
     place.settle(keys["other-code"], "done", code_version="0")
@@ -272,7 +272,7 @@ def test_what_is_done_asked_for_or_failed_is_left_out_with_the_reason(place):
     assert {job.job_key for job in plan.jobs} == plan.outdated == {keys["other-code"], keys["failed-other-code"]}
     write_plan(plan, place.services, progress=ignore)
     assert reasons(place.plan()) == {Reason.DONE: 1, Reason.ASKED: 2, Reason.FAILED: 1, Reason.IN_INBOX: 2}
-    place.world.tick()
+    place.harness.tick()
     assert place.keys(JobState.NEW) == {keys["new"], keys["other-code"], keys["failed-other-code"]}
 
 
@@ -281,10 +281,10 @@ def test_what_is_archived_is_left_out_whatever_the_code_is(place):
         place.add(name)
     jobs = place.plan().jobs
     write_plan(place.plan(), place.services, progress=ignore)
-    place.world.tick()
+    place.harness.tick()
     for job, version in zip(jobs, (place.entry.code_version, "0"), strict=True):
         place.settle(job.job_key, "done", code_version=version)
-        place.world.stores.ledger.requests.archive("double", [job.job_key])
+        place.harness.stores.ledger.requests.archive("double", [job.job_key])
     plan = place.plan()
     assert reasons(plan) == {Reason.ARCHIVED: 2}
     assert plan.skips[0].detail == f"bring it back with: analysis archive double --restore --key {jobs[0].job_key}"
@@ -293,7 +293,7 @@ def test_what_is_archived_is_left_out_whatever_the_code_is(place):
 def test_a_result_whose_job_the_ledger_has_lost_is_done(place):
     place.add("one")
     (job,) = place.plan().jobs
-    place.world.add_record(job.job_key)
+    place.harness.add_record(job.job_key)
     assert place.services.results.existing([result_id("double", place.entry.code_version, job.job_key)])
     assert reasons(place.plan()) == {Reason.DONE: 1}
 
@@ -302,15 +302,17 @@ def test_known_jobs_are_found_in_one_query_and_not_one_by_one(place):
     for number in range(50):
         place.add(f"asset{number:02}", files=())
     plan, _ = place.dispatch(check_inputs="none")
-    place.world.tick()
+    place.harness.tick()
     for key in [job.job_key for job in plan.jobs][:25]:
         place.settle(key, "done")
     database = place.services.ledger.mongo.collection("x").raw.database
     database.command("profile", 2)
     assert reasons(place.plan(check_inputs="none")) == {Reason.DONE: 25, Reason.ASKED: 25}
     database.command("profile", 0)
-    asked = [d["ns"].partition(".")[2] for d in database["system.profile"].find({"op": {"$in": ["query", "command"]}})]
-    assert (asked.count("results_jobs"), asked.count("results")) == (1, 0), "every job is known"
+    requested = [
+        d["ns"].partition(".")[2] for d in database["system.profile"].find({"op": {"$in": ["query", "command"]}})
+    ]
+    assert (requested.count("results_jobs"), requested.count("results")) == (1, 0), "every job is known"
 
 
 def test_beyond_max_jobs_the_next_dispatch_goes_on(place):
@@ -323,7 +325,7 @@ def test_beyond_max_jobs_the_next_dispatch_goes_on(place):
     assert len(seen) == len(set(seen)) == 5
 
 
-def test_groups_of_the_same_assets_are_one_job_unless_a_parameter_tells_them_apart(place):
+def test_groups_of_the_same_assets_are_one_job_unless_a_parameter_distinguishes_them(place):
     place.add("one", m=[{"k": 1, "number": 1}, {"k": 2, "number": 2}])
     plan = place.plan(unwind_list_fields=["m"], group_by=["m.k"])
     assert (len(plan.jobs), reasons(plan)) == (1, {Reason.DUPLICATE: 1})

@@ -77,7 +77,7 @@ def test_a_tick_asks_for_a_run_that_writes_jobs(save, schedules, place, lab, ins
     assert len(place.files()) == 2
 
 
-def test_options_are_read_anew_at_each_tick(save, schedules):
+def test_options_are_read_again_at_each_tick(save, schedules):
     path = save("nightly", GOOD)
     schedule = schedules()["dispatch_nightly"]
     save("nightly", {**GOOD, "options": {"query": "{}", "max_jobs": 3}})
@@ -119,7 +119,7 @@ def test_a_broken_file_is_reported_loudly_and_stops_nothing_else(save, schedules
     assert tick(found["dispatch_good"]).run_requests
 
 
-def test_a_name_that_dagster_would_not_take_is_told_apart(save, settings, schedules):
+def test_a_name_that_dagster_would_not_take_is_distinguished(save, settings, schedules):
     for name in ("two words", "zwei Wörter", "a.b", "x" * 100, "fine_name"):
         save(name, GOOD)
     found = schedules()
@@ -127,7 +127,7 @@ def test_a_name_that_dagster_would_not_take_is_told_apart(save, settings, schedu
     assert "dispatch_fine_name" in found
 
 
-def test_two_names_that_would_be_one_schedule_are_told_apart(save, schedules):
+def test_two_names_that_would_be_one_schedule_are_distinguished(save, schedules):
     save("a-b", GOOD)
     save("a_b", GOOD)
     assert len(schedules()) == 2
@@ -152,7 +152,7 @@ def test_a_name_that_could_lead_elsewhere_is_refused(tmp_path, name):
         saved_path(tmp_path, name)
 
 
-def test_files_that_are_no_json_are_not_looked_at(settings, lab):
+def test_files_that_are_not_json_are_not_looked_at(settings, lab):
     settings.dispatches.mkdir()
     (settings.dispatches / "notes.txt").write_text("x", encoding="utf-8")
     job = lab.resolve_job_def("dispatch")

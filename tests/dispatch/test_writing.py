@@ -41,7 +41,7 @@ def test_files_lie_in_time_ordered_folders_and_say_where_they_come_from(place):
 def test_the_ledger_keeps_query_group_and_dispatch(place):
     place.add("one", s={"k": "x"})
     plan, written = place.dispatch(group_by=["s.k"])
-    place.world.tick()
+    place.harness.tick()
     (source,) = place.services.ledger.jobs.get("double", plan.jobs[0].job_key).sources
     assert (source.query, source.dispatch_id, source.record_ids) == ("{}", written.dispatch_id, ("id-one",))
     assert [(pair.field, pair.value) for pair in source.group] == [("s.k", "x")]
@@ -86,9 +86,9 @@ def test_a_dispatch_that_is_cut_off_leaves_whole_files_and_the_next_one_goes_on(
         read_job(place.services.inbox.read("double", name), name=name)
     plan, _ = place.dispatch()
     assert (len(plan.jobs), len(place.files())) == (13, 20)
-    place.world.tick()
+    place.harness.tick()
     assert len(place.keys()) == 20
-    assert not place.world.bad()
+    assert not place.harness.rejected()
 
 
 def test_two_dispatches_at_once_make_no_second_job(place):
@@ -96,7 +96,7 @@ def test_two_dispatches_at_once_make_no_second_job(place):
     plans = [place.plan(), place.plan()]
     for plan in plans:
         write_plan(plan, place.services, progress=ignore)
-    place.world.tick()
+    place.harness.tick()
     assert (len(place.files()), len(place.keys())) == (2, 1)
 
 
@@ -105,7 +105,7 @@ def test_files_are_written_to_an_inbox_in_s3(settings, instance, s3_inbox):
     place.add("one")
     _, written = place.dispatch()
     assert written.folder == f"{s3_inbox.root}/double/dispatch/{written.dispatch_id}"
-    place.world.tick()
+    place.harness.tick()
     assert len(place.keys()) == 1
 
 

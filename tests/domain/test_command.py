@@ -37,7 +37,7 @@ def test_the_identity_of_a_command_never_changes_by_accident():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         ({"files": ("/etc/passwd",)}, "files names `/etc/passwd`"),
         ({"files": ("../fit.R",)}, r"files names `\.\./fit\.R`"),
@@ -48,6 +48,6 @@ def test_the_identity_of_a_command_never_changes_by_accident():
         ({"pass_variables": ("A=B",)}, "should match pattern"),
     ],
 )
-def test_a_form_that_cannot_be_run_is_refused(change, told):
-    with pytest.raises(ValidationError, match=told):
+def test_a_form_that_cannot_be_run_is_refused(change, reported):
+    with pytest.raises(ValidationError, match=reported):
         Command(**{"words": ("sh", "a.sh"), "files": ("a.sh",), "language": "shell", **change})

@@ -85,7 +85,7 @@ def test_a_key_given_twice_in_one_object_is_named(text):
     assert "gives `a` twice" in refusal(text)
 
 
-def test_the_same_key_in_two_objects_is_no_repetition():
+def test_the_same_key_in_two_objects_is_not_a_repetition():
     assert parse_json('[{"a": 1}, {"a": 2}]', what="x") == [{"a": 1}, {"a": 2}]
 
 
@@ -106,7 +106,7 @@ def test_thirty_two_levels_are_read_and_thirty_three_are_not():
     assert f"nested deeper than 32 levels at `{'[0]' * 32}`" in refusal("[" * 33 + "]" * 33)
 
 
-def test_brackets_inside_a_string_are_no_nesting():
+def test_brackets_inside_a_string_are_not_nesting():
     text = json.dumps({"a": "[" * 500, "b": '\\"[['})
     assert parse_json(text, what="x") == json.loads(text)
     assert "not JSON" in refusal('"' + "[" * 500)
@@ -163,7 +163,7 @@ def test_every_fault_of_a_value_is_named_with_its_path():
 
 
 @pytest.mark.parametrize(("key", "marks"), [("a.b", "`.`"), ("$a", "`$`"), ("a$.b", "`$` and `.`")])
-def test_keys_with_a_meaning_in_a_database_are_refused_only_when_asked(key, marks):
+def test_keys_with_a_meaning_in_a_database_are_refused_only_with_an_option(key, marks):
     assert value_faults({key: 1}, path="", plain_keys=True) == [f"the key `{key}` holds {marks}: rename it"]
     assert value_faults({key: 1}, path="", plain_keys=False) == []
 
@@ -181,7 +181,7 @@ def test_a_value_that_holds_itself_is_refused_as_too_deep():
         canonical_json(endless)
 
 
-def test_check_value_raises_the_error_that_it_is_told_and_passes_what_is_fine():
+def test_check_value_raises_the_given_error_and_passes_what_is_fine():
     check_value({"a": [1, 2.5, "x", None]}, path="outputs", plain_keys=True)
     with pytest.raises(OutputError, match=r"`outputs\.a` is nan"):
         check_value({"a": math.nan}, path="outputs", plain_keys=True, error=OutputError)
@@ -219,7 +219,7 @@ def test_canonical_json_does_not_depend_on_the_order_of_keys_and_can_be_read_aga
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "reported"),
     [
         ({"a": math.nan}, "`a` is nan"),
         ({"a": 2**53}, "use a string"),
@@ -229,8 +229,8 @@ def test_canonical_json_does_not_depend_on_the_order_of_keys_and_can_be_read_aga
         ({"a": object()}, "not a JSON value"),
     ],
 )
-def test_a_value_without_canonical_form_is_refused_with_its_place(value, told):
-    with pytest.raises(PermanentError, match=told):
+def test_a_value_without_canonical_form_is_refused_with_its_place(value, reported):
+    with pytest.raises(PermanentError, match=reported):
         canonical_json(value)
 
 

@@ -123,7 +123,7 @@ def test_a_function_from_another_package_is_part_of_the_code():
     [lambda d, p: {}, print, no_arguments, made, pytest.mark],
     ids=["lambda", "builtin", "no arguments", "keywords", "no function"],
 )
-def test_what_is_no_function_of_two_or_three_arguments_is_refused(function):
+def test_what_is_not_a_function_of_two_or_three_arguments_is_refused(function):
     with pytest.raises(AnalysisFileError, match="from_wrapper: "):
         made(function)
 

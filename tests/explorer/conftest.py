@@ -1,8 +1,8 @@
-"""A world with forty results: all in the catalog, twenty of them with record and files."""
+"""A harness with forty results: all in the catalog, twenty of them with record and files."""
 
 import pytest
 
-from tests.explorer.worlds import catalog_of, make_world, provenance, publish, record_store, write
+from tests.explorer.harness import catalog_of, make_harness, provenance, publish, record_store, write
 
 
 @pytest.fixture
@@ -12,11 +12,11 @@ def root(results_store):
 
 
 @pytest.fixture
-def world(s3, results_store, root, docdb_uri, database):
-    """Fill a world."""
+def harness(s3, results_store, root, docdb_uri, database):
+    """Fill a harness."""
     found = [provenance(number, root=root) for number in range(40)]
     records = record_store(docdb_uri, database)
     for one in found[:4]:
         publish(results_store, records, one)
     write(s3, root, catalog_of(found))
-    return make_world(s3=s3, root=root, uri=docdb_uri, database=database, store=results_store)
+    return make_harness(s3=s3, root=root, uri=docdb_uri, database=database, store=results_store)

@@ -14,7 +14,7 @@ from domain.result.records import to_record
 from explorer.server import Login, is_loopback, make_server
 from resources.mongo import close_client
 from tests.commands_seen import by_another_name, listening
-from tests.explorer.worlds import NAME, catalog_of, make_world, provenance, publish, record_store, result_id, write
+from tests.explorer.harness import NAME, catalog_of, make_harness, provenance, publish, record_store, result_id, write
 
 LOGIN = Login("lab", SecretStr("correct horse battery"))
 
@@ -27,14 +27,14 @@ def basic(user, password):
 def callback(client, output, inputs, state=(), changed=()):
     """Ask a callback as the page does; gives what it answers by output."""
     parts = [dict(zip(("id", "property"), one.split("."), strict=True)) for one in output.strip(".").split("...")]
-    asked = {
+    requested = {
         "output": output,
         "outputs": parts if output.startswith("..") else parts[0],
         "inputs": inputs,
         "state": list(state),
         "changedPropIds": list(changed),
     }
-    answer = client.post("/_dash-update-component", json=asked)
+    answer = client.post("/_dash-update-component", json=requested)
     assert answer.status_code == 200, answer.text
     return answer.json["response"]
 
@@ -46,9 +46,9 @@ def prop(name, value):
 
 
 @pytest.fixture
-def client(world):
+def client(harness):
     """Open the explorer, as somebody on this machine."""
-    return make_server(world, login=None).test_client()
+    return make_server(harness, login=None).test_client()
 
 
 # -- who may ask -------------------------------------------------------------------------------------------------
@@ -59,17 +59,17 @@ def test_what_can_be_reached_from_elsewhere_is_known(host, here):
     assert is_loopback(host) is here
 
 
-def test_without_a_login_nobody_elsewhere_is_served(world):
+def test_without_a_login_no_other_host_is_served(harness):
     with pytest.raises(SettingsError, match="EXPLORER_USER and EXPLORER_PASSWORD"):
-        make_server(world, login=None, loopback=False)
+        make_server(harness, login=None, loopback=False)
 
 
 PLACES = ["/", "/_dash-layout", "/_dash-dependencies", "/assets/explorer.js", f"/figure/{result_id(0)}", f"/file/{result_id(0)}/numbers.csv", f"/record/{result_id(0)}", f"/download.csv?analysis={NAME}", "/_dash-component-suites/dash_ag_grid/dash_ag_grid.min.js", "/nowhere"]  # fmt: skip
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_every_request_asks_for_the_login(world, place):
-    client = make_server(world, login=LOGIN, loopback=False).test_client()
+def test_every_request_asks_for_the_login(harness, place):
+    client = make_server(harness, login=LOGIN, loopback=False).test_client()
     assert client.get(place, buffered=True).status_code == 401
     assert client.get(place, buffered=True, headers=basic("lab", "wrong")).status_code == 401
     assert client.get(place, buffered=True, headers=basic("", "")).status_code == 401
@@ -78,8 +78,8 @@ def test_every_request_asks_for_the_login(world, place):
     assert answer.status_code == 200 or place == "/nowhere" or "component" in place
 
 
-def test_callbacks_ask_for_the_login_too(world):
-    client = make_server(world, login=LOGIN, loopback=False).test_client()
+def test_callbacks_ask_for_the_login_too(harness):
+    client = make_server(harness, login=LOGIN, loopback=False).test_client()
     assert client.post("/_dash-update-component", json={}).status_code == 401
 
 
@@ -205,8 +205,8 @@ def test_texts_that_a_spreadsheet_would_run_are_neutralised_in_csv_alone(s3, roo
         for n, text in enumerate(texts)
     ]
     write(s3, root, catalog_of(found))
-    world = make_world(s3=s3, root=root, uri=docdb_uri, database=database)
-    client = make_server(world, login=None).test_client()
+    harness = make_harness(s3=s3, root=root, uri=docdb_uri, database=database)
+    client = make_server(harness, login=None).test_client()
     rows = pl.read_csv(client.get("/download.csv?analysis=quality&sort=started").data)
     assert rows["session"].to_list() == ["'=1+1", "'+1", "'-1", "'@sum", "'\tx", "plain", "a=b"]
     assert rows["outputs.delta"].to_list() == [-1.5] * 7
@@ -231,7 +231,7 @@ def test_a_page_restores_its_address(client):
 
 
 @pytest.mark.parametrize(
-    ("search", "told"),
+    ("search", "reported"),
     [
         ("?analysis=<script>alert(1)</script>", "There is no analysis"),
         ("?analysis=quality&x=gone", "There is no column `gone`"),
@@ -241,14 +241,14 @@ def test_a_page_restores_its_address(client):
         ("?analysis=quality&nonsense=1", "nonsense"),
     ],
 )
-def test_an_address_with_nonsense_gives_a_page_and_a_note(client, search, told):
-    assert told in shown(callback(client, "page.children", [prop("url.search", search)], changed=["url.search"]))
+def test_an_address_with_nonsense_gives_a_page_and_a_note(client, search, reported):
+    assert reported in shown(callback(client, "page.children", [prop("url.search", search)], changed=["url.search"]))
 
 
 def rows_of(client, search, **request):
     """Ask for rows as the grid does."""
-    asked = {"startRow": 0, "endRow": 100, "sortModel": [], "filterModel": {}} | request
-    inputs = [prop("grid.getRowsRequest", asked)]
+    requested = {"startRow": 0, "endRow": 100, "sortModel": [], "filterModel": {}} | request
+    inputs = [prop("grid.getRowsRequest", requested)]
     found = callback(client, "..grid.getRowsResponse...count.children..", inputs, [prop("part-rows.data", search)])
     return found["grid"]["getRowsResponse"], found["count"]["children"]
 
@@ -256,15 +256,15 @@ def rows_of(client, search, **request):
 def test_the_grid_gets_the_rows_that_it_asks_for(client):
     model = {"outputs.rate_hz": {"filterType": "number", "type": "lessThan", "filter": 2}}
     sort = [{"colId": "outputs.rate_hz", "sort": "asc"}]
-    found, told = rows_of(client, "?analysis=quality", startRow=2, endRow=4, filterModel=model, sortModel=sort)
+    found, reported = rows_of(client, "?analysis=quality", startRow=2, endRow=4, filterModel=model, sortModel=sort)
     assert [row["session"] for row in found["rowData"]] == ["session 2", "session 3"]
     assert found["rowCount"] == 10
-    assert told == "10 of 40 results"
+    assert reported == "10 of 40 results"
 
 
 def test_all_analyses_are_one_table(client):
-    found, told = rows_of(client, "")
-    assert told == "40 of 40 results"
+    found, reported = rows_of(client, "")
+    assert reported == "40 of 40 results"
     assert {row["analysis"] for row in found["rowData"]} == {NAME}
 
 
@@ -273,11 +273,11 @@ def test_all_analyses_are_one_table(client):
     [{"startRow": "x"}, {"filterModel": [1]}, {"sortModel": [{"colId": {"$gt": 1}}]}, {"sortModel": {"a": 1}}],
 )
 def test_a_grid_that_asks_for_nonsense_gets_rows_or_an_error_and_no_more(client, request_):
-    asked = {"startRow": 0, "endRow": 2} | request_
+    requested = {"startRow": 0, "endRow": 2} | request_
     body = {
         "output": "..grid.getRowsResponse...count.children..",
         "outputs": [{"id": "grid", "property": "getRowsResponse"}, {"id": "count", "property": "children"}],
-        "inputs": [prop("grid.getRowsRequest", asked)],
+        "inputs": [prop("grid.getRowsRequest", requested)],
         "state": [prop("part-rows.data", "?analysis=quality")],
         "changedPropIds": [],
     }
@@ -310,17 +310,17 @@ def test_two_results_are_compared_field_by_field(client):
     search = f"?analysis=quality&compare={result_id(0)[:20]}&compare={result_id(1)[:20]}"
     found = callback(client, "..comparison.children...compare-part.hidden..", [prop("part-compare.data", search)])
     assert found["compare-part"]["hidden"] is False
-    told = shown(found)
-    assert "fields differ" in told
-    assert '"+0.1"' in told
+    reported = shown(found)
+    assert "fields differ" in reported
+    assert '"+0.1"' in reported
 
 
 def test_selected_points_are_shown_side_by_side(client):
     search = '?analysis=quality&x=outputs.rate_hz&selection={"box":{"x":[1,1.35]}}'
     found = callback(client, "..gallery.children...gallery-part.hidden..", [prop("part-gallery.data", search)])
-    told = shown(found)
-    assert "4 selected." in told
-    assert all(f"/figure/{result_id(n)}" in told for n in range(4))
+    reported = shown(found)
+    assert "4 selected." in reported
+    assert all(f"/figure/{result_id(n)}" in reported for n in range(4))
 
 
 def test_a_plot_is_drawn(client):
@@ -356,9 +356,9 @@ def test_everything_that_can_be_done_only_reads(s3, root, results_store, docdb_u
     uri, operations = by_another_name(docdb_uri), set()
     s3.client.meta.events.register("before-call.s3", lambda model, **_: operations.add(model.name), unique_id="asked")
     try:
-        world = make_world(s3=s3, root=root, uri=uri, database=database, store=results_store)
-        with listening(Asked(), uri) as asked:
-            client = make_server(world, login=None).test_client()
+        harness = make_harness(s3=s3, root=root, uri=uri, database=database, store=results_store)
+        with listening(Asked(), uri) as requested:
+            client = make_server(harness, login=None).test_client()
             rows_of(client, "?analysis=quality")
             details_of(client, result_id(0)[:20])
             search = f"?analysis=quality&compare={result_id(0)[:20]}"
@@ -369,7 +369,7 @@ def test_everything_that_can_be_done_only_reads(s3, root, results_store, docdb_u
     finally:
         s3.client.meta.events.unregister("before-call.s3", unique_id="asked")
         close_client(uri)
-    assert asked.commands <= {"find", "hello", "getMore", "killCursors", "endSessions"}
-    assert "find" in asked.commands
+    assert requested.commands <= {"find", "hello", "getMore", "killCursors", "endSessions"}
+    assert "find" in requested.commands
     assert seen <= {"HeadObject", "GetObject"}
     assert "GetObject" in seen

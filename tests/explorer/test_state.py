@@ -75,7 +75,7 @@ def test_any_address_gives_a_view_that_fits(search):
 
 
 @pytest.mark.parametrize(
-    ("search", "told"),
+    ("search", "reported"),
     [
         ("?filters={", "filters"),
         ("?filters=[1]", "filters"),
@@ -89,17 +89,17 @@ def test_any_address_gives_a_view_that_fits(search):
         ('?filters={"gone":{"type":"blank"}}', "gone"),
     ],
 )
-def test_what_an_address_says_and_nobody_understands_is_told(search, told):
+def test_parts_of_an_address_that_are_not_understood_are_reported(search, reported):
     view, notes = from_search(search)
     _, more = fitted(view, COLUMNS)
-    assert [note for note in notes + more if told in note]
+    assert [note for note in notes + more if reported in note]
 
 
 @pytest.mark.parametrize(
     "found",
     [None, 7, {"rows": []}, {"rows": 3}, {"box": {}}, {"box": {"x": [1]}}, {"box": {"x": [1, 2], "y": [1, None]}}, {"box": {"x": [1, True]}}, {"box": {"y": [1, 2]}}, {"lasso": {"x": [1, 2, 3], "y": [1, 2]}}, {"lasso": {"x": [1] * 500, "y": [1] * 500}}, {"box": {"x": [1, float("inf")]}}, {"box": {"x": [1, float("nan")]}}],
 )  # fmt: skip
-def test_what_is_no_selection_selects_nothing(found):
+def test_what_is_not_a_selection_selects_nothing(found):
     assert clean_selection(found) == {}
 
 
@@ -108,7 +108,7 @@ def test_a_part_has_only_its_own_fields():
     assert part(view, "analysis", "q") == View(analysis="a", q="text")
 
 
-def test_columns_that_nobody_chose_are_not_in_the_address():
+def test_columns_that_are_not_chosen_are_not_in_the_address():
     shown = shown_first(COLUMNS)
     view, notes = fitted(View(columns=shown), COLUMNS)
     assert (to_search(view), notes) == ("", [])

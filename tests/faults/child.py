@@ -55,8 +55,8 @@ def evaluate(answer, *, grace_s=LIMITS.grace_s, **limits):
     with dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"]) as instance:
         result = tick(instance, None, find_analyses(LAB)[NAME], stores, limits=TickLimits(grace_s=grace_s))
     requests = result.run_requests or [] if isinstance(result, dg.SensorResult) else []
-    asked = [{"run_key": request.run_key, "tags": dict(request.tags)} for request in requests]
-    Path(f"{answer}.part").write_text(json.dumps(asked), encoding="utf-8")
+    requested = [{"run_key": request.run_key, "tags": dict(request.tags)} for request in requests]
+    Path(f"{answer}.part").write_text(json.dumps(requested), encoding="utf-8")
     Path(f"{answer}.part").rename(answer)
 
 

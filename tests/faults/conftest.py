@@ -48,7 +48,7 @@ class Lab:
         self.servers.restart_what_died()
 
     def stage(self, **options):
-        """Make a new world."""
+        """Make a new stage."""
         self._stages += 1
         return Stage(self, self.folder / f"stage_{self._stages}", **options)
 
@@ -119,7 +119,7 @@ def pytest_sessionfinish(session, exitstatus):
 
 @pytest.fixture
 def judge(lab, request):
-    """Give the function that compares a world with an undisturbed one, counts, and lets no difference pass."""
+    """Give the function that compares a stage with an undisturbed one, counts, and lets no difference pass."""
 
     def judge(fault, stage, *, injected, seconds, by_hand=False, slow=0.0, **explained):
         order, name = fault

@@ -30,7 +30,7 @@ class JobEnd:
 
 @dataclass
 class EndState:
-    """Everything that a world holds.
+    """Everything that a stage holds.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ def end_state(stage, keys, *, beside=None, again=None, damaged=None) -> EndState
     found, keys = EndState(again=again or {}, damaged=damaged or {}), sorted(keys)
     entries = stage.ledger.jobs.get_many(stage.name, keys)
     records = {r["analysis_assets"]["job_key"]: r for r in stage.records.newest(stage.name)}
-    told = _told([stage] if beside is None else [stage, beside], keys)
+    reported = _materializations([stage] if beside is None else [stage, beside], keys)
     for key in keys:
         entry, record = entries.get(key), records.pop(key, None)
         if entry is None or record is None or entry.state is not JobState.DONE:
@@ -77,7 +77,7 @@ def end_state(stage, keys, *, beside=None, again=None, damaged=None) -> EndState
                 f"{key} is lost: {entry and (entry.state, entry.error)}, record: {record is not None}"
             )
             continue
-        _check_job(stage, found, entry, record, told[key])
+        _check_job(stage, found, entry, record, reported[key])
     found.duplicated += len(records)
     found.problems += [f"a record of no job that was asked for: {key}" for key in records]
     _check_executions(stage, found, entries)
@@ -85,7 +85,7 @@ def end_state(stage, keys, *, beside=None, again=None, damaged=None) -> EndState
     return found
 
 
-def _check_job(stage, found, entry, record, told):
+def _check_job(stage, found, entry, record, reported):
     """Look at one job: its ledger entry, record, files and materializations agree."""
     provenance = from_record(record)
     key, bad = entry.job_key, found.problems
@@ -95,14 +95,14 @@ def _check_job(stage, found, entry, record, told):
     if changed:
         found.lost += 1
         bad.append(f"{key}: files differ from what was published: {changed}; {_details(stage, provenance)}")
-    computed = [kind for kind, _ in told].count("computed")
+    computed = [kind for kind, _ in reported].count("computed")
     number = entry.parameters["number"]
     if computed > 1 + found.again.get(number, 0):
         found.duplicated += 1
         bad.append(f"{key}: materialized as computed {computed} times")
-    if not told or told[-1][1] != provenance:
+    if not reported or reported[-1][1] != provenance:
         found.lost += 1
-        bad.append(f"{key}: the newest of {len(told)} materializations is not of its record")
+        bad.append(f"{key}: the newest of {len(reported)} materializations is not of its record")
     complete = set(complete_attempts(stage.results, provenance.result_id))
     beside = complete - stage.records.superseded_attempts(provenance.result_id) - {provenance.attempt}
     if provenance.attempt not in complete or len(beside) > found.damaged.get(number, 0):
@@ -111,7 +111,7 @@ def _check_job(stage, found, entry, record, told):
     found.jobs[key] = JobEnd(
         record=provenance.model_dump(mode="json", exclude=VOLATILE),
         files=_files(stage, provenance),
-        materialized=frozenset((p.job_key, p.result_id) for _, p in told),
+        materialized=frozenset((p.job_key, p.result_id) for _, p in reported),
     )
 
 
@@ -131,17 +131,19 @@ def _files(stage, provenance):
     }
 
 
-def _told(stages, keys):
+def _materializations(stages, keys):
     """Return the materializations of each partition, oldest first: computed or reused, and the provenance."""
-    told = {key: [] for key in keys}
+    reported = {key: [] for key in keys}
     for stage in stages:
         records = stage.instance.fetch_materializations(
             dg.AssetRecordsFilter(asset_key=asset_key_of(stage.name), asset_partitions=keys), limit=5000, ascending=True
         ).records
         for record in records:
             event = record.asset_materialization
-            told[event.partition].append((event.metadata["computed or reused"].value, provenance_of(event.metadata)))
-    return told
+            reported[event.partition].append(
+                (event.metadata["computed or reused"].value, provenance_of(event.metadata))
+            )
+    return reported
 
 
 def _check_executions(stage, found, entries):

@@ -30,22 +30,22 @@ from tests.waiting import wait_for
 
 BUCKET = "faults"
 ROUNDS = 12
-"""Ticks that a world may need to come to rest; each takes five seconds or more in life."""
+"""Ticks that a stage may need to come to rest; each takes five seconds or more in life."""
 
 
 class Stage:
-    """One world.
+    """One stage.
 
     Parameters
     ----------
     lab : Lab
-        Servers and proxies, which worlds share.
+        Servers and proxies, which stages share.
     folder : Path
         Where it keeps its own.
     mongo_uri : str, optional
         Another MongoDB than the lab's.
     beside : Stage, optional
-        Another world whose stores and inbox this one shares: two platforms at once.
+        Another stage whose stores and inbox this one shares: two platforms at once.
     s3_endpoint, bucket : str, optional
         Another S3 server or bucket.
     """
@@ -85,7 +85,7 @@ class Stage:
         self.instance = dg.DagsterInstance.from_config(str(folder / "dagster"))
 
     def _environment(self, unique, mongo_uri, s3_endpoint, bucket):
-        """Return the environment of every process of this world."""
+        """Return the environment of every process of this stage."""
         return {
             "ANALYSIS_HOME": str(self.folder / "home"),
             "DOCDB_URI": mongo_uri or self.lab.proxied_mongo_uri,
@@ -207,7 +207,7 @@ class Stage:
         return [tuple(map(int, line.split())) for line in lines]
 
     def close(self):
-        """End what may be left of this world."""
+        """End what may be left of this stage."""
         for process in self.working.values():
             if process.is_alive():
                 with suppress(ProcessLookupError):

@@ -18,7 +18,7 @@ class Row:
     lost: int = 0
     duplicated: int = 0
     extra: int = 0
-    worlds: int = 0
+    stages: int = 0
     alone: int = 0
     seconds: list[float] = field(default_factory=list)
 
@@ -30,13 +30,13 @@ class Tally:
         self.rows: defaultdict[tuple[int, str], Row] = defaultdict(Row)
 
     def count(self, order, fault, state, *, injected, seconds, by_hand):
-        """Add what one world came to."""
+        """Add what one stage came to."""
         row = self.rows[order, fault]
         row.injected += injected
         row.lost += state.lost
         row.duplicated += state.duplicated
         row.extra += state.extra
-        row.worlds += 1
+        row.stages += 1
         row.alone += not by_hand
         row.seconds.append(seconds)
 
@@ -44,14 +44,14 @@ class Tally:
         """Return the table."""
         lines = [f"| {' | '.join(_COLUMNS)} |", f"|---|{'---:|' * (len(_COLUMNS) - 1)}"]
         for (_, fault), row in sorted(self.rows.items()):
-            alone = f"{row.alone} of {row.worlds}" if row.alone else "on request"
+            alone = f"{row.alone} of {row.stages}" if row.alone else "on request"
             cells = (fault, row.injected, row.lost, row.duplicated, row.extra, alone, f"{median(row.seconds):.1f}")
             lines.append(f"| {' | '.join(map(str, cells))} |")
         total = [
             sum(getattr(r, name) for r in self.rows.values()) for name in ("injected", "lost", "duplicated", "extra")
         ]
-        alone, worlds = (sum(getattr(r, name) for r in self.rows.values()) for name in ("alone", "worlds"))
-        lines.append(f"| **all** | {' | '.join(f'**{n}**' for n in total)} | **{alone} of {worlds}** | |")
+        alone, stages = (sum(getattr(r, name) for r in self.rows.values()) for name in ("alone", "stages"))
+        lines.append(f"| **all** | {' | '.join(f'**{n}**' for n in total)} | **{alone} of {stages}** | |")
         return "\n".join(lines)
 
 

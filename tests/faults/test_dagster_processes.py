@@ -32,7 +32,7 @@ TARGETS = {"daemon": DAEMON, "code server": CODE_SERVER, "run worker": RUN_WORKE
 
 @contextmanager
 def daemon_over(stage):
-    """Run Dagster's daemon over a world."""
+    """Run Dagster's daemon over a stage."""
     words = ["-m", "dagster._daemon", "run"]
     workspace = write_workspace(stage.folder, lab=LAB)
     with dagster_process(stage.settings, words, log=stage.folder / "daemon.log", workspace=workspace) as process:
@@ -41,7 +41,7 @@ def daemon_over(stage):
 
 @pytest.fixture
 def deployed(stage, monkeypatch):
-    """Give a world whose environment is this process's, and so that of every daemon."""
+    """Give a stage whose environment is this process's, and so that of every daemon."""
     for name, value in stage.environment.items():
         monkeypatch.setenv(name, value)
     return stage
@@ -96,7 +96,7 @@ def kill(pids):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", sizes.of(TARGETS, small=["daemon"]))
-def test_dagsters_processes_may_be_killed_while_jobs_are_at_work(deployed, judge, victim):
+def test_dagsters_processes_may_be_killed_while_jobs_are_running(deployed, judge, victim):
     deployed.ask(*JOBS, seconds=SLOW_S)
     with daemon_over(deployed) as daemon:
         wait_for(lambda: len(deployed.marks()) >= 2, "the jobs did not begin")

@@ -37,7 +37,7 @@ CHANGES = {
 }
 
 
-def asked_again(stage, job):
+def requested_again(stage, job):
     """Ask for one job again; gives how long that took (s)."""
     began = time.monotonic()
     stage.ledger.requests.requeue(stage.name, [job.job_key], who="a test")
@@ -72,7 +72,7 @@ def test_a_results_folder_that_was_changed_is_found_and_computed_again(stage, jo
     before = surroundings(stage, job)
     old = stage.records.get(job.result_id)
     CHANGES[change](stage, old["location"])
-    seconds = asked_again(stage, job)
+    seconds = requested_again(stage, job)
     assert surroundings(stage, job) == before
     assert stage.records.get(job.result_id)["location"] != old["location"]
     state = judge(FOLDER, stage, injected=1, seconds=seconds, by_hand=True, again={1: 1})
@@ -83,7 +83,7 @@ def test_a_record_that_was_deleted_is_committed_again_without_executing(stage, j
     before = surroundings(stage, job)
     old = stage.records.get(job.result_id)
     records_of(stage.records).delete_one({"_id": job.result_id})
-    seconds = asked_again(stage, job)
+    seconds = requested_again(stage, job)
     assert surroundings(stage, job) == before
     assert stage.records.get(job.result_id) == old
     state = judge(RECORD, stage, injected=1, seconds=seconds, by_hand=True, again={1: 1})
@@ -94,6 +94,6 @@ def test_a_record_and_a_file_that_were_deleted_are_made_again(stage, job, judge)
     old = stage.records.get(job.result_id)
     delete(stage, old["location"], "number.txt")
     records_of(stage.records).delete_one({"_id": job.result_id})
-    seconds = asked_again(stage, job)
+    seconds = requested_again(stage, job)
     state = judge(RECORD, stage, injected=1, seconds=seconds, by_hand=True, again={1: 1}, damaged={1: 1})
     assert state.extra == 1

@@ -61,7 +61,7 @@ def killer(victim):
     ("step", "moment"),
     steps(PUBLISHING, small=[("claim", "after"), ("manifest", "before"), ("record", "before"), ("done", "before")]),
 )
-def test_a_run_killed_at_a_step_of_publishing_costs_what_was_at_work(lab, stage, judge, step, moment):
+def test_a_run_killed_at_a_step_of_publishing_costs_the_jobs_that_were_running(lab, stage, judge, step, moment):
     stage.ask(*JOBS)
     (run,) = stage.tick()
     fault = Fault(PUBLISHING[step], moment, act=killer(lambda: process.pid))
@@ -79,11 +79,11 @@ def test_a_run_killed_in_user_code_takes_its_job_processes_along(lab, stage, jud
     stage.ask(*JOBS, seconds=SLOW_S)
     (run,) = stage.tick()
     process = stage.start_run(run, pool="real")
-    at_work = wait_for(stage.marks, "no job began")
+    running = wait_for(stage.marks, "no job began")
     began = time.monotonic()
     process.kill()
     stage.wait([process])
-    wait_for(lambda: not any(map(is_alive, {pid for _, pid in at_work})), "a job outlived its run")
+    wait_for(lambda: not any(map(is_alive, {pid for _, pid in running})), "a job outlived its run")
     stage.monitor()
     stage.settle()
     state = judge(RUN, stage, injected=1, seconds=time.monotonic() - began, slow=SLOW_S)
@@ -91,7 +91,7 @@ def test_a_run_killed_in_user_code_takes_its_job_processes_along(lab, stage, jud
 
 
 @pytest.mark.parametrize("step", sizes.of(["claim", "metadata", "done"], small=["metadata"]))
-def test_a_run_whose_end_nobody_noticed_is_noticed_by_the_sensor(lab, stage, judge, step):
+def test_a_run_whose_end_was_not_noticed_is_noticed_by_the_sensor(lab, stage, judge, step):
     stage.ask(*JOBS)
     (run,) = stage.tick()
     fault = Fault(PUBLISHING[step], "after", act=killer(lambda: process.pid))
@@ -180,9 +180,9 @@ def test_an_s3_server_killed_at_a_step_of_the_sensor_costs_nothing(lab, stage, j
     assert state.extra == 0
 
 
-def killed_server(worlds, judge, kind, at, server, run=None):
+def killed_server(stages, judge, kind, at, server, run=None):
     """Kill a server at a step of a run, or of the sensor if there is no run; its supervisor starts it again."""
-    lab, stage = worlds
+    lab, stage = stages
     fault = Fault(*at, act=killer(lambda: server.pid))
     lab.injection.arm(fault)
     began = time.monotonic()

@@ -37,7 +37,7 @@ TERMINATE = 'mutation { terminateRun(runId: "%s") { __typename } }'
 
 @contextmanager
 def dagster_over(stage):
-    """Run Dagster's daemon, code server and web server over a world; gives the address of the web server."""
+    """Run Dagster's daemon, code server and web server over a stage; gives the address of the web server."""
     port = free_port(3000 + os.getpid() % 1000)
     words = ["-W", "ignore", "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)]
     log, workspace = stage.folder / "dev.log", write_workspace(stage.folder, lab=LAB)
@@ -62,9 +62,9 @@ class Operators:
     Parameters
     ----------
     stage : Stage
-        The world.
+        The stage.
     platform : Platform
-        The same world, as commands see it.
+        The same stage, as commands see it.
     url : str
         Dagster's API.
     """

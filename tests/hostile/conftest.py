@@ -16,7 +16,7 @@ from sensors.job_files.stores import Stores
 from tests.commands_seen import by_another_name, listening
 from tests.conftest import BUCKET
 from tests.hostile.watching import Commands
-from tests.sensors.world import World
+from tests.sensors.harness import SensorHarness
 
 LAB = Path(__file__).parents[1] / "lab"
 
@@ -47,13 +47,13 @@ def mongo(watched, commands):
 
 
 @pytest.fixture(scope="module")
-def make_world(mongo, s3):
-    """Give the function that makes a sensor's world over an inbox."""
+def make_harness(mongo, s3):
+    """Give the function that makes a sensor's harness over an inbox."""
     with dg.DagsterInstance.ephemeral() as instance:
 
         def make(inbox, *, analysis=LAB / "double.py"):
             inbox.ensure()
-            prefix = uuid.uuid4().hex[:8]  # of collections: no two worlds see each other's jobs
+            prefix = uuid.uuid4().hex[:8]  # of collections: no two harnesses see each other's jobs
             stores = Stores(
                 inbox=inbox,
                 notes=InboxNotes(mongo=mongo, records_name=prefix),
@@ -61,7 +61,7 @@ def make_world(mongo, s3):
                 records=RecordStore(mongo=mongo, name=prefix),
                 results=ResultsStore(s3=s3, root=f"{BUCKET}/{prefix}"),
             )
-            return World(load_analysis(analysis), stores, instance)
+            return SensorHarness(load_analysis(analysis), stores, instance)
 
         yield make
 

@@ -32,15 +32,15 @@ REFUSALS = (PermanentError,)
 
 
 @pytest.fixture(scope="module")
-def services(make_world, mongo, s3, yard):
+def services(make_harness, mongo, s3, yard):
     """Give what a dispatch needs, over a database of hostile records."""
-    world = make_world(JobInbox(s3=s3, root=str(yard / "dispatched")))
+    harness = make_harness(JobInbox(s3=s3, root=str(yard / "dispatched")))
     return DispatchServices(
         assets=MongoAssetRecords(mongo=mongo, name=ASSETS),
-        inbox=world.stores.inbox,
-        notes=world.stores.notes,
-        ledger=world.stores.ledger,
-        results=world.stores.records,
+        inbox=harness.stores.inbox,
+        notes=harness.stores.notes,
+        ledger=harness.stores.ledger,
+        results=harness.stores.records,
         inputs=Inputs(s3=s3),
     )
 

@@ -23,31 +23,31 @@ from tests.waiting import returned
 
 
 @pytest.fixture(scope="module")
-def world(make_world, s3, yard):
-    """Give a sensor's world whose inbox is a folder, beside secrets."""
-    return make_world(JobInbox(s3=s3, root=str(yard / "inbox")))
+def harness(make_harness, s3, yard):
+    """Give a sensor's harness whose inbox is a folder, beside secrets."""
+    return make_harness(JobInbox(s3=s3, root=str(yard / "inbox")))
 
 
 @pytest.fixture(scope="module", params=["folder", "s3"])
-def either(request, make_world, s3, yard):
-    """Give a sensor's world with an inbox of either kind."""
+def either(request, make_harness, s3, yard):
+    """Give a sensor's harness with an inbox of either kind."""
     root = f"s3://{BUCKET}/{uuid.uuid4().hex[:12]}" if request.param == "s3" else str(yard / "other_inbox")
-    return make_world(JobInbox(s3=s3, root=root))
+    return make_harness(JobInbox(s3=s3, root=root))
 
 
-def ticked(world):
+def ticked(harness):
     """Evaluate the sensor, which may take its time but not stand still."""
-    return returned(world.tick)
+    return returned(harness.tick)
 
 
-def sources(world):
+def sources(harness):
     """Return the addresses of the files whose jobs the ledger has, with the keys of these jobs."""
-    return {source["name"]: key for key, job in world.jobs().items() for source in job["sources"]}
+    return {source["name"]: key for key, job in harness.jobs().items() for source in job["sources"]}
 
 
-def problem_of(world, name):
+def problem_of(harness, name):
     """Return why a file was refused; it must be a sentence that says something, and never one about ourselves."""
-    problem = world.bad()[name]
+    problem = harness.rejected()[name]
     assert len(problem.strip()) > 10
     assert len(problem) < 20_000
     assert "platform itself" not in problem
@@ -55,14 +55,14 @@ def problem_of(world, name):
     return problem
 
 
-def test_files_that_are_no_jobs_are_listed_and_hold_up_no_other(either):
+def test_files_that_are_not_jobs_are_listed_and_hold_up_no_other(either):
     names = {kind: f"refused/{number}.json" for number, kind in enumerate(corpus.REFUSED_FILES)}
     for kind, name in names.items():
         either.write(name, corpus.REFUSED_FILES[kind][0])
     either.write("refused/good.json", corpus.GOOD)
     ticked(either)
     assert either.stores.inbox.url("double", "refused/good.json") in sources(either)
-    assert set(names.values()) <= set(either.bad()), [k for k, n in names.items() if n not in either.bad()]
+    assert set(names.values()) <= set(either.rejected()), [k for k, n in names.items() if n not in either.rejected()]
     assert all(problem_of(either, name) for name in names.values())
 
 
@@ -71,66 +71,66 @@ def test_files_that_look_dangerous_and_are_jobs_are_taken_in(either):
     for kind, name in names.items():
         either.write(name, corpus.TAKEN_FILES[kind][0])
     ticked(either)
-    assert not set(names.values()) & set(either.bad())
+    assert not set(names.values()) & set(either.rejected())
     assert {either.stores.inbox.url("double", name) for name in names.values()} <= set(sources(either))
     assert {(job["state"], job["analysis"]) for job in either.jobs().values()} == {("new", "double")}
 
 
-def test_addresses_that_are_not_what_they_seem_are_refused_without_showing_their_secrets(world):
+def test_addresses_that_are_not_what_they_seem_are_refused_without_showing_their_secrets(harness):
     names = {url: f"addresses/{number}.json" for number, url in enumerate(corpus.REFUSED_URLS)}
     for url, name in names.items():
-        world.write(name, json.dumps({"s3_location": [url]}).encode())
-    ticked(world)
-    assert set(names.values()) <= set(world.bad()), [u for u, n in names.items() if n not in world.bad()]
-    assert all(problem_of(world, name) for name in names.values())
-    assert "hunter2" not in documents(world.stores.ledger.mongo)
+        harness.write(name, json.dumps({"s3_location": [url]}).encode())
+    ticked(harness)
+    assert set(names.values()) <= set(harness.rejected()), [u for u, n in names.items() if n not in harness.rejected()]
+    assert all(problem_of(harness, name) for name in names.values())
+    assert "hunter2" not in documents(harness.stores.ledger.mongo)
 
 
-def test_odd_names_are_taken_in_each_as_a_file_of_its_own(world, yard):
+def test_odd_names_are_taken_in_each_as_a_file_of_its_own(harness, yard):
     folder = yard / "inbox" / "double" / "n\u00e1mes" / "$or"
     folder.mkdir(parents=True)
     for number, name in enumerate(corpus.NAMES):
         data = json.dumps({"s3_location": [f"s3://names/{number}"]}).encode()
         (folder / os.fsdecode(name)).write_bytes(data)
-    ticked(world)
+    ticked(harness)
     names = [shown_name(f"n\u00e1mes/$or/{os.fsdecode(name)}") for name in corpus.NAMES]
     assert all(name.isprintable() for name in names)
-    assert not set(names) & set(world.bad())
-    urls = {world.stores.inbox.url("double", name) for name in names}
-    assert len(urls) == len({sources(world)[url] for url in urls}) == len(corpus.NAMES)
+    assert not set(names) & set(harness.rejected())
+    urls = {harness.stores.inbox.url("double", name) for name in names}
+    assert len(urls) == len({sources(harness)[url] for url in urls}) == len(corpus.NAMES)
 
 
-def test_nothing_is_read_through_links_and_nothing_waits(world, yard):
+def test_nothing_is_read_through_links_and_nothing_waits(harness, yard):
     folder = yard / "inbox" / "double" / "entries"
     reported = corpus.plant_entries(folder, yard)
-    world.write("beside_entries.json", corpus.GOOD)
+    harness.write("beside_entries.json", corpus.GOOD)
     before = tree(yard)
-    ticked(world)
-    assert {f"entries/{name}" for name in reported} <= set(world.bad())
-    assert all(problem_of(world, f"entries/{name}") for name in reported)
-    assert world.stores.inbox.url("double", "beside_entries.json") in sources(world)
+    ticked(harness)
+    assert {f"entries/{name}" for name in reported} <= set(harness.rejected())
+    assert all(problem_of(harness, f"entries/{name}") for name in reported)
+    assert harness.stores.inbox.url("double", "beside_entries.json") in sources(harness)
     secret = (yard / "secret.txt").read_text(encoding="utf-8")
-    assert secret not in documents(world.stores.ledger.mongo)
+    assert secret not in documents(harness.stores.ledger.mongo)
     assert tree(yard) == before
 
 
-def test_folders_too_deep_for_any_path_are_reported(world, yard):
+def test_folders_too_deep_for_any_path_are_reported(harness, yard):
     top = yard / "inbox" / "double" / "depths"
     top.mkdir(parents=True)
     corpus.plant_depths(top)
     try:
-        world.write("beside_depths.json", corpus.GOOD)
-        ticked(world)
-        assert world.stores.inbox.url("double", "beside_depths.json") in sources(world)
-        assert any(name.startswith("depths/") for name in world.bad())
+        harness.write("beside_depths.json", corpus.GOOD)
+        ticked(harness)
+        assert harness.stores.inbox.url("double", "beside_depths.json") in sources(harness)
+        assert any(name.startswith("depths/") for name in harness.rejected())
     finally:
         shutil.rmtree(top)
 
 
 @pytest.mark.parametrize("kind", ["link", "folder", "fifo", "operators", "deep", "two"])
-def test_parameters_that_cannot_be_read_hold_up_their_own_analysis_and_say_so(make_world, s3, tmp_path, kind):
-    world = make_world(JobInbox(s3=s3, root=str(tmp_path / "inbox")))
-    world.write("good.json", corpus.GOOD)
+def test_parameters_that_cannot_be_read_hold_up_their_own_analysis_and_say_so(make_harness, s3, tmp_path, kind):
+    harness = make_harness(JobInbox(s3=s3, root=str(tmp_path / "inbox")))
+    harness.write("good.json", corpus.GOOD)
     path = tmp_path / "inbox" / "double" / "analysis_parameters.json"
     match kind:
         case "link":
@@ -146,48 +146,48 @@ def test_parameters_that_cannot_be_read_hold_up_their_own_analysis_and_say_so(ma
             path.write_bytes(b"[" * 10_000)
         case "two":
             path.write_bytes(b'{"number": 1, "number": 2}')
-    ticked(world)
-    assert problem_of(world, "good.json")
-    assert not world.jobs()
+    ticked(harness)
+    assert problem_of(harness, "good.json")
+    assert not harness.jobs()
 
 
-def test_many_large_files_for_one_job_do_not_end_the_ledger(make_world, s3, tmp_path):
-    world = make_world(JobInbox(s3=s3, root=str(tmp_path / "inbox")))
+def test_many_large_files_for_one_job_do_not_end_the_ledger(make_harness, s3, tmp_path):
+    harness = make_harness(JobInbox(s3=s3, root=str(tmp_path / "inbox")))
     for number in range(20):  # together more than a document of MongoDB may hold
-        world.write(f"{number}.json", corpus.with_field("query", json.dumps("q" * 950_000 + str(number))))
-    world.write("good.json", json.dumps({"s3_location": ["s3://bucket/other"]}).encode())
-    ticked(world)
-    ticked(world)
-    assert len(world.jobs()) == 2
-    assert not world.bad()
+        harness.write(f"{number}.json", corpus.with_field("query", json.dumps("q" * 950_000 + str(number))))
+    harness.write("good.json", json.dumps({"s3_location": ["s3://bucket/other"]}).encode())
+    ticked(harness)
+    ticked(harness)
+    assert len(harness.jobs()) == 2
+    assert not harness.rejected()
 
 
 @fuzz(40)
 @given(files=st.lists(strategies.job_files, min_size=1, max_size=8))
-def test_any_bytes_are_taken_in_or_listed(world, yard, files):
+def test_any_bytes_are_taken_in_or_listed(harness, yard, files):
     batch = uuid.uuid4().hex[:8]
     names = [f"{batch}/{number}.json" for number in range(len(files))]
     for name, data in zip(names, files, strict=True):
-        world.write(name, data)
-    world.write(f"{batch}/good.json", corpus.GOOD)
+        harness.write(name, data)
+    harness.write(f"{batch}/good.json", corpus.GOOD)
     around = tree(yard)
-    ticked(world)
+    ticked(harness)
     try:
-        taken, bad = sources(world), world.bad()
-        assert world.stores.inbox.url("double", f"{batch}/good.json") in taken
+        taken, bad = sources(harness), harness.rejected()
+        assert harness.stores.inbox.url("double", f"{batch}/good.json") in taken
         for name in names:
-            assert (name in bad) != (world.stores.inbox.url("double", name) in taken)
-            assert name not in bad or problem_of(world, name)
+            assert (name in bad) != (harness.stores.inbox.url("double", name) in taken)
+            assert name not in bad or problem_of(harness, name)
         assert tree(yard) == around
     finally:
         shutil.rmtree(yard / "inbox" / "double" / batch)
-    ticked(world)
-    assert not {name for name in world.bad() if name.startswith(f"{batch}/")}
+    ticked(harness)
+    assert not {name for name in harness.rejected() if name.startswith(f"{batch}/")}
 
 
 @fuzz(40)
 @given(names=st.lists(strategies.file_names, min_size=1, max_size=8, unique=True))
-def test_any_name_is_one_file(world, yard, names):
+def test_any_name_is_one_file(harness, yard, names):
     batch = uuid.uuid4().hex[:8]
     folder = yard / "inbox" / "double" / batch
     folder.mkdir()
@@ -195,17 +195,17 @@ def test_any_name_is_one_file(world, yard, names):
         data = json.dumps({"s3_location": [f"s3://any/{batch}/{number}"]}).encode()
         (folder / os.fsdecode(name)).write_bytes(data)
     try:
-        ticked(world)
-        urls = {world.stores.inbox.url("double", shown_name(f"{batch}/{os.fsdecode(name)}")) for name in names}
-        assert len(urls) == len(names) == len({sources(world)[url] for url in urls})
+        ticked(harness)
+        urls = {harness.stores.inbox.url("double", shown_name(f"{batch}/{os.fsdecode(name)}")) for name in names}
+        assert len(urls) == len(names) == len({sources(harness)[url] for url in urls})
     finally:
         shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
-def parametrized(make_world, s3, yard):
-    """Give a sensor's world whose fixed parameters change."""
-    return make_world(JobInbox(s3=s3, root=str(yard / "parametrized")))
+def parametrized(make_harness, s3, yard):
+    """Give a sensor's harness whose fixed parameters change."""
+    return make_harness(JobInbox(s3=s3, root=str(yard / "parametrized")))
 
 
 @fuzz(25)
@@ -216,8 +216,10 @@ def test_any_fixed_parameters_are_used_or_reported(parametrized, fixed):
     parametrized.write(good, corpus.GOOD)
     ticked(parametrized)
     try:
-        assert (good in parametrized.bad()) != (parametrized.stores.inbox.url("double", good) in sources(parametrized))
-        assert good not in parametrized.bad() or problem_of(parametrized, good)
+        assert (good in parametrized.rejected()) != (
+            parametrized.stores.inbox.url("double", good) in sources(parametrized)
+        )
+        assert good not in parametrized.rejected() or problem_of(parametrized, good)
     finally:
         shutil.rmtree(parametrized.stores.inbox.root)
         parametrized.stores.inbox.ensure()
@@ -250,9 +252,9 @@ class Picky(ParametersModel):
         return value
 
 
-def test_a_validator_that_raises_anything_refuses_its_file_alone(make_world, s3, tmp_path):
-    world = make_world(JobInbox(s3=s3, root=str(tmp_path / "inbox")))
-    world.with_parameters(Picky)
+def test_a_validator_that_raises_anything_refuses_its_file_alone(make_harness, s3, tmp_path):
+    harness = make_harness(JobInbox(s3=s3, root=str(tmp_path / "inbox")))
+    harness.with_parameters(Picky)
     texts = [
         "re:(",
         f"path:{'x' * 10_000}",
@@ -262,21 +264,21 @@ def test_a_validator_that_raises_anything_refuses_its_file_alone(make_world, s3,
         "https://u:hunter2@h/",
     ]
     for number, text in enumerate(texts):
-        world.write(f"{number}.json", corpus.with_parameters(json.dumps({"text": text})))
-    world.write("good.json", corpus.GOOD)
-    ticked(world)
-    assert set(world.bad()) == {f"{number}.json" for number in range(len(texts))}
-    assert all(len(problem_of(world, name)) < 2000 for name in world.bad())
-    assert len(world.jobs()) == 1
+        harness.write(f"{number}.json", corpus.with_parameters(json.dumps({"text": text})))
+    harness.write("good.json", corpus.GOOD)
+    ticked(harness)
+    assert set(harness.rejected()) == {f"{number}.json" for number in range(len(texts))}
+    assert all(len(problem_of(harness, name)) < 2000 for name in harness.rejected())
+    assert len(harness.jobs()) == 1
 
 
-def test_the_first_hundred_requests_for_a_job_are_kept_and_the_first_one_whole(make_world, s3, tmp_path):
-    world = make_world(JobInbox(s3=s3, root=str(tmp_path / "inbox")))
+def test_the_first_hundred_requests_for_a_job_are_kept_and_the_first_one_whole(make_harness, s3, tmp_path):
+    harness = make_harness(JobInbox(s3=s3, root=str(tmp_path / "inbox")))
     for number in range(130):
         large = "q" * (200_000 if number in {0, 1} else 10)
-        world.write(f"{number:03d}.json", corpus.with_field("query", json.dumps(f"{large}{number}")))
-    ticked(world)
-    (job,) = world.jobs().values()
+        harness.write(f"{number:03d}.json", corpus.with_field("query", json.dumps(f"{large}{number}")))
+    ticked(harness)
+    (job,) = harness.jobs().values()
     assert len(job["sources"]) == 100
     assert len(job["sources"][0]["query"]) > 200_000
     assert len(job["sources"][1]["query"]) == 1001

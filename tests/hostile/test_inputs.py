@@ -17,7 +17,7 @@ METADATA = "http://169.254.169.254/latest/meta-data/iam/security-credentials/"
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "socket", "folder with a pipe", "link to itself"])
-def test_what_is_no_file_is_refused_and_nobody_waits(tmp_path, kind):
+def test_what_is_not_a_file_is_refused_without_a_wait(tmp_path, kind):
     path = tmp_path / "x.nwb"
     match kind:
         case "fifo":
@@ -39,16 +39,16 @@ def test_what_is_no_file_is_refused_and_nobody_waits(tmp_path, kind):
 @pytest.mark.parametrize(
     "url", [METADATA, "http://metadata.google.internal/x", "http://[fe80::1]/x", "http://[::ffff:169.254.169.254]/x"]
 )
-def test_metadata_services_are_never_asked(tmp_path, url):
+def test_metadata_services_are_never_queried(tmp_path, url):
     with pytest.raises(InputError, match="rejected"):
         READER.fetch(url, tmp_path)
 
 
 def test_a_redirect_to_a_metadata_service_is_not_followed(tmp_path):
     server = http_server(lambda _: (302, {"Location": METADATA}, b""))
-    with server as (address, asked), pytest.raises(InputError, match=r"169\.254\.169\.254"):
+    with server as (address, requested), pytest.raises(InputError, match=r"169\.254\.169\.254"):
         READER.fetch(f"{address}/x.nwb", tmp_path)
-    assert asked == ["/x.nwb"]
+    assert requested == ["/x.nwb"]
 
 
 def test_a_name_of_a_metadata_service_is_found_by_its_address(tmp_path, monkeypatch):

@@ -27,19 +27,19 @@ def records(mongo):
 
 
 @fuzz(150)
-@given(asked=st.dictionaries(st.sampled_from([*TEXTS, "parameters", "group"]), ANY, max_size=3), analysis=ANY)
-@example(asked={"parameters": {"bin_s": {"$gt": 0}}}, analysis="demo")
-@example(asked={"group": {"$odd.name": {"$ne": 1}}}, analysis="demo")
-@example(asked={"subject": {"$ne": ""}}, analysis="demo")
-@example(asked={}, analysis={"$gt": ""})
-@example(asked={}, analysis="\ud800")  # not a text for a query of MongoDB
-def test_any_condition_is_a_value_or_refused(records, asked, analysis):
+@given(requested=st.dictionaries(st.sampled_from([*TEXTS, "parameters", "group"]), ANY, max_size=3), analysis=ANY)
+@example(requested={"parameters": {"bin_s": {"$gt": 0}}}, analysis="demo")
+@example(requested={"group": {"$odd.name": {"$ne": 1}}}, analysis="demo")
+@example(requested={"subject": {"$ne": ""}}, analysis="demo")
+@example(requested={}, analysis={"$gt": ""})
+@example(requested={}, analysis="\ud800")  # not a text for a query of MongoDB
+def test_any_condition_is_a_value_or_refused(records, requested, analysis):
     nothing = dict.fromkeys((*TEXTS, "parameters", "group"))
     for name in ("parameters", "group"):
-        if name in asked and not isinstance(asked[name], dict):
-            asked = {**asked, name: {"x": asked[name]}}
+        if name in requested and not isinstance(requested[name], dict):
+            requested = {**requested, name: {"x": requested[name]}}
     try:
-        query = read_query(analysis, **{**nothing, **asked}, state=set(STATES) - {"failed"}, newest=True)
+        query = read_query(analysis, **{**nothing, **requested}, state=set(STATES) - {"failed"}, newest=True)
     except ParametersError as error:
         assert len(str(error)) < 20_000
     else:
@@ -58,7 +58,7 @@ def test_any_id_is_an_id_or_refused(records, key, analysis):
 
 @fuzz(50)
 @given(parameters=st.dictionaries(strategies.texts, strategies.values, min_size=1), tag=ANY | st.none())
-def test_records_of_the_wrapper_are_asked_for_by_values(records, parameters, tag):
+def test_records_of_the_wrapper_are_queried_by_values(records, parameters, tag):
     try:
         wanted = wanted_parameters(parameters, tag)
     except ParametersError:

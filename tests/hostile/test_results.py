@@ -198,11 +198,11 @@ def test_messages_of_a_command_are_read_within_bounds(command_job, name, capsys)
     path = command_job.folder / "messages"
     path.write_bytes(HOSTILE_MESSAGES[name] + _message("log", level="INFO", message="the last one"))
     begin = time.process_time()
-    told = print_log(pipes_messages(path))
+    reported = print_log(pipes_messages(path))
     assert time.process_time() - begin < 20
     assert "the last one" in capsys.readouterr().err
-    assert len(told) <= 4
-    assert isinstance(failure_of("x", 1, told), CommandFailedError)
+    assert len(reported) <= 4
+    assert isinstance(failure_of("x", 1, reported), CommandFailedError)
 
 
 @pytest.mark.parametrize("kind", ["link", "device", "fifo", "folder"])

@@ -31,7 +31,7 @@ from resources.settings import load_settings
 from sensors.job_files.stores import Stores
 from tests.conftest import BUCKET
 from tests.raw import database_of
-from tests.sensors.world import END, START, World
+from tests.sensors.harness import END, START, SensorHarness
 from tests.waiting import wait_for
 
 HERE = Path(__file__).parent
@@ -123,15 +123,15 @@ def job_files(planted_key):
     return files, refused
 
 
-def ran(name, world, settings, instance):
+def ran(name, harness, settings, instance):
     """Take the job files of an analysis in, and run them as Dagster would; gives the run."""
-    found = world.tick()
+    found = harness.tick()
     for event in found.asset_events:
         instance.report_runless_asset_event(event)
     (request,) = found.run_requests
     defs = build_defs(settings, folder=LAB)
     job = defs.resolve_implicit_global_asset_job_def()
-    order = world.partitions()
+    order = harness.partitions()
     return job.execute_in_process(
         instance=instance,
         asset_selection=[dg.AssetKey(["analysis", name])],
@@ -140,12 +140,12 @@ def ran(name, world, settings, instance):
     )
 
 
-def world_of(name, settings, instance):
-    """Open the world of an analysis by the settings."""
+def harness_of(name, settings, instance):
+    """Open the harness of an analysis by the settings."""
     c = connect(settings)
     c.job_inbox.ensure()
     stores = Stores(c.job_inbox, c.inbox_notes, c.ledger, c.record_store, c.results_store)
-    return World(load_analysis(LAB / f"{name}.py"), stores, instance)
+    return SensorHarness(load_analysis(LAB / f"{name}.py"), stores, instance)
 
 
 def everything_kept(settings, home):
@@ -176,22 +176,22 @@ def test_nothing_that_was_planted_is_found_anywhere(planted, tmp_path, capfd, ca
     settings = load_settings(env_file=tmp_path / "no.env")
     prepare_dagster_home(settings)
     good, refused = job_files(next(iter(known_secrets())))
-    told = []
+    reported = []
     with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-        world = world_of("leaks", settings, instance)
+        harness = harness_of("leaks", settings, instance)
         for name, document in (good | refused).items():
-            world.write(name, json.dumps(document).encode())
-        result = ran("leaks", world, settings, instance)
-        assert set(world.bad()) == set(refused)
+            harness.write(name, json.dumps(document).encode())
+        result = ran("leaks", harness, settings, instance)
+        assert set(harness.rejected()) == set(refused)
         states = {
             job["parameters"]["how"]: job["state"]
-            for job in world.jobs().values()
+            for job in harness.jobs().values()
             if job["inputs"]["locations"] == ["s3://b/a"]
         }
         failed = dict.fromkeys(("raise", "nest", "crash", "return", "address"), "failed")
         assert states == {"print": "done", "quiet": "done", **failed}
         assert not result.success
-        command = world_of("leaks_command", settings, instance)
+        command = harness_of("leaks_command", settings, instance)
         for code in (0, 3):
             document = {"s3_location": [f"s3://{BUCKET}/hostile/x.nwb"], "distributed_parameters": {"code": code}}
             command.write(f"{code}.json", json.dumps(document).encode())
@@ -200,20 +200,20 @@ def test_nothing_that_was_planted_is_found_anywhere(planted, tmp_path, capfd, ca
         assert sorted(states) == ["done", "failed"], [
             j["error"] for j in command.jobs().values() if j["analysis"] == "leaks_command"
         ]
-    told += commands_told(settings, world, tmp_path)
+    reported += outputs_of_commands(settings, harness, tmp_path)
     out, err = capfd.readouterr()
     kept = dict(everything_kept(settings, [settings.dagster_home, settings.analysis_home]))
-    told += [out, err, caplog.text, repr([r.__dict__ for r in caplog.records])]
-    kept |= {f"told {number}": text.encode() for number, text in enumerate(told)}
+    reported += [out, err, caplog.text, repr([r.__dict__ for r in caplog.records])]
+    kept |= {f"told {number}": text.encode() for number, text in enumerate(reported)}
     assert any("compute_logs" in place for place in kept)
     assert any(b"[secret removed]" in content for place, content in kept.items() if place.endswith("analysis.log"))
     found = {(place, secret) for place, content in kept.items() for secret in planted if secret.encode() in content}
     assert not found
 
 
-def commands_told(settings, world, tmp_path):
+def outputs_of_commands(settings, harness, tmp_path):
     """Run commands, also such as fail; gives what they say."""
-    assets = world.stores.ledger.mongo.collection("data_assets").raw
+    assets = harness.stores.ledger.mongo.collection("data_assets").raw
     assets.insert_many(
         [
             {"_id": "a", "name": "a", "location": "s3://someone:urlpassword123@bucket/a"},
@@ -221,7 +221,7 @@ def commands_told(settings, world, tmp_path):
             {"_id": "c", "name": "https://someone:urlpassword123@h/c", "location": f"s3://{BUCKET}/nothing"},
         ]
     )
-    told = []
+    reported = []
     with open_platform(settings, folder=LAB) as platform:
         for options in (
             {"query": "{}"},
@@ -229,7 +229,7 @@ def commands_told(settings, world, tmp_path):
             {"query": "{}", "file_extension": ".nwb"},
         ):
             found = run_dispatch(platform, "leaks", read_options(options), plan_only=False, progress=lambda *_: None)
-            told.append(json.dumps(found.as_dict(), default=str))
+            reported.append(json.dumps(found.as_dict(), default=str))
     job = tmp_path / "job.json"
     job.write_text('{"s3_location": ["https://someone:urlpassword123@h/x?token=urltoken123"]}', encoding="utf-8")
     lines = [
@@ -242,7 +242,7 @@ def commands_told(settings, world, tmp_path):
         ["try", "unit_quality", "https://someone:urlpassword123@127.0.0.1:9/x.nwb"],
         ["rerun", "unit_quality", "--key", "https://someone:urlpassword123@h/"],
     ]
-    return told + [CliRunner().invoke(app, words).output for words in lines]
+    return reported + [CliRunner().invoke(app, words).output for words in lines]
 
 
 def ledger_of(folder):
@@ -278,6 +278,6 @@ def test_a_server_that_refuses_or_is_not_there_is_named_without_its_password(mon
         assert not run.success
         events = repr([record.event_log_entry for record in instance.get_records_for_run(run.run_id).records])
     close_client(uris[uri])
-    told = "".join([found.output, str(raised.value), events, *capfd.readouterr()])
-    assert secret not in told
-    assert password not in told
+    reported = "".join([found.output, str(raised.value), events, *capfd.readouterr()])
+    assert secret not in reported
+    assert password not in reported

@@ -22,12 +22,12 @@ from tests.provenances import sparse
 
 
 @pytest.fixture(scope="module")
-def world(make_world, s3, yard):
-    """Give a sensor's world with one good job."""
-    world = make_world(JobInbox(s3=s3, root=str(yard / "stored")))
-    world.write("good.json", corpus.GOOD)
-    world.tick()
-    return world
+def harness(make_harness, s3, yard):
+    """Give a sensor's harness with one good job."""
+    harness = make_harness(JobInbox(s3=s3, root=str(yard / "stored")))
+    harness.write("good.json", corpus.GOOD)
+    harness.tick()
+    return harness
 
 
 @pytest.fixture(autouse=True)
@@ -41,25 +41,25 @@ values = strategies.bson("abc$_")
 
 
 @pytest.fixture(scope="module")
-def key(world):
+def key(harness):
     """Give the key of the good job."""
-    (key,) = world.jobs()
+    (key,) = harness.jobs()
     return key
 
 
 @pytest.fixture(scope="module")
-def damage(world, docdb_uri):
+def damage(harness, docdb_uri):
     """Give a function that opens a collection past what is watched: damage is done by others."""
-    ledger = world.stores.ledger
+    ledger = harness.stores.ledger
     mongo = MongoConnection(uri=docdb_uri, database=ledger.mongo.database)
     return lambda kind: mongo.collection(f"{ledger.records_name}{kind}").raw
 
 
-def report_of(world):
+def report_of(harness):
     """Make catalog and report of everything that is stored."""
-    stores = world.stores
-    made = update_table(world.entry, None, records=stores.records, ledger=stores.ledger, results=stores.results)
-    return make_report(world.entry, made.table, ui_url="http://127.0.0.1:3000").html
+    stores = harness.stores
+    made = update_table(harness.entry, None, records=stores.records, ledger=stores.ledger, results=stores.results)
+    return make_report(harness.entry, made.table, ui_url="http://127.0.0.1:3000").html
 
 
 @fuzz(60)
@@ -99,7 +99,7 @@ def report_of(world):
     missing=st.booleans(),
 )
 @example(field="inputs", value={}, state="new", missing=False)  # an object, and no inputs
-def test_a_damaged_job_holds_up_no_other(world, key, damage, field, value, state, missing):
+def test_a_damaged_job_holds_up_no_other(harness, key, damage, field, value, state, missing):
     jobs, bad = damage("_jobs"), uuid.uuid4().hex * 2
     job = dict(jobs.find_one({"job_key": key}), _id=f"double/{bad}", job_key=bad, state=state)
     job |= (
@@ -112,12 +112,12 @@ def test_a_damaged_job_holds_up_no_other(world, key, damage, field, value, state
     if missing:
         del job[field]
     jobs.insert_one(job)
-    world.renew(key)
+    harness.renew(key)
     try:
-        assert key in world.asked(world.tick())
-        world.stores.ledger.jobs.get_many("double", [key, bad])
-        world.stores.ledger.jobs.summaries("double", [key, bad])
-        assert report_of(world)
+        assert key in harness.requested(harness.tick())
+        harness.stores.ledger.jobs.get_many("double", [key, bad])
+        harness.stores.ledger.jobs.summaries("double", [key, bad])
+        assert report_of(harness)
     finally:
         jobs.delete_one({"_id": f"double/{bad}"})
 
@@ -128,7 +128,7 @@ def test_a_damaged_job_holds_up_no_other(world, key, damage, field, value, state
     value=values,
     missing=st.booleans(),
 )
-def test_a_damaged_note_costs_a_reading_and_no_more(world, damage, field, value, missing):
+def test_a_damaged_note_costs_a_reading_and_no_more(harness, damage, field, value, missing):
     note = {
         "_id": uuid.uuid4().hex,
         "analysis": "double",
@@ -143,8 +143,8 @@ def test_a_damaged_note_costs_a_reading_and_no_more(world, damage, field, value,
         del note[field]
     damage("_inbox").insert_one(note)
     try:
-        world.tick()
-        assert world.bad() is not None
+        harness.tick()
+        assert harness.rejected() is not None
     finally:
         damage("_inbox").delete_one({"_id": note["_id"]})
 
@@ -171,31 +171,31 @@ def test_a_damaged_note_costs_a_reading_and_no_more(world, damage, field, value,
     ),
     value=values | st.sampled_from(["../../x", "s3://other/x", "s3://b@evil/x", "/etc/passwd", "a" * 64]),
 )
-def test_a_damaged_record_is_left_to_a_run_and_holds_up_no_other(world, key, damage, path, value):
-    record = world.add_record(key)
+def test_a_damaged_record_is_left_to_a_run_and_holds_up_no_other(harness, key, damage, path, value):
+    record = harness.add_record(key)
     records = damage("")
     with suppress(WriteError):  # the database refuses some damage itself
         records.update_one({"_id": record["_id"]}, {"$set": {path: value}})
-    world.renew(key, result_id=None)
-    partitions = set(world.partitions())
+    harness.renew(key, result_id=None)
+    partitions = set(harness.partitions())
     try:
-        world.tick()
-        assert set(world.partitions()) <= partitions | {key}
-        results_of(world.stores.records, "double", code_version="1")
-        assert report_of(world)
+        harness.tick()
+        assert set(harness.partitions()) <= partitions | {key}
+        results_of(harness.stores.records, "double", code_version="1")
+        assert report_of(harness)
     finally:
         records.delete_one({"_id": record["_id"]})
-        world.renew(key)
+        harness.renew(key)
 
 
-def test_a_record_that_says_it_were_another_jobs_makes_no_partition(world, key, damage):
-    record = world.add_record(key)
+def test_a_record_that_says_it_were_another_jobs_makes_no_partition(harness, key, damage):
+    record = harness.add_record(key)
     records = damage("")
     records.update_one({"_id": record["_id"]}, {"$set": {"analysis_assets.job_key": "$(reboot)"}})
-    world.renew(key)
-    world.tick()
-    assert "$(reboot)" not in world.partitions()
-    assert world.jobs()[key]["state"] == "new"
+    harness.renew(key)
+    harness.tick()
+    assert "$(reboot)" not in harness.partitions()
+    assert harness.jobs()[key]["state"] == "new"
     records.delete_one({"_id": record["_id"]})
 
 

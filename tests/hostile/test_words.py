@@ -54,7 +54,7 @@ def invoke(monkeypatch, servers, home, database, tmp_path, watched):
     return invoke
 
 
-def test_a_name_that_is_no_analysis_is_refused_by_every_command(invoke, commands, tmp_path):
+def test_a_name_that_is_not_an_analysis_is_refused_by_every_command(invoke, commands, tmp_path):
     (tmp_path / "job.json").write_text('{"s3_location": ["s3://b/a"]}', encoding="utf-8")
     (tmp_path / "inbox").mkdir()
     before = tree(tmp_path)
@@ -98,7 +98,7 @@ def test_keys_and_targets_are_words_and_nothing_else(invoke, commands, word):
 
 
 @pytest.mark.parametrize("kind", ["fifo", "zero", "loop", "folder", "deep", "large", "binary"])
-def test_targets_that_are_no_job_files_are_refused(invoke, tmp_path, kind):
+def test_targets_that_are_not_job_files_are_refused(invoke, tmp_path, kind):
     path = tmp_path / "x.json"
     match kind:
         case "fifo":

@@ -27,10 +27,10 @@ SOON = datetime.now(UTC) + timedelta(days=1)
 @pytest.fixture
 def keys(platform, settings):
     """Give the jobs of an analysis for tests."""
-    return asked(platform, settings, NAME, number=1)
+    return requested_jobs(platform, settings, NAME, number=1)
 
 
-def asked(platform, settings, name, **by_hand):
+def requested_jobs(platform, settings, name, **by_hand):
     """Ask for three jobs, give the first two their results, and all of them partitions."""
     prepare_dagster_home(settings)
     keys = [job.job_key for job in submit(platform, name, TARGETS, by_hand=by_hand)]
@@ -155,7 +155,7 @@ def test_a_day_of_another_form_is_refused(text):
 def test_the_command_plans_asks_and_does(settings):
     name = "unit_quality"
     with open_platform(settings) as platform:
-        command_archives(platform, asked(platform, settings, name), name)
+        command_archives(platform, requested_jobs(platform, settings, name), name)
 
 
 def command_archives(platform, keys, name):

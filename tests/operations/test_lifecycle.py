@@ -88,7 +88,7 @@ def test_a_key_that_is_not_known_cancels_nothing(platform, keys):
     assert state_of(platform, keys[0]) == "new"
 
 
-def test_cancelled_jobs_are_not_asked_for_again_with_those_that_failed(platform, keys):
+def test_cancelled_jobs_are_not_requested_again_with_those_that_failed(platform, keys):
     cancel(platform, "double", keys=keys[:1], reason="x")
     error = JobError(kind="killed", message="no memory", permanent=False).model_dump()
     job = platform.connections.ledger.jobs.get("double", keys[1])
@@ -149,7 +149,7 @@ def test_jobs_that_a_run_claims_meanwhile_are_named_and_the_others_are_invalidat
 
 
 @pytest.mark.parametrize("state", ["new", "running"])
-def test_what_has_no_result_or_is_at_work_is_refused_and_nothing_is_changed(platform, keys, state):
+def test_jobs_without_a_result_or_that_run_are_refused_and_nothing_is_changed(platform, keys, state):
     give_result(platform, keys[0])
     if state == "running":
         give_result(platform, keys[1])

@@ -210,17 +210,17 @@ def keys(platform, tmp_path):
     return keys
 
 
-def test_failed_jobs_are_asked_for_again(platform, keys):
+def test_failed_jobs_are_requested_again(platform, keys):
     assert rerun(platform, "double", failed=ANY_FAULT) == [keys["failed"]]
     assert states(platform, keys["failed"]) == ["new"]
 
 
-def test_outdated_jobs_are_asked_for_again(platform, keys):
+def test_outdated_jobs_are_requested_again(platform, keys):
     assert rerun(platform, "double", outdated=True) == [keys["outdated"]]
     assert states(platform, keys["outdated"], keys["done"]).count("done") == 1
 
 
-def test_named_jobs_are_asked_for_again_except_those_that_run(platform, keys):
+def test_named_jobs_are_requested_again_except_those_that_run(platform, keys):
     wanted = [keys["done"], keys["running"], keys["done"]]
     assert rerun(platform, "double", keys=wanted) == [keys["done"]]
     assert states(platform, keys["running"]) == ["running"]
@@ -234,7 +234,7 @@ def test_a_forced_rerun_keeps_its_reason(platform, keys):
     assert force.who
 
 
-def test_a_key_that_is_not_known_is_refused_and_nothing_is_asked_for(platform, keys):
+def test_a_key_that_is_not_known_is_refused_and_nothing_is_requested(platform, keys):
     with pytest.raises(UnknownJobError, match="is stored under nonsense"):
         rerun(platform, "double", keys=[keys["failed"], "nonsense"])
     assert states(platform, keys["failed"]) == ["failed"]

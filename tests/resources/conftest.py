@@ -13,11 +13,11 @@ def http_server(answer, *, tls=None, heard=None):
 
     The headers of each request are added to the list `heard`.
     """
-    asked = []
+    requested = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            requested.append(self.path)
             if heard is not None:
                 heard.append(self.headers)
             status, headers, body = answer(self.path)
@@ -39,7 +39,7 @@ def http_server(answer, *, tls=None, heard=None):
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}", asked
+            yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}", requested
         finally:
             server.shutdown()
             thread.join()

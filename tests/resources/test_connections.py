@@ -44,7 +44,7 @@ def test_configured_addresses_are_used_and_nothing_is_embedded(tmp_path):
     assert (found.inputs.input_endpoint_url, found.inputs.input_unsigned) == ("http://inputs.example.org", True)
 
 
-def test_dagster_is_told_the_name_of_the_variable_and_never_its_value(tmp_path):
+def test_dagster_gets_the_name_of_the_variable_and_never_its_value(tmp_path):
     settings = Settings(analysis_home=tmp_path, docdb_uri=URI)
     assert "the-password" in str(connect(settings).ledger.mongo.uri)
     for resource in connect(settings, for_dagster=True).as_dict().values():
@@ -82,9 +82,9 @@ def test_records_of_assets_are_read_where_the_settings_say(tmp_path):
     found = connect(own).asset_records
     assert (found.mongo.uri, found.mongo.database, found.name) == (other, "metadata_index", "assets")
     assert found.mongo.setting == "ASSETS_URI"
-    told = connect(own, for_dagster=True).asset_records
-    assert told.mongo.uri.env_var_name == "ASSETS_URI"
-    assert "other-password" not in repr(told)
+    reported = connect(own, for_dagster=True).asset_records
+    assert reported.mongo.uri.env_var_name == "ASSETS_URI"
+    assert "other-password" not in repr(reported)
     rest = connect(Settings(analysis_home=tmp_path, assets_api_url="https://api.example.org/v2/")).asset_records
     assert (rest.url, rest.database, rest.name) == ("https://api.example.org/v2", "metadata_index", "data_assets")
 

@@ -168,10 +168,10 @@ def test_a_server_that_is_down_is_named_by_address_and_setting_never_by_password
     connection = impatient(f"mongodb://{user}127.0.0.1:{port}{end}")
     with pytest.raises(ServerUnavailableError) as caught:
         connection.now()
-    told = str(caught.value)
-    assert f"127.0.0.1:{port} did not answer" in told
-    assert "DOCDB_URI" in told
-    assert SECRET not in told
+    reported = str(caught.value)
+    assert f"127.0.0.1:{port} did not answer" in reported
+    assert "DOCDB_URI" in reported
+    assert SECRET not in reported
     assert caught.value.__suppress_context__
 
 
@@ -306,10 +306,10 @@ def test_wrong_credentials_are_refused_without_showing_them(login, bare, docdb_u
     with pytest.raises(SettingsError) as caught:
         connection.now()
     connection.close()
-    told = str(caught.value)
-    assert f"MongoDB at {urlsplit(docdb_uri).netloc} denied access to `records`" in told
-    assert "DOCDB_URI" in told
-    assert SECRET not in told
+    reported = str(caught.value)
+    assert f"MongoDB at {urlsplit(docdb_uri).netloc} denied access to `records`" in reported
+    assert "DOCDB_URI" in reported
+    assert SECRET not in reported
 
 
 @pytest.mark.parametrize(

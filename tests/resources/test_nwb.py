@@ -91,11 +91,11 @@ def test_empty_header_fields_are_none_and_the_identifier_stands_in(tmp_path):
     assert describe_session(path) == Session(subject_id=None, session_name="A1", session_start=None)
 
 
-def test_a_header_with_nothing_in_it_is_no_error(tmp_path):
+def test_a_header_with_nothing_in_it_is_not_an_error(tmp_path):
     assert describe_session(header_file(tmp_path / "a.nwb")) == Session()
 
 
-def test_a_header_with_odd_types_is_no_error(tmp_path):
+def test_a_header_with_odd_types_is_not_an_error(tmp_path):
     path = header_file(
         tmp_path / "a.nwb",
         general__subject__subject_id=np.array([7]),  # a number, in an array of one
@@ -106,7 +106,7 @@ def test_a_header_with_odd_types_is_no_error(tmp_path):
     assert describe_session(path) == Session(subject_id="7")
 
 
-def test_a_start_without_time_zone_is_no_moment(tmp_path):
+def test_a_start_without_time_zone_is_not_a_time(tmp_path):
     path = header_file(tmp_path / "a.nwb", session_start_time="2024-05-01T10:00:00")
     assert describe_session(path).session_start is None
 
@@ -130,7 +130,7 @@ def test_a_text_file_is_refused(read, tmp_path):
 
 
 @reading
-def test_a_directory_that_is_no_zarr_store_is_refused(read, tmp_path):
+def test_a_directory_that_is_not_a_zarr_store_is_refused(read, tmp_path):
     with pytest.raises(InputError, match=r"is a directory but no Zarr store"):
         read(tmp_path)
 

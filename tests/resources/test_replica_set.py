@@ -73,7 +73,7 @@ def job_of(number):
     return StoredJob(analysis="demo", job_key=key, inputs=inputs, parameters=parameters, origins={"number": "default"})
 
 
-def test_what_was_written_is_read_by_whoever_decides(stores, late_secondary):
+def test_what_was_written_is_read_by_every_decision(stores, late_secondary):
     ledger, records, _ = stores
     jobs = [job_of(number) for number in range(15)]
     ledger.requests.store([(job, Source(name="f.json")) for job in jobs], code_version=CODE)

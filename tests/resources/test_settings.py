@@ -214,7 +214,7 @@ def test_one_module_uses_the_environment():
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "reported"),
     [
         ({"ALERT_WEBHOOK_URL": "ftp://host/secret-word"}, "ALERT_WEBHOOK_URL cannot be used"),
         ({"SMTP_URL": "http://ann:secret-word@host", "ALERT_EMAIL_TO": "a@b"}, "SMTP_URL cannot be used"),
@@ -223,15 +223,15 @@ def test_one_module_uses_the_environment():
         ({"ALERT_EMAIL_TO": "ann", "SMTP_URL": "smtp://host"}, "expected addresses such as ann@lab.org"),
     ],
 )
-def test_a_hook_for_alerts_that_cannot_work_is_refused_and_no_secret_shown(monkeypatch, values, told):
+def test_a_hook_for_alerts_that_cannot_work_is_refused_and_no_secret_shown(monkeypatch, values, reported):
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError, match=told) as caught:
+    with pytest.raises(SettingsError, match=reported) as caught:
         Settings()
     assert "secret-word" not in str(caught.value)
 
 
-def test_a_queue_tells_of_an_inbox_in_s3(monkeypatch):
+def test_a_queue_reports_new_files_of_an_inbox_in_s3(monkeypatch):
     assert Settings().listing_s == 0
     monkeypatch.setenv("JOB_INBOX", "s3://lab-jobs/inbox")
     monkeypatch.setenv("JOB_INBOX_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs")
@@ -253,9 +253,9 @@ def test_a_queue_beside_a_folder_is_refused_by_the_names_of_both_settings(monkey
 def test_a_queue_is_an_address_without_secrets(monkeypatch, value):
     monkeypatch.setenv("JOB_INBOX", "s3://lab-jobs/inbox")
     monkeypatch.setenv("JOB_INBOX_QUEUE_URL", value)
-    with pytest.raises(SettingsError, match="JOB_INBOX_QUEUE_URL") as told:
+    with pytest.raises(SettingsError, match="JOB_INBOX_QUEUE_URL") as reported:
         Settings()
-    assert "hidden" not in str(told.value)
+    assert "hidden" not in str(reported.value)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "1e9"])
@@ -268,7 +268,7 @@ def test_a_listing_is_made_again_after_a_time_that_makes_sense(monkeypatch, valu
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "reported"),
     [
         ({"EXPLORER_USER": "lab"}, "EXPLORER_PASSWORD"),
         ({"EXPLORER_PASSWORD": "correct horse battery"}, "EXPLORER_USER"),
@@ -276,10 +276,10 @@ def test_a_listing_is_made_again_after_a_time_that_makes_sense(monkeypatch, valu
         ({"EXPLORER_USER": "l:ab", "EXPLORER_PASSWORD": "correct horse battery"}, "colon"),
     ],
 )
-def test_half_a_log_in_or_a_weak_one_is_refused_and_no_password_shown(monkeypatch, values, told):
+def test_half_a_log_in_or_a_weak_one_is_refused_and_no_password_shown(monkeypatch, values, reported):
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError, match=told) as caught:
+    with pytest.raises(SettingsError, match=reported) as caught:
         Settings()
     assert "horse" not in str(caught.value)
 

@@ -142,7 +142,7 @@ def names(found):
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("requested", "expected"),
     [
         ({}, "7 6 5 4 3o 3 2 2o 1 1o 0 0o"),
         ({"state": "done"}, "7 6 5 4 3 2 1 0"),
@@ -184,10 +184,10 @@ def names(found):
         ({"until": date(2025, 2, 28)}, ""),
     ],
 )
-def test_results_are_those_that_meet_all_conditions_newest_first(results, asked, expected):
-    found = results.find("quality", **asked)
+def test_results_are_those_that_meet_all_conditions_newest_first(results, requested, expected):
+    found = results.find("quality", **requested)
     assert names(found) == expected.split()
-    assert len(found) == results.count("quality", **asked) == len(expected.split())
+    assert len(found) == results.count("quality", **requested) == len(expected.split())
 
 
 def test_newest_goes_by_inputs_and_parameters_and_nothing_else(results):
@@ -200,7 +200,7 @@ def test_newest_goes_by_inputs_and_parameters_and_nothing_else(results):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "requested",
     [
         {"subject": {"$ne": "x"}},
         {"session": "x" * 201},
@@ -217,9 +217,9 @@ def test_newest_goes_by_inputs_and_parameters_and_nothing_else(results):
         {"state": "failed", "subject": "700001"},
     ],
 )
-def test_a_condition_that_cannot_be_used_is_refused(results, asked):
+def test_a_condition_that_cannot_be_used_is_refused(results, requested):
     with pytest.raises(ParametersError):
-        results.find("quality", **asked)
+        results.find("quality", **requested)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_what_is_given_is_a_value_and_never_an_operator(results, value):
             ask()
 
 
-def test_a_misspelled_name_is_told_of(results):
+def test_a_misspelled_name_is_reported(results):
     with pytest.warns(UserWarning, match=r"has no parameter `methods`. There are: .*method"):
         assert not results.find("quality", parameters={"methods": "hill"})
     with pytest.raises(UnknownJobError, match=r"Nothing is known of an analysis `qualty`. There are: quality"):
@@ -262,7 +262,7 @@ def test_a_new_catalog_is_noticed(results, connections, records):
         assert [one.state for one in results.find("noticed")] == [state]
 
 
-def test_results_that_cannot_be_searched_are_told_of(settings):
+def test_results_that_cannot_be_searched_are_reported(settings):
     record = to_record(made(1, analysis="earlier"))
     del record["analysis_assets"]["search"], record["analysis_assets"]["search_time"]
     own = settings.model_copy(update={"docdb_collection": "earlier"})
@@ -305,12 +305,12 @@ def test_files_are_opened_by_name_and_downloaded_once(stored):
 
 
 @pytest.mark.parametrize("name", ["../metadata.nd.json", "/etc/passwd", "a/../b", "", "a\0b", "nothing.txt", "tables"])
-def test_a_name_that_is_no_file_is_refused(stored, name):
+def test_a_name_that_is_not_a_file_is_refused(stored, name):
     with pytest.raises(OutputError):
         stored.path(name)
 
 
-def test_a_missing_file_is_told_with_those_that_there_are(stored):
+def test_a_missing_file_is_reported_with_those_that_there_are(stored):
     with pytest.raises(OutputError, match=r"no file 'unit.parquet' in s3://.*There are: .*'units.parquet'"):
         stored.path("unit.parquet")
     with pytest.raises(OutputError, match="only read"):
@@ -363,7 +363,7 @@ def test_the_declared_figure_needs_no_name(results, connections, source):
     assert result.figure_location == f"{provenance.location}/plot.png"
 
 
-def test_a_result_tells_everything_that_is_known_of_it(stored):
+def test_a_result_has_everything_that_is_known_of_it(stored):
     assert (stored.analysis, stored.state, stored.provenance) == ("quality", "done", made(6))
     record = stored.record()
     assert (record["_id"], record["object_type"]) == (stored.result_id, "Metadata")
@@ -381,7 +381,7 @@ def test_links_are_addresses_that_a_person_can_open(results, stored, source):
 
 
 @pytest.mark.parametrize(
-    ("asked", "number", "state"),
+    ("requested", "number", "state"),
     [
         (made(6).result_id, 6, "done"),
         (made(6).result_id[:60], 6, "done"),
@@ -391,15 +391,15 @@ def test_links_are_addresses_that_a_person_can_open(results, stored, source):
         (f"{made(5).result_id}/{made(5).attempt}", 5, "superseded"),
     ],
 )
-def test_one_result_is_got_by_its_id_or_its_job(results, asked, number, state):
-    found = results.get(asked)
+def test_one_result_is_got_by_its_id_or_its_job(results, requested, number, state):
+    found = results.get(requested)
     assert (int(found.job_key, 16), found.state) == (number, state)
 
 
-@pytest.mark.parametrize("asked", ["", "00", "zzzzzzzz", "f" * 64, f"{'f' * 64}/{uuid.uuid4()}", "0" * 65, 5, None])
-def test_what_is_no_result_is_refused(results, asked):
+@pytest.mark.parametrize("requested", ["", "00", "zzzzzzzz", "f" * 64, f"{'f' * 64}/{uuid.uuid4()}", "0" * 65, 5, None])
+def test_what_is_not_a_result_is_refused(results, requested):
     with pytest.raises(UnknownJobError):
-        results.get(asked)
+        results.get(requested)
 
 
 def test_digits_that_may_mean_several_are_refused(results):
@@ -434,7 +434,7 @@ def test_what_was_found_stays_what_it_was_when_it_is_replaced_or_invalidated_mea
     assert found[1].record()["analysis_assets"]["attempt"] == made(70, analysis="moving").attempt
 
 
-def test_a_damaged_record_is_left_out_and_told_of(results, caplog, records):
+def test_a_damaged_record_is_left_out_and_reported(results, caplog, records):
     for number in (80, 81):
         records.commit(to_record(made(number, analysis="damaged")))
     records_of(records).update_one({"_id": made(80).result_id}, {"$set": {"processing": None}})
@@ -517,7 +517,7 @@ def test_jobs_that_failed_are_found_with_why(results):
 
 
 @pytest.mark.parametrize(
-    ("asked", "count"),
+    ("requested", "count"),
     [
         ({"parameters": {"cutoff": 0.5, "method": "hill"}}, 1),
         ({"parameters": {"cutoff": 0.4}}, 0),
@@ -531,8 +531,8 @@ def test_jobs_that_failed_are_found_with_why(results):
         ({"newest": True}, 1),
     ],
 )
-def test_jobs_that_failed_meet_the_same_conditions(results, asked, count):
-    assert results.count("quality", state="failed", **asked) == count
+def test_jobs_that_failed_meet_the_same_conditions(results, requested, count):
+    assert results.count("quality", state="failed", **requested) == count
 
 
 def test_jupyter_shows_texts_and_no_markup_of_theirs(results, records):
@@ -552,7 +552,7 @@ def test_jupyter_shows_texts_and_no_markup_of_theirs(results, records):
     assert SCRIPT in repr(failed)
 
 
-def test_records_of_the_earlier_wrapper_are_read_as_they_are_and_are_no_results(settings):
+def test_records_of_the_earlier_wrapper_are_read_as_they_are_and_are_not_results(settings):
     def old(number, **process):
         parameters = {"analysis_tag": "old", "cutoff": number, "window": {"a": 1, "b": 2}}
         code = {"url": "https://host/repo", "parameters": parameters}

@@ -18,7 +18,7 @@ def records(docdb_uri, database):
     return RecordStore(mongo=MongoConnection(uri=docdb_uri, database=database), name="records")
 
 
-def test_a_result_tells_what_was_computed_from_what_and_where_it_is(records):
+def test_a_result_says_what_was_computed_from_what_and_where_it_is(records):
     provenance = rich()
     records.commit(to_record(provenance))
     (result,) = results_of(records, "demo", code_version=CODE)
@@ -50,8 +50,8 @@ def test_results_come_newest_first_and_of_one_analysis(records):
 def test_a_result_is_written_as_json_with_times_that_have_a_zone(records):
     records.commit(to_record(rich()))
     (result,) = results_of(records, "demo", code_version=CODE)
-    told = json.loads(json.dumps(result.as_dict(), allow_nan=False))
-    assert told["started"] == "2025-03-01T09:30:00.123456+00:00"
-    assert told["outputs"] == rich().outputs
-    assert set(told) == set(result.__dataclass_fields__) - {"figure_location"} | {"figure"}
-    assert told["figure"] == result.figure_location
+    reported = json.loads(json.dumps(result.as_dict(), allow_nan=False))
+    assert reported["started"] == "2025-03-01T09:30:00.123456+00:00"
+    assert reported["outputs"] == rich().outputs
+    assert set(reported) == set(result.__dataclass_fields__) - {"figure_location"} | {"figure"}
+    assert reported["figure"] == result.figure_location

@@ -42,7 +42,7 @@ class LateLedger(Ledger):
         return LateLedger(mongo=self.mongo, records_name=self.records_name, late_s=self.late_s + seconds)
 
 
-class CatalogWorld:
+class TableHarness:
     """One analysis, and functions that change its results."""
 
     def __init__(self, entry, mongo, results):
@@ -100,8 +100,8 @@ class CatalogWorld:
         self.ledger.requests.store([(stored, Source(name="test"))], code_version=self.entry.code_version)
         error = JobError(kind=kind, message=message, permanent=True, traceback="x" * 1000)
         found = self.ledger.jobs.get(self.name, stored.job_key)
-        told = {"code_version": self.entry.code_version, "error": error.model_dump()}
-        self.ledger.claims.mark_unclaimed(found, state=JobState.FAILED, **told)
+        reported = {"code_version": self.entry.code_version, "error": error.model_dump()}
+        self.ledger.claims.mark_unclaimed(found, state=JobState.FAILED, **reported)
         return stored.job_key
 
     def recover(self, number):
@@ -136,6 +136,6 @@ class CatalogWorld:
 
 
 @pytest.fixture
-def world(docdb_uri, database, results_store):
+def harness(docdb_uri, database, results_store):
     """Give the stores of an analysis that has outputs of every type."""
-    return CatalogWorld(load_analysis(RICH), MongoConnection(uri=docdb_uri, database=database), results_store)
+    return TableHarness(load_analysis(RICH), MongoConnection(uri=docdb_uri, database=database), results_store)

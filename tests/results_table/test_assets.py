@@ -77,7 +77,7 @@ class Whole:
         chosen = selection or [table_key_of(NAME), report_key_of(NAME)]
         return job.execute_in_process(instance=self.instance, asset_selection=chosen, raise_on_error=False)
 
-    def told(self, key):
+    def latest_metadata(self, key):
         """Return the latest metadata of an asset."""
         event = self.instance.get_latest_materialization_event(key)
         return {name: value.value for name, value in event.asset_materialization.metadata.items()} if event else None
@@ -97,36 +97,41 @@ def test_after_a_run_the_sensor_asks_for_what_the_job_can_run(whole):
     whole.resources["ledger"] = LateLedger(mongo=ledger.mongo, records_name=ledger.records_name, late_s=QUIET_S)
     (request,) = whole.tick("catalogs").run_requests
     assert whole.catalog(selection=request.asset_selection).success
-    assert whole.told(table_key_of(NAME))["done"] == 1
+    assert whole.latest_metadata(table_key_of(NAME))["done"] == 1
     assert not whole.tick("catalogs").run_requests
 
 
-def test_the_job_writes_table_and_page_and_tells_dagster(whole):
+def test_the_job_writes_table_and_page_and_reports_to_dagster(whole):
     whole.compute(1.0, 2.0, -3.0)
     assert whole.catalog().success
-    told = whole.told(table_key_of(NAME))
-    assert (told["dagster/row_count"], told["done"], told["failed"], told["records read"]) == (3, 3, 0, 3)
-    table = pl.read_parquet(io.BytesIO(requests.get(told["table"], timeout=10).content))
+    reported = whole.latest_metadata(table_key_of(NAME))
+    assert (reported["dagster/row_count"], reported["done"], reported["failed"], reported["records read"]) == (
+        3,
+        3,
+        0,
+        3,
+    )
+    table = pl.read_parquet(io.BytesIO(requests.get(reported["table"], timeout=10).content))
     assert sorted(table["outputs.double"]) == [-6.0, 2.0, 4.0]
     spec = whole.repository.assets_defs_by_key[table_key_of(NAME)].get_asset_spec(table_key_of(NAME))
     shown = {column.name: column for column in spec.metadata["dagster/column_schema"].columns}
     assert (
         list(shown)
         == table.columns
-        == pq.read_schema(io.BytesIO(requests.get(told["table"], timeout=10).content)).names
+        == pq.read_schema(io.BytesIO(requests.get(reported["table"], timeout=10).content)).names
     )
     assert shown["outputs.double"].description == "Twice the number. (no unit)"
-    told = whole.told(report_key_of(NAME))
-    page = requests.get(told["report"], timeout=10)
+    reported = whole.latest_metadata(report_key_of(NAME))
+    page = requests.get(reported["report"], timeout=10)
     assert page.headers["Content-Type"].startswith("text/html")
     assert "3 results of the current code" in page.text
     for figure in ("outcomes", "distributions", "throughput"):
-        assert told[figure].startswith("![figure](data:image/")
-        assert len(told[figure]) < 102_400
+        assert reported[figure].startswith("![figure](data:image/")
+        assert len(reported[figure]) < 102_400
     whole.compute(5.0)
     assert whole.catalog().success
-    told = whole.told(table_key_of(NAME))
-    assert (told["dagster/row_count"], told["records read"], told["how"]) == (4, 1, "brought up to date")
+    reported = whole.latest_metadata(table_key_of(NAME))
+    assert (reported["dagster/row_count"], reported["records read"], reported["how"]) == (4, 1, "brought up to date")
 
 
 def test_a_report_without_a_catalog_says_what_to_do(whole):
@@ -176,12 +181,12 @@ def why_it_fails(settings):
     return f"{error.message} {error.cause.message if error.cause else ''}"
 
 
-def test_a_dry_run_writes_and_tells_nothing(settings):
+def test_a_dry_run_writes_and_reports_nothing(settings):
     with dg.DagsterInstance.ephemeral() as instance:
         dry = settings.model_copy(update={"dry_run": True})
         dry.model_fields_set.discard("analysis_bucket")
         whole = Whole(dry, instance)
         assert "DRY_RUN" in whole.tick("catalogs").skip_message
         assert whole.catalog(selection=[table_key_of(NAME)]).success
-        assert whole.told(table_key_of(NAME)) is None
+        assert whole.latest_metadata(table_key_of(NAME)) is None
         assert whole.connections.catalog_files.get(NAME) is None

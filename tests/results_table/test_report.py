@@ -37,21 +37,21 @@ def row(number, *, state="done", inputs="s1", rate=None, count=1, outcome="good"
 
 
 @pytest.fixture
-def table(world):
+def table(harness):
     """Give the function that makes a catalog of rows."""
-    return lambda rows: ordered(table_of(rows, columns_of(world.entry.analysis)))
+    return lambda rows: ordered(table_of(rows, columns_of(harness.entry.analysis)))
 
 
 @pytest.fixture
-def frame(world, table):
+def frame(harness, table):
     """Give the function that makes what a report reads."""
-    return lambda rows: frame_of(world.entry, table(rows))
+    return lambda rows: frame_of(harness.entry, table(rows))
 
 
 @pytest.fixture
-def report(world, table):
+def report(harness, table):
     """Give the function that makes a report."""
-    return lambda rows: make_report(world.entry, table(rows), ui_url=UI)
+    return lambda rows: make_report(harness.entry, table(rows), ui_url=UI)
 
 
 def test_pairs_have_the_same_inputs_and_other_parameters(frame):

@@ -15,8 +15,8 @@ from results_table.table import schema_of
 from tests.provenances import STARTED
 
 
-def test_columns_are_typed_by_the_models(world):
-    schema = schema_of(columns_of(world.entry.analysis))
+def test_columns_are_typed_by_the_models(harness):
+    schema = schema_of(columns_of(harness.entry.analysis))
     assert schema.names[: len(FACTS)] == list(FACTS)
     found = {name: str(schema.field(name).type) for name in schema.names}
     assert found["ended"] == "timestamp[us, tz=UTC]"
@@ -39,20 +39,20 @@ def test_columns_are_typed_by_the_models(world):
     }
 
 
-def test_without_results_there_is_a_table_with_the_same_columns(world):
-    empty = world.update().table
+def test_without_results_there_is_a_table_with_the_same_columns(harness):
+    empty = harness.update().table
     assert empty.num_rows == 0
-    world.publish(1)
-    assert world.update().table.schema.equals(empty.schema)
+    harness.publish(1)
+    assert harness.update().table.schema.equals(empty.schema)
 
 
-def test_a_result_and_a_failure_are_rows(world):
+def test_a_result_and_a_failure_are_rows(harness):
     parameters = {"method": "b", "bin_s": 1, "window": {"start_s": 2.0}, "names": ["x"], "mixed": 3}
     outputs = {"outcome": "good", "rate_hz": None, "count": 4, "is_stable": True, "by_unit": {"b": 1.5, "a": 1}}
-    record = world.publish(7, parameters=parameters, outputs=outputs, figure="f.png", subject_ids=("s1", "s2"))
-    failed = world.fail(1, "<b>no</b>")
-    world.update()
-    rows = world.rows()
+    record = harness.publish(7, parameters=parameters, outputs=outputs, figure="f.png", subject_ids=("s1", "s2"))
+    failed = harness.fail(1, "<b>no</b>")
+    harness.update()
+    rows = harness.rows()
     row = rows[record["analysis_assets"]["job_key"]]
     assert (row["state"], row["subject"], row["figure"]) == ("done", "s1, s2", "f.png")
     assert row["ended"].astimezone(UTC) > STARTED
@@ -66,11 +66,11 @@ def test_a_result_and_a_failure_are_rows(world):
     assert (row["result_id"], row["result_url"], row["parameters.method"]) == (None, None, "a")
 
 
-def test_a_result_of_an_older_model_loses_nothing(world):
+def test_a_result_of_an_older_model_loses_nothing(harness):
     outputs = {"outcome": 3, "count": "four", "rate_hz": True, "gone": [1], "note": "kept"}
-    record = world.publish(1, code="0+aaaaaaaaaaaa", outputs=outputs, parameters={"limit": 2.5, "old": None})
-    world.update()
-    row = world.rows()[record["analysis_assets"]["job_key"]]
+    record = harness.publish(1, code="0+aaaaaaaaaaaa", outputs=outputs, parameters={"limit": 2.5, "old": None})
+    harness.update()
+    row = harness.rows()[record["analysis_assets"]["job_key"]]
     assert (row["state"], row["outputs.note"]) == ("outdated", "kept")
     assert [row[f"outputs.{name}"] for name in ("outcome", "count", "rate_hz")] == [None] * 3
     assert json.loads(row["other_values"]) == {
@@ -84,56 +84,56 @@ def test_a_result_of_an_older_model_loses_nothing(world):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**62, -1, 1e300, [], {}, {"a": {"b": None}}, "\0", ""])
-def test_no_value_breaks_the_table(world, value):
+def test_no_value_breaks_the_table(harness, value):
     names = ("outcome", "rate_hz", "count", "is_stable", "by_unit", "note")
-    record = world.publish(1)
-    world.damage(record, **{f"processing.data_processes.0.output_parameters.{name}": value for name in names})
-    world.update()
-    assert len(world.rows()) == 1
+    record = harness.publish(1)
+    harness.damage(record, **{f"processing.data_processes.0.output_parameters.{name}": value for name in names})
+    harness.update()
+    assert len(harness.rows()) == 1
 
 
-def test_records_that_cannot_be_read_are_left_out_and_named(world):
-    world.publish(1)
-    damaged, odd = world.publish(2), world.publish(3)
-    world.damage(damaged, processing=None)
-    world.damage(odd, **{"analysis_assets.attempt": 5})
+def test_records_that_cannot_be_read_are_left_out_and_named(harness):
+    harness.publish(1)
+    damaged, odd = harness.publish(2), harness.publish(3)
+    harness.damage(damaged, processing=None)
+    harness.damage(odd, **{"analysis_assets.attempt": 5})
     for _ in range(2):
-        update = world.update()
+        update = harness.update()
         assert update.unreadable == sorted(f"record {r['_id']}" for r in (damaged, odd))
         assert catalog_facts(update.table) == catalog_facts(update.table) | {"rows": 1, "unreadable": 2}
 
 
-def test_only_what_changed_is_read(world):
+def test_only_what_changed_is_read(harness):
     for number in range(5):
-        world.publish(number)
-    first = world.update()
+        harness.publish(number)
+    first = harness.update()
     assert (first.read, first.was_rebuilt) == (5, True)
-    world.publish(5)
-    world.publish(0, replace=True)
-    world.invalidate(1)
-    second = world.update()
+    harness.publish(5)
+    harness.publish(0, replace=True)
+    harness.invalidate(1)
+    second = harness.update()
     assert (second.read, second.gone, second.was_rebuilt) == (2, 1, False)
-    assert world.update().read == 0
+    assert harness.update().read == 0
 
 
-def test_a_catalog_of_other_columns_or_format_is_built_anew(world):
-    world.publish(1)
-    table = world.update().table
-    assert not world.make(table).was_rebuilt
-    assert world.make(table.drop_columns(["tag"])).was_rebuilt
-    assert world.make(table.replace_schema_metadata({})).was_rebuilt
-    assert world.make(table.replace_schema_metadata({b"analysis_assets": b"no json"})).was_rebuilt
-    assert world.make(table.rename_columns([*table.column_names[:-1], "x"])).table.schema.names == table.schema.names
+def test_a_catalog_of_other_columns_or_format_is_built_again(harness):
+    harness.publish(1)
+    table = harness.update().table
+    assert not harness.make(table).was_rebuilt
+    assert harness.make(table.drop_columns(["tag"])).was_rebuilt
+    assert harness.make(table.replace_schema_metadata({})).was_rebuilt
+    assert harness.make(table.replace_schema_metadata({b"analysis_assets": b"no json"})).was_rebuilt
+    assert harness.make(table.rename_columns([*table.column_names[:-1], "x"])).table.schema.names == table.schema.names
 
 
-def test_the_stored_catalog_says_what_it_is(world):
-    world.publish(1)
-    world.publish(2, code="0+aaaaaaaaaaaa")
-    world.fail(1)
-    world.update()
-    facts = catalog_facts(read_catalog(world.files, world.name).table)
+def test_the_stored_catalog_says_what_it_is(harness):
+    harness.publish(1)
+    harness.publish(2, code="0+aaaaaaaaaaaa")
+    harness.fail(1)
+    harness.update()
+    facts = catalog_facts(read_catalog(harness.files, harness.name).table)
     assert facts["analysis"] == "rich"
-    assert facts["code_version"] == world.entry.code_version
+    assert facts["code_version"] == harness.entry.code_version
     assert facts["updated"].endswith("+00:00")
     assert [facts[name] for name in ("rows", "done", "outdated", "failed", "unreadable")] == [3, 1, 1, 1, 0]
 
@@ -157,16 +157,16 @@ STEPS = st.one_of(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(st.lists(STEPS, max_size=12))
-def test_brought_up_to_date_is_the_same_as_built_anew(world, steps):
-    world.clear()
+def test_brought_up_to_date_is_the_same_as_built_again(harness, steps):
+    harness.clear()
     table = None
     for step, *facts in [*steps, ("update",)]:
         if step == "update":
-            table = world.make(table).table
+            table = harness.make(table).table
         elif step == "publish":
             number, code, replace = facts
-            world.publish(number, code=code, replace=replace)
+            harness.publish(number, code=code, replace=replace)
         else:
-            getattr(world, step)(*facts)
-    assert table.equals(world.make(None).table)
-    assert {**catalog_facts(table), "updated": ""} == {**catalog_facts(world.make(None).table), "updated": ""}
+            getattr(harness, step)(*facts)
+    assert table.equals(harness.make(None).table)
+    assert {**catalog_facts(table), "updated": ""} == {**catalog_facts(harness.make(None).table), "updated": ""}

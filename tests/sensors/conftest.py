@@ -1,4 +1,4 @@
-"""Worlds for the sensor: real stores of their own, and a Dagster."""
+"""Harnesses for the sensor: real stores of their own, and a Dagster."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from resources.mongo import MongoConnection
 from resources.records.store import RecordStore
 from resources.s3.connection import S3Connection
 from sensors.job_files.stores import Stores
-from tests.sensors.world import World
+from tests.sensors.harness import SensorHarness
 
 LAB = Path(__file__).parent.parent / "lab"
 
@@ -26,8 +26,8 @@ def instance():
 
 
 @pytest.fixture
-def make_world(docdb_uri, results_store, instance):
-    """Give the function that makes a world over an inbox."""
+def make_harness(docdb_uri, results_store, instance):
+    """Give the function that makes a harness over an inbox."""
 
     def make(inbox, database, *, analysis="double", dagster=instance):
         mongo = MongoConnection(uri=docdb_uri, database=database)
@@ -39,15 +39,15 @@ def make_world(docdb_uri, results_store, instance):
             results=results_store,
         )
         path = analysis if isinstance(analysis, Path) else LAB / f"{analysis}.py"
-        return World(load_analysis(path), stores, dagster)
+        return SensorHarness(load_analysis(path), stores, dagster)
 
     return make
 
 
 @pytest.fixture
-def world(make_world, folder_inbox, database):
-    """Give a world whose inbox is a folder."""
-    return make_world(folder_inbox, database)
+def harness(make_harness, folder_inbox, database):
+    """Give a harness whose inbox is a folder."""
+    return make_harness(folder_inbox, database)
 
 
 @pytest.fixture

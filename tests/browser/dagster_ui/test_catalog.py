@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 NAME = "unit_quality"
 
 
-def told(stage, key):
+def latest_metadata(stage, key):
     """Return the latest metadata of an asset."""
     event = stage.instance.get_latest_materialization_event(key)
     return {name: value.value for name, value in event.asset_materialization.metadata.items()} if event else {}
@@ -24,8 +24,8 @@ def made(stage, session_url):
     *good, bad = [stage.submit(NAME, job) for job in (*methods, {"s3_location": ["s3://bucket/<b>nowhere</b>"]})]
     assert [ended(stage, NAME, key) for key in good] == [JobState.DONE, JobState.DONE]
     assert ended(stage, NAME, bad) is JobState.FAILED
-    stage.wait_for(lambda: told(stage, report_key_of(NAME)).get("failed") == 1, "no report of the failure")
-    return told(stage, table_key_of(NAME))
+    stage.wait_for(lambda: latest_metadata(stage, report_key_of(NAME)).get("failed") == 1, "no report of the failure")
+    return latest_metadata(stage, table_key_of(NAME))
 
 
 def test_the_ui_shows_the_catalog_with_its_rows_and_columns(page, stage, made):
@@ -52,7 +52,7 @@ def test_the_ui_shows_the_figures_of_the_report(page, stage, made):
 
 
 def test_the_report_opens_by_its_link_with_all_figures_and_links_back(page, stage, made):
-    page.goto(told(stage, report_key_of(NAME))["report"])
+    page.goto(latest_metadata(stage, report_key_of(NAME))["report"])
     expect(page.get_by_role("heading", name=NAME)).to_be_visible()
     for heading in ("Outcomes", "Distributions", "Parameter sets compared on the same inputs", "Failures"):
         expect(page.get_by_role("heading", name=heading)).to_be_visible()

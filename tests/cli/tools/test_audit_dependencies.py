@@ -36,8 +36,8 @@ def database(vulnerable):
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            data = json.dumps({"vulns": [FAULT]} if asked["package"]["name"] in vulnerable else {}).encode()
+            requested = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            data = json.dumps({"vulns": [FAULT]} if requested["package"]["name"] in vulnerable else {}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
@@ -56,13 +56,13 @@ def database(vulnerable):
             thread.join()
 
 
-def test_a_vulnerability_is_told_with_the_version_that_mends_it(requirements):
+def test_a_vulnerability_is_reported_with_the_version_that_fixes_it(requirements):
     with database({"leaky"}) as options:
-        code, told = audit(["-r", str(requirements), *options])
-    assert (code, told) == (VULNERABLE, "VULNERABLE: 1 known vulnerabilities\n  leaky 1.0: TEST-1, fixed in 2.0")
+        code, reported = audit(["-r", str(requirements), *options])
+    assert (code, reported) == (VULNERABLE, "VULNERABLE: 1 known vulnerabilities\n  leaky 1.0: TEST-1, fixed in 2.0")
 
 
-def test_a_database_that_cannot_be_reached_is_told_apart_from_a_vulnerability(requirements, monkeypatch, tmp_path):
+def test_a_database_that_cannot_be_reached_is_distinguished_from_a_vulnerability(requirements, monkeypatch, tmp_path):
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     for name in ("no_proxy", "NO_PROXY"):
@@ -88,23 +88,23 @@ def test_a_database_that_cannot_be_reached_is_told_apart_from_a_vulnerability(re
     )
 
 
-def test_a_file_that_cannot_be_read_is_no_matter_of_the_network(tmp_path):
+def test_a_file_that_cannot_be_read_is_not_an_error_of_the_network(tmp_path):
     (tmp_path / "base.txt").write_text("leaky>=1\n", encoding="utf-8")
-    code, told = audit(["-r", str(tmp_path / "base.txt")])
-    assert (code, told.partition(".")[0]) == (UNKNOWN, "NOT AUDITED: pip-audit failed")
+    code, reported = audit(["-r", str(tmp_path / "base.txt")])
+    assert (code, reported.partition(".")[0]) == (UNKNOWN, "NOT AUDITED: pip-audit failed")
 
 
 def test_packages_that_the_database_does_not_know_are_not_taken_for_safe():
     known = {"name": "sound", "version": "1.0", "vulns": []}
     unknown = [{"name": f"p{n}", "skip_reason": "not found"} for n in range(7)]
     assert verdict([known]) == (SAFE, "None of 1 packages has a known vulnerability.")
-    code, told = verdict([known, *unknown])
+    code, reported = verdict([known, *unknown])
     assert code == UNKNOWN
-    assert told == "NOT AUDITED: the database does not know 7 of 8 packages: p0, p1, p2, p3, p4, ..."
+    assert reported == "NOT AUDITED: the database does not know 7 of 8 packages: p0, p1, p2, p3, p4, ..."
     leaky = {"name": "leaky", "version": "1", "vulns": [{"id": "TEST-2", "fix_versions": []}]}
-    code, told = verdict([leaky, *unknown[:1]])
+    code, reported = verdict([leaky, *unknown[:1]])
     assert code == VULNERABLE
-    assert told.splitlines()[1:] == [
+    assert reported.splitlines()[1:] == [
         "  leaky 1: TEST-2, fixed in no version yet",
         "NOT AUDITED: the database does not know 1 of 2 packages: p0",
     ]

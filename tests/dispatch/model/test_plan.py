@@ -151,13 +151,13 @@ def test_what_was_validated_is_forgotten_when_it_grows_too_large():
     assert len(found) == 4
 
 
-def test_a_file_whose_name_is_no_address_is_left_out():
+def test_a_file_whose_name_is_not_an_address_is_left_out():
     found, skips = jobs([Candidate((A,), None, ("s3://b/a/x?X-Amz-Signature=1",)), Candidate((B,))])
     assert len(found) == 1
     assert counts_of(skips) == {Reason.LOCATION_REFUSED: 1}
 
 
-def test_a_job_file_says_who_asked_for_what_and_why():
+def test_a_job_file_says_who_requested_what_and_why():
     layers = ParameterLayers(given={"number": 2})
     (job,) = Planner(ANALYSIS, layers).jobs([Candidate((A, B), {"s": 1}, ("s3://b/a/1", "s3://b/b/1"))], [])
     assert job_document(job, given=layers.given, query='{"q":1}', dispatch_id="d-1") == {
@@ -183,7 +183,7 @@ def test_assets_that_were_named_are_found_again_by_their_ids():
     assert document["query"] is document["docdb_record_id"] is document["analysis_code"] is None
 
 
-def test_a_group_whose_file_nobody_could_read_is_noticed():
+def test_a_group_whose_file_could_not_be_read_is_noticed():
     many = tuple(AssetRecord(f"id-{i}", "name" * 20, f"s3://bucket/{'x' * 200}/{i}") for i in range(4000))
     (large,), _ = jobs([Candidate(many, {"s": 1})])
     (small,), _ = jobs([Candidate(many[:600], {"s": 1})])
@@ -191,7 +191,7 @@ def test_a_group_whose_file_nobody_could_read_is_noticed():
     assert not is_too_large(small, given={}, query=None)
 
 
-def test_a_plan_is_told_with_every_count_and_a_limited_number_of_lines():
+def test_a_plan_is_reported_with_every_count_and_a_limited_number_of_lines():
     found, _ = jobs(
         [Candidate((AssetRecord("i", "n", f"s3://b/{i:03}"),)) for i in range(SHOWN + 5)], sets=({"number": 7},)
     )
@@ -214,10 +214,10 @@ def test_a_plan_is_told_with_every_count_and_a_limited_number_of_lines():
     assert rows[SHOWN] == ("write", "… and 5 more", "")
     assert rows[-1] == (f"skip: {Reason.NO_FILE}", "x", "y")
     assert len(rows) == 2 * (SHOWN + 1) + 1
-    told = plan.as_dict()
-    assert len(told["jobs"]) == SHOWN + 5
-    assert told["counts"]["write"] == SHOWN + 5
-    assert json.loads(json.dumps(told)) == told
+    reported = plan.as_dict()
+    assert len(reported["jobs"]) == SHOWN + 5
+    assert reported["counts"]["write"] == SHOWN + 5
+    assert json.loads(json.dumps(reported)) == reported
 
 
 def test_a_job_is_called_by_its_first_file_and_its_own_parameters():

@@ -79,7 +79,7 @@ def test_lists_of_different_length_are_not_zipped():
         sets({"a": [1, 2], "b": [1, 2, 3]}, SweepMode.zip)
 
 
-def test_no_sweep_is_no_sets():
+def test_without_a_sweep_there_are_no_sets():
     assert sets(" ") == []
 
 

@@ -66,7 +66,7 @@ def test_operators_are_refused_in_any_spelling_and_all_at_once():
         ('{"a":' * 50 + "1" + "}" * 50, "nested deeper"),
     ],
 )
-def test_what_is_no_filter_is_refused_with_the_reason(text, reason):
+def test_what_is_not_a_filter_is_refused_with_the_reason(text, reason):
     with pytest.raises(DispatchError, match=reason.replace("[", r"\[")):
         parse_query(text)
 
@@ -94,7 +94,7 @@ def test_a_projection_never_holds_a_field_inside_another_one():
     )
 
 
-def test_positions_are_no_part_of_a_fields_name():
+def test_positions_are_not_part_of_a_fields_name():
     assert without_positions("a.0.b.12") == "a.b"
 
 
@@ -116,15 +116,15 @@ def test_a_field_has_no_operator_and_no_empty_part(text, good):
 
 
 @pytest.mark.parametrize(
-    ("field", "told"),
+    ("field", "reported"),
     [
         ("subject.subjct_id", "did you mean `subject.subject_id`?"),
         ("subject_id", "did you mean `subject.subject_id`?"),
         ("zzz", "No record has a field `zzz`."),
     ],
 )
-def test_an_unknown_field_is_named_with_the_nearest_one(field, told):
-    assert told in unknown_field(field, {"subject.subject_id", "name", "data_description.data_level"})
+def test_an_unknown_field_is_named_with_the_nearest_one(field, reported):
+    assert reported in unknown_field(field, {"subject.subject_id", "name", "data_description.data_level"})
 
 
 @needs_real_data

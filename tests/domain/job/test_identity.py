@@ -66,7 +66,7 @@ def test_scheme_and_host_are_lowered_and_trailing_slashes_removed_and_nothing_el
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "reported"),
     [
         ("data/x.nwb", "relative path or no address at all"),
         ("", "relative path or no address at all"),
@@ -99,12 +99,12 @@ def test_scheme_and_host_are_lowered_and_trailing_slashes_removed_and_nothing_el
         ("s3://buc\u212aet/x", "not plain ASCII"),
     ],
 )
-def test_an_address_that_cannot_be_an_identity_is_refused_with_the_reason(url, told):
-    assert told in refusal(url)
+def test_an_address_that_cannot_be_an_identity_is_refused_with_the_reason(url, reported):
+    assert reported in refusal(url)
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "reported"),
     [
         (f"https://me:{HIDDEN}@host/x", "user info"),
         (f"s3://{HIDDEN}@bucket/x", "user info"),
@@ -125,9 +125,9 @@ def test_an_address_that_cannot_be_an_identity_is_refused_with_the_reason(url, t
         (f"file:///x?password={HIDDEN}", "`password`"),
     ],
 )
-def test_a_secret_in_an_address_is_refused_and_never_shown(url, told):
+def test_a_secret_in_an_address_is_refused_and_never_shown(url, reported):
     message = refusal(url)
-    assert told in message
+    assert reported in message
     assert HIDDEN not in message
 
 
@@ -240,7 +240,7 @@ def test_keys_and_ids_of_the_golden_jobs_never_change(case):
     assert result_id(case["analysis"], case["code_version"], key) == case["result_id"]
 
 
-def test_the_example_in_the_documentation_has_the_key_and_id_that_it_tells():
+def test_the_example_in_the_documentation_has_the_key_and_id_that_it_shows():
     text = (Path(__file__).resolve().parents[3] / "docs" / "job-files.md").read_text("utf-8")
     job = read_job(text.split("```json\n")[1].split("```")[0].encode(), name="docs/job-files.md")
     key = job_key(JobInputs.of(job), {"bin_s": 0.05, **job.distributed_parameters})

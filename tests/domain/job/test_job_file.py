@@ -120,10 +120,10 @@ def test_the_older_name_and_a_list_of_one_give_the_same_parameters():
 
 
 def test_several_sets_or_two_different_sets_of_parameters_are_refused():
-    told = refusal(s3_location="s3://b/a", distributed_parameters=[{"x": 1}, {"x": 2}])
-    assert "`distributed_parameters` lists 2 sets of parameters: a job has one set" in told
-    told = refusal(s3_location="s3://b/a", distributed_parameters={"x": 1}, analysis_parameters={"x": 2})
-    assert "`distributed_parameters` and its older name `analysis_parameters` differ" in told
+    reported = refusal(s3_location="s3://b/a", distributed_parameters=[{"x": 1}, {"x": 2}])
+    assert "`distributed_parameters` lists 2 sets of parameters: a job has one set" in reported
+    reported = refusal(s3_location="s3://b/a", distributed_parameters={"x": 1}, analysis_parameters={"x": 2})
+    assert "`distributed_parameters` and its older name `analysis_parameters` differ" in reported
 
 
 def test_a_query_given_as_an_object_is_kept_as_canonical_text():
@@ -148,7 +148,7 @@ def test_unknown_keys_are_reported_and_not_refused():
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "reported"),
     [
         (
             {"s3_location": ["s3://b/1", "s3://b/2"], "asset_id": ["1"]},
@@ -165,8 +165,8 @@ def test_unknown_keys_are_reported_and_not_refused():
         ),
     ],
 )
-def test_lists_that_do_not_run_in_parallel_are_refused_with_names_and_lengths(fields, told):
-    assert told in refusal(**fields)
+def test_lists_that_do_not_run_in_parallel_are_refused_with_names_and_lengths(fields, reported):
+    assert reported in refusal(**fields)
 
 
 def test_one_asset_may_have_several_files_as_an_unsplit_dispatch_writes_them():
@@ -175,7 +175,7 @@ def test_one_asset_may_have_several_files_as_an_unsplit_dispatch_writes_them():
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "reported"),
     [
         ({}, "no input is named: give `s3_location` or `file_location`"),
         ({"s3_location": [], "file_location": None}, "no input is named"),
@@ -201,25 +201,25 @@ def test_one_asset_may_have_several_files_as_an_unsplit_dispatch_writes_them():
         ({"s3_location": "s3://b/1", "distributed_parameters": {"\ud800": 1}}, "holds a lone surrogate"),
     ],
 )
-def test_a_job_that_cannot_be_used_is_refused_with_the_reason(fields, told):
-    assert told in refusal(**fields)
+def test_a_job_that_cannot_be_used_is_refused_with_the_reason(fields, reported):
+    assert reported in refusal(**fields)
 
 
 def test_all_faults_are_named_at_once():
-    told = refusal(s3_location=["x", "s3://b/1"], asset_id=["1"], query=1, analysis_code={"parameters": 3})
+    reported = refusal(s3_location=["x", "s3://b/1"], asset_id=["1"], query=1, analysis_code={"parameters": 3})
     for part in ("`s3_location[0]`", "`asset_id` has 1", "`query` is", "in `analysis_code`: `parameters` is a number"):
-        assert part in told
-    assert told.startswith("Job file a.json cannot be used: ")
+        assert part in reported
+    assert reported.startswith("Job file a.json cannot be used: ")
 
 
 def test_an_input_is_shown_without_what_may_be_secret():
-    told = refusal(s3_location=["//me:hunter2@host/x?sig=abc"])
-    assert "hunter2" not in told
-    assert "abc" not in told
+    reported = refusal(s3_location=["//me:hunter2@host/x?sig=abc"])
+    assert "hunter2" not in reported
+    assert "abc" not in reported
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "reported"),
     [
         (b"[]", "holds a list; a job is one JSON object"),
         (b"null", "holds null; a job is one JSON object"),
@@ -229,8 +229,8 @@ def test_an_input_is_shown_without_what_may_be_secret():
         (b" " * (1 << 20) + b"{}", "1 MiB"),
     ],
 )
-def test_a_file_that_is_no_job_is_refused_with_the_reason(data, told):
-    with pytest.raises(JobFileError, match=told.replace("(", r"\(")):
+def test_a_file_that_is_not_a_job_is_refused_with_the_reason(data, reported):
+    with pytest.raises(JobFileError, match=reported.replace("(", r"\(")):
         read_job(data, name="a.json")
 
 

@@ -33,7 +33,7 @@ def test_subject_and_session_are_read_from_the_name_of_an_asset():
 
 
 @pytest.mark.parametrize("ending", [".nwb", ".nwb.zarr", "/"])
-def test_the_ending_of_a_file_is_no_part_of_its_session(ending):
+def test_the_ending_of_a_file_is_not_part_of_its_session(ending):
     job = entry_of(Job(file_location=(f"s3://b/a/behavior_1_2024-05-01_10-00-00{ending}",)))
     assert ("session", "behavior_1_2024-05-01_10-00-00") in found_in_job(job)
 
@@ -61,7 +61,7 @@ def test_only_what_is_new_is_added():
     assert tags_of({("subject", "1"), ("subject", "2")}, known=known) == {"dagster/subject.2": "2"}
 
 
-def test_no_run_has_more_than_so_many_and_the_others_are_counted():
+def test_no_run_has_more_than_the_maximum_and_the_others_are_counted():
     found = {("session", f"{number:04}") for number in range(PER_KIND + 7)}
     tags = tags_of(found, known={})
     assert len(tags) == PER_KIND + 1

@@ -142,7 +142,7 @@ def test_a_changed_model_is_refused_by_naming_the_fields(fields, named):
     assert "`analysis rekey` adds the job under its new key" in str(caught.value)
 
 
-def test_a_default_that_changed_is_no_change_because_defaults_were_stored():
+def test_a_default_that_changed_is_not_a_change_because_defaults_were_stored():
     model = changed(bin_s=(float, 9.0), strict=(bool, False))
     assert verify(model, stored_with()).bin_s == 0.05
 
@@ -151,7 +151,7 @@ def test_a_float_that_became_an_integer_of_the_same_value_keeps_its_key():
     assert verify(changed(bin_s=(int, 1), strict=(bool, True)), stored_with(bin_s=2.0)).bin_s == 2
 
 
-def test_inputs_that_no_longer_give_the_key_are_told_apart_from_parameters():
+def test_inputs_that_no_longer_give_the_key_are_distinguished_from_parameters():
     stored = stored_with()
     other = stored.model_copy(update={"inputs": JobInputs.of(Job(s3_location=("s3://bucket/other",)))})
     with pytest.raises(JobChangedError, match="its inputs differ"):

@@ -105,7 +105,7 @@ def test_a_word_is_read_by_the_type_of_its_field(analysis, word, name, compariso
         ("limit>null", "null has no order"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_with_what_can(analysis, word, said):
+def test_what_cannot_be_queried_is_refused_with_what_can(analysis, word, said):
     with pytest.raises(ParametersError) as caught:
         conditions(analysis, where=[word])
     assert said in str(caught.value)

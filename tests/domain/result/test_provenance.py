@@ -121,7 +121,7 @@ def test_a_record_is_named_by_its_result_and_says_done(provenance):
     assert (own["format"], own["state"], own["job_key"]) == ("analysis-record/1", "done", provenance.job_key)
 
 
-def test_the_schemas_part_tells_code_inputs_parameters_and_outputs():
+def test_the_schemas_part_holds_code_inputs_parameters_and_outputs():
     process = to_record(rich())["processing"]["data_processes"][0]
     assert (process["process_type"], process["stage"], process["name"]) == ("Analysis", "Analysis", "demo")
     assert process["code"]["version"] == "1+0123456789ab"

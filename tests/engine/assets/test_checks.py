@@ -14,7 +14,7 @@ KEY = dg.AssetCheckKey(asset_key_of("double"), "is_positive")
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
-def told(instance, name=KEY.name):
+def verdicts_in_dagster(instance, name=KEY.name):
     """Return what Dagster knows of a check: for each partition whether it passed and why, latest first."""
     key = dg.AssetCheckKey(KEY.asset_key, name)
     records = instance.event_log_storage.get_asset_check_execution_history(key, limit=50)
@@ -22,11 +22,13 @@ def told(instance, name=KEY.name):
     return [(e.partition, e.passed, e.description) for e in events if isinstance(e, dg.AssetCheckEvaluation)]
 
 
-def test_a_run_tells_the_verdict_of_each_result_and_goes_on(double):
+def test_a_run_reports_the_verdict_of_each_result_and_goes_on(double):
     good, bad = double.ingest({"number": 2}, {"number": -2})
     result = double.run([good, bad])
     assert result.success
-    assert sorted(told(double.instance)) == sorted([(good, True, None), (bad, False, "-4.0 is not above zero")])
+    assert sorted(verdicts_in_dagster(double.instance)) == sorted(
+        [(good, True, None), (bad, False, "-4.0 is not above zero")]
+    )
     assert len(double.materializations(bad)) == 1
 
 
@@ -43,7 +45,7 @@ def test_a_reused_result_is_judged_too(double):
     (key,) = double.ingest({"number": 3})
     double.work(key)
     double.run([key])
-    assert told(double.instance) == [(key, True, None)]
+    assert verdicts_in_dagster(double.instance) == [(key, True, None)]
 
 
 def test_a_person_judges_stored_results_again_without_computing(double):
@@ -59,16 +61,16 @@ def test_a_person_judges_stored_results_again_without_computing(double):
     ).resolve_job_def("judge")
     result = job.execute_in_process(instance=double.instance, tags={RANGE_START: done, RANGE_END: missing})
     assert result.success
-    assert told(double.instance) == [(done, True, None)]
+    assert verdicts_in_dagster(double.instance) == [(done, True, None)]
     assert double.job(missing).attempts == ()
 
 
-def test_a_result_that_no_run_reports_is_judged_once_however_often_it_is_told(double):
+def test_a_result_that_no_run_reports_is_judged_once_however_often_it_is_reported(double):
     (key,) = double.ingest({"number": 6})
     provenance = double.work(key)[key].provenance
     for _ in range(3):
         judge_reused(double.instance, double.entry, provenance, after_listing(double.record(key), provenance))
-    assert told(double.instance) == [(key, True, None)]
+    assert verdicts_in_dagster(double.instance) == [(key, True, None)]
 
 
 def test_an_analysis_that_declares_none_has_the_built_in_ones(misbehave):
@@ -77,11 +79,11 @@ def test_an_analysis_that_declares_none_has_the_built_in_ones(misbehave):
 
 
 @pytest.mark.parametrize("name", list(BUILT_IN))
-def test_a_run_tells_the_built_in_verdicts_of_what_it_made_and_of_what_was_there(name, double):
+def test_a_run_reports_the_built_in_verdicts_of_what_it_made_and_of_what_was_there(name, double):
     there, new = double.ingest({"number": 7}, {"number": 8})
     double.work(there)
     assert double.run([there, new]).success
-    found = {partition: (passed, words) for partition, passed, words in told(double.instance, name)}
+    found = {partition: (passed, words) for partition, passed, words in verdicts_in_dagster(double.instance, name)}
     assert {partition: passed for partition, (passed, _) in found.items()} == {there: True, new: True}
     if name == FILES_MATCH_MANIFEST:
         assert "by a listing" in found[there][1]
@@ -103,8 +105,8 @@ def test_every_partition_shows_the_verdict_on_its_latest_result(name, double):
     assert double.run([first]).success
     assert statuses(double, name) == {first: "SUCCEEDED", second: "SUCCEEDED"}
     provenance = double.work(adopted)[adopted].provenance
-    told_of = materialization(provenance, results=double.services.results, figure=None, reused=True)
-    double.instance.report_runless_asset_event(told_of)
+    reported = materialization(provenance, results=double.services.results, figure=None, reused=True)
+    double.instance.report_runless_asset_event(reported)
     judge_reused(double.instance, double.entry, provenance, after_listing(double.record(adopted), provenance))
     assert statuses(double, name) == dict.fromkeys([first, second, adopted], "SUCCEEDED")
     judge(double, [first, adopted])
@@ -127,7 +129,10 @@ def judge(platform, keys):
 
 def latest(platform, name):
     """Return the latest verdict on each partition."""
-    return {partition: (passed, words) for partition, passed, words in reversed(told(platform.instance, name))}
+    return {
+        partition: (passed, words)
+        for partition, passed, words in reversed(verdicts_in_dagster(platform.instance, name))
+    }
 
 
 def test_by_hand_the_files_are_listed_again_and_the_record_is_fetched_again(double):
@@ -155,4 +160,4 @@ def test_a_verdict_that_was_planned_by_a_launch_is_filled_in(double):
     double.work(key)
     judge(double, [key])
     judge(double, [key])
-    assert [passed for _, passed, _ in told(double.instance, RECORD_IS_VALID)] == [True, True]
+    assert [passed for _, passed, _ in verdicts_in_dagster(double.instance, RECORD_IS_VALID)] == [True, True]

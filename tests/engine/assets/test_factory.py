@@ -94,10 +94,10 @@ def check_failures_are_shown_on_their_partitions(platform, bad):
     found = platform.instance.fetch_observations(platform.asset.key, limit=len(bad) + 5).records
     shown = {record.partition_key: record.asset_observation for record in found}
     assert set(shown) == set(bad.values())
-    told = shown[bad["raise"]]
-    assert told.metadata["failed"].value == "exception"
-    assert "the scientist's own error" in told.metadata["traceback"].value
-    assert "engine/worker" not in told.metadata["traceback"].value
+    reported = shown[bad["raise"]]
+    assert reported.metadata["failed"].value == "exception"
+    assert "the scientist's own error" in reported.metadata["traceback"].value
+    assert "engine/worker" not in reported.metadata["traceback"].value
 
 
 def test_a_result_says_why_it_is_new_and_a_reused_one_why_it_was_not_computed(double):
@@ -171,7 +171,7 @@ def test_a_killed_job_is_tried_again_as_often_as_its_policy_allows(misbehave, ma
     assert misbehave.job(keys[1]).state is JobState.DONE
 
 
-def test_a_transient_fault_is_repeated_and_told(misbehave, marks, capfd):
+def test_a_transient_fault_is_repeated_and_reported(misbehave, marks, capfd):
     (key,) = misbehave.ingest({"mode": "transient_once", "note": marks[0]})
     assert misbehave.run([key]).success
     assert marks[1]() == 2
@@ -282,10 +282,10 @@ def test_a_dry_run_shows_the_record_and_touches_nothing(double, verbs, capfd):
     double.change(keys[1], parameters={})
     before = [double.job(key) for key in keys]
     assert double.run(keys, config={"dry_run": True}).success
-    told = messages(capfd)
-    assert f"{keys[0]}: dry run, nothing stored. Record:" in told
-    assert "'double': 42.0" in told
-    assert f"{keys[1]} failed (job_changed)" in told
+    reported = messages(capfd)
+    assert f"{keys[0]}: dry run, nothing stored. Record:" in reported
+    assert "'double': 42.0" in reported
+    assert f"{keys[1]} failed (job_changed)" in reported
     assert [double.job(key) for key in keys] == before
     assert verbs.calls == []
     assert double.record(keys[0]) is None

@@ -164,7 +164,7 @@ def test_the_source_is_a_link_to_the_commit_or_the_place_on_disk(results):
     assert without["source"] == dg.MetadataValue.path("https://host/repo/analysis_assets/demo.py")
 
 
-def test_numbers_are_told_with_their_unit_and_stay_numbers(results):
+def test_numbers_are_reported_with_their_unit_and_stay_numbers(results):
     analysis = load_named("unit_quality").analysis
     made = sparse(outputs={"n_units": 7, "median_firing_rate_hz": 2.5}, parameters={"presence_bin_s": 60.0})
     found = metadata(made, analysis=analysis, results=results, figure=None, reused=False)
@@ -207,9 +207,9 @@ def test_an_address_that_others_wrote_stays_a_text(url, results):
 
 def test_a_traceback_cannot_end_its_own_block():
     error = JobError(kind="exception", message="m", permanent=True, traceback="```\n<script>\n````")
-    told = failure_observation("demo", "a" * 64, error).metadata["traceback"].value
-    assert told.startswith("`````\n")
-    assert told.endswith("\n`````")
+    reported = failure_observation("demo", "a" * 64, error).metadata["traceback"].value
+    assert reported.startswith("`````\n")
+    assert reported.endswith("\n`````")
 
 
 @pytest.mark.parametrize("name", ["subject", "figure", "result", "input", "code", "ended", "provenance", "result_id"])

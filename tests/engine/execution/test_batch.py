@@ -66,7 +66,7 @@ def test_leases_are_extended_as_long_as_the_run_lasts(misbehave):
 
 def test_a_ledger_that_is_away_does_not_end_the_heartbeat_nor_the_way_out(misbehave):
     (key,) = misbehave.ingest({"number": 1})
-    away, asked = threading.Event(), threading.Event()
+    away, requested = threading.Event(), threading.Event()
 
     class ClaimsGoAway(JobClaims):
         """Claims whose server does not answer from some moment on."""
@@ -81,7 +81,7 @@ def test_a_ledger_that_is_away_does_not_end_the_heartbeat_nor_the_way_out(misbeh
 
         def fails(self):
             """Say that the server does not answer."""
-            asked.set()
+            requested.set()
             message = "MongoDB did not answer"
             raise ServerUnavailableError(message)
 
@@ -97,7 +97,7 @@ def test_a_ledger_that_is_away_does_not_end_the_heartbeat_nor_the_way_out(misbeh
     with run.batch() as batch:
         list(batch.outcomes([key]))
         away.set()
-        assert asked.wait(5)
+        assert requested.wait(5)
     assert misbehave.job(key).state is JobState.RUNNING, "the lease expires by itself"
     assert misbehave.record(key) is not None
 

@@ -27,9 +27,10 @@ def test_few_are_executed_the_rest_stays_new_and_the_run_says_why(careful, marks
     assert 3 <= states.count(JobState.FAILED) == marks[1]() <= 3 + 4
     assert states.count(JobState.NEW) == len(keys) - marks[1]()
     (failed,) = [e for e in result.all_events if e.is_step_failure]
-    told = failed.step_failure_data.user_failure_data.description
+    reported = failed.step_failure_data.user_failure_data.description
     assert (
-        "the circuit breaker opened and the remaining jobs wait: 3 of the latest 3 jobs failed in the same way" in told
+        "the circuit breaker opened and the remaining jobs wait: 3 of the latest 3 jobs failed in the same way"
+        in reported
     )
     opened = careful.services.ledger.breakers.get_open(careful.name, code_version=careful.entry.code_version)
     assert "ValueError: the scientist's own error" in opened.why

@@ -142,7 +142,7 @@ def test_a_killed_process_costs_one_execution_at_most(misbehave, marks, docdb_ur
 
 
 @pytest.mark.slow
-def test_nothing_is_left_at_work_when_the_runs_process_is_killed(misbehave, marks, docdb_uri, home):
+def test_nothing_is_left_running_when_the_runs_process_is_killed(misbehave, marks, docdb_uri, home):
     keys = misbehave.ingest({"mode": "grandchild", "note": marks[0]}, {"mode": "sleep", "seconds": 2.9, "number": 2})
     run = killable(misbehave, keys, docdb_uri, home)
 

@@ -54,26 +54,26 @@ def change_files(platform, location, harm):
             platform.services.results.put_bytes(location, name, content)
 
 
-def test_results_whose_files_differ_are_told_and_computed_again(misbehave, marks):
+def test_results_whose_files_differ_are_reported_and_computed_again(misbehave, marks):
     keys = misbehave.ingest(*[{"number": n, "note": marks[0]} for n in range(len(HARM))])
     misbehave.work(*keys)
     olds = [misbehave.record(key)["location"] for key in keys]
     for old, (harm, _) in zip(olds, HARM, strict=True):
         change_files(misbehave, old, harm)
     found = misbehave.work(*keys)
-    for key, old, (_, told) in zip(keys, olds, HARM, strict=True):
+    for key, old, (_, reported) in zip(keys, olds, HARM, strict=True):
         assert found[key].kind == "computed"
-        assert told in found[key].notes[0]
+        assert reported in found[key].notes[0]
         assert found[key].notes[0].startswith(f"The files of {old} are not what was published")
         assert misbehave.record(key)["location"] != old
         (kept,) = misbehave.superseded(key)
         assert kept["location"] == old
-        assert told in kept["superseded"]["reason"]
+        assert reported in kept["superseded"]["reason"]
     assert marks[1]() == 2 * len(HARM)
     assert {outcome.kind for outcome in misbehave.work(*keys).values()} == {"reused"}
 
 
-def test_a_persons_wish_forces_one_new_attempt_and_keeps_who_and_why(misbehave, marks, done):
+def test_the_request_of_an_operator_forces_one_new_attempt_and_keeps_who_and_why(misbehave, marks, done):
     key, _ = done
     misbehave.services.ledger.requests.requeue("misbehave", [key], who="somebody", reason="wrong probe", force=True)
     assert misbehave.work(key)[key].provenance.reason == "wrong probe"
@@ -84,11 +84,11 @@ def test_a_persons_wish_forces_one_new_attempt_and_keeps_who_and_why(misbehave, 
     assert marks[1]() == 2
 
 
-def test_whoever_has_no_user_name_is_named_by_number(misbehave, done, monkeypatch):
-    def nobody():
+def test_a_person_without_a_user_name_is_named_by_number(misbehave, done, monkeypatch):
+    def without_user():
         raise KeyError
 
-    monkeypatch.setattr("getpass.getuser", nobody)
+    monkeypatch.setattr("getpass.getuser", without_user)
     key, _ = done
     assert misbehave.work(key, force_reason="again")[key].kind == "computed"
     assert misbehave.superseded(key)[0]["superseded"]["who"].startswith("user ")
@@ -106,7 +106,7 @@ def test_a_complete_attempt_without_a_record_is_committed_without_executing(misb
     assert misbehave.job(key).state is JobState.DONE
 
 
-def test_attempts_that_cannot_be_read_are_no_obstacle(misbehave, marks):
+def test_attempts_that_cannot_be_read_hold_up_no_other(misbehave, marks):
     contents = [b"{", b"[]", b"{}", b'{"_id": "x", "processing": null}', "another's"]
     keys = misbehave.ingest(*[{"number": n, "note": marks[0]} for n in range(len(contents) + 1)])
     misbehave.work(*keys)
@@ -269,7 +269,7 @@ def test_a_result_that_appears_just_before_the_claim_is_taken(misbehave, marks, 
     assert misbehave.job(key).state is JobState.DONE
 
 
-def test_a_job_that_somebody_else_has_is_waited_for(misbehave, marks):
+def test_a_job_that_another_run_has_is_waited_for(misbehave, marks):
     held, free = misbehave.ingest({"number": 1, "note": marks[0]}, {"number": 2})
     ledger = misbehave.services.ledger
     entry = ledger.claims.claim(

@@ -12,7 +12,7 @@ from tests.waiting import PATIENCE_S, wait_for
 
 
 @pytest.fixture
-def at_work(misbehave, marks):
+def running_job(misbehave, marks):
     """Give a job whose process has begun in a run of its own, and what becomes of it."""
     run = misbehave.having(ledger=misbehave.ledger_with_leases_of(0.4))
     (key,) = misbehave.ingest({"mode": "hang", "note": marks[0]})
@@ -30,8 +30,8 @@ def cancel(platform, *keys):
     )
 
 
-def test_a_cancelled_job_ends_at_the_next_heartbeat_and_publishes_nothing(misbehave, at_work):
-    key, thread, found = at_work
+def test_a_cancelled_job_ends_at_the_next_heartbeat_and_publishes_nothing(misbehave, running_job):
+    key, thread, found = running_job
     assert cancel(misbehave, key) == 1
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
@@ -42,8 +42,8 @@ def test_a_cancelled_job_ends_at_the_next_heartbeat_and_publishes_nothing(misbeh
     assert misbehave.attempts_stored(key) == set()
 
 
-def test_a_job_that_somebody_else_has_taken_is_left_to_them(misbehave, at_work):
-    key, thread, found = at_work
+def test_a_job_that_another_run_has_claimed_is_left_to_it(misbehave, running_job):
+    key, thread, found = running_job
     ledger = misbehave.ledger_with_leases_of(600.0)
     misbehave.change(key, **{"lease.until": ledger.mongo.now()})
     taken = None
@@ -124,7 +124,7 @@ def test_a_cancelled_job_is_computed_when_a_person_asks_again(misbehave):
     assert misbehave.work(key)[key].kind == "computed"
 
 
-def test_an_invalidated_result_is_computed_anew_and_never_committed_again(misbehave, marks):
+def test_an_invalidated_result_is_computed_again_and_never_committed_again(misbehave, marks):
     (key,) = misbehave.ingest({"number": 3, "note": marks[0]})
     first = misbehave.work(key)[key].provenance
     services, version = misbehave.services, misbehave.entry.code_version
@@ -173,7 +173,7 @@ def test_a_transient_failure_is_tried_again_later_as_often_as_the_policy_says(ma
     assert platform.job(key).rounds == 0
 
 
-def test_a_permanent_failure_is_never_tried_again_by_itself(misbehave):
+def test_a_permanent_failure_is_never_tried_again_automatically(misbehave):
     (key,) = misbehave.ingest({"mode": "raise"})
     misbehave.work(key)
     assert (misbehave.job(key).state, misbehave.job(key).retry_at) == (JobState.FAILED, None)

@@ -3,7 +3,7 @@
 GROUP = [{"field": "subject.subject_id", "value": "700001"}]
 
 
-def test_everybody_who_asked_for_a_job_is_in_its_provenance(double):
+def test_every_request_for_a_job_is_in_its_provenance(double):
     (key,) = double.ingest({"number": 3.0}, asset_names=("one",), record_ids=("r1",))
     double.ingest(
         {"number": 3.0},
@@ -25,7 +25,7 @@ def test_everybody_who_asked_for_a_job_is_in_its_provenance(double):
     assert (found.file_count, found.owners) == (3, ("team:tests",))
 
 
-def test_a_job_that_nobody_is_known_to_have_asked_for_has_a_provenance_all_the_same(double):
+def test_a_job_whose_request_is_not_known_has_a_provenance_all_the_same(double):
     (key,) = double.ingest({"number": 3.0})
     double.change(key, sources=[])
     found = double.work(key)[key].provenance

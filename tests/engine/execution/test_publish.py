@@ -37,7 +37,7 @@ def test_files_are_listed_at_any_depth_and_empty_folders_are_left_out(folder):
     assert result_files(folder) == FILES
 
 
-def test_nothing_written_is_no_files(tmp_path):
+def test_an_analysis_may_write_no_files(tmp_path):
     assert result_files(tmp_path) == []
 
 

@@ -84,7 +84,7 @@ def test_a_shell_script_is_published_with_provenance_like_a_function(shell, take
 
 
 @pytest.mark.parametrize(
-    ("mode", "kind", "permanent", "told"),
+    ("mode", "kind", "permanent", "reported"),
     [
         ("fail", "exception", True, "`sh` ended with exit code 3"),
         ("kill", "killed", False, "`sh` was killed (SIGKILL)"),
@@ -96,10 +96,10 @@ def test_a_shell_script_is_published_with_provenance_like_a_function(shell, take
         ("large", "output", True, "outputs.json holds 2000000 bytes, more than 1 MiB"),
     ],
 )
-def test_a_command_that_fails_says_how(execute_shell, mode, kind, permanent, told):
+def test_a_command_that_fails_says_how(execute_shell, mode, kind, permanent, reported):
     error, task = execute_shell(mode=mode)
     assert (error.kind, error.permanent) == (kind, permanent)
-    assert told in error.message
+    assert reported in error.message
     assert f"mode {mode}" in task.log.read_text()
 
 

@@ -45,7 +45,7 @@ def test_what_is_not_finite_is_refused_where_the_model_does_not_allow_it(analysi
 
 
 @pytest.mark.parametrize("returned", [None, 3, [1], "text"])
-def test_what_is_no_outputs_is_refused(analysis, returned):
+def test_what_are_not_outputs_is_refused(analysis, returned):
     with pytest.raises(
         OutputError, match=f"`run` of `double` must return Outputs; it returned {type(returned).__name__}"
     ):
@@ -53,7 +53,7 @@ def test_what_is_no_outputs_is_refused(analysis, returned):
 
 
 @pytest.mark.parametrize(
-    ("returned", "told"),
+    ("returned", "reported"),
     [
         ({"count": "many"}, "`count`: Input should be a valid integer"),
         ({"cuont": 1}, "`cuont`: Extra inputs are not permitted"),
@@ -62,10 +62,10 @@ def test_what_is_no_outputs_is_refused(analysis, returned):
         ({"many": [2.0, "x"]}, "`many.1`: Input should be a valid number"),
     ],
 )
-def test_values_that_do_not_fit_are_named(analysis, returned, told):
+def test_values_that_do_not_fit_are_named(analysis, returned, reported):
     with pytest.raises(OutputError) as caught:
         checked_outputs(analysis, returned)
-    assert told in str(caught.value)
+    assert reported in str(caught.value)
 
 
 def test_values_of_numpy_are_plain_numbers_afterwards(analysis):

@@ -69,7 +69,7 @@ def test_no_worker_is_started_before_the_first_job_and_no_more_than_there_are_jo
     assert len(workers() - before) == 1
 
 
-def test_stopping_ends_who_is_at_work_and_who_waits(pool, task):
+def test_stopping_ends_the_jobs_that_run_and_those_that_wait(pool, task):
     pool.expect(1)
     first, second = task(mode="grandchild"), task()
     threads = [in_thread(pool, first)]
@@ -104,7 +104,7 @@ def test_a_pool_whose_worker_died_while_idle_is_replaced(pool, task):
     assert pool.is_active
 
 
-def test_a_worker_that_is_asked_to_end_is_told_as_killed(pool, task):
+def test_a_worker_that_is_to_end_is_reported_as_killed(pool, task):
     made = task(mode="hang")
     thread, found = in_thread(pool, made)
     os.kill(started(made), signal.SIGTERM)

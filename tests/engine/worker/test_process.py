@@ -144,7 +144,7 @@ def test_an_input_that_changed_meanwhile_is_a_transient_fault(reads):
     assert InputChangedError.__name__ not in error.message
 
 
-def test_a_missing_input_is_told_without_the_platforms_frames_in_front(reads, tmp_path):
+def test_a_missing_input_is_reported_without_the_platforms_frames_in_front(reads, tmp_path):
     error = execute(reads(files=((tmp_path / "none.nwb").as_uri(),)))
     assert (error.kind, error.permanent) == ("input", True)
     assert not error.message.startswith(InputError.__name__)
@@ -167,7 +167,7 @@ def test_another_code_than_the_run_announced_is_not_executed(task, tmp_path):
     assert not (tmp_path / "note").exists()
 
 
-def test_a_stream_that_user_code_closed_is_no_obstacle_to_it_nor_to_the_next_job(task):
+def test_a_stream_that_user_code_closed_is_not_an_obstacle_to_it_nor_to_the_next_job(task):
     assert isinstance(execute(task(mode="closes_stdout")), Work)
     made = task(mode="print")
     assert isinstance(execute(made), Work)
@@ -190,7 +190,7 @@ def test_the_tail_of_a_log_is_kept(tmp_path):
     assert "\0" not in tail
 
 
-def test_a_worker_ends_its_whole_group_when_it_is_asked_to_end(monkeypatch):
+def test_a_worker_ends_its_whole_group_when_it_is_to_end(monkeypatch):
     ended = []
     monkeypatch.setattr(os, "killpg", lambda *args: ended.append(args))
     end_group(signal.SIGTERM, None)

@@ -16,7 +16,7 @@ def test_the_machine_and_the_jobs_share_of_it_are_described():
     assert cpu_s() > 0
 
 
-def test_a_system_without_proc_still_tells_the_largest_memory(monkeypatch):
+def test_a_system_without_proc_still_reports_the_largest_memory(monkeypatch):
     def none(*_, **__):
         raise OSError
 

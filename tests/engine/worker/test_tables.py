@@ -27,7 +27,7 @@ def declared(**tables):
 ROWS = [Row(unit_id=number, rate_hz=None) for number in range(7)]
 
 
-def told(tables):
+def rows_by_file(tables):
     return [(table.file, table.rows) for table in tables]
 
 
@@ -36,7 +36,7 @@ def test_rows_are_counted_in_the_order_of_declaration(tmp_path):
     write_table(ROWS, Row, tmp_path / "deep/units.parquet")
     (tmp_path / "a.csv").write_text('\ufeffunit_id,rate_hz\n1,2\n"3\n4",5\n\n', encoding="utf-8")
     found = checked_tables(declared(**{"deep/units.parquet": Row, "a.csv": Row}), tmp_path)
-    assert told(found) == [("deep/units.parquet", 7), ("a.csv", 2)]
+    assert rows_by_file(found) == [("deep/units.parquet", 7), ("a.csv", 2)]
 
 
 @pytest.mark.parametrize("name", ["none.parquet", "none.csv"])
@@ -45,7 +45,7 @@ def test_a_table_without_rows_is_a_table(name, tmp_path):
         (tmp_path / name).write_text("unit_id,rate_hz\n", encoding="utf-8")
     else:
         write_table([], Row, tmp_path / name)
-    assert told(checked_tables(declared(**{name: Row}), tmp_path)) == [(name, 0)]
+    assert rows_by_file(checked_tables(declared(**{name: Row}), tmp_path)) == [(name, 0)]
 
 
 def test_a_declared_table_that_was_not_written_is_an_error(tmp_path):
@@ -60,7 +60,7 @@ def test_other_columns_are_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["units.parquet", "units.csv"])
-def test_a_file_that_is_no_table_is_an_error_of_its_author(name, tmp_path):
+def test_a_file_that_is_not_a_table_is_an_error_of_its_author(name, tmp_path):
     (tmp_path / name).write_bytes(b"\xff\xfe\x00PAR1")
     with pytest.raises(OutputError, match=f"The table `{name}` cannot be read"):
         checked_tables(declared(**{name: Row}), tmp_path)

@@ -8,7 +8,7 @@ from resources.result_store.catalog_age import MOST_COUNTED, age_of_table
 from resources.result_store.catalog_files import TABLE, CatalogFiles
 from resources.result_store.catalog_tables import with_facts
 from resources.s3.connection import S3Connection
-from tests.explorer.worlds import NAME, catalog_of, make_world, provenance, record_store, write
+from tests.explorer.harness import NAME, catalog_of, make_harness, provenance, record_store, write
 
 
 class Clock:
@@ -29,8 +29,8 @@ def clock():
 
 @pytest.fixture
 def empty(s3, root, docdb_uri, database, clock):
-    """Make a world without any result."""
-    return make_world(s3=s3, root=root, uri=docdb_uri, database=database, clock=clock)
+    """Make a harness without any result."""
+    return make_harness(s3=s3, root=root, uri=docdb_uri, database=database, clock=clock)
 
 
 def test_a_newer_catalog_is_read_and_an_old_one_kept(empty, s3, root, clock):
@@ -70,14 +70,14 @@ def test_a_table_that_is_older_than_the_newest_results_says_so_until_it_is_updat
     assert "is of an unknown time; 3 newer results" in empty.tables.table(NAME).note
 
 
-def test_a_table_is_shown_while_mongodb_does_not_answer_and_it_is_not_asked_each_time(
+def test_a_table_is_shown_while_mongodb_does_not_answer_and_it_is_not_queried_each_time(
     s3, root, database, clock, caplog
 ):
     uri = "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=100"
-    world = make_world(s3=s3, root=root, uri=uri, database=database, clock=clock)
+    harness = make_harness(s3=s3, root=root, uri=uri, database=database, clock=clock)
     write(s3, root, catalog_of([provenance(1)]))
     for _ in range(3):
-        table = world.tables.table(NAME)
+        table = harness.tables.table(NAME)
         assert (table.frame.height, table.note) == (1, "")
         clock.now += CHECKED_S
     assert caplog.text.count("is up to date is not known") == 1
@@ -126,15 +126,15 @@ def test_servers_that_do_not_answer_are_named_and_nothing_breaks(database, monke
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s" * 40)
     s3 = S3Connection(endpoint_url="http://127.0.0.1:9")
     uri = "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=100"
-    world = make_world(s3=s3, root="bucket", uri=uri, database=database)
-    table = world.tables.table(NAME)
+    harness = make_harness(s3=s3, root="bucket", uri=uri, database=database)
+    table = harness.tables.table(NAME)
     assert table.frame.height == 0
     assert "did not answer" in table.note or "cannot be read now" in table.note
 
 
-def test_a_bucket_that_is_not_there_is_told(docdb_uri, database, s3):
-    world = make_world(s3=s3, root="no-such-bucket", uri=docdb_uri, database=database)
-    assert world.tables.table(NAME).frame.height == 0
+def test_a_bucket_that_is_not_there_is_reported(docdb_uri, database, s3):
+    harness = make_harness(s3=s3, root="no-such-bucket", uri=docdb_uri, database=database)
+    assert harness.tables.table(NAME).frame.height == 0
 
 
 def test_an_analysis_that_is_not_there_is_none(empty):

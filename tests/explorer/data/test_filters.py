@@ -107,7 +107,7 @@ def test_a_filter_leaves_what_meets_it(model, left):
         {"d": {"type": "equals", "dateFrom": None}},
     ],
 )
-def test_a_filter_that_cannot_be_used_is_left_out_and_told(model):
+def test_a_filter_that_cannot_be_used_is_left_out_and_reported(model):
     good, notes = cleaned(model, COLUMNS)
     assert good == {}
     assert len(notes) == 1

@@ -8,7 +8,7 @@ import pyarrow as pa
 from domain.result.rows import FACTS, result_row
 from explorer.data.columns import ANALYSIS, POINT, ROW, columns_of, shown_first
 from explorer.data.frames import from_arrow, from_rows, shared
-from tests.explorer.worlds import ENTRY, NAME, catalog_of, provenance, result_id
+from tests.explorer.harness import ENTRY, NAME, catalog_of, provenance, result_id
 from tests.provenances import rich
 
 

@@ -10,7 +10,7 @@ from explorer.data.frames import from_arrow
 from explorer.state import View
 from explorer.views.plots import MOST_DRAWN, draw
 from explorer.views.table import matching
-from tests.explorer.worlds import ENTRY, NAME, catalog_of, many, provenance
+from tests.explorer.harness import ENTRY, NAME, catalog_of, many, provenance
 
 
 def table_of(arrow):
@@ -94,7 +94,7 @@ def test_rare_texts_share_a_color(table):
     assert "40 values" in note
 
 
-def test_names_are_no_markup():
+def test_names_are_not_markup():
     table = table_of(catalog_of([provenance(0, session_names=("<b>%{x}</b>",))]))
     data, layout, _ = drawn(table, x="session", y="outputs.rate_hz", colour="session")
     assert data[0]["name"] == "&lt;b>% {x}&lt;/b>"

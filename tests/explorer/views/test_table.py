@@ -11,7 +11,7 @@ from explorer.data.frames import from_arrow
 from explorer.data.places import axis, chosen
 from explorer.state import View, fitted
 from explorer.views.table import cell, column_definitions, listed, matching, page, row_named
-from tests.explorer.worlds import ENTRY, NAME, catalog_of, provenance, result_id
+from tests.explorer.harness import ENTRY, NAME, catalog_of, provenance, result_id
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def sessions(frame):
     return [int(name.split()[1]) for name in frame["session"]]
 
 
-def test_the_newest_come_first_when_nobody_asks_for_an_order(table):
+def test_the_newest_come_first_when_no_order_is_requested(table):
     assert sessions(listed(table, View()))[:3] == [39, 38, 37]
 
 
@@ -90,7 +90,7 @@ def test_cells_are_short_and_finite():
     assert len(cell("x" * 10_000)) == 501
 
 
-def test_columns_say_their_unit_and_hide_what_nobody_chose(table):
+def test_columns_say_their_unit_and_hide_what_is_not_chosen(table):
     view, _ = fitted(View(columns=("outputs.rate_hz", "subject"), sort=("-subject",)), table.columns)
     first, second, *others = column_definitions(table, view)
     assert (first["headerName"], first["filter"]) == ("rate_hz (Hz)", "agNumberColumnFilter")

@@ -78,13 +78,13 @@ def refusal(mongo, kind):
     """Use a connection; return the message, which never contains the password."""
     with pytest.raises(kind) as caught:
         mongo.collection("things").find_one({"private": "text"})
-    told = str(caught.value)
-    for text in (told, "".join(traceback.format_exception(caught.value))):
+    reported = str(caught.value)
+    for text in (reported, "".join(traceback.format_exception(caught.value))):
         assert PASSWORD not in text
         assert "'private': 'text'" not in text
-    assert "private" not in told
+    assert "private" not in reported
     assert caught.value.__suppress_context__
-    return told
+    return reported
 
 
 @pytest.mark.parametrize("mechanism", ["", "&authMechanism=SCRAM-SHA-256"])
@@ -104,48 +104,52 @@ def test_mongodb_is_used_with_a_certificate_instead_of_a_password(connection, mo
 @pytest.mark.parametrize("trusted", ["nobody", "a stranger"])
 def test_a_mongodb_whose_authority_is_not_trusted_is_a_matter_of_settings(connection, mongo_host, stranger, trusted):
     options = f"tls=true&tlsCAFile={stranger.file}" if trusted == "a stranger" else "tls=true"
-    told = refusal(connection(mongo_host, options), SettingsError)
-    assert f"{mongo_host} is not trusted: Its certificate is not signed by an authority that is trusted here." in told
-    assert "Name the authority's file: tlsCAFile in DOCDB_URI. Cause: " in told
-    assert told.endswith("certificate in certificate chain.")
+    reported = refusal(connection(mongo_host, options), SettingsError)
+    assert (
+        f"{mongo_host} is not trusted: Its certificate is not signed by an authority that is trusted here." in reported
+    )
+    assert "Name the authority's file: tlsCAFile in DOCDB_URI. Cause: " in reported
+    assert reported.endswith("certificate in certificate chain.")
 
 
 def test_a_mongodb_under_another_name_is_not_trusted(connection, authority, tmp_path):
     _, _, pem = authority.sign("elsewhere", hosts=["db.example.org"])
     with serving(tmp_path, "mongo", "--tlsMode", "requireTLS", "--tlsCertificateKeyFile", pem) as host:
-        told = refusal(connection(host, f"tls=true&tlsCAFile={authority.file}", login=""), SettingsError)
-    assert "Its certificate is for another host. Use a host name that the certificate has. Cause: " in told
-    assert told.endswith("IP address mismatch, certificate is not valid for '127.0.0.1'.")
+        reported = refusal(connection(host, f"tls=true&tlsCAFile={authority.file}", login=""), SettingsError)
+    assert "Its certificate is for another host. Use a host name that the certificate has. Cause: " in reported
+    assert reported.endswith("IP address mismatch, certificate is not valid for '127.0.0.1'.")
 
 
 def test_a_mongodb_that_wants_tls_says_so_to_who_comes_without(connection, mongo_host):
-    told = refusal(connection(mongo_host, "", login=""), ServerUnavailableError)
-    assert "did not answer" in told
-    assert "If it wants TLS, correct tls= in DOCDB_URI. Cause: connection closed." in told
+    reported = refusal(connection(mongo_host, "", login=""), ServerUnavailableError)
+    assert "did not answer" in reported
+    assert "If it wants TLS, correct tls= in DOCDB_URI. Cause: connection closed." in reported
 
 
 def test_a_mongodb_without_tls_says_so_to_who_wants_it(connection, docdb_uri, authority):
     host = urllib.parse.urlsplit(docdb_uri).netloc
-    told = refusal(connection(host, f"tls=true&tlsCAFile={authority.file}", login=""), ServerUnavailableError)
-    assert "If it does not speak TLS, correct tls= in DOCDB_URI. Cause: EOF occurred in violation of protocol." in told
+    reported = refusal(connection(host, f"tls=true&tlsCAFile={authority.file}", login=""), ServerUnavailableError)
+    assert (
+        "If it does not speak TLS, correct tls= in DOCDB_URI. Cause: EOF occurred in violation of protocol." in reported
+    )
 
 
 @pytest.mark.parametrize("option", ["tlsCAFile", "tlsCertificateKeyFile"])
 def test_a_certificate_file_that_is_not_there_is_named(connection, mongo_host, option, tmp_path):
-    told = refusal(connection(mongo_host, f"tls=true&{option}={tmp_path}/none.pem"), SettingsError)
-    assert "A file that DOCDB_URI names" in told
-    assert f"{tmp_path}/none.pem" in told
+    reported = refusal(connection(mongo_host, f"tls=true&{option}={tmp_path}/none.pem"), SettingsError)
+    assert "A file that DOCDB_URI names" in reported
+    assert f"{tmp_path}/none.pem" in reported
 
 
 @pytest.mark.parametrize("wrong", ["password", "authSource"])
-def test_a_wrong_log_in_is_told_from_a_missing_permission(connection, mongo_host, authority, wrong):
+def test_a_wrong_log_in_is_distinguished_from_a_missing_permission(connection, mongo_host, authority, wrong):
     options = f"tls=true&tlsCAFile={authority.file}" + ("&authSource=records" if wrong == "authSource" else "")
     login = f"analysis:{PASSWORD}{'x' if wrong == 'password' else ''}@"
-    told = refusal(connection(mongo_host, options, login=login), SettingsError)
-    assert "denied access to `records`: user, password or authSource in DOCDB_URI is wrong." in told
+    reported = refusal(connection(mongo_host, options, login=login), SettingsError)
+    assert "denied access to `records`: user, password or authSource in DOCDB_URI is wrong." in reported
     elsewhere = connection(mongo_host, f"tls=true&tlsCAFile={authority.file}").model_copy(update={"database": "theirs"})
-    told = refusal(elsewhere, SettingsError)
-    assert "denied access to `theirs`: the user in DOCDB_URI may not `find` the collection `things`" in told
+    reported = refusal(elsewhere, SettingsError)
+    assert "denied access to `theirs`: the user in DOCDB_URI may not `find` the collection `things`" in reported
 
 
 # -- S3 ----------------------------------------------------------------------------------------------------------
@@ -211,16 +215,17 @@ def test_uploads_trust_the_authority_that_boto3_finds(s3_host, authority, strang
 def test_an_s3_server_whose_authority_is_not_trusted_is_a_matter_of_settings(s3_host, stranger, aws, trusted):
     if trusted == "a stranger":
         aws.setenv("AWS_CA_BUNDLE", str(stranger.file))
-    told = s3_refusal(f"https://{s3_host}", SettingsError)
-    assert f"https://{s3_host} is not trusted. Its certificate is not signed by an authority" in told
-    assert "Name the authority's file: AWS_CA_BUNDLE. Cause: unable to get local issuer certificate." in told
+    reported = s3_refusal(f"https://{s3_host}", SettingsError)
+    assert f"https://{s3_host} is not trusted. Its certificate is not signed by an authority" in reported
+    assert "Name the authority's file: AWS_CA_BUNDLE. Cause: unable to get local issuer certificate." in reported
 
 
-def test_an_authority_file_that_is_not_there_is_told(s3_host, aws, tmp_path):
+def test_an_authority_file_that_is_not_there_is_reported(s3_host, aws, tmp_path):
     aws.setenv("AWS_CA_BUNDLE", str(tmp_path / "none.pem"))
-    told = s3_refusal(f"https://{s3_host}", SettingsError)
+    reported = s3_refusal(f"https://{s3_host}", SettingsError)
     assert (
-        "The file of trusted authorities cannot be read. Correct AWS_CA_BUNDLE. Cause: No such file or direct" in told
+        "The file of trusted authorities cannot be read. Correct AWS_CA_BUNDLE. Cause: No such file or direct"
+        in reported
     )
 
 
@@ -240,36 +245,36 @@ def test_an_authority_file_that_is_not_there_is_told(s3_host, aws, tmp_path):
     ],
     ids=["another host", "expired"],
 )
-def test_an_s3_server_with_a_wrong_certificate_is_told(authority, aws, tmp_path, signed, kind, text):
+def test_an_s3_server_with_a_wrong_certificate_is_reported(authority, aws, tmp_path, signed, kind, text):
     aws.setenv("AWS_CA_BUNDLE", str(authority.file))
     certificate, key, _ = authority.sign("wrong", **signed)
     with serving(tmp_path, "s3", "--cert", certificate, "--key", key) as host:
         assert text in s3_refusal(f"https://{host}", kind)
 
 
-def test_the_wrong_scheme_of_an_s3_server_is_told(s3_host, servers, authority, aws):
+def test_the_wrong_scheme_of_an_s3_server_is_reported(s3_host, servers, authority, aws):
     aws.setenv("AWS_CA_BUNDLE", str(authority.file))
-    told = s3_refusal(f"http://{s3_host}", ServerUnavailableError)
-    assert "If it wants TLS, correct http:// or https:// in the address of the server." in told
+    reported = s3_refusal(f"http://{s3_host}", ServerUnavailableError)
+    assert "If it wants TLS, correct http:// or https:// in the address of the server." in reported
     results = store(f"http://{s3_host}")
     with pytest.raises(ServerUnavailableError, match="If it wants TLS, correct http:// or https://"):
         results.list_files(results.location(*ATTEMPT))
-    told = s3_refusal(servers.s3_endpoint.replace("http://", "https://"), ServerUnavailableError)
-    assert "If it does not speak TLS, correct http:// or https:// in the address of the server." in told
+    reported = s3_refusal(servers.s3_endpoint.replace("http://", "https://"), ServerUnavailableError)
+    assert "If it does not speak TLS, correct http:// or https:// in the address of the server." in reported
 
 
 @pytest.mark.parametrize(
     ("name", "code"), [("AWS_ACCESS_KEY_ID", "InvalidAccessKeyId"), ("AWS_SECRET_ACCESS_KEY", "SignatureDoesNotMatch")]
 )
-def test_wrong_keys_of_s3_are_told(s3_host, authority, aws, name, code):
+def test_wrong_keys_of_s3_are_reported(s3_host, authority, aws, name, code):
     aws.setenv("AWS_CA_BUNDLE", str(authority.file))
     aws.setenv(name, "WRONGWRONGWRONGWRONG")
-    told = s3_refusal(f"https://{s3_host}", SettingsError)
-    assert f"denied access ({code}). Check the AWS_* credentials" in told
-    assert "WRONG" not in told
+    reported = s3_refusal(f"https://{s3_host}", SettingsError)
+    assert f"denied access ({code}). Check the AWS_* credentials" in reported
+    assert "WRONG" not in reported
 
 
-def test_keys_that_have_expired_are_told(failing_s3, aws):
+def test_keys_that_have_expired_are_reported(failing_s3, aws):
     with failing_s3(400, "ExpiredToken") as address:
         assert "denied access (ExpiredToken). Check the AWS_* credentials" in s3_refusal(address, SettingsError)
 
@@ -297,7 +302,7 @@ def test_an_input_is_downloaded_by_tls_from_a_server_that_is_trusted(https, auth
     assert fetch_http(f"{https}/a.nwb", tmp_path / "a.nwb").bytes == 2
 
 
-def test_the_metadata_api_is_asked_by_tls_when_it_is_trusted(https, authority, monkeypatch):
+def test_the_metadata_api_is_queried_by_tls_when_it_is_trusted(https, authority, monkeypatch):
     records = RestAssetRecords(url=f"{https}/v2", database="d", name="c", pause_s=0.01)
     with pytest.raises(
         SettingsError, match=r"is not trusted\. .*Name the authority's file: REQUESTS_CA_BUNDLE"
@@ -332,8 +337,8 @@ def test_the_text_of_an_error_counts_for_pymongo_only(text):
     assert tls_problem(ConnectionError(f"no answer from https://host/{text}"), authority="A", plain="B") is None
 
 
-def test_a_file_of_authorities_that_holds_no_certificate_is_told(s3_host, aws, tmp_path):
+def test_a_file_of_authorities_that_holds_no_certificate_is_reported(s3_host, aws, tmp_path):
     (tmp_path / "ca.pem").write_text("nothing", encoding="ascii")
     aws.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    told = s3_refusal(f"https://{s3_host}", SettingsError)
-    assert "The file of trusted authorities cannot be read. Correct AWS_CA_BUNDLE." in told
+    reported = s3_refusal(f"https://{s3_host}", SettingsError)
+    assert "The file of trusted authorities cannot be read. Correct AWS_CA_BUNDLE." in reported

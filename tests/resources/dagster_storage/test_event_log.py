@@ -28,7 +28,18 @@ from resources.dagster_storage.batch_events import report
 from resources.dagster_storage.check_targets import targets_of_run
 from resources.dagster_storage.event_log import SqliteEventLog
 from resources.dagster_storage.event_log_postgres import PostgresEventLog
-from tests.event_logs import ASSET, OTHER, differences, made, observed, planned, rows, told, verdict, verdict_planned
+from tests.event_logs import (
+    ASSET,
+    OTHER,
+    answers_of,
+    differences,
+    made,
+    observed,
+    planned,
+    rows,
+    verdict,
+    verdict_planned,
+)
 from tests.postgres import postgres_server  # noqa: F401  a fixture
 
 ROOT = Path(__file__).parents[3]
@@ -98,10 +109,10 @@ def store(ours, own):
             own.store_event(event)
 
 
-def test_a_batch_tells_what_single_events_in_dagsters_own_class_tell(tmp_path, instance):
+def test_a_batch_stores_what_single_events_in_dagsters_own_class_store(tmp_path, instance):
     with opened(SqliteEventLogStorage, tmp_path / "own") as own:
         store(instance.event_log_storage, own.event_log_storage)
-        assert told(instance, "run", "next", "last") == told(own, "run", "next", "last")
+        assert answers_of(instance, "run", "next", "last") == answers_of(own, "run", "next", "last")
     compared(tmp_path, tmp_path / "own")
 
 
@@ -195,7 +206,7 @@ def test_on_postgresql_too(tmp_path, postgres_server):  # noqa: F811
         in_postgres(PostgresEventLogStorage, tmp_path / "own", postgres_server) as own,
     ):
         store(ours.event_log_storage, own.event_log_storage)
-        assert told(ours, "run", "next", "last") == told(own, "run", "next", "last")
+        assert answers_of(ours, "run", "next", "last") == answers_of(own, "run", "next", "last")
         assert differences(rows(address_of(ours)), rows(address_of(own))) == {}
 
 
@@ -262,7 +273,7 @@ def test_another_process_reads_and_writes_the_same_files(tmp_path, instance):
     instance.event_log_storage.store_event_batch([made(1), made(2)])
     with opened(SqliteEventLogStorage, tmp_path) as other:
         other.event_log_storage.store_event(made(3))
-    assert told(instance, "run")["partitions"] == {"key1", "key2", "key3"}
+    assert answers_of(instance, "run")["partitions"] == {"key1", "key2", "key3"}
 
 
 def test_several_threads_may_write_at_once(instance):
@@ -314,7 +325,7 @@ def test_a_run_writes_the_materializations_of_many_partitions_together(instance,
     assert len(seen) == len(keys), "whoever runs the asset in process sees them too"
 
 
-def test_files_that_were_removed_below_it_are_made_anew(tmp_path, instance):
+def test_files_that_were_removed_below_it_are_made_again(tmp_path, instance):
     log = instance.event_log_storage
     log.store_event_batch([made(1), made(2)])
     for file in (tmp_path / "history" / "runs").iterdir():

@@ -251,7 +251,7 @@ def test_an_unknown_run_and_one_that_has_ended_cannot_be_terminated(launcher, in
     assert not launcher.terminate(run.run_id)
 
 
-def test_a_token_tells_processes_apart_and_ends_with_its_process():
+def test_a_token_distinguishes_processes_and_ends_with_its_process():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         token = process_token(process.pid)
         assert token == process_token(process.pid) != process_token(os.getpid())

@@ -97,7 +97,7 @@ def test_what_fields_there_are_is_known(assets):
     assert {"s.k.v", "s.other", "external_links.Code Ocean", "big"} <= assets.known_fields()
 
 
-def test_a_query_that_the_database_refuses_is_told_with_its_reason(assets):
+def test_a_query_that_the_database_refuses_is_reported_with_its_reason(assets):
     with pytest.raises(DispatchError, match=r"data_assets.* rejected it: .*unknown operator: \$nonsense"):
         assets.count({"a": {"$nonsense": 1}}, time_limit_s=LIMIT)
     with pytest.raises(DispatchError, match="rejected it"):
@@ -149,7 +149,7 @@ def test_a_slow_api_is_not_waited_for(rest, api, collection):
         rest.count({}, time_limit_s=LIMIT)
 
 
-def test_an_answer_that_is_too_large_is_asked_for_in_smaller_parts(rest, api, collection):
+def test_an_answer_that_is_too_large_is_requested_in_smaller_parts(rest, api, collection):
     api.largest_answer = 150
     assert names(rest.find({}, fields=[], time_limit_s=LIMIT)) == ["one", "three", "two"]
     api.largest_answer = 10
@@ -157,7 +157,7 @@ def test_an_answer_that_is_too_large_is_asked_for_in_smaller_parts(rest, api, co
         list(rest.find({}, fields=[], time_limit_s=LIMIT))
 
 
-def test_a_busy_api_is_asked_again(rest, api, collection):
+def test_a_busy_api_is_queried_again(rest, api, collection):
     api.statuses = [503, 429]
     assert rest.count({}, time_limit_s=LIMIT) == 3
     api.statuses = [500] * 9
@@ -183,7 +183,7 @@ def test_something_else_than_the_api_is_noticed(rest, api, serve_http):
             other.count({}, time_limit_s=LIMIT)
 
 
-def test_an_api_that_nobody_runs_names_the_setting():
+def test_an_api_that_does_not_run_names_the_setting():
     rest = RestAssetRecords(url="http://127.0.0.1:9/v2", database="d", name="c", pause_s=0.01)
     with pytest.raises(ServerUnavailableError, match="Check ASSETS_API_URL"):
         rest.count({}, time_limit_s=LIMIT)
@@ -197,7 +197,7 @@ def test_only_reading_requests_are_sent(rest, api, collection):
     assert {path.rpartition("/")[2] for path, _ in api.asked} == {"aggregate"}
 
 
-def test_a_database_that_nobody_runs_names_its_setting():
+def test_a_database_that_does_not_run_names_its_setting():
     uri = "mongodb://someone:the-password@127.0.0.1:9/?serverSelectionTimeoutMS=50"
     mongo = MongoConnection(uri=uri, database="d", setting="ASSETS_URI", attempts=1)
     assets = MongoAssetRecords(mongo=mongo, name="c")

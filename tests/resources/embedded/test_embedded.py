@@ -104,7 +104,7 @@ def test_a_file_put_straight_into_the_folder_is_listed_soon(servers, home):
     )
 
 
-def test_nothing_runs_in_a_folder_that_nobody_uses(tmp_path):
+def test_nothing_runs_in_a_folder_that_is_not_used(tmp_path):
     assert embedded.running(tmp_path) is None
     assert embedded.running(tmp_path / "missing") is None
     assert embedded.server_pids(tmp_path) == {}
@@ -185,7 +185,7 @@ def is_running(pid):
         return False
 
 
-def test_the_thread_that_asked_may_end(tmp_path):
+def test_the_thread_that_started_it_may_end(tmp_path):
     leave, entered = threading.Event(), threading.Event()
 
     def start_and_end():

@@ -150,7 +150,7 @@ def test_a_port_of_another_process_does_not_count():
         assert not listens(2**22 + 1, port)
 
 
-def test_nothing_is_asked_of_kernels_that_cannot_do_it(monkeypatch):
+def test_kernels_that_cannot_do_it_are_not_called(monkeypatch):
     monkeypatch.setattr("sys.platform", "darwin")
     assert parent_death_signal(signal.SIGTERM) is None
     assert threading.active_count() >= 1

@@ -63,7 +63,7 @@ def test_each_form_of_an_event_names_its_objects(message, found):
         json.dumps({"Type": "Notification", "Message": "hello"}),
     ],
 )
-def test_what_is_no_event_is_refused(body):
+def test_what_is_not_an_event_is_refused(body):
     with pytest.raises(JobFileError, match="message of the inbox's queue"):
         changed_objects(body)
 

@@ -53,7 +53,7 @@ def test_a_linked_analysis_folder_is_refused(folder_inbox, tmp_path):
         folder_inbox.list_files(NAME)
 
 
-def test_pipes_and_folders_are_no_files(folder_inbox, folder):
+def test_pipes_and_folders_are_not_files(folder_inbox, folder):
     os.mkfifo(folder / "pipe.json")
     (folder / "folder.json").mkdir()
     (folder / "folder.json" / "in.json").write_text("{}")
@@ -71,7 +71,7 @@ def test_linked_fixed_parameters_are_refused(folder_inbox, folder, tmp_path):
         folder_inbox.read_fixed_parameters(NAME)
 
 
-def test_names_that_are_no_text_work(folder_inbox, folder):
+def test_names_that_are_not_text_work(folder_inbox, folder):
     (folder / os.fsdecode(b"\xff\xfe.json")).write_text("1")
     (folder / "\udcff?.json").write_text("2")
     assert list(problems(folder_inbox)) == ["%FF%FE.json", "%FF?.json"]

@@ -47,7 +47,7 @@ def test_a_fingerprint_changes_with_the_file(inbox):
     assert after.fingerprint != before.fingerprint
 
 
-def test_fixed_parameters_are_no_job_but_only_at_the_top(inbox):
+def test_fixed_parameters_are_not_a_job_but_only_at_the_top(inbox):
     inbox.write(NAME, "analysis_parameters.json", b'{"a": 1}')
     inbox.write(NAME, "0/analysis_parameters.json", b"{}")
     assert names(inbox) == ["0/analysis_parameters.json"]
@@ -95,7 +95,7 @@ def test_names_that_lead_out_are_refused(inbox, name):
 
 
 @pytest.mark.parametrize("analysis", ["..", "a/b", "", "A"])
-def test_what_is_no_analysis_is_refused(inbox, analysis):
+def test_what_is_not_an_analysis_is_refused(inbox, analysis):
     for act in (inbox.list_files, inbox.fixed_fingerprint, inbox.read_fixed_parameters):
         with pytest.raises(JobFileError, match="Not the name of an analysis"):
             act(analysis)
@@ -121,7 +121,7 @@ def test_it_is_configured_through_dagster(folder_inbox):
     assert event.metadata["files"].value == 1
 
 
-def test_keys_that_are_no_paths_are_reported(serve_http, failing_s3):
+def test_keys_that_are_not_paths_are_reported(serve_http, failing_s3):
     keys = "".join(
         f"<Contents><Key>in/{NAME}/{key}</Key><Size>2</Size></Contents>" for key in ("../x.json", "a//b.json")
     )
@@ -204,7 +204,7 @@ def test_one_file_is_looked_at_as_a_listing_shows_it(inbox):
         inbox.look_at(NAME, "../a.json")
 
 
-def test_an_object_of_the_inbox_is_told_from_others(s3, folder_inbox):
+def test_an_object_of_the_inbox_is_distinguished_from_others(s3, folder_inbox):
     inbox = JobInbox(s3=s3, root="s3://jobs/in/")
     assert inbox.place_of("jobs", "in/double/0/a\n.json") == ("double", "0/a%0A.json")
     for bucket, key in [

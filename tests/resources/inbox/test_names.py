@@ -55,7 +55,7 @@ def test_names_that_lead_elsewhere_are_refused(name):
         raw_name(name)
 
 
-def test_job_files_are_told_by_their_ending():
+def test_job_files_are_recognized_by_their_ending():
     assert [is_job_name(name) for name in ("a.json", "A.JSON", "json", "a.json.part", ".json")] == [
         True,
         True,

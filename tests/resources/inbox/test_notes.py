@@ -26,18 +26,18 @@ def test_notes_are_read_back_as_they_were_written(notes):
     assert notes.known("other") == {}
 
 
-def test_bad_files_are_listed_by_name(notes):
+def test_rejected_files_are_listed_by_name(notes):
     notes.save("demo", [BAD, GOOD, WORSE])
-    assert notes.bad("demo") == [WORSE, BAD]
-    assert notes.bad("other") == []
+    assert notes.rejected("demo") == [WORSE, BAD]
+    assert notes.rejected("other") == []
 
 
 def test_a_later_note_takes_the_place_of_an_earlier_one(notes):
     notes.save("demo", [BAD])
-    mended = FileNote(name=BAD.name, fingerprint="4-5", job_key="k")
-    notes.save("demo", [mended])
-    assert notes.known("demo") == {BAD.name: mended}
-    assert notes.bad("demo") == []
+    repaired = FileNote(name=BAD.name, fingerprint="4-5", job_key="k")
+    notes.save("demo", [repaired])
+    assert notes.known("demo") == {BAD.name: repaired}
+    assert notes.rejected("demo") == []
 
 
 def test_notes_on_files_of_two_analyses_are_apart(notes):
@@ -56,16 +56,16 @@ def test_forgetting_is_repeatable_and_leaves_the_others(notes):
     assert notes.known("demo") == {GOOD.name: GOOD}
 
 
-def test_nothing_to_write_is_no_work(notes):
+def test_nothing_to_write_needs_no_request(notes):
     notes.save("demo", [])
     notes.forget("demo", [])
     assert notes.known("demo") == {}
 
 
-def test_names_longer_than_an_index_takes_are_no_trouble(notes):
+def test_names_longer_than_an_index_takes_are_stored(notes):
     long = FileNote(name="/".join(["d" * 200] * 20) + ".json", fingerprint="1", problem="p" * 5000)
     notes.save("demo", [long])
-    assert notes.bad("demo") == [long]
+    assert notes.rejected("demo") == [long]
 
 
 def test_thousands_of_notes_are_written_in_one_go(notes):
@@ -132,7 +132,7 @@ def test_the_notes_on_some_files_are_found_by_name(notes):
 def test_a_refusal_of_an_earlier_version_costs_a_reading(notes):
     notes.save("demo", [BAD])
     notes_of(notes).update_one({"name": BAD.name}, {"$unset": {"refused": ""}})
-    assert (notes.known("demo"), notes.bad("demo")) == ({}, [])
+    assert (notes.known("demo"), notes.rejected("demo")) == ({}, [])
 
 
 def test_refused_files_are_found_without_looking_at_the_others(notes):

@@ -80,7 +80,7 @@ def test_a_server_that_fails_is_transient(bucket, failing_s3, monkeypatch):
             received(opened(bucket, attempts=1))
 
 
-def test_without_credentials_the_queue_is_not_asked(bucket, monkeypatch):
+def test_without_credentials_the_queue_is_not_queried(bucket, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(SettingsError, match=r"credentials.*AWS_\*"):

@@ -222,12 +222,12 @@ def test_keys_that_lead_outside_are_refused_before_anything_is_read(serve_http, 
         body = f"<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>{listed}</Key><Size>1</Size><LastModified>2024-01-01T00:00:00Z</LastModified></Contents></ListBucketResult>"
         with serve_http(lambda path, body=body: (200, {}, body.encode()) if "?" in path else (404, {}, b"")) as (
             address,
-            asked,
+            requested,
         ):
             inputs = InputReader(s3=s3.server, input_endpoint_url=address)
             with pytest.raises(InputError, match="not a path below it: nothing was read"):
                 inputs.fetch("s3://bucket/d.nwb", tmp_path / "job")
-        assert not any("evil" in path for path in asked)
+        assert not any("evil" in path for path in requested)
 
 
 @pytest.mark.parametrize("change", ["written", "deleted"])
@@ -257,7 +257,7 @@ def test_an_object_that_changes_while_it_is_read_is_found_out(inputs, bucket, tm
         ((404, "NoSuchBucket"), InputError, "no such bucket|does not exist"),
     ],
 )
-def test_trouble_is_told_from_refusal(failing_s3, s3, tmp_path, answer, kind, text):
+def test_trouble_is_distinguished_from_refusal(failing_s3, s3, tmp_path, answer, kind, text):
     with failing_s3(*answer) as address:
         inputs = InputReader(s3=s3.server, input_endpoint_url=address)
         for act in (lambda: inputs.resolve("s3://bucket/x"), lambda: inputs.fetch("s3://bucket/x.nwb", tmp_path)):
@@ -302,7 +302,7 @@ def test_a_server_that_names_no_usable_time_is_believed_the_rest(inputs, serve_h
 @pytest.mark.parametrize(
     ("status", "kind"), [(404, InputError), (403, InputError), (418, InputError), (501, ServerUnavailableError)]
 )
-def test_http_refusals_are_told_from_trouble_and_show_no_secret(inputs, serve_http, tmp_path, status, kind):
+def test_http_refusals_are_distinguished_from_trouble_and_show_no_secret(inputs, serve_http, tmp_path, status, kind):
     with (
         serve_http(lambda _: (status, {}, b"")) as (address, _),
         pytest.raises(kind, match=f"status {status}") as error,
@@ -311,11 +311,11 @@ def test_http_refusals_are_told_from_trouble_and_show_no_secret(inputs, serve_ht
     assert "hunter2" not in str(error.value)
 
 
-def test_a_busy_server_is_asked_again(inputs, serve_http, tmp_path):
+def test_a_busy_server_is_queried_again(inputs, serve_http, tmp_path):
     answers = iter([(503, {}, b""), (200, {}, b"x")])
-    with serve_http(lambda _: next(answers)) as (address, asked):
+    with serve_http(lambda _: next(answers)) as (address, requested):
         path, _ = inputs.fetch(f"{address}/a.nwb", tmp_path)
-    assert len(asked) == 2
+    assert len(requested) == 2
     assert path.read_bytes() == b"x"
 
 

@@ -29,7 +29,7 @@ def test_addresses_are_shown_without_secrets(url, shown):
     assert shown_url(url) == shown
 
 
-def test_nwb_files_and_directories_are_told_by_their_name():
+def test_nwb_files_and_directories_are_recognized_by_their_name():
     assert all(is_nwb(name) for name in ("a.nwb", "a.nwb/", "a.nwb.zarr", "A.NWB"))
     assert not any(is_nwb(name) for name in ("a.zarr", "nwb", "a.nwb.txt", ""))
 

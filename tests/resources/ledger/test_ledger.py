@@ -188,7 +188,7 @@ def test_asking_again_makes_an_ended_job_new(ledger, ended):
     assert now(ledger, entry).force is None
 
 
-def test_a_wish_to_compute_again_is_kept_with_who_why_and_when(ledger):
+def test_a_request_to_compute_again_is_kept_with_who_why_and_when(ledger):
     entry = done(ledger)
     assert ledger.requests.requeue("demo", [entry.job_key], who="me", reason="new drift", force=True) == 1
     force = now(ledger, entry).force
@@ -196,7 +196,7 @@ def test_a_wish_to_compute_again_is_kept_with_who_why_and_when(ledger):
     assert abs(force.when - ledger.mongo.now()) < timedelta(seconds=5)
 
 
-def test_a_wish_without_reason_stays_readable(ledger):
+def test_a_request_without_reason_stays_readable(ledger):
     entry = done(ledger)
     ledger.requests.requeue("demo", [entry.job_key], who="me", force=True)
     assert now(ledger, entry).force.reason == "requested by me"
@@ -256,7 +256,7 @@ def test_every_request_is_counted_once_however_often_it_is_sent(ledger):
     assert now(ledger, first).requested_at is not None
 
 
-def test_runs_at_work_are_those_that_hold_leases(ledger):
+def test_running_runs_are_those_that_hold_leases(ledger):
     for number, run in enumerate(["r1", "r1", "r2"]):
         claim(ledger, stored(ledger, number), run_id=run)
     done(ledger, 9)
@@ -368,7 +368,7 @@ def test_a_failed_job_keeps_its_error_with_the_attempt(ledger):
     assert (entry.attempts[0].outcome, entry.attempts[0].error) == ("failed", ERROR)
 
 
-def test_a_finished_job_forgets_its_error_and_the_wish_to_compute_it(ledger):
+def test_a_finished_job_forgets_its_error_and_the_request_to_compute_it(ledger):
     entry = failed(ledger)
     ledger.requests.requeue("demo", [entry.job_key], who="me", reason="why", force=True)
     claim(ledger, entry, "a2")
@@ -377,7 +377,7 @@ def test_a_finished_job_forgets_its_error_and_the_wish_to_compute_it(ledger):
     assert [a.outcome for a in now(ledger, entry).attempts] == ["failed", "done"]
 
 
-def test_a_released_job_is_new_and_keeps_the_wish_to_compute_it(ledger):
+def test_a_released_job_is_new_and_keeps_the_request_to_compute_it(ledger):
     entry = stored(ledger)
     ledger.requests.requeue("demo", [entry.job_key], who="me", reason="why", force=True)
     claim(ledger, entry)
@@ -432,7 +432,7 @@ def test_only_the_latest_attempts_are_kept_and_the_running_one_is_among_them(led
 
 
 @pytest.mark.parametrize("before", [stored, failed, done])
-def test_a_job_that_nobody_has_claimed_is_settled(ledger, before):
+def test_a_job_that_is_not_claimed_is_marked(ledger, before):
     entry = before(ledger)
     ledger.claims.mark_unclaimed(entry, state=DONE, code_version=NEXT_CODE, result_id="r", error=None)
     settled = now(ledger, entry)
@@ -452,7 +452,7 @@ def test_settling_ends_an_expired_claim(ledger, brief):
     assert (now(ledger, entry).state, now(ledger, entry).lease) == (DONE, None)
 
 
-def test_settling_keeps_a_wish_that_came_after_the_entry_was_read(ledger):
+def test_marking_a_job_keeps_a_request_that_came_after_the_entry_was_read(ledger):
     entry = done(ledger)
     ledger.requests.requeue("demo", [entry.job_key], who="me", reason="why", force=True)
     ledger.claims.mark_unclaimed(entry, state=DONE, code_version=CODE, result_id="r")
@@ -661,7 +661,7 @@ def test_what_every_tick_asks_is_found_by_an_index_that_is_as_small_as_the_answe
     assert "COLLSCAN" not in plan
 
 
-def test_claims_at_work_are_named_with_their_runs(ledger):
+def test_running_claims_are_named_with_their_runs(ledger):
     entry = stored(ledger)
     assert ledger.claims.runs_by_attempt() == {}
     ledger.claims.claim(entry, attempt="a", owner="o", run_id="r", code_version=CODE, states=[NEW])

@@ -113,7 +113,7 @@ def test_a_page_after_nothing_of_this_analysis_is_refused(records, after):
         found(records, after=after)
 
 
-def test_a_record_of_an_earlier_version_is_left_out_counted_and_found_once_it_is_mended(docdb_uri, database):
+def test_a_record_of_an_earlier_version_is_left_out_counted_and_found_once_it_is_repaired(docdb_uri, database):
     records = RecordStore(mongo=MongoConnection(uri=docdb_uri, database=database), name="records")
     old = to_record(made(1))
     del old["analysis_assets"]["search"], old["analysis_assets"]["search_time"]
@@ -143,12 +143,12 @@ def looked_at(records, *wanted, last=None):
     """Return stages, index, and how many documents the database reads for a first page of ten."""
     entries = rarest_first(records, "demo", entries_of([Condition(*one) for one in wanted]))
     cursor = records_of(records).find(query_of("demo", entries, last=last)).sort(ORDER).limit(10)
-    told = cursor.explain()
-    stages, plan = [], told["queryPlanner"]["winningPlan"]
+    reported = cursor.explain()
+    stages, plan = [], reported["queryPlanner"]["winningPlan"]
     while plan:
         stages.append(plan["stage"])
         index, plan = "/".join(plan.get("keyPattern", ())).replace("analysis_assets.", ""), plan.get("inputStage")
-    return stages, index, told["executionStats"]["totalDocsExamined"]
+    return stages, index, reported["executionStats"]["totalDocsExamined"]
 
 
 BY_ENTRY, BY_TIME = "analysis/search.k/search.v/search_time/_id", "analysis/search_time/_id"
@@ -183,5 +183,5 @@ def test_a_late_page_reads_no_more_than_the_first(many):
 
 
 def test_records_that_cannot_be_searched_are_counted_by_the_index(many):
-    told = records_of(many).find(unsearchable("demo")).explain()
-    assert told["executionStats"]["totalDocsExamined"] == 0
+    reported = records_of(many).find(unsearchable("demo")).explain()
+    assert reported["executionStats"]["totalDocsExamined"] == 0

@@ -133,7 +133,7 @@ def test_only_the_named_attempt_is_replaced(records):
     assert f"{old['_id']}/two" not in superseded(records)
 
 
-def test_a_record_that_was_removed_meanwhile_is_stored_anew(records):
+def test_a_record_that_was_removed_meanwhile_is_stored_again(records):
     new = record_of("two")
     assert records.commit(new, replaces=["one"], who="me", reason="why") == new
     assert records.get(new["_id"]) == new

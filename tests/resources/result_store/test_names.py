@@ -89,7 +89,7 @@ def test_a_location_is_split():
         LOCATION.upper(),
     ],
 )
-def test_text_that_is_no_location_is_refused(location):
+def test_text_that_is_not_a_location_is_refused(location):
     with pytest.raises(OutputError, match="Not a result's location"):
         split_location(location)
 

@@ -73,7 +73,7 @@ def test_keys_in_the_configuration_are_refused():
         _ = S3Connection(aws_access_key_id="a", aws_secret_access_key="b").client  # noqa: S106 - made up
 
 
-def test_a_named_server_is_asked_by_path_and_others_by_host_name(monkeypatch):
+def test_a_named_server_is_queried_by_path_and_others_by_host_name(monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
     named = S3Connection(endpoint_url="http://127.0.0.1:9").client
     aws = S3Connection().client
@@ -85,9 +85,9 @@ def test_a_named_server_is_asked_by_path_and_others_by_host_name(monkeypatch):
 
 
 def test_requests_without_credentials_are_not_signed(serve_http):
-    with serve_http(lambda _: (200, {}, b"<ListBucketResult/>")) as (address, asked):
+    with serve_http(lambda _: (200, {}, b"<ListBucketResult/>")) as (address, requested):
         S3Connection(endpoint_url=address, use_unsigned_session=True).client.list_objects_v2(Bucket="bucket")
-    assert asked[0].startswith("/bucket?")
+    assert requested[0].startswith("/bucket?")
 
 
 def test_a_bucket_is_made_on_the_embedded_server_only(s3):
@@ -194,7 +194,7 @@ def test_a_missing_object_is_left_to_the_caller(s3):
         (NoCredentialsError(), SettingsError),
     ],
 )
-def test_errors_of_botocore_are_told_apart_and_show_no_signature(raised, kind):
+def test_errors_of_botocore_are_distinguished_and_show_no_signature(raised, kind):
     with pytest.raises(kind) as error, s3_errors("read", server="s"):
         raise raised
     assert "Signature" not in str(error.value)
@@ -221,9 +221,11 @@ def test_nothing_is_built_at_import_time(monkeypatch):
     S3Connection(endpoint_url="http://127.0.0.1:1", embedded_home="/nowhere")
 
 
-@pytest.mark.parametrize(("hours", "told"), [(1, r"clock is 3\d\d\d s behind"), (-1, r"clock is 3\d\d\d s ahead of")])
-def test_a_refused_clock_is_told_as_such_and_may_be_right_later(hours, told):
+@pytest.mark.parametrize(
+    ("hours", "reported"), [(1, r"clock is 3\d\d\d s behind"), (-1, r"clock is 3\d\d\d s ahead of")]
+)
+def test_a_rejected_clock_is_named_and_may_be_right_later(hours, reported):
     headers = {"date": format_datetime(datetime.now(UTC) + timedelta(hours=hours), usegmt=True)}
     answer = {"Error": {"Code": "403"}, "ResponseMetadata": {"HTTPStatusCode": 403, "HTTPHeaders": headers}}
-    with pytest.raises(ServerUnavailableError, match=told), s3_errors("read", server="the server"):
+    with pytest.raises(ServerUnavailableError, match=reported), s3_errors("read", server="the server"):
         raise ClientError(answer, "HeadObject")

@@ -81,19 +81,19 @@ def test_only_a_large_body_waits_for_the_servers_consent(s3, size, waits):
 
 def test_a_put_that_fails_once_is_repeated(serve_http, keys):
     answers = iter([(503, {}, ERROR % b"SlowDown"), GOOD])
-    with serve_http(lambda _: next(answers)) as (address, asked):
+    with serve_http(lambda _: next(answers)) as (address, requested):
         assert put(S3Connection(endpoint_url=address), "a").etag == "tag"
-    assert asked == 2 * [f"/{BUCKET}/a"]
+    assert requested == 2 * [f"/{BUCKET}/a"]
 
 
 def test_a_put_that_is_denied_is_sent_once_and_the_error_has_no_credentials(serve_http, keys):
     with (
-        serve_http(lambda _: (403, {}, ERROR % b"AccessDenied")) as (address, asked),
+        serve_http(lambda _: (403, {}, ERROR % b"AccessDenied")) as (address, requested),
         pytest.raises(SettingsError, match=r"denied access \(AccessDenied") as caught,
     ):
         put(S3Connection(endpoint_url=address), "a")
     assert SECRET not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
-    assert asked == [f"/{BUCKET}/a"]
+    assert requested == [f"/{BUCKET}/a"]
 
 
 def test_a_server_that_does_not_run_is_unavailable(keys):
@@ -135,8 +135,8 @@ def test_session_token_and_digest_are_part_of_the_signed_request(serve_http, key
 
 
 def test_a_proxy_of_the_environment_is_used(keys, serve_http):
-    with serve_http(lambda _: GOOD) as (proxy, asked):
+    with serve_http(lambda _: GOOD) as (proxy, requested):
         keys.setenv("http_proxy", proxy)
         keys.setenv("no_proxy", "")
         assert put(S3Connection(endpoint_url="http://s3.example.org"), "a").etag == "tag"
-    assert asked == [f"http://s3.example.org/{BUCKET}/a"]
+    assert requested == [f"http://s3.example.org/{BUCKET}/a"]

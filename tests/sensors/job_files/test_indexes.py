@@ -22,7 +22,7 @@ from sensors.job_files.stores import Stores
 from tests.commands_seen import by_another_name, listening
 from tests.provenances import sparse
 from tests.raw import database_of
-from tests.sensors.world import World, job_file
+from tests.sensors.harness import SensorHarness, job_file
 
 LAB = Path(__file__).parents[2] / "lab"
 ASKED = {"find", "aggregate", "update", "delete", "distinct", "count"}
@@ -57,14 +57,14 @@ def questions(docdb_uri):
 
 
 @pytest.fixture
-def world(questions, database, folder_inbox, results_store):
-    """Give a sensor's world that is watched, with a job in each state."""
+def harness(questions, database, folder_inbox, results_store):
+    """Give a sensor's harness that is watched, with a job in each state."""
     mongo = MongoConnection(uri=questions[0], database=database)
     entry = load_analysis(LAB / "double.py")
     ledger, records = Ledger(mongo=mongo, records_name="r"), RecordStore(mongo=mongo, name="r")
     notes = InboxNotes(mongo=mongo, records_name="r")
     with dg.DagsterInstance.ephemeral() as instance:
-        yield World(entry, Stores(folder_inbox, notes, ledger, records, results_store), instance)
+        yield SensorHarness(entry, Stores(folder_inbox, notes, ledger, records, results_store), instance)
 
 
 def scans(questions, docdb_uri):
@@ -83,31 +83,31 @@ def scans(questions, docdb_uri):
     return found
 
 
-def test_no_tick_reads_a_whole_collection(world, questions, docdb_uri):
-    world.write("bad.json", b"{")
+def test_no_tick_reads_a_whole_collection(harness, questions, docdb_uri):
+    harness.write("bad.json", b"{")
     for number in range(3):
-        world.write(f"{number}.json", job_file(number))
-    runs = world.launch(world.tick())
-    (first, *_) = world.partitions()
-    world.add_record(first)
+        harness.write(f"{number}.json", job_file(number))
+    runs = harness.launch(harness.tick())
+    (first, *_) = harness.partitions()
+    harness.add_record(first)
     questions[1].asked.clear()
-    world.tick()
-    world.end(runs)
-    world.tick()
+    harness.tick()
+    harness.end(runs)
+    harness.tick()
     assert len(questions[1].asked) > 20
     assert scans(questions[1], docdb_uri) == []
 
 
-def test_no_catalog_reads_a_whole_collection(world, questions, docdb_uri):
-    world.write("1.json", job_file(1))
-    world.tick()
-    (key,) = world.partitions()
-    world.add_record(key)
-    world.change(key, state="failed")
-    stores = world.stores
+def test_no_catalog_reads_a_whole_collection(harness, questions, docdb_uri):
+    harness.write("1.json", job_file(1))
+    harness.tick()
+    (key,) = harness.partitions()
+    harness.add_record(key)
+    harness.change(key, state="failed")
+    stores = harness.stores
     questions[1].asked.clear()
-    tick(world.instance, None, [world.entry], stores.ledger)
-    made = update_table(world.entry, None, records=stores.records, ledger=stores.ledger, results=stores.results)
+    tick(harness.instance, None, [harness.entry], stores.ledger)
+    made = update_table(harness.entry, None, records=stores.records, ledger=stores.ledger, results=stores.results)
     assert made.table.num_rows == 2
     assert len(questions[1].asked) > 5
     assert scans(questions[1], docdb_uri) == []
@@ -124,10 +124,12 @@ def test_no_catalog_reads_a_whole_collection(world, questions, docdb_uri):
         ListQuery(after="7" * 64),
     ],
 )
-def test_no_question_about_results_reads_a_whole_collection(world, questions, docdb_uri, wanted):
-    world.stores.records.commit(to_record(sparse(analysis=world.name, result_id="7" * 64, attempt=str(uuid.uuid4()))))
-    connections = SimpleNamespace(ledger=world.stores.ledger, record_store=world.stores.records)
+def test_no_question_about_results_reads_a_whole_collection(harness, questions, docdb_uri, wanted):
+    harness.stores.records.commit(
+        to_record(sparse(analysis=harness.name, result_id="7" * 64, attempt=str(uuid.uuid4())))
+    )
+    connections = SimpleNamespace(ledger=harness.stores.ledger, record_store=harness.stores.records)
     questions[1].asked.clear()
-    list_results(Platform(None, LAB, connections), world.name, wanted)
+    list_results(Platform(None, LAB, connections), harness.name, wanted)
     assert len(questions[1].asked) > 5
     assert scans(questions[1], docdb_uri) == []

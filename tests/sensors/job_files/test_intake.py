@@ -22,13 +22,13 @@ from sensors.job_files.intake import Intake
 from sensors.job_files.listing import plan
 from sensors.limits import TickLimits
 from tests.real_data import REAL_DATA, needs_real_data
-from tests.sensors.world import END, START, job_file
+from tests.sensors.harness import END, START, job_file
 
 MIB = 1024 * 1024
 
 
-def numbers(world):
-    return sorted(job["parameters"]["number"] for job in world.jobs().values())
+def numbers(harness):
+    return sorted(job["parameters"]["number"] for job in harness.jobs().values())
 
 
 def test_a_plan_reads_what_is_new_changed_or_refused_for_a_reason_that_may_be_gone():
@@ -49,24 +49,24 @@ def test_a_plan_reads_what_is_new_changed_or_refused_for_a_reason_that_may_be_go
 @pytest.mark.parametrize(
     "name", ["a.json", "0/1/2/3/4/deep.JSON", "a b+c&é日本.json", "%41.json", "line\nbreak.json", "[red]x[/red].json"]
 )
-def test_a_file_of_any_name_and_depth_is_taken_in(make_world, inbox, database, name):
-    world = make_world(inbox, database)
-    world.write(name, job_file(7))
-    world.tick()
-    (job,) = world.jobs().values()
+def test_a_file_of_any_name_and_depth_is_taken_in(make_harness, inbox, database, name):
+    harness = make_harness(inbox, database)
+    harness.write(name, job_file(7))
+    harness.tick()
+    (job,) = harness.jobs().values()
     assert (job["parameters"], job["state"]) == ({"number": 7.0}, "new")
-    assert world.bad() == {}
+    assert harness.rejected() == {}
     (source,) = job["sources"]
     assert source["name"].startswith(inbox.url("double", "x.json").removesuffix("x.json"))
 
 
-def test_a_name_of_any_bytes_is_taken_in(world):
-    folder = Path(world.stores.inbox.root) / "double"
+def test_a_name_of_any_bytes_is_taken_in(harness):
+    folder = Path(harness.stores.inbox.root) / "double"
     folder.mkdir()
     with open(os.fsencode(folder) + b"/\xff.json", "wb") as file:  # noqa: PTH123  a path of bytes
         file.write(job_file())
-    world.tick()
-    assert numbers(world) == [1.0]
+    harness.tick()
+    assert numbers(harness) == [1.0]
 
 
 REFUSED = [
@@ -87,30 +87,30 @@ REFUSED = [
 ]
 
 
-def test_bad_files_are_refused_with_their_reason_and_hold_up_nobody(make_world, inbox, database):
-    world = make_world(inbox, database)
+def test_invalid_files_are_rejected_with_their_reason_and_hold_up_no_other(make_harness, inbox, database):
+    harness = make_harness(inbox, database)
     for name, data, _ in REFUSED:
-        world.write(f"{name}.json", data)
-    world.write("zz-good.json", job_file(5))
-    world.tick()
-    assert numbers(world) == [5.0]
-    bad = world.bad()
+        harness.write(f"{name}.json", data)
+    harness.write("zz-good.json", job_file(5))
+    harness.tick()
+    assert numbers(harness) == [5.0]
+    bad = harness.rejected()
     assert sorted(bad) == sorted(f"{name}.json" for name, _, _ in REFUSED)
     for name, _, reason in REFUSED:
         assert re.search(reason, bad[f"{name}.json"]), (name, bad[f"{name}.json"])
     assert "word" not in str(bad)
 
 
-def test_what_is_no_regular_file_is_refused_and_never_read(world, tmp_path):
+def test_what_is_not_a_regular_file_is_refused_and_never_read(harness, tmp_path):
     (tmp_path / "outside.json").write_bytes(job_file())
-    folder = Path(world.stores.inbox.root) / "double"
+    folder = Path(harness.stores.inbox.root) / "double"
     (folder / "folder.json").mkdir(parents=True)
     (folder / "link.json").symlink_to(tmp_path / "outside.json")
     (folder / "lost.json").symlink_to(tmp_path / "nowhere")
     os.mkfifo(folder / "pipe.json")
-    world.tick()
-    assert world.jobs() == {}
-    assert world.bad() == {
+    harness.tick()
+    assert harness.jobs() == {}
+    assert harness.rejected() == {
         "link.json": "is a symbolic link: links are never followed",
         "lost.json": "is a symbolic link: links are never followed",
         "pipe.json": "is not a regular file",
@@ -118,222 +118,222 @@ def test_what_is_no_regular_file_is_refused_and_never_read(world, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_file_is_refused_until_it_may_be_read(world):  # pragma: no cover  needs a user without rights
-    world.write("a.json", job_file())
-    path = Path(world.stores.inbox.root) / "double" / "a.json"
+def test_an_unreadable_file_is_refused_until_it_may_be_read(harness):  # pragma: no cover  needs a user without rights
+    harness.write("a.json", job_file())
+    path = Path(harness.stores.inbox.root) / "double" / "a.json"
     path.chmod(0)
-    world.tick()
-    assert "Permission denied" in world.bad()["a.json"]
+    harness.tick()
+    assert "Permission denied" in harness.rejected()["a.json"]
     path.chmod(0o644)
-    world.tick()
-    assert (world.bad(), numbers(world)) == ({}, [1.0])
+    harness.tick()
+    assert (harness.rejected(), numbers(harness)) == ({}, [1.0])
 
 
-def test_a_file_that_becomes_unreadable_between_listing_and_reading_is_refused(world, tmp_path):
-    world.write("a.json", job_file())
-    (file,) = world.stores.inbox.list_files("double")
-    path = Path(world.stores.inbox.root) / "double" / "a.json"
+def test_a_file_that_becomes_unreadable_between_listing_and_reading_is_refused(harness, tmp_path):
+    harness.write("a.json", job_file())
+    (file,) = harness.stores.inbox.list_files("double")
+    path = Path(harness.stores.inbox.root) / "double" / "a.json"
     path.unlink()
     path.symlink_to(tmp_path / "elsewhere.json")
-    (judged,) = Intake(world.entry, world.stores.inbox).check([file])
+    (judged,) = Intake(harness.entry, harness.stores.inbox).check([file])
     assert "links are never followed" in judged.problem
 
 
-def test_a_bad_file_stays_listed_until_it_is_mended(make_world, inbox, database):
-    world = make_world(inbox, database)
-    world.write("a.json", b"{")
+def test_a_rejected_file_stays_listed_until_it_is_fixed(make_harness, inbox, database):
+    harness = make_harness(inbox, database)
+    harness.write("a.json", b"{")
     for _ in range(3):
-        world.tick()
-        assert list(world.bad()) == ["a.json"]
-    world.write("a.json", job_file(3))
-    world.tick()
-    assert (world.bad(), numbers(world)) == ({}, [3.0])
+        harness.tick()
+        assert list(harness.rejected()) == ["a.json"]
+    harness.write("a.json", job_file(3))
+    harness.tick()
+    assert (harness.rejected(), numbers(harness)) == ({}, [3.0])
 
 
-def test_a_bad_file_that_is_removed_is_forgotten(world):
-    world.write("a.json", b"{")
-    world.tick()
-    (Path(world.stores.inbox.root) / "double" / "a.json").unlink()
-    world.tick()
-    assert (world.bad(), world.stores.notes.known("double")) == ({}, {})
+def test_a_rejected_file_that_is_removed_is_forgotten(harness):
+    harness.write("a.json", b"{")
+    harness.tick()
+    (Path(harness.stores.inbox.root) / "double" / "a.json").unlink()
+    harness.tick()
+    assert (harness.rejected(), harness.stores.notes.known("double")) == ({}, {})
 
 
-def test_a_good_file_that_is_removed_or_spoiled_leaves_its_job(world):
-    world.write("a.json", job_file(1))
-    world.write("b.json", job_file(2))
-    world.tick()
-    (Path(world.stores.inbox.root) / "double" / "a.json").unlink()
-    world.write("b.json", b"{")
-    world.tick()
-    assert numbers(world) == [1.0, 2.0]
-    assert list(world.bad()) == ["b.json"]
+def test_a_good_file_that_is_removed_or_spoiled_leaves_its_job(harness):
+    harness.write("a.json", job_file(1))
+    harness.write("b.json", job_file(2))
+    harness.tick()
+    (Path(harness.stores.inbox.root) / "double" / "a.json").unlink()
+    harness.write("b.json", b"{")
+    harness.tick()
+    assert numbers(harness) == [1.0, 2.0]
+    assert list(harness.rejected()) == ["b.json"]
 
 
-def test_fixed_parameters_that_cannot_be_read_make_every_new_file_wait(make_world, inbox, database):
-    world = make_world(inbox, database)
-    world.write("before.json", job_file(1))
-    world.tick()
-    world.write("analysis_parameters.json", b"{nothing")
-    world.write("a.json", job_file(2))
-    world.write("b.json", job_file(3))
-    world.tick()
-    assert numbers(world) == [1.0]
-    assert sorted(world.bad()) == ["a.json", "b.json"]
-    assert all("analysis_parameters.json is not JSON" in reason for reason in world.bad().values())
-    world.write("analysis_parameters.json", b"{}")
-    world.tick()
-    assert (world.bad(), numbers(world)) == ({}, [1.0, 2.0, 3.0])
+def test_fixed_parameters_that_cannot_be_read_make_every_new_file_wait(make_harness, inbox, database):
+    harness = make_harness(inbox, database)
+    harness.write("before.json", job_file(1))
+    harness.tick()
+    harness.write("analysis_parameters.json", b"{nothing")
+    harness.write("a.json", job_file(2))
+    harness.write("b.json", job_file(3))
+    harness.tick()
+    assert numbers(harness) == [1.0]
+    assert sorted(harness.rejected()) == ["a.json", "b.json"]
+    assert all("analysis_parameters.json is not JSON" in reason for reason in harness.rejected().values())
+    harness.write("analysis_parameters.json", b"{}")
+    harness.tick()
+    assert (harness.rejected(), numbers(harness)) == ({}, [1.0, 2.0, 3.0])
 
 
-def test_fixed_parameters_that_are_a_link_make_every_new_file_wait(world, tmp_path):
-    world.write("a.json", job_file(2))
-    link = Path(world.stores.inbox.root) / "double" / "analysis_parameters.json"
+def test_fixed_parameters_that_are_a_link_make_every_new_file_wait(harness, tmp_path):
+    harness.write("a.json", job_file(2))
+    link = Path(harness.stores.inbox.root) / "double" / "analysis_parameters.json"
     link.symlink_to(tmp_path / "elsewhere.json")
-    world.tick()
-    assert "links are never followed" in world.bad()["a.json"]
+    harness.tick()
+    assert "links are never followed" in harness.rejected()["a.json"]
     link.unlink()
-    world.tick()
-    assert (world.bad(), numbers(world)) == ({}, [2.0])
+    harness.tick()
+    assert (harness.rejected(), numbers(harness)) == ({}, [2.0])
 
 
-def test_fixed_parameters_count_for_later_files_and_refused_ones(world):
+def test_fixed_parameters_count_for_later_files_and_refused_ones(harness):
     empty = json.dumps({"s3_location": ["s3://b/early"]}).encode()
-    world.write("early.json", empty)
-    world.tick()
-    world.write("refused.json", job_file(distributed_parameters={"x": 1}))
-    world.write("analysis_parameters.json", b'{"fixed_parameters": {"number": 9}}')
-    world.write("late.json", empty.replace(b"early", b"late"))
-    world.tick()
-    assert {job["inputs"]["spelled_locations"][0]: job["parameters"]["number"] for job in world.jobs().values()} == {
+    harness.write("early.json", empty)
+    harness.tick()
+    harness.write("refused.json", job_file(distributed_parameters={"x": 1}))
+    harness.write("analysis_parameters.json", b'{"fixed_parameters": {"number": 9}}')
+    harness.write("late.json", empty.replace(b"early", b"late"))
+    harness.tick()
+    assert {job["inputs"]["spelled_locations"][0]: job["parameters"]["number"] for job in harness.jobs().values()} == {
         "s3://b/early": 1.0,
         "s3://b/late": 9.0,
     }
-    assert {job["origins"]["number"] for job in world.jobs().values()} == {"default", "fixed_parameters"}
+    assert {job["origins"]["number"] for job in harness.jobs().values()} == {"default", "fixed_parameters"}
 
 
-def test_refused_files_are_judged_again_when_the_model_changes(world):
-    world.write("a.json", job_file(distributed_parameters={"number": 1, "unit": "mV"}))
-    world.tick()
-    assert "`unit`" in world.bad()["a.json"]
+def test_refused_files_are_judged_again_when_the_model_changes(harness):
+    harness.write("a.json", job_file(distributed_parameters={"number": 1, "unit": "mV"}))
+    harness.tick()
+    assert "`unit`" in harness.rejected()["a.json"]
     fields = {
         "number": (float, Field(default=1.0, description="n")),
         "unit": (Literal["mV"], Field(default="mV", description="u")),
     }
-    world.with_parameters(create_model("Parameters", __base__=ParametersModel, **fields))
-    world.tick()
-    assert world.bad() == {}
-    (job,) = world.jobs().values()
+    harness.with_parameters(create_model("Parameters", __base__=ParametersModel, **fields))
+    harness.tick()
+    assert harness.rejected() == {}
+    (job,) = harness.jobs().values()
     assert job["parameters"] == {"number": 1.0, "unit": "mV"}
 
 
-def test_refused_files_are_judged_again_when_only_the_code_of_a_validator_changes(world):
-    world.write("a.json", b"{")
-    world.tick()
-    before = Intake(world.entry, world.stores.inbox).judged_with()
-    changed = replace(world.entry, code_version="1+another")
-    assert Intake(changed, world.stores.inbox).judged_with() != before
+def test_refused_files_are_judged_again_when_only_the_code_of_a_validator_changes(harness):
+    harness.write("a.json", b"{")
+    harness.tick()
+    before = Intake(harness.entry, harness.stores.inbox).judged_with()
+    changed = replace(harness.entry, code_version="1+another")
+    assert Intake(changed, harness.stores.inbox).judged_with() != before
 
 
-def test_one_job_in_two_files_is_one_job_with_two_sources(make_world, inbox, database):
-    world = make_world(inbox, database)
-    world.write("a.json", job_file(1))
-    world.write("b/c.json", job_file(1.0, query="{}", dispatch_id="d", group_metadata={"subject": "7"}))
-    world.tick()
-    (job,) = world.jobs().values()
+def test_one_job_in_two_files_is_one_job_with_two_sources(make_harness, inbox, database):
+    harness = make_harness(inbox, database)
+    harness.write("a.json", job_file(1))
+    harness.write("b/c.json", job_file(1.0, query="{}", dispatch_id="d", group_metadata={"subject": "7"}))
+    harness.tick()
+    (job,) = harness.jobs().values()
     assert sorted(source["name"] for source in job["sources"]) == [
         inbox.url("double", "a.json"),
         inbox.url("double", "b/c.json"),
     ]
 
 
-def test_a_file_that_vanishes_between_listing_and_reading_is_no_fault(world):
+def test_a_file_that_vanishes_between_listing_and_reading_is_not_a_fault(harness):
     files = [InboxFile("vanished.json", "1")]
-    known = Intake(world.entry, world.stores.inbox)
-    Path(world.stores.inbox.root, "double").mkdir()
+    known = Intake(harness.entry, harness.stores.inbox)
+    Path(harness.stores.inbox.root, "double").mkdir()
     assert list(known.check(files)) == []
-    ledger, notes = world.stores.ledger, world.stores.notes
+    ledger, notes = harness.stores.ledger, harness.stores.notes
     assert known.ingest(files, ledger, notes, judged_with="now").read == 0
     assert notes.known("double") == {}
 
 
-def test_an_inbox_that_vanished_is_an_error_and_forgets_nothing(world):
-    world.write("a.json", b"{")
-    world.tick()
-    root = Path(world.stores.inbox.root)
+def test_an_inbox_that_vanished_is_an_error_and_forgets_nothing(harness):
+    harness.write("a.json", b"{")
+    harness.tick()
+    root = Path(harness.stores.inbox.root)
     root.rename(root.with_name("away"))
     with pytest.raises(SettingsError, match="JOB_INBOX"):
-        world.tick()
-    assert list(world.bad()) == ["a.json"]
+        harness.tick()
+    assert list(harness.rejected()) == ["a.json"]
     root.with_name("away").rename(root)
-    world.tick()
-    assert list(world.bad()) == ["a.json"]
+    harness.tick()
+    assert list(harness.rejected()) == ["a.json"]
 
 
-def test_an_inbox_in_a_server_that_is_away_is_an_error(make_world, failing_s3_inbox, database):
-    world = make_world(failing_s3_inbox, database)
+def test_an_inbox_in_a_server_that_is_away_is_an_error(make_harness, failing_s3_inbox, database):
+    harness = make_harness(failing_s3_inbox, database)
     with pytest.raises(ServerUnavailableError):
-        world.tick()
+        harness.tick()
 
 
-def cover_all(world):
+def cover_all(harness):
     """Start a run over the jobs that files in the inbox ask for, so that ticks ask for none."""
-    judged = Intake(world.entry, world.stores.inbox).check(world.stores.inbox.list_files(world.name))
+    judged = Intake(harness.entry, harness.stores.inbox).check(harness.stores.inbox.list_files(harness.name))
     keys = [j.request[0].job_key for j in judged if j.request is not None]
-    world.instance.add_dynamic_partitions(world.name, keys)
-    first, *_, last = (key for key in world.partitions() if key in keys)
-    world.launch(dg.SensorResult(run_requests=[dg.RunRequest("all", tags={START: first, END: last})]))
+    harness.instance.add_dynamic_partitions(harness.name, keys)
+    first, *_, last = (key for key in harness.partitions() if key in keys)
+    harness.launch(dg.SensorResult(run_requests=[dg.RunRequest("all", tags={START: first, END: last})]))
 
 
-def test_a_tick_reads_a_limited_number_of_files_and_says_how_many_wait(world):
-    world.limits = TickLimits(files=2)
+def test_a_tick_reads_a_limited_number_of_files_and_says_how_many_wait(harness):
+    harness.limits = TickLimits(files=2)
     for number in range(5):
-        world.write(f"{number}.json", b"{")
-    world.tick()
-    assert sorted(world.bad()) == ["0.json", "1.json"]
-    world.tick()
-    world.tick()
-    assert len(world.bad()) == 5
+        harness.write(f"{number}.json", b"{")
+    harness.tick()
+    assert sorted(harness.rejected()) == ["0.json", "1.json"]
+    harness.tick()
+    harness.tick()
+    assert len(harness.rejected()) == 5
     for number in range(5, 10):
-        world.write(f"{number}.json", job_file(number))
-    cover_all(world)
-    assert world.tick().skip_message == "No new jobs. 2 files read, 5 rejected; 3 files left for the next tick."
-    assert len(world.jobs()) == 2
-    assert world.tick().skip_message == "No new jobs. 2 files read, 5 rejected; 1 file left for the next tick."
-    assert world.tick().skip_message == "No new jobs. 1 file read, 5 rejected."
-    assert len(world.jobs()) == 5
+        harness.write(f"{number}.json", job_file(number))
+    cover_all(harness)
+    assert harness.tick().skip_message == "No new jobs. 2 files read, 5 rejected; 3 files left for the next tick."
+    assert len(harness.jobs()) == 2
+    assert harness.tick().skip_message == "No new jobs. 2 files read, 5 rejected; 1 file left for the next tick."
+    assert harness.tick().skip_message == "No new jobs. 1 file read, 5 rejected."
+    assert len(harness.jobs()) == 5
 
 
-def test_a_tick_reads_for_a_limited_time_but_at_least_one_file(world):
+def test_a_tick_reads_for_a_limited_time_but_at_least_one_file(harness):
     for number in range(3):
-        world.write(f"{number}.json", job_file(number))
-    files = world.stores.inbox.list_files("double")
-    hurried = Intake(world.entry, world.stores.inbox, reading_s=-1)
+        harness.write(f"{number}.json", job_file(number))
+    files = harness.stores.inbox.list_files("double")
+    hurried = Intake(harness.entry, harness.stores.inbox, reading_s=-1)
     assert [judged.file.name for judged in hurried.check(files)] == ["0.json"]
-    assert len(list(Intake(world.entry, world.stores.inbox).check(files))) == 3
+    assert len(list(Intake(harness.entry, harness.stores.inbox).check(files))) == 3
 
 
-def test_many_files_are_stored_a_chunk_at_a_time(world):
-    world.limits = TickLimits(chunk=2)
+def test_many_files_are_stored_a_chunk_at_a_time(harness):
+    harness.limits = TickLimits(chunk=2)
     for number in range(5):
-        world.write(f"{number}.json", job_file(number))
-    world.tick()
-    assert numbers(world) == [0.0, 1.0, 2.0, 3.0, 4.0]
-    assert len(world.stores.notes.known("double")) == 5
+        harness.write(f"{number}.json", job_file(number))
+    harness.tick()
+    assert numbers(harness) == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert len(harness.stores.notes.known("double")) == 5
 
 
 @needs_real_data
-def test_real_job_files_are_taken_in_or_refused_for_the_right_reason(make_world, inbox, database):
-    world = make_world(inbox, database, analysis=ANALYSES_FOLDER / "unit_quality.py")
+def test_real_job_files_are_taken_in_or_refused_for_the_right_reason(make_harness, inbox, database):
+    harness = make_harness(inbox, database, analysis=ANALYSES_FOLDER / "unit_quality.py")
     files = sorted((REAL_DATA / "job_files").glob("*.json"))
     for path in files:
-        world.write(path.name, path.read_bytes())
-    world.tick()
-    bad = world.bad()
+        harness.write(path.name, path.read_bytes())
+    harness.tick()
+    bad = harness.rejected()
     assert sorted(bad) == ["curation_2026-06_nwb_file.json", "curation_OLD_FILE_LOC_invalid.json"]
     assert "is not JSON" in bad["curation_OLD_FILE_LOC_invalid.json"]
     for key in ("name", "channels", "preprocessing"):  # written for another analysis
         assert f"unknown key `{key}` (from analysis_code)" in bad["curation_2026-06_nwb_file.json"]
-    taken = {s["name"].rpartition("/")[2]: (job, s) for job in world.jobs().values() for s in job["sources"]}
+    taken = {s["name"].rpartition("/")[2]: (job, s) for job in harness.jobs().values() for s in job["sources"]}
     assert sorted([*bad, *taken]) == [path.name for path in files]
     origins = {name: {k for k, v in job["origins"].items() if v != "default"} for name, (job, _) in taken.items()}
     assert origins == {
@@ -352,15 +352,17 @@ def test_real_job_files_are_taken_in_or_refused_for_the_right_reason(make_world,
     ("name", "refused"),
     [("template_2026-03.json", None), ("wrapper_2025-06.json", None), ("template_2025-06_91dd77c.json", "unknown key")],
 )
-def test_real_fixed_parameters_count_or_are_refused_by_name(world, make_world, folder_inbox, database, name, refused):
-    world = make_world(folder_inbox, database, analysis=ANALYSES_FOLDER / "unit_quality.py")
-    world.write("analysis_parameters.json", (REAL_DATA / "analysis_parameters" / name).read_bytes())
-    world.write("a.json", canonical_json({"s3_location": ["s3://b/a"]}))
-    world.tick()
+def test_real_fixed_parameters_count_or_are_refused_by_name(
+    harness, make_harness, folder_inbox, database, name, refused
+):
+    harness = make_harness(folder_inbox, database, analysis=ANALYSES_FOLDER / "unit_quality.py")
+    harness.write("analysis_parameters.json", (REAL_DATA / "analysis_parameters" / name).read_bytes())
+    harness.write("a.json", canonical_json({"s3_location": ["s3://b/a"]}))
+    harness.tick()
     if refused:
-        assert refused in world.bad()["a.json"]
+        assert refused in harness.rejected()["a.json"]
     else:
-        (job,) = world.stores.ledger.jobs.get_many("unit_quality", world.jobs()).values()
+        (job,) = harness.stores.ledger.jobs.get_many("unit_quality", harness.jobs()).values()
         assert job.state is JobState.NEW
         assert job.parameters["isi_violations_cutoff"] == 0.05
         assert job.origins["isi_violations_cutoff"] == "fixed_parameters"

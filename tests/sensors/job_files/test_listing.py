@@ -6,28 +6,28 @@ import pytest
 from resources.s3.server import split_s3_url
 from sensors.job_files.cursor import Memory
 from sensors.limits import TickLimits
-from tests.sensors.world import job_file
+from tests.sensors.harness import job_file
 
 
 @pytest.fixture
-def in_s3(make_world, s3_inbox, database):
-    """Give a world whose inbox in S3 is listed two files at a time, one page for each tick."""
-    world = make_world(s3_inbox.model_copy(update={"page_size": 2}), database)
-    world.limits = TickLimits(listing_s=-1)
-    return world
+def in_s3(make_harness, s3_inbox, database):
+    """Give a harness whose inbox in S3 is listed two files at a time, one page for each tick."""
+    harness = make_harness(s3_inbox.model_copy(update={"page_size": 2}), database)
+    harness.limits = TickLimits(listing_s=-1)
+    return harness
 
 
-def numbers(world):
-    return sorted(job["parameters"]["number"] for job in world.jobs().values())
+def numbers(harness):
+    return sorted(job["parameters"]["number"] for job in harness.jobs().values())
 
 
-def remove(world, name):
-    inbox = world.stores.inbox
-    bucket, key = split_s3_url(inbox.url(world.name, name))
+def remove(harness, name):
+    inbox = harness.stores.inbox
+    bucket, key = split_s3_url(inbox.url(harness.name, name))
     inbox.place.s3.client.delete_object(Bucket=bucket, Key=key)
 
 
-def test_ticks_go_on_where_the_last_one_stopped_and_begin_anew_at_the_end(in_s3):
+def test_ticks_go_on_where_the_last_one_stopped_and_begin_again_at_the_end(in_s3):
     for number in range(5):
         in_s3.write(f"{number}.json", job_file(number))
     seen = []
@@ -58,9 +58,9 @@ def test_only_what_is_gone_from_the_part_that_was_listed_is_forgotten(in_s3):
     for name in "bcf":
         remove(in_s3, f"{name}.json")
     in_s3.tick()  # lists a and d, and knows nothing of what comes after d
-    assert sorted(in_s3.bad()) == ["a.json", "d.json", "e.json", "f.json"]
+    assert sorted(in_s3.rejected()) == ["a.json", "d.json", "e.json", "f.json"]
     in_s3.tick()
-    assert sorted(in_s3.bad()) == ["a.json", "d.json", "e.json"]
+    assert sorted(in_s3.rejected()) == ["a.json", "d.json", "e.json"]
     assert sorted(in_s3.stores.notes.known("double")) == ["a.json", "d.json", "e.json"]
 
 
@@ -96,10 +96,10 @@ def test_a_cursor_that_is_lost_costs_a_listing_and_no_job(in_s3):
     assert numbers(in_s3) == [0.0, 1.0, 2.0, 3.0]
 
 
-def test_every_job_has_its_partition_however_many_wait_before_it(world):
-    world.limits = TickLimits(jobs=2)
+def test_every_job_has_its_partition_however_many_wait_before_it(harness):
+    harness.limits = TickLimits(jobs=2)
     for number in range(6):
-        world.write(f"{number}.json", job_file(number))
-    assert len(world.asked(world.tick())) == 2
-    assert set(world.partitions()) == set(world.jobs())
-    assert len(world.partitions()) == 6
+        harness.write(f"{number}.json", job_file(number))
+    assert len(harness.requested(harness.tick())) == 2
+    assert set(harness.partitions()) == set(harness.jobs())
+    assert len(harness.partitions()) == 6

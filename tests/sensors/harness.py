@@ -1,4 +1,4 @@
-"""A sensor's world: a Dagster, real stores of its own, and a daemon that does what it is asked."""
+"""A sensor's harness: a Dagster, real stores of its own, and a daemon that does what it is asked."""
 
 import json
 import uuid
@@ -29,7 +29,7 @@ def job_file(number=1.0, *, asset="s3://bucket/asset", **more):
     return json.dumps({"s3_location": [asset], **parameters, **more}).encode()
 
 
-class World:
+class SensorHarness:
     """One analysis, its stores, and a Dagster that launches what the sensor asks for."""
 
     def __init__(self, entry, stores, instance):
@@ -77,7 +77,7 @@ class World:
         """Return the partitions, in their stored order."""
         return self.instance.get_dynamic_partitions(self.name)
 
-    def asked(self, found):
+    def requested(self, found):
         """Return the keys of the ranges that a tick requested, in order."""
         order, keys = self.partitions(), []
         for request in getattr(found, "run_requests", None) or []:
@@ -122,12 +122,12 @@ class World:
         self.stores.records.commit(record)
         return record
 
-    def bad(self):
+    def rejected(self):
         """Return the refused files with their reasons."""
-        return {note.name: note.problem for note in self.stores.notes.bad(self.name)}
+        return {note.name: note.problem for note in self.stores.notes.rejected(self.name)}
 
     def with_parameters(self, parameters):
-        """Return the same world whose analysis has another model."""
+        """Return the same harness whose analysis has another model."""
         analysis = self.entry.analysis.model_copy(update={"parameters": parameters})
         self.entry = replace(self.entry, analysis=analysis)
 

@@ -136,7 +136,7 @@ def many(count):
     return pl.DataFrame(columns, strict=False).to_arrow()
 
 
-def make_world(*, s3, root, uri, database, entries=None, store=None, clock=None):  # noqa: PLR0913  each one matters to some test
+def make_harness(*, s3, root, uri, database, entries=None, store=None, clock=None):  # noqa: PLR0913  each one matters to some test
     """Make what the explorer reads, over the servers of the tests."""
     connection = MongoConnection(uri=uri, database=database)
     records = RecordReader(mongo=connection, name="results")

@@ -30,7 +30,7 @@ _ANALYSIS = Path(__file__).parent / "analyses" / "batched.py"
 
 
 @dataclass
-class IntakeWorld:
+class IntakeHarness:
     """The stores and the Dagster instance of the measured ticks.
 
     Attributes
@@ -82,8 +82,8 @@ class IntakeWorld:
 
 
 @contextmanager
-def intake_world(home: Path, *, inbox: str, s3_address: str | None = None) -> Iterator[IntakeWorld]:
-    """Make a world over the embedded servers of a folder.
+def intake_harness(home: Path, *, inbox: str, s3_address: str | None = None) -> Iterator[IntakeHarness]:
+    """Make a harness over the embedded servers of a folder.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def intake_world(home: Path, *, inbox: str, s3_address: str | None = None) -> It
             results=ResultsStore(s3=s3, root=f"{BUCKET}/results"),
         )
         stores.inbox.ensure()
-        yield IntakeWorld(load_analysis(_ANALYSIS), stores, instance)
+        yield IntakeHarness(load_analysis(_ANALYSIS), stores, instance)
 
 
 def job_file(number: int) -> bytes:
