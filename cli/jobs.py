@@ -62,6 +62,7 @@ def rerun(  # noqa: PLR0913, PLR0917  one for each option
     reason: Annotated[str | None, typer.Option(help="Reason; kept with the replaced result.")] = None,
 ) -> None:
     """Request jobs again: failed, outdated or named ones."""
+    from operations.outdated import outdated_summary
     from operations.platform import open_platform
     from operations.requests import ANY_FAULT
     from operations.requests import rerun as run_rerun
@@ -71,6 +72,8 @@ def rerun(  # noqa: PLR0913, PLR0917  one for each option
     if force != bool(reason and reason.strip()):
         raise typer.BadParameter("--force and --reason go together")  # noqa: TRY003, EM101
     with open_platform() as platform:
+        for line in outdated_summary(platform, analysis) if outdated else ():
+            out.print(plain(line), highlight=False, soft_wrap=True)
         chosen = run_rerun(
             platform,
             analysis,

@@ -14,6 +14,7 @@ from domain.job.state import JobState, LedgerEntry
 from domain.job.stored import StoredJob, ingest
 from domain.messages import counted
 from engine.discovery.analyses import AnalysisEntry
+from operations.outdated import why_outdated
 from operations.platform import Platform
 from operations.requests import inbox_parameters
 from operations.targets import read_file, read_target
@@ -96,6 +97,9 @@ def explain(
     record = platform.connections.record_store.get(result)
     queued = known is not None and known.state is JobState.NEW and is_queued(name, stored.job_key)
     state, reason = judge(known, entry.code_version, has_record=record is not None, queued=queued)
+    if state == "outdated" and known is not None and known.code_version:
+        why = why_outdated(platform, name, job_key=stored.job_key, code_version=known.code_version)
+        reason = f"{reason} {why}".rstrip()
     return Explanation(
         analysis=name,
         job_key=stored.job_key,

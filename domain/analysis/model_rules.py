@@ -3,7 +3,8 @@
 Parameters are part of a result's identity, so the same values must always give the same JSON. A set has no order,
 a secret must not be stored, a default factory may give another value each time, and an excluded or computed field makes
 the stored parameters differ from those that ``run`` received. A dataclass, named tuple or typed dictionary accepts
-unknown keys, so a misspelled name would pass unnoticed.
+unknown keys, so a misspelled name would pass unnoticed. A field that accepts two types of numbers gives ``run`` one or
+the other for the same job key.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from dataclasses import is_dataclass
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+from pydantic.fields import FieldInfo
 
+from domain.analysis.number_types import collision_in
 from domain.errors import AnalysisFileError
 
 CONTROL_LABELS = frozenset({"dry_run", "dry run", "input_directory", "output_directory"})
@@ -26,7 +29,8 @@ def check_parameters_model(model: type[BaseModel]) -> None:
     ------
     AnalysisFileError
         If the model is not frozen, or a field has no description, is a set or a secret, contains a plain class, has a
-        default factory, is excluded or computed, or has a name that controls a run.
+        default factory, is excluded or computed, has a name that controls a run, or reads ``1`` and ``1.0`` as values
+        of two types.
     """
     faults = [] if model.model_config.get("frozen") else ["the model is not frozen: inherit from ParametersModel"]
     faults += [
@@ -72,8 +76,22 @@ def _field_faults(model: type[BaseModel]) -> list[str]:
             faults.append(f"{where} has an alias: parameters are stored by field name")
         if field.exclude:
             faults.append(f"{where} is excluded from the dump")
-        faults += [f"{where} {fault}" for fault in _type_faults(field.annotation)]
+        found = _type_faults(field.annotation) or _number_faults(field)
+        faults += [f"{where} {fault}" for fault in found]
     return faults
+
+
+def _number_faults(field: FieldInfo) -> list[str]:
+    """Return an error if a field reads two spellings of a number, which are one job key, as different values."""
+    found = collision_in(field.annotation, field.metadata)
+    if found is None:
+        return []
+    fault = (
+        f"reads `{found.one}` as {found.one_type} and `{found.other}` as {found.other_type}, but both are the same job key: "
+        "declare one type of number, `float` or `int`, also inside lists, dicts and unions; not `Any`, `object`, or a bare "
+        "`dict` or `list`"
+    )
+    return [fault]
 
 
 def _type_faults(annotation: Any) -> list[str]:

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from domain.analysis import Analysis
 from domain.analysis.model_rules import CONTROL_LABELS
+from domain.analysis.number_types import two_typed_fields
 from domain.errors import ParametersError
 from domain.job.job_file import Job
 from domain.json_values import canonical_json, path_text, value_faults
@@ -196,6 +197,9 @@ def _check_stable(analysis: Analysis, values: dict[str, Any]) -> None:
         again = dump(reread)
         names = [key for key in values if canonical_json(values[key]) != canonical_json(again[key])]
         reason = "reading the stored value gives another value"
+        if not names:
+            names = two_typed_fields(values, read=lambda given: _try(analysis, given)[0], dump=dump)
+            reason = "it reads `1` and `1.0`, which are the same job key, as values of two types"
     if names:
         msg = (
             f"Parameters model of `{analysis.name}` does not keep {_ticked(names)}: {reason}. Make validators and "

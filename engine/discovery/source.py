@@ -81,6 +81,15 @@ def newly_covered(analysis: Analysis, path: Path) -> tuple[str, ...]:
     )
 
 
+def covered_files(analysis: Analysis, path: Path) -> list[Path]:
+    """Return all files in the digest of an analysis; parameters and errors as in `version_of`."""
+    search = ModuleSearch(path, analysis.packages)
+    modules = search.imported()
+    files = data_files_of(analysis, path, search=search, modules=modules)
+    command = [path.parent / name for name in analysis.run.files] if isinstance(analysis.run, Command) else []
+    return [path, *modules.values(), *(file for _, file in search.declared()), *files.values(), *command]
+
+
 def data_files_of(
     analysis: Analysis, path: Path, *, search: ModuleSearch, modules: Mapping[str, Path]
 ) -> dict[str, Path]:

@@ -136,7 +136,8 @@ def test_an_outdated_job(platform, key, path):
     state, reason = both(platform, key, path)
     assert state == "outdated"
     version = platform.entry("double").code_version
-    assert reason == f"Its result was made by code 0+earlier; the code is now {version}."
+    said = "The declared version has changed from 0 to 1. The digest of its sources has changed."
+    assert reason == f"Its result was made by code 0+earlier; the code is now {version}. {said}"
 
 
 def test_a_done_job_whose_record_is_missing(platform, key, path):

@@ -10,6 +10,7 @@ from domain.errors import InputError, JobFileError, ParametersError, UnknownJobE
 from domain.failures import JobError
 from domain.job.state import JobState
 from domain.job.stored import ingest
+from operations.outdated import outdated_summary
 from operations.requests import ANY_FAULT, rerun, submit, validate
 from operations.targets import read_file, read_target
 from resources.ledger.claims import Finished
@@ -213,6 +214,13 @@ def keys(platform, tmp_path):
 def test_failed_jobs_are_requested_again(platform, keys):
     assert rerun(platform, "double", failed=ANY_FAULT) == [keys["failed"]]
     assert states(platform, keys["failed"]) == ["new"]
+
+
+def test_the_reason_for_outdated_results_is_counted_by_code_version(platform, keys):
+    (said,) = outdated_summary(platform, "double")
+    assert said.startswith("1 result of 0+other: The declared version has changed from 0 to 1.")
+    rerun(platform, "double", outdated=True)
+    assert outdated_summary(platform, "double") == []
 
 
 def test_outdated_jobs_are_requested_again(platform, keys):

@@ -1,6 +1,6 @@
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple, NewType
+from typing import Annotated, Literal, NamedTuple, NewType
 
 import pytest
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, Secret, SecretBytes, SecretStr, computed_field
@@ -71,7 +71,7 @@ def fault_of(model, check=check_parameters_model):
         Literal["a", "b"],
         tuple[str, ...],
         list[float],
-        dict[str, Any],
+        dict[str, float],
         Inner,
         Inner | None,
         tuple[Inner, ...],

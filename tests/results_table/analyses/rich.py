@@ -24,7 +24,7 @@ class Parameters(ParametersModel):
     window: Window | None = Field(default=None, description="Part of the session.")
     names: tuple[str, ...] = Field(default=(), description="Names.")
     mixed: int | str | None = Field(default=None, description="Either.")
-    ratio: int | float = Field(default=1, description="Either number (ratio).")
+    ratio: float = Field(default=1, description="A ratio (ratio).")
 
 
 class Outputs(OutputsModel):
