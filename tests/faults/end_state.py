@@ -12,6 +12,7 @@ from engine.assets.materialization import asset_key_of, provenance_of
 from engine.execution.publish import MANIFEST, METADATA, differences
 from engine.worker.task import LOG_NAME
 from resources.result_store.attempts import complete_attempts
+from resources.result_store.environments import ENVIRONMENTS
 
 VOLATILE = {"attempt", "location", "code", "started", "ended", "run_id", "resources", "reason", "why", "listing_sha256"}
 """What may differ between two executions of the same job with the same code."""
@@ -170,5 +171,5 @@ def _check_storage(stage, found):
     bucket, _, prefix = stage.results.root.partition("/")
     for item in stage.results.objects_below(bucket, f"{prefix}/"):
         result = item["Key"].removeprefix(f"{prefix}/").split("/")[0]
-        if result not in known:
+        if result not in known and f"{result}/" != ENVIRONMENTS:
             found.problems.append(f"a file of no known result: {item['Key']}")
