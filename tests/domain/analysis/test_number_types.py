@@ -152,6 +152,8 @@ ACCEPTED = [
     Share | float,
     Literal[1],
     Literal["a", 2, 2.5],
+    Literal["raise", "a b"],
+    list[Literal["raise", "no_such_name"]],
     Literal[3] | float,
     Literal[1.0] | int,
     Literal[True, 1],
