@@ -57,6 +57,9 @@ def _containers(kind: Any, arguments: tuple[Any, ...], numbers: tuple[int, ...],
         yield from _rows([list(islice(_samples(part, numbers, depth + 1), _MOST)) for part in arguments])
     elif isinstance(kind, type) and issubclass(kind, list | tuple):
         yield from ([inner] for inner in _samples(arguments[0] if arguments else Any, numbers, depth + 1))
+    elif kind is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):
+        listed = arguments if kind is Literal else _members(kind)
+        yield from (*numbers, *(value for value in listed if isinstance(value, str | bool)))
     elif kind in _SCALARS:
         yield from _SCALARS[kind] or numbers
     else:

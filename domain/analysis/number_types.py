@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice, product
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
@@ -218,6 +218,8 @@ def _tested_parts(annotation: Any) -> Iterator[Any]:
 def _inner(annotation: Any) -> tuple[Any, ...]:
     """Return the types inside a type, without the keys of a mapping: they are texts in JSON, so ``1`` is not ``1.0``."""
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ()
     if origin is Annotated:
         return arguments[:1]
     return arguments[1:] if isinstance(origin, type) and issubclass(origin, Mapping) else arguments

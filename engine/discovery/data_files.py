@@ -101,7 +101,9 @@ def check_source(name: str, file: Path, declared: Iterable[Path]) -> None:
         raise AnalysisFileError(msg)
 
 
-def check_named_files(module: str, file: Path, *, root: Path, known: Iterable[Path]) -> None:
+def check_named_files(
+    module: str, file: Path, *, root: Path, known: Iterable[Path], outputs: Iterable[str] = ()
+) -> None:
     """Raise if a source names a file beside it that is not part of the code version.
 
     Parameters
@@ -114,6 +116,8 @@ def check_named_files(module: str, file: Path, *, root: Path, known: Iterable[Pa
         Folder of its top package; files are searched from the source's folder up to the one that holds this folder.
     known : iterable of Path
         Files that are part of the code version.
+    outputs : iterable of str
+        Declared result files: one that a trial has left beside the code is not an input.
 
     Raises
     ------
@@ -123,7 +127,7 @@ def check_named_files(module: str, file: Path, *, root: Path, known: Iterable[Pa
     covered = {path.resolve() for path in known}
     folders = [folder for folder in file.parents if folder.is_relative_to(root.parent)]
     for line, text in _texts(parse(file.read_text(encoding="utf-8"), module)):
-        for named in _existing(folders, text):
+        for named in _existing(folders, text) if text not in outputs else ():
             if named.resolve() not in covered:
                 msg = (
                     f"`{module}` ({file}, line {line}) names the file {named}, which is not part of the code version: a change "

@@ -118,9 +118,10 @@ def data_files_of(
         check_source(name, file, stated.values())
     commands = [path.parent / name for name in analysis.run.files] if isinstance(analysis.run, Command) else []
     known = [*files.values(), *(file for _, file in sources), *commands]
+    outputs = {*([analysis.figure] if analysis.figure else []), *analysis.tables}
     for name, file in sources:
         if has_source(file):
-            check_named_files(name, file, root=search.root_of(name), known=known)
+            check_named_files(name, file, root=search.root_of(name), known=known, outputs=outputs)
     return files
 
 

@@ -85,6 +85,12 @@ def test_other_texts_are_not_files(analysis, checkout, text):
     version_of(analysis, path)
 
 
+def test_a_declared_result_file_beside_the_code_is_not_an_input(analysis, checkout):
+    path = checkout({"lab/double.py": READS.format("'table.csv'"), "lab/table.csv": "1"})
+    for declared in ({"figure": "table.csv"}, {"tables": {"table.csv": analysis.outputs}}):
+        version_of(analysis.model_copy(update=declared), path)
+
+
 def test_the_files_of_a_command_count_already(checkout):
     path = checkout({"lab/double.py": "x = 'scripts/count.sh'\n", "lab/scripts/count.sh": ""})
     shell = load_analysis(ROOT / "tests" / "lab_commands" / "shell.py").analysis
