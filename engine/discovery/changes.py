@@ -49,7 +49,7 @@ def _about_sources(entry: AnalysisEntry, old_digest: str, facts: CodeFacts | Non
         same_code = earlier_version_of(analysis, path, command=entry.command_identity).partition("+")[2] == old_digest
         if same_code:
             parts = newly_covered(analysis, path) or (_USES,)
-            return f"Its code is the same; since release 0.3 the code version also covers {_listed(parts)}."
+            return f"Its code is the same; since release 0.2 the code version also covers {_listed(parts)}."
         files = _changed_files(covered_files(analysis, path), path.parent, facts)
     except AnalysisFileError:  # the file is being edited: the entry is of an earlier moment
         files = None

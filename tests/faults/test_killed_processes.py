@@ -28,7 +28,7 @@ SENSOR = {
     "file": r"GET .*/inbox/counted/1\.json",
     "store jobs": r"update results_jobs \$setOnInsert",
     "note files": r"update results_inbox",
-    "repair": r"update results_jobs \$set:lease,state,updated state=new",
+    "repair": r"update results_jobs .*\$set:lease,state,updated .*state=new",
     "partitions added": r"find results_jobs fields=code_version,format,job_key,requests,state",
     "count the request": r"\$inc:unstarted",
 }

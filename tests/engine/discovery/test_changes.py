@@ -84,7 +84,7 @@ def test_what_a_newer_release_covers_is_named(load):
     earlier = earlier_version_of(entry.analysis, entry.path)
     name = entry.path.parent.name
     assert why_changed(entry, earlier) == (
-        "Its code is the same; since release 0.3 the code version also covers `working_folder='results'`, module "
+        "Its code is the same; since release 0.2 the code version also covers `working_folder='results'`, module "
         f"`{name}._fit`."
     )
 
