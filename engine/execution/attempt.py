@@ -184,6 +184,7 @@ class Attempt:
         write_documents(results, record, manifest)
         how = self._how_to_commit(record, current)
         if not self.context.claims.begin_commit(self.attempt_id, how):
+            self._discard_if_answered(record)
             return self._deferred()
         winner = self._commit(record, how)
         if winner is None or not self.job.may_use(attempt_of(winner)):
@@ -192,6 +193,17 @@ class Attempt:
         if attempt_of(winner) != self.attempt_id:
             return self._published(winner, "reused")
         return self._computed(record, provenance, self._local_figure(task))
+
+    def _discard_if_answered(self, record: dict[str, Any]) -> None:
+        """Delete the files of this attempt, which was complete when it lost its job, if another attempt's record exists.
+
+        The ledger excludes that another run begins to commit it meanwhile. Without a record the next run commits it.
+        """
+        services, current = self.context.services, self.context.services.records.get(self._result_id)
+        if current is None or attempt_of(current) == self.attempt_id or services.records.was_superseded(record):
+            return
+        if services.ledger.commits.drop(self.job.analysis, self.job.job_key, self.attempt_id):
+            services.results.discard(record["location"])
 
     def _commit_earlier(self, record: dict[str, Any], current: dict[str, Any] | None) -> dict[str, Any] | None:
         """Commit an earlier attempt; return the current record, or None if that does not answer the job."""
