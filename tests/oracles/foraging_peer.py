@@ -150,6 +150,7 @@ def without_nan(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    said = answer(json.loads(sys.argv[1]))
-    said["outputs"] = {name: without_nan(value) for name, value in said["outputs"].items()}
-    print(json.dumps(said, default=lambda number: number.item()))  # noqa: T201
+    answers = [answer(question) for question in json.loads(sys.argv[1])]
+    for one in answers:
+        one["outputs"] = {name: without_nan(value) for name, value in one["outputs"].items()}
+    print(json.dumps(answers, default=lambda number: number.item()))  # noqa: T201

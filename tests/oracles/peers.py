@@ -15,12 +15,12 @@ PEERS = Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
 needs_peers = pytest.mark.skipif(not PEERS.exists(), reason="there is no .venv-peers: make .venv-peers/.installed")
 
 
-def computed_by_peer(program: str, **question: Any) -> Any:
-    """Return what a program of this folder prints for a question, both as JSON."""
+def computed_by_peer(program: str, questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what a program of this folder answers to each question."""
     path = Path(__file__).with_name(program)
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     said = subprocess.run(
-        [PEERS, "-W", "ignore", path, json.dumps(question, default=str)],
+        [PEERS, "-W", "ignore", path, json.dumps(questions, default=str)],
         check=False,
         capture_output=True,
         text=True,
@@ -28,4 +28,5 @@ def computed_by_peer(program: str, **question: Any) -> Any:
     )
     hint = "If a package is missing, update the environment: make .venv-peers/.installed."
     assert said.returncode == 0, f"{program} failed. {hint}\n{said.stderr}"
-    return json.loads(said.stdout.splitlines()[-1])
+    answers: list[dict[str, Any]] = json.loads(said.stdout.splitlines()[-1])
+    return answers

@@ -25,7 +25,7 @@ def compare(folder, *paths, **parameters):
     """Compare every output, and every number of the table."""
     outputs, rows = analyse(folder, *paths, **parameters)
     question = Parameters(**parameters).model_dump() | {"paths": paths}
-    peer = computed_by_peer("foraging_peer.py", **question)
+    (peer,) = computed_by_peer("foraging_peer.py", [question])
     assert set(peer["outputs"]) == set(Outputs.model_fields)
     for name, expected in peer["outputs"].items():
         found = getattr(outputs, name)
