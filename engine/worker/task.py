@@ -17,7 +17,7 @@ from typing import Any
 from domain.analysis import AnalysisJob
 from domain.analysis.parameters import validate_stored
 from domain.command import Command
-from domain.errors import CodeChangedError, InputError, error_context
+from domain.errors import CodeChangedError, InputChangedError, InputError, error_context
 from domain.job.inputs import InputFile
 from domain.result.environment import NumericFacts
 from domain.result.provenance import ResourceFacts, TableRows
@@ -29,7 +29,9 @@ from engine.worker.resource_usage import cpu_s, reset_peak_memory, resource_fact
 from engine.worker.tables import checked_tables
 from resources.environment import variable
 from resources.inputs.reader import InputReader
+from resources.inputs.urls import shown_url
 from resources.nwb import Session, describe_session
+from resources.nwb_files.names import named_inputs
 
 LOG_NAME = "analysis.log"
 RESULTS_VARIABLE = "RESULTS_DIR"
@@ -133,17 +135,17 @@ def _run(task: Task, *, alone: bool) -> Work:
         raise CodeChangedError(msg, location=str(task.analysis_file))
     opened = _Opened(task)
     parameters = validate_stored(entry.analysis, task.parameters)
-    with _surroundings(task, entry) if alone else contextlib.nullcontext():
+    with opened.guarded(), _surroundings(task, entry) if alone else contextlib.nullcontext():
         reset_peak_memory()
         cpu_before, started = cpu_s(), datetime.now(UTC)
         returned, peak_memory_bytes = _call(entry, task, opened, parameters)
         ended = datetime.now(UTC)
         used = resource_facts(cpu_s() - cpu_before, peak_memory_bytes)
         numeric = numeric_facts(entry.analysis.run if isinstance(entry.analysis.run, Command) else None)
+        sessions = opened.sessions()
     outputs, not_finite = checked_outputs(entry.analysis, returned)
     tables = checked_tables(entry.analysis, task.results)
-    opened.check_unchanged()
-    return Work(outputs, not_finite, opened.facts, opened.sessions(), started, ended, used, tables, numeric)
+    return Work(outputs, not_finite, opened.facts, sessions, started, ended, used, tables, numeric)
 
 
 def _call(entry: AnalysisEntry, task: Task, opened: "_Opened", parameters: Any) -> tuple[Any, int | None]:
@@ -188,6 +190,8 @@ class _Opened:
     def __init__(self, task: Task) -> None:
         self._task = task
         self._paths: tuple[Path, ...] | None = None
+        self._stamps: tuple[str | None, ...] = ()
+        self._names = contextlib.ExitStack()
         self.facts: tuple[InputFile, ...] = ()
 
     def open(self) -> tuple[Path, ...]:
@@ -196,15 +200,32 @@ class _Opened:
             inputs, folder = self._task.inputs, self._task.folder / "inputs"
             folder.mkdir()
             urls = self._task.files or tuple(inputs.resolve(url) for url in self._task.locations)
+            self._stamps = tuple(inputs.stamp(url) for url in urls)
             fetched = [inputs.fetch(url, folder) for url in urls]
             self._paths = tuple(path for path, _ in fetched)
             self.facts = tuple(fact for _, fact in fetched)
+            names = {path: shown_url(url) for path, url in zip(self._paths, urls, strict=True)}
+            self._names.enter_context(named_inputs(names))
         return self._paths
 
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Raise if local inputs changed inside, also where the change itself has caused an exception."""
+        with self._names:
+            try:
+                yield
+            except Exception as error:
+                try:
+                    self.check_unchanged()
+                except InputChangedError as changed:
+                    raise changed from error
+                raise
+            self.check_unchanged()
+
     def check_unchanged(self) -> None:
-        """Raise if local inputs changed while the result was computed."""
-        for fact in self.facts:
-            self._task.inputs.check(fact)
+        """Raise if local inputs changed since they were opened."""
+        for fact, stamp in zip(self.facts, self._stamps, strict=True) if self.facts else ():
+            self._task.inputs.check(fact, stamp=stamp)
 
     def sessions(self) -> tuple[Session, ...]:
         """Return subjects and sessions of the opened inputs; an input that is not an NWB file has none."""

@@ -1,5 +1,6 @@
 """Inputs on disk: linked, not copied; a change during reading is detected afterwards."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -73,21 +74,53 @@ def describe_local(url: str) -> InputFile:
     return _described(url, _target(url))
 
 
-def check_local(fetched: InputFile) -> None:
+def stamp_local(url: str) -> str:
+    """Return a digest over size, time and change of status of every file: it differs after any write or replacement.
+
+    Size and time can be those of the earlier file, as `cp -p` and `rsync -t` leave them. The time of the last change of
+    status (ctime) is set by the system alone. It also changes with permissions, owner and number of hard links, so it is
+    compared during a run only and is not recorded.
+
+    Parameters
+    ----------
+    url : str
+        URL of the file or directory.
+
+    Raises
+    ------
+    InputError
+        If it does not exist, or access is denied.
+    """
+    target = _target(url)
+    digest = hashlib.sha256()
+    try:
+        for path in sorted(_files_in(target)) if target.is_dir() else [target]:
+            found = path.stat()
+            digest.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_ctime_ns}\n".encode(errors="surrogateescape"))
+    except OSError as error:
+        msg = f"The input {shown_url(url)} cannot be read: {error.strerror}. Check the address and its permissions."
+        raise InputError(msg, location=shown_url(url)) from error
+    return digest.hexdigest()
+
+
+def check_local(fetched: InputFile, *, stamp: str | None = None) -> None:
     """Raise if a local input has changed.
 
     Parameters
     ----------
     fetched : InputFile
         State that `fetch_local` has returned.
+    stamp : str, optional
+        Digest that `stamp_local` had returned before; None compares sizes and times only.
 
     Raises
     ------
     InputChangedError
-        If its size or time differs, or it no longer exists.
+        If it was written to, replaced or removed.
     """
     try:
         now = describe_local(fetched.url)
+        is_same = stamp is None or stamp_local(fetched.url) == stamp
     except InputError as error:
         msg = f"The input {shown_url(fetched.url)} cannot be read any more: was it moved while the job ran?"
         raise InputChangedError(msg, location=shown_url(fetched.url)) from error
@@ -96,6 +129,12 @@ def check_local(fetched: InputFile) -> None:
         msg = (
             f"The input {shown_url(fetched.url)} changed while the job ran: (bytes, files, last change) were {was}, "
             f"and are {found}. Run the job again when no program writes to it."
+        )
+        raise InputChangedError(msg, location=shown_url(fetched.url))
+    if not is_same:
+        msg = (
+            f"The input {shown_url(fetched.url)} was replaced while the job ran, by one of the same size and time, or its "
+            "permissions or links changed. Run the job again when no program changes it."
         )
         raise InputChangedError(msg, location=shown_url(fetched.url))
 

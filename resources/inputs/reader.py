@@ -11,7 +11,7 @@ from domain.errors import InputError
 from domain.job.inputs import InputFile
 from resources.inputs.digests import LARGE_LOCAL_BYTES, content_digest
 from resources.inputs.http import fetch_http
-from resources.inputs.local import check_local, describe_local, fetch_local, find_local
+from resources.inputs.local import check_local, describe_local, fetch_local, find_local, stamp_local
 from resources.inputs.s3 import LARGE_BYTES, MAX_FOLDERS, describe_s3, fetch_s3, find_s3
 from resources.inputs.urls import is_nwb, new_place, scheme_of, shown_url
 from resources.s3.server import S3Server, split_s3_url
@@ -165,21 +165,43 @@ class InputReader:
             return describe_local(url)
         return describe_s3(self.server_of(url), url) if scheme == "s3" else None
 
-    def check(self, fetched: InputFile) -> None:
+    def stamp(self, url: str) -> str | None:
+        """Return a digest of the present state of a local input, for `check`; take it before `fetch`.
+
+        Parameters
+        ----------
+        url : str
+            URL of the input.
+
+        Returns
+        -------
+        str or None
+            None for an input that is copied, since a copy cannot change.
+
+        Raises
+        ------
+        InputError
+            If it does not exist, or access is denied.
+        """
+        return stamp_local(url) if scheme_of(url) == "file" else None
+
+    def check(self, fetched: InputFile, *, stamp: str | None = None) -> None:
         """Raise if a local input has changed since it was fetched; copies cannot change.
 
         Parameters
         ----------
         fetched : InputFile
             State that `fetch` has returned.
+        stamp : str, optional
+            Digest that `stamp` had returned before; without it, a file of the same size and time counts as unchanged.
 
         Raises
         ------
         InputChangedError
-            If its size or time differs, or it no longer exists.
+            If it was written to, replaced or removed.
         """
         if scheme_of(fetched.url) == "file":
-            check_local(fetched)
+            check_local(fetched, stamp=stamp)
 
     def server_of(self, url: str) -> S3Server:
         """Return the S3 server of a bucket: the embedded one, the one configured for inputs, or the platform's.

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from domain.errors import InputChangedError, InputError
 from domain.job.inputs import InputFile
+from domain.messages import counted
 from resources.inputs.local import MAX_DEPTH, MAX_FOUND
 from resources.inputs.urls import is_nwb, shown_url
 from resources.s3.errors import etag_of, is_missing, s3_errors
@@ -164,7 +165,23 @@ def fetch_s3(s3: S3Server, url: str, place: Path, *, large_bytes: int = LARGE_BY
         _download(s3, bucket, objects[0], place, large_bytes)
     else:
         _download_all(objects, lambda item: _download(s3, bucket, item, place / item.path, large_bytes))
+        _check_listing(s3, described)
     return described
+
+
+def _check_listing(s3: S3Server, listed: InputFile) -> None:
+    """Raise if a directory has other objects than when it was listed: some may have come after their turn."""
+    try:
+        now = describe_s3(s3, listed.url)
+    except InputError:  # all objects are gone
+        now = None
+    if now is None or now.etag != listed.etag:
+        msg = (
+            f"The input {shown_url(listed.url)} changed while it was read: it held {counted(listed.files, 'object')} at the "
+            f"start, and {counted(now.files if now else 0, 'object')}, or others, at the end. Run the job again when no "
+            "program writes to it."
+        )
+        raise InputChangedError(msg, location=shown_url(listed.url))
 
 
 def describe_s3(s3: S3Server, url: str) -> InputFile:

@@ -16,6 +16,7 @@ from engine.worker.output_redaction import LOG_TAIL_BYTES, log_tail
 from engine.worker.process import TEXT_CHARACTERS, end_group, execute
 from engine.worker.task import Task, Work, load_once, run_task
 from resources.inputs.reader import InputReader
+from resources.nwb_files.names import name_of
 from resources.s3.server import S3Server
 
 LAB = Path(__file__).parents[2] / "lab"
@@ -48,6 +49,15 @@ def run(job: AnalysisJob, parameters: Parameters, results_dir: Path) -> Outputs:
     assert job.open_inputs() == paths
     if parameters.mode == "change":
         paths[0].resolve().write_text("changed while it was read", encoding="utf-8")
+    if parameters.mode.startswith("replace"):
+        file = paths[0].resolve()
+        found = file.stat()
+        other = file.with_suffix(".new")
+        other.write_text("other", encoding="utf-8")
+        os.utime(other, ns=(found.st_atime_ns, found.st_mtime_ns))
+        other.replace(file)
+    if parameters.mode == "replace and fail":
+        raise ValueError("half of one file, half of another")
     return Outputs(count=len(paths))
 
 
@@ -142,6 +152,27 @@ def test_an_input_that_changed_meanwhile_is_a_transient_fault(reads):
     assert (error.permanent, error.kind) == (False, "input")
     assert "one.txt" in error.message
     assert InputChangedError.__name__ not in error.message
+
+
+@pytest.mark.parametrize("mode", ["replace", "replace and fail"])
+def test_an_input_that_was_replaced_by_one_of_the_same_size_and_time_is_a_transient_fault(reads, mode):
+    error = execute(reads(mode=mode))
+    assert (error.permanent, error.kind) == (False, "input")
+    assert "one.txt was replaced while the job ran" in error.message
+
+
+def test_an_nwb_file_is_named_as_the_job_names_it(tmp_path, task):
+    path = tmp_path / "lab_opens" / "opens.py"
+    path.parent.mkdir()
+    opens = READS.replace('name="reads"', 'name="opens"').replace(
+        "    return Outputs", "    from resources.nwb import describe_session\n    describe_session(paths[0])\n    return Outputs"
+    )
+    path.write_text(opens, encoding="utf-8")
+    (tmp_path / "empty.nwb").touch()
+    url = (tmp_path / "empty.nwb").as_uri()
+    error = execute(task(path, files=(url,)))
+    assert error.message.startswith(f"`{url}` is not an NWB file")
+    assert name_of(tmp_path / "empty.nwb") == str(tmp_path / "empty.nwb"), "names are those of one job"
 
 
 def test_a_missing_input_is_reported_without_the_platforms_frames_in_front(reads, tmp_path):

@@ -159,6 +159,31 @@ def test_a_local_input_that_changed_is_found_out(inputs, tmp_path, change):
         inputs.check(fact)
 
 
+@pytest.mark.parametrize("name", ["a.nwb", "b.nwb.zarr/0/0.0"])
+def test_a_replacement_of_the_same_size_and_time_is_found_out(inputs, tmp_path, name):
+    file = tmp_path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"12345")
+    url = (tmp_path / name.partition("/")[0]).as_uri()
+    stamp = inputs.stamp(url)
+    _, fact = inputs.fetch(url, tmp_path / "job")
+    inputs.check(fact, stamp=stamp)
+    other = tmp_path / "other"
+    other.write_bytes(b"54321")
+    os.utime(other, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
+    other.replace(file)
+    inputs.check(fact)  # by size and time it is the same
+    with pytest.raises(InputChangedError, match=r"\.(nwb|zarr) was replaced while the job ran"):
+        inputs.check(fact, stamp=stamp)
+
+
+def test_only_local_inputs_have_a_stamp(inputs, tmp_path):
+    assert inputs.stamp("s3://bucket/a.nwb") is None
+    assert inputs.stamp("https://host/a.nwb") is None
+    with pytest.raises(InputError, match=r"none\.nwb cannot be read: No such file"):
+        inputs.stamp((tmp_path / "none.nwb").as_uri())
+
+
 def test_inputs_of_the_same_name_lie_side_by_side(inputs, tmp_path):
     for folder in "ab":
         (tmp_path / folder).mkdir()
@@ -247,6 +272,25 @@ def test_an_object_that_changes_while_it_is_read_is_found_out(inputs, bucket, tm
             inputs.fetch(f"s3://{bucket}/a.nwb", tmp_path / "job")
     finally:
         client.meta.events.unregister("after-call.s3.HeadObject", change_it)
+
+
+@pytest.mark.parametrize("change", ["more", "gone"])
+def test_a_directory_that_changes_after_it_was_listed_is_found_out(inputs, bucket, tmp_path, change):
+    client = inputs.s3.client
+
+    def change_it(**_):
+        if change == "more":
+            client.put_object(Bucket=bucket, Key="a.nwb.zarr/0.1", Body=b"late")
+        else:
+            client.delete_object(Bucket=bucket, Key="a.nwb.zarr/0.0")
+
+    client.put_object(Bucket=bucket, Key="a.nwb.zarr/0.0", Body=b"early")
+    client.meta.events.register("after-call.s3.GetObject", change_it)  # its answer has the object already
+    try:
+        with pytest.raises(InputChangedError, match=r"a\.nwb\.zarr changed while it was read: it held 1 object at"):
+            inputs.fetch(f"s3://{bucket}/a.nwb.zarr", tmp_path / "job")
+    finally:
+        client.meta.events.unregister("after-call.s3.GetObject", change_it)
 
 
 @pytest.mark.parametrize(
