@@ -2,35 +2,35 @@
 
 `open_nwb` opens a file with pynwb, lazily, and `read_units` reads its sorted units. `describe_session` reads subject,
 name and start of the session from the header, without pynwb, whose import takes seconds. File libraries are imported where
-they are used.
+they are used. What a file must have, and which faults are errors, is on the page "Input files" of the documentation.
 """
 
-import logging
-import math
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from domain.errors import InputError
+from resources.nwb_files.columns import cell, check_complete, check_numbers, holds, stored
+from resources.nwb_files.header import backend_of, check_links, moment_of, open_header, text_of
+from resources.nwb_files.labels import labels_of
+from resources.nwb_files.links import check_header_links
+from resources.nwb_files.names import input_error, name_of
+from resources.nwb_files.reading import read_file
+from resources.nwb_files.tables import UNITS, check_table
 
 if TYPE_CHECKING:
     from pynwb import NWBFile
 
 FloatArray = NDArray[np.float64]
 
-log = logging.getLogger(__name__)
-
-_ZARR_MARKS = (".zgroup", "zarr.json")
-_MAX_WORD = 500
-"""Maximum length of a text of the header: it is a name, stored in every record and indexed; longer ones are cut."""
+_SUBJECT, _SESSION, _IDENTIFIER = "general/subject/subject_id", "general/session_id", "identifier"
+_START = "session_start_time"
+_TIMES, _AMPLITUDES, _INTERVALS = "spike_times", "spike_amplitudes", "obs_intervals"
 
 
 class Session(BaseModel):
@@ -52,15 +52,22 @@ class UnitData:
     Attributes
     ----------
     unit_id : int
-        Id in the units table.
+        Id in the units table; several probes in one file may use the same ids.
     spike_times_s : ndarray, shape (n_spikes,), seconds
-        As stored: not necessarily sorted; empty if the table has no spike times.
+        As stored: not necessarily sorted.
     obs_intervals_s : ndarray, shape (n_intervals, 2), seconds, or None
-        Times at which the unit was observed; None if the table has no such column.
+        Times at which the unit was observed, as stored: not necessarily finite, in order or disjoint; None if the table has
+        no such column.
     spike_amplitudes : ndarray, shape (n_spikes,), unit of the file, or None
         None if the table has no such column.
     metrics : mapping of str to float
         Every column with one number for each unit, such as the quality metrics that spike sorting stored.
+    row : int
+        Row in the units table, from 0: together with the input it names one unit.
+    probe : str or None
+        Column `device_name`, `probe_name` or `probe`, otherwise the device of the electrode group; None if not stored.
+    electrode_group : str or None
+        Name of the electrode group, or groups joined by commas; None if not stored.
     """
 
     unit_id: int
@@ -68,6 +75,9 @@ class UnitData:
     obs_intervals_s: FloatArray | None
     spike_amplitudes: FloatArray | None
     metrics: Mapping[str, float]
+    row: int = 0
+    probe: str | None = None
+    electrode_group: str | None = None
 
 
 @contextmanager
@@ -87,7 +97,8 @@ def open_nwb(path: Path) -> Iterator["NWBFile"]:
     Raises
     ------
     InputError
-        If the path does not exist, cannot be opened, or is not an NWB file that pynwb can read.
+        If the path does not exist, cannot be opened, is not an NWB file that pynwb can read, reads from other files, or has
+        broken links.
 
     Examples
     --------
@@ -97,11 +108,11 @@ def open_nwb(path: Path) -> Iterator["NWBFile"]:
     ...     print(nwb.subject.subject_id, len(nwb.units))
     700001 3
     """
-    backend = _backend_of(path)
-    with _open_header(path):  # rejects, with a clear message, files on which pynwb fails
-        pass
+    backend = backend_of(path)
+    with open_header(path) as header:  # rejects, with a clear message, files on which pynwb fails
+        check_links(path, header)
     with ExitStack() as stack:
-        yield _read(path, stack, backend=backend)
+        yield read_file(path, stack, backend=backend)
 
 
 def describe_session(path: Path) -> Session:
@@ -122,13 +133,15 @@ def describe_session(path: Path) -> Session:
     Raises
     ------
     InputError
-        If the path does not exist, cannot be opened, or is not an NWB file.
+        If the path does not exist, cannot be opened, is not an NWB file, or has these values in another file.
     """
-    with _open_header(path) as header:
+    with open_header(path) as header:
+        if backend_of(path) == "hdf5":
+            check_header_links(header, (_SUBJECT, _SESSION, _IDENTIFIER, _START), name=name_of(path))
         return Session(
-            subject_id=_text(header, "general/subject/subject_id"),
-            session_name=_text(header, "general/session_id") or _text(header, "identifier"),
-            session_start=_moment(_text(header, "session_start_time")),
+            subject_id=text_of(header, _SUBJECT),
+            session_name=text_of(header, _SESSION) or text_of(header, _IDENTIFIER),
+            session_start=moment_of(text_of(header, _START)),
         )
 
 
@@ -148,7 +161,8 @@ def read_units(nwb: "NWBFile") -> Iterator[UnitData]:
     Raises
     ------
     InputError
-        If the numbers of amplitudes and spikes of a unit differ.
+        If the table has no spike times, columns that do not fit its rows, text where numbers belong, or ids beyond 2^63-1; if
+        pynwb does not recognize the table; or if the numbers of amplitudes and spikes of a unit differ.
 
     Examples
     --------
@@ -159,151 +173,80 @@ def read_units(nwb: "NWBFile") -> Iterator[UnitData]:
     >>> counts == [unit.spike_count for unit in session.units]
     True
     """
+    name = check_table(nwb, UNITS, found=nwb.units, required=(_TIMES,))
+    if nwb.units is None or not len(nwb.units):
+        return
     table = nwb.units
-    ids = [] if table is None else table.id[:]
-    metrics = {} if table is None else _metrics(table)
-    for row, unit_id in enumerate(ids):
-        times = _cell(table, "spike_times", row)
-        amplitudes = _cell(table, "spike_amplitudes", row)
-        if amplitudes is not None and times is not None and len(amplitudes) != len(times):
-            msg = (
-                f"unit {unit_id} of session `{nwb.identifier}` has {len(times)} spike times and {len(amplitudes)} "
-                "spike amplitudes, and must have as many of each. Export the file again."
+    _check_columns(table, name=name)
+    metrics = _metrics(table)
+    probe, group = labels_of(nwb)
+    for row, unit_id in enumerate(table.id[:]):
+        times = _times(table, row, name=name)
+        amplitudes = _optional(table, _AMPLITUDES, row, name=name)
+        if amplitudes is not None and len(amplitudes) != len(times):
+            reason = (
+                f"has {len(times)} spike times and {len(amplitudes)} spike amplitudes of unit {unit_id} (row {row}), and "
+                "must have as many of each"
             )
-            raise InputError(msg)
-        intervals = _cell(table, "obs_intervals", row)
+            raise input_error(name, reason, "Export the file again")
         yield UnitData(
             unit_id=int(unit_id),
-            spike_times_s=np.empty(0) if times is None else times,
-            obs_intervals_s=None if intervals is None else intervals.reshape(-1, 2),
+            spike_times_s=times,
+            obs_intervals_s=_optional(table, _INTERVALS, row, name=name),
             spike_amplitudes=amplitudes,
-            metrics={name: float(values[row]) for name, values in metrics.items()},
+            metrics={column: float(values[row]) for column, values in metrics.items()},
+            row=row,
+            probe=probe(row),
+            electrode_group=group(row),
         )
 
 
-def _cell(table: Any, column: str, row: int) -> FloatArray | None:
-    """Return one unit's numbers in a column as a flat array; None if the table has no such column."""
-    return np.ravel(np.asarray(table[column][row], dtype=np.float64)) if column in table.colnames else None
+def kind_of_column(table: Any, name: str) -> str | None:
+    """Return what a column of a table holds, if it does not hold numbers.
+
+    Parameters
+    ----------
+    table : hdmf.common.DynamicTable
+        A table of an open file.
+    name : str
+        Name of the column.
+
+    Returns
+    -------
+    str or None
+        Such as ``text``; None for numbers, and if there is no such column.
+    """
+    return holds(stored(table[name])) if name in table.colnames else None
+
+
+def _check_columns(table: Any, *, name: str) -> None:
+    """Raise if a column that holds numbers for each spike or unit does not."""
+    if not hasattr(table[_TIMES], "target"):
+        reason = (
+            f"has a table `{UNITS}` without `{_TIMES}_index`, so that it is not known which spikes belong to which unit"
+        )
+        raise input_error(name, reason, "Export the file again")
+    for column, numbers in ((_TIMES, None), (_AMPLITUDES, None), (_INTERVALS, 2)):
+        if column in table.colnames:
+            values = stored(table[column])
+            check_numbers(values, column=column, table=UNITS, name=name, columns=numbers)
+            check_complete(values, column=column, table=UNITS, name=name)
+
+
+def _times(table: Any, row: int, *, name: str) -> FloatArray:
+    return cell(table[_TIMES], row, label=_TIMES, table=UNITS, name=name).ravel()
+
+
+def _optional(table: Any, column: str, row: int, *, name: str) -> FloatArray | None:
+    """Return one unit's numbers in a column; None if the table has no such column."""
+    if column not in table.colnames:
+        return None
+    found = cell(table[column], row, label=column, table=UNITS, name=name)
+    return found.reshape(-1, 2) if column == _INTERVALS else found.ravel()
 
 
 def _metrics(table: Any) -> dict[str, FloatArray]:
     """Return every column that holds one number for each unit."""
-    stored = {name: getattr(table[name], "data", None) for name in table.colnames}
-    flat = {name: data for name, data in stored.items() if getattr(data, "shape", None) == (len(table),)}
-    arrays = {name: np.asarray(data) for name, data in flat.items() if f"{name}_index" not in table}
-    return {name: array.astype(np.float64) for name, array in arrays.items() if array.dtype.kind in "fiu"}
-
-
-def _backend_of(path: Path) -> Literal["hdf5", "zarr"]:
-    """Return the format of a file, from its content."""
-    if not path.exists():
-        msg = f"`{path}` does not exist. Check the location that the job names."
-        raise InputError(msg)
-    if path.is_dir():
-        if any((path / mark).is_file() for mark in _ZARR_MARKS):
-            return "zarr"
-        msg = (
-            f"`{path}` is a directory but no Zarr store: it has neither {' nor '.join(_ZARR_MARKS)}. Name an NWB file."
-        )
-        raise InputError(msg)
-    import h5py  # noqa: PLC0415 - takes 0.1 s, needed by readers only
-
-    if h5py.is_hdf5(path):
-        return "hdf5"
-    msg = f"`{path}` is not an NWB file: it holds {path.stat().st_size} bytes and does not start like HDF5. Name an NWB file."
-    raise InputError(msg)
-
-
-@contextmanager
-def _open_header(path: Path) -> Iterator[Any]:
-    """Open the file as a tree of groups and arrays; raise if it is not an NWB file."""
-    backend = _backend_of(path)
-    try:
-        tree = _open_hdf5(path) if backend == "hdf5" else _open_zarr(path)
-        is_nwb = "nwb_version" in tree.attrs
-    except (OSError, ValueError) as error:  # h5py: truncated or unreadable; zarr: malformed metadata
-        msg = f"`{path}` cannot be opened as {backend}: {error}. It may be truncated: copy it again and compare sizes."
-        raise InputError(msg) from error
-    try:
-        if not is_nwb:
-            msg = f"`{path}` is {backend} but no NWB file: its root has no attribute `nwb_version`. Name an NWB file."
-            raise InputError(msg)
-        yield tree
-    finally:
-        if backend == "hdf5":
-            tree.close()
-
-
-def _open_hdf5(path: Path) -> Any:
-    """Open an HDF5 file as a tree."""
-    import h5py  # noqa: PLC0415
-
-    return h5py.File(path, "r")
-
-
-def _open_zarr(path: Path) -> Any:
-    """Open a Zarr directory as a tree."""
-    import zarr  # noqa: PLC0415 - takes 0.5 s, needed by readers of Zarr only
-
-    try:
-        return zarr.open_group(str(path), mode="r")
-    except zarr.errors.MetadataError as error:  # not a ValueError, unlike zarr's other errors
-        raise ValueError(str(error)) from error
-
-
-def _read(path: Path, stack: ExitStack, *, backend: Literal["hdf5", "zarr"]) -> "NWBFile":
-    """Read a file with pynwb; the exit stack closes it."""
-    from hdmf.build import ConstructError  # noqa: PLC0415 - importing pynwb and its dependencies takes seconds
-
-    # The exceptions of pynwb for incomplete files are not documented: these were observed.
-    faults = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, ConstructError)
-    try:
-        with _logged_warnings(path):
-            return stack.enter_context(_open_io(path, backend=backend)).read()
-    except faults as error:
-        msg = f"`{path}` cannot be read as NWB: {error}. Check it with `pynwb-validate`, or export it again."
-        raise InputError(msg) from error
-
-
-def _open_io(path: Path, *, backend: Literal["hdf5", "zarr"]) -> Any:
-    """Return the reader of one backend."""
-    if backend == "hdf5":
-        from pynwb import NWBHDF5IO  # noqa: PLC0415
-
-        return NWBHDF5IO(str(path), mode="r", load_namespaces=True)
-    from hdmf_zarr import NWBZarrIO  # noqa: PLC0415
-
-    return NWBZarrIO(str(path), mode="r", load_namespaces=True)
-
-
-@contextmanager
-def _logged_warnings(path: Path) -> Iterator[None]:
-    """Send pynwb's warnings to the log.
-
-    Most files were written with another version of the schema: deprecated fields, cached namespaces and incomplete image
-    series each cause a warning on which the reader of a result cannot act.
-    """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for warning in caught:
-        log.info("reading %s: %s", path.name, warning.message)
-
-
-def _text(header: Any, name: str) -> str | None:
-    """Return a scalar of the header as text; None if it is missing, empty or not a scalar."""
-    node = header.get(name)
-    if node is None or not hasattr(node, "shape") or math.prod(node.shape) != 1:  # tables are not read
-        return None
-    value = node[()] if node.shape == () else node[()].ravel().tolist()[0]
-    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-    return text.encode(errors="replace").decode().strip()[:_MAX_WORD] or None
-
-
-def _moment(text: str | None) -> datetime | None:
-    """Return an ISO 8601 time that has a zone; None for any other text."""
-    try:
-        moment = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
+    data = {name: getattr(table[name], "data", None) for name in table.colnames if f"{name}_index" not in table}
+    flat = {name: values for name, values in data.items() if getattr(values, "shape", None) == (len(table),)}
+    return {name: np.asarray(values).astype(np.float64) for name, values in flat.items() if holds(values) is None}

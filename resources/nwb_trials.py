@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.errors import InputError
+from resources.nwb_files.columns import check_complete, holds, stored, unreadable
+from resources.nwb_files.names import input_error
+from resources.nwb_files.tables import TRIALS, check_table
 
 if TYPE_CHECKING:
     from pynwb import NWBFile
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 _NUMBERS = "biuf"  # NumPy's kinds: booleans, integers, floating point
+_START = "start_time"
 
 
 def read_trials(
@@ -42,36 +45,54 @@ def read_trials(
     Raises
     ------
     InputError
-        If some required columns are missing and others present, a column does not hold one number for each trial, or
-        the start of a trial is missing.
+        If some required columns are missing and others present, a column does not hold one number for each trial, the
+        columns do not fit the rows of the table, pynwb does not recognize the table, or the order of the trials is not
+        known: the start of a trial is missing, or all trials start at the same time.
     """
+    name = check_table(nwb, TRIALS, found=nwb.trials, required=(_START,))
     table = nwb.trials
     if table is None or not set(required) & set(table.colnames):
         return None
-    if missing := [name for name in required if name not in table.colnames]:
-        msg = (
-            f"the trials table of session `{nwb.identifier}` has no column {', '.join(f'`{n}`' for n in missing)}. "
-            f"The analysis needs {', '.join(f'`{n}`' for n in required)}: export the file again with all of them."
+    if missing := [column for column in required if column not in table.colnames]:
+        reason = (
+            f"has a trials table that has no column {', '.join(f'`{n}`' for n in missing)}; the analysis needs "
+            f"{', '.join(f'`{n}`' for n in required)}"
         )
-        raise InputError(msg)
-    wanted = [*required, *(name for name in optional if name in table.colnames)]
-    columns = {name: _numbers(table, name, session=nwb.identifier) for name in wanted}
-    starts = _numbers(table, "start_time", session=nwb.identifier)
-    if not np.isfinite(starts).all():
-        msg = f"a trial of session `{nwb.identifier}` has no start_time, so that the order of trials is not known."
-        raise InputError(msg)
-    order = np.argsort(starts, kind="stable")
-    return {name: values[order] for name, values in columns.items()}
+        raise input_error(name, reason, "Export the file again with all of them")
+    wanted = [*required, *(column for column in optional if column in table.colnames)]
+    columns = {column: _numbers(table, column, name=name) for column in wanted}
+    order = _order(table, name=name)
+    return {column: values[order] for column, values in columns.items()}
 
 
-def _numbers(table: Any, name: str, *, session: str) -> FloatArray:
+def _order(table: Any, *, name: str) -> NDArray[np.int64]:
+    """Return the trials in the order of time."""
+    starts = _numbers(table, _START, name=name)
+    check_complete(stored(table[_START]), column=_START, table="trials", name=name)
+    if missing := int((~np.isfinite(starts)).sum()):
+        reason = f"has no {_START} of {missing} of its {len(starts)} trials, so that their order is not known"
+        raise input_error(name, reason, "Export the file again")
+    if len(starts) > 1 and (starts == starts[0]).all():
+        reason = f"has {len(starts)} trials that all start at {starts[0]:g} s, so that their order is not known"
+        raise input_error(name, reason, "Export the file again")
+    return np.argsort(starts, kind="stable")
+
+
+def _numbers(table: Any, column: str, *, name: str) -> FloatArray:
     """Return one column as numbers, one for each trial."""
-    values = np.asarray(table[name].data[:])
-    if f"{name}_index" not in table and values.shape == (len(table),) and values.dtype.kind in _NUMBERS:
-        return values.astype(np.float64)
-    found = "text or objects" if values.dtype.kind not in _NUMBERS else f"values of shape {values.shape}"
-    msg = (
-        f"column `{name}` of the trials table of session `{session}` must hold one number for each of its "
-        f"{len(table)} trials; it holds {found}. Export the file again."
-    )
-    raise InputError(msg)
+    values = stored(table[column])
+    found = holds(values, allowed=_NUMBERS)
+    shape = tuple(values.shape) if hasattr(values, "shape") else np.shape(values)
+    if found is None and not hasattr(table[column], "target") and shape == (len(table),):
+        return _read(values, column, name=name)
+    if found is None:
+        found = "lists of numbers" if hasattr(table[column], "target") else f"values of shape {shape}"
+    reason = f"holds {found} in column `{column}` of its trials table, and must hold one number for each of its {len(table)} trials"
+    raise input_error(name, reason, "Export the file again")
+
+
+def _read(values: Any, column: str, *, name: str) -> FloatArray:
+    try:
+        return np.asarray(values[:]).astype(np.float64)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise unreadable(error, label=column, table="trials", name=name) from error

@@ -96,7 +96,9 @@ def stamp_local(url: str) -> str:
     try:
         for path in sorted(_files_in(target)) if target.is_dir() else [target]:
             found = path.stat()
-            digest.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_ctime_ns}\n".encode(errors="surrogateescape"))
+            digest.update(
+                f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_ctime_ns}\n".encode(errors="surrogateescape")
+            )
     except OSError as error:
         msg = f"The input {shown_url(url)} cannot be read: {error.strerror}. Check the address and its permissions."
         raise InputError(msg, location=shown_url(url)) from error

@@ -65,24 +65,14 @@ def test_a_file_without_units_table_has_no_units(tmp_path):
         assert list(read_units(nwb)) == []
 
 
-def test_units_with_nothing_but_an_id_have_no_spikes(tmp_path):
-    session = write_session(tmp_path / "bare.nwb", seed=1, n_units=2, duration_s=5.0)
-    with h5py.File(session.path, "a") as file:
-        for name in ("spike_times", "spike_amplitudes", "obs_intervals"):
-            del file[f"units/{name}"], file[f"units/{name}_index"]
-        file["units"].attrs["colnames"] = np.array(["isolation_distance"], dtype=object)
-    with open_nwb(session.path) as nwb:
-        units = list(read_units(nwb))
-    assert [len(unit.spike_times_s) for unit in units] == [0, 0]
-    assert units[0].spike_amplitudes is None
-    assert units[0].obs_intervals_s is None
-
-
 def test_a_unit_with_more_amplitudes_than_spikes_is_refused(tmp_path):
     session = write_session(tmp_path / "uneven.nwb", seed=1, n_units=2, duration_s=5.0)
     with h5py.File(session.path, "a") as file:
         file["units/spike_times_index"][0] -= 1
-    with open_nwb(session.path) as nwb, pytest.raises(InputError, match=r"unit 0 .* spike times and .* amplitudes"):
+    with (
+        open_nwb(session.path) as nwb,
+        pytest.raises(InputError, match=r"spike times and .* spike amplitudes of unit 0 \(row 0\)"),
+    ):
         list(read_units(nwb))
 
 

@@ -67,20 +67,22 @@ def test_values_that_are_not_finite_are_kept(table):
 
 
 def test_a_missing_column_is_named_with_those_that_are_needed(table):
-    with pytest.raises(InputError, match=r"has no column `rewarded_historyL`.*needs `animal_response`, `rewarded_hist"):
+    with pytest.raises(
+        InputError, match=r"has no column `rewarded_historyL`; .*needs `animal_response`, `rewarded_hist"
+    ):
         read(table(animal_response=[0, 1, 2]))
 
 
 @pytest.mark.parametrize(
     ("column", "found"),
     [
-        ({"number": ["left", "right", "ignored"]}, "text or objects"),
-        ({"number": [[1, 2], [1, 2], [1, 2]]}, r"values of shape \(3, 2\)"),
-        ({"ragged": [[1], [2], [3]]}, "holds values"),
+        ({"number": ["left", "right", "ignored"]}, "holds text"),
+        ({"number": [[1, 2], [1, 2], [1, 2]]}, r"holds values of shape \(3, 2\)"),
+        ({"ragged": [[1], [2], [3]]}, "holds lists of numbers"),
     ],
 )
 def test_a_column_that_is_not_one_number_for_each_trial_is_refused(table, column, found):
-    with pytest.raises(InputError, match=rf"must hold one number for each of its 3 trials; .*{found}"):
+    with pytest.raises(InputError, match=rf"{found} in column .* must hold one number for each of its 3 trials"):
         read(table(**column), required=tuple(column))
 
 
@@ -88,7 +90,7 @@ def test_trials_whose_order_is_not_known_are_refused(table):
     path = table(number=[1, 2, 3])
     with h5py.File(path, "a") as file:
         file["intervals/trials/start_time"][1] = np.nan
-    with pytest.raises(InputError, match="has no start_time"):
+    with pytest.raises(InputError, match="has no start_time of 1 of its 3 trials"):
         read(path, required=("number",))
 
 

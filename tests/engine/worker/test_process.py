@@ -165,7 +165,8 @@ def test_an_nwb_file_is_named_as_the_job_names_it(tmp_path, task):
     path = tmp_path / "lab_opens" / "opens.py"
     path.parent.mkdir()
     opens = READS.replace('name="reads"', 'name="opens"').replace(
-        "    return Outputs", "    from resources.nwb import describe_session\n    describe_session(paths[0])\n    return Outputs"
+        "    return Outputs",
+        "    from resources.nwb import describe_session\n    describe_session(paths[0])\n    return Outputs",
     )
     path.write_text(opens, encoding="utf-8")
     (tmp_path / "empty.nwb").touch()
