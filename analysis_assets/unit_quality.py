@@ -21,6 +21,10 @@ Method
 
 A unit passes when it meets every criterion; a measure that its data do not determine fails its criterion.
 
+What is doubtful about the stored times is reported and changes no measure: spike times that look like sample numbers, that
+are not finite or not in order; intervals that are not finite, reversed or overlapping; units that nothing but their row
+distinguishes.
+
 Outputs
 -------
 ``units.parquet``, one row for each unit (see `Unit`), and ``unit_quality.png``. Times are in seconds, rates in hertz,
@@ -41,9 +45,17 @@ from analysis_assets.methods.criteria import Criterion, draw_criteria
 from analysis_assets.methods.spike_amplitudes import amplitude_cutoff, amplitude_cv, amplitude_median
 from analysis_assets.methods.spike_trains import FloatArray, clean_spike_times, measure_train, merge_intervals
 from analysis_assets.methods.tables import write_table
+from analysis_assets.methods.unit_findings import (
+    OF_INTERVALS,
+    OF_TIMES,
+    StoredTimes,
+    count_repeated,
+    describe_times,
+    seem_sample_numbers,
+)
 from domain.analysis import Analysis, AnalysisJob, OutputsModel, ParametersModel
 from domain.errors import InputError
-from resources.nwb import UnitData, describe_session, open_nwb, read_units
+from resources.nwb import UnitData, describe_session, kind_of_column, open_nwb, read_units
 
 _CONTAMINATION = {
     "hill": ("contamination_hill", "contamination, Hill (fraction)"),
@@ -112,6 +124,19 @@ class Outputs(OutputsModel):
     median_firing_rate_hz: float | None = Field(description="Over all units (Hz); None when no unit has it.")
     median_contamination: float | None = Field(description="By the measure of `method` (fraction); None likewise.")
     median_presence_ratio: float | None = Field(description="Over all units (fraction); None likewise.")
+    n_inputs_in_samples: int | None = Field(
+        default=None,
+        description="Inputs whose spike times look like sample numbers (count); None in results of version 1.0, as below.",
+    )
+    n_units_with_unsound_times: int | None = Field(
+        default=None, description="Units with spike times that are not finite or not in order (count)."
+    )
+    n_units_with_unsound_intervals: int | None = Field(
+        default=None, description="Units with intervals that are not finite, reversed or overlapping (count)."
+    )
+    n_units_not_distinct: int | None = Field(
+        default=None, description="Units that share input, probe, electrode group and id with another one (count)."
+    )
 
 
 class Unit(OutputsModel):
@@ -120,7 +145,10 @@ class Unit(OutputsModel):
     input: str = Field(description="The input's URL, as the job names it.")
     subject: str | None = Field(description="Subject, from the file's header.")
     session: str | None = Field(description="Session, from the file's header.")
-    unit_id: int = Field(description="Id in the units table.")
+    row: int = Field(description="Row in the units table, from 0; with the input it names one unit (no unit).")
+    probe: str | None = Field(description="Probe, from the file.")
+    electrode_group: str | None = Field(description="Electrode group, from the file; several joined by commas.")
+    unit_id: int = Field(description="Id in the units table; probes may use the same ids.")
     spike_count: int = Field(description="Spikes, as stored (count).")
     used_spike_count: int = Field(description="Spikes inside the observed time and not censored (count).")
     observed_s: float = Field(description="Observed time (s).")
@@ -134,6 +162,9 @@ class Unit(OutputsModel):
     amplitude_cv: float | None = Field(description="Standard deviation by mean of the amplitudes (ratio).")
     amplitude_cutoff: float | None = Field(description="Spikes missed, relative to those seen (fraction, at most 0.5).")
     isolation_distance: float | None = Field(description="As spike sorting stored it (no unit).")
+    findings: str = Field(
+        default="", description="What is doubtful about times and intervals, joined by commas; changes no measure."
+    )
     fails: str = Field(default="", description="Columns whose criterion is not met, joined by commas.")
     passing: bool = Field(default=False, description="Whether every criterion is met.")
 
@@ -177,28 +208,48 @@ def run(job: AnalysisJob, parameters: Parameters, results_dir: Path) -> Outputs:
     Raises
     ------
     InputError
-        If an input is no NWB file, or lacks the column that the method judges by.
+        If an input is no NWB file, its units have no spike times or cannot be read as they are stored, or it lacks the
+        column that the method judges by.
     """
     paths = job.open_inputs()
     urls = job.files or job.locations
-    units = [unit for url, path in zip(urls, paths, strict=True) for unit in _units_of(path, url, parameters)]
+    units, described = [], []
+    for url, path in zip(urls, paths, strict=True):
+        found = list(_units_of(path, url, parameters))
+        units += [unit for unit, _ in found]
+        described.append([times for _, times in found])
     write_table(units, Unit, results_dir / "units.parquet")
     (results_dir / "unit_quality.png").write_bytes(_figure(units, parameters))
-    return _summary(units, parameters, n_sessions=len(paths))
+    summary = _summary(units, parameters, n_sessions=len(paths))
+    return summary.model_copy(update=_findings(units, described))
 
 
-def _units_of(path: Path, url: str, parameters: Parameters) -> Iterator[Unit]:
+def _units_of(path: Path, url: str, parameters: Parameters) -> Iterator[tuple[Unit, StoredTimes]]:
     """Measure and judge the units of one input; none when it has no units table."""
     session = describe_session(path)
     names = {"input": url, "subject": session.subject_id, "session": session.session_name}
     with open_nwb(path) as nwb:
         span = cache(lambda: _span(nwb))  # costs a second reading, so only where a file lacks observation intervals
         for data in read_units(nwb):
-            _refuse_missing_column(data, parameters.method, url)
+            _refuse_missing_column(data, nwb.units, parameters.method, url)
             observed = span() if data.obs_intervals_s is None else data.obs_intervals_s
-            unit = Unit(**names, unit_id=data.unit_id, **_measures(data, observed, parameters))
+            times = describe_times(data.spike_times_s, intervals_s=data.obs_intervals_s)
+            place = {"row": data.row, "probe": data.probe, "electrode_group": data.electrode_group}
+            unit = Unit(**names, **place, unit_id=data.unit_id, **_measures(data, observed, parameters))
             fails = [criterion.column for criterion in _criteria(parameters) if not criterion.is_met(unit)]
-            yield unit.model_copy(update={"fails": ",".join(fails), "passing": not fails})
+            verdict = {"fails": ",".join(fails), "passing": not fails, "findings": ",".join(times.findings)}
+            yield unit.model_copy(update=verdict), times
+
+
+def _findings(units: list[Unit], described: list[list[StoredTimes]]) -> dict[str, int]:
+    """Count what is doubtful, by the names of the outputs."""
+    found = [set(times.findings) for of_input in described for times in of_input]
+    return {
+        "n_inputs_in_samples": sum(seem_sample_numbers(of_input) for of_input in described),
+        "n_units_with_unsound_times": sum(bool(names & OF_TIMES) for names in found),
+        "n_units_with_unsound_intervals": sum(bool(names & OF_INTERVALS) for names in found),
+        "n_units_not_distinct": count_repeated([(u.input, u.probe, u.electrode_group, u.unit_id) for u in units]),
+    }
 
 
 def _span(nwb: Any) -> FloatArray:
@@ -208,14 +259,17 @@ def _span(nwb: Any) -> FloatArray:
     return merge_intervals([[min(ends), max(ends)]] if ends else [])
 
 
-def _refuse_missing_column(data: UnitData, method: str, url: str) -> None:
+def _refuse_missing_column(data: UnitData, table: Any, method: str, url: str) -> None:
     """Refuse a method whose column is not in the file, rather than fail all its units without a word."""
     wanted = _COLUMNS_OF_METHOD.get(method, set())
     known = set(data.metrics) | (set() if data.spike_amplitudes is None else {"spike_amplitudes"})
     if not wanted or wanted & known:
         return
+    kinds = {column: kind_of_column(table, column) for column in sorted(wanted)}
+    held = [f"holds {kind} in column {column}" for column, kind in kinds.items() if kind is not None]
+    found = " and ".join(held) or f"has no column {' or '.join(sorted(wanted))}"
     msg = (
-        f"method `{method}` cannot judge the units of `{url}`: its units table has no column {' or '.join(sorted(wanted))}. "
+        f"method `{method}` cannot judge the units of `{url}`: its units table {found}. "
         "Use method `hill`, `llobet` or `violation_fraction`, or store the column when sorting."
     )
     raise InputError(msg)
@@ -277,9 +331,40 @@ def enough_units_pass(outputs: Outputs) -> bool | str:
     return fraction is None or fraction >= _FEW_PASS or f"only {outputs.n_passing} of {outputs.n_units} units pass"
 
 
+def spike_times_are_in_seconds(outputs: Outputs) -> bool | str:
+    """Spike times are seconds: not all whole numbers, as sample numbers are, and not spread over more than a year."""
+    return _none_of(
+        outputs.n_inputs_in_samples, outputs.n_sessions, "inputs have spike times that look like sample numbers"
+    )
+
+
+def spike_times_are_sound(outputs: Outputs) -> bool | str:
+    """Spike times are finite, and in order."""
+    return _none_of(
+        outputs.n_units_with_unsound_times, outputs.n_units, "units have spike times not finite or in order"
+    )
+
+
+def observation_intervals_are_sound(outputs: Outputs) -> bool | str:
+    """Observation intervals are finite, end after they start, and do not overlap."""
+    what = "units have obs_intervals that are not finite, reversed or overlapping"
+    return _none_of(outputs.n_units_with_unsound_intervals, outputs.n_units, what)
+
+
+def units_are_distinct(outputs: Outputs) -> bool | str:
+    """Probe, electrode group and id name one unit of an input; otherwise only its row does."""
+    what = "units share probe, electrode group and id with another unit of their input"
+    return _none_of(outputs.n_units_not_distinct, outputs.n_units, what)
+
+
+def _none_of(count: int | None, total: int, what: str) -> bool | str:
+    """Pass for zero, and for results that do not have the count."""
+    return not count or f"{count} of {total} {what}"
+
+
 ANALYSIS = Analysis(
     name="unit_quality",
-    version="1.0.0",
+    version="1.1.0",
     owners=("team:ephys",),
     parameters=Parameters,
     outputs=Outputs,
@@ -288,5 +373,11 @@ ANALYSIS = Analysis(
     figure="unit_quality.png",
     tables={"units.parquet": Unit},
     tags={"modality": "ecephys"},
-    checks=(enough_units_pass,),
+    checks=(
+        enough_units_pass,
+        spike_times_are_in_seconds,
+        spike_times_are_sound,
+        observation_intervals_are_sound,
+        units_are_distinct,
+    ),
 )

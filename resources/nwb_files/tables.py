@@ -1,7 +1,7 @@
 """Tables of NWB files, checked in the file itself: columns that are there, and rows that each have a value.
 
-pynwb checks little of this when it reads a file. A table that it does not recognize is no table, a column that the
-attribute `colnames` leaves out does not exist, and an index that is too short raises in the middle of the table.
+pynwb checks little of this when it reads a file. It leaves out a table that it does not recognize, and columns that
+the attribute `colnames` does not name; an index that is too short raises in the middle of the table.
 """
 
 from collections.abc import Sequence

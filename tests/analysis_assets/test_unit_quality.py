@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from analysis_assets.unit_quality import ANALYSIS, Outputs, Parameters, Unit, enough_units_pass, run
 from domain.analysis import AnalysisJob
+from domain.analysis.checks import verdicts
 from domain.errors import InputError
 from engine.discovery.source import sources_of
 from examples.sessions import write_session
@@ -161,6 +162,10 @@ def test_a_file_without_units_table_is_an_outcome_of_its_own(tmp_path):
         median_firing_rate_hz=None,
         median_contamination=None,
         median_presence_ratio=None,
+        n_inputs_in_samples=0,
+        n_units_with_unsound_times=0,
+        n_units_with_unsound_intervals=0,
+        n_units_not_distinct=0,
     )
     assert rows == []
     assert pq.read_schema(tmp_path / "r" / "units.parquet").names == list(Unit.model_fields)
@@ -204,7 +209,13 @@ def test_unsorted_and_duplicate_spikes_change_nothing_but_the_count(spoilt, smal
 def test_units_with_no_spike_or_one_spike_fail_without_a_fault(spoilt, tmp_path):
     def empty(units):
         for column in ("spike_times", "spike_amplitudes"):
+            attributes = dict(units[column].attrs)
+            first = units[column][:1]
+            del units[column]
+            units[column] = first
+            units[column].attrs.update(attributes)
             units[f"{column}_index"][...] = [0, 1]
+            units[f"{column}_index"].attrs["target"] = units[column].ref
 
     outputs, (none, one) = analyse(tmp_path / "r", spoilt(empty))
     assert (none["spike_count"], one["spike_count"]) == (0, 1)
@@ -218,12 +229,119 @@ def test_units_with_no_spike_or_one_spike_fail_without_a_fault(spoilt, tmp_path)
     assert (outputs.n_passing, outputs.median_contamination) == (0, None)
 
 
-def test_a_table_without_spike_times_has_units_that_fail(spoilt, tmp_path):
+def test_a_table_without_spike_times_is_an_error(spoilt, tmp_path):
     path = spoilt(without("spike_times", "spike_amplitudes", "obs_intervals"))
-    outputs, rows = analyse(tmp_path / "r", path)
-    assert (outputs.outcome, outputs.n_units, outputs.n_spikes, outputs.n_passing) == ("units", 2, 0, 0)
-    assert {row["observed_s"] for row in rows} == {0.0}
-    assert outputs.median_firing_rate_hz is None
+    with pytest.raises(InputError, match="without the column `spike_times`"):
+        analyse(tmp_path / "r", path)
+
+
+def verdicts_of(outputs):
+    """Return the checks that fail, with their reasons."""
+    found = verdicts(ANALYSIS.checks, Outputs, outputs.model_dump())
+    return {verdict.name: verdict.reason for verdict in found if not verdict.passed}
+
+
+def test_a_sound_session_passes_every_check(session, tmp_path):
+    outputs, rows = analyse(tmp_path / "r", session.path)
+    assert verdicts_of(outputs) == {}
+    assert {row["findings"] for row in rows} == {""}
+    assert [row["row"] for row in rows] == list(range(16))
+
+
+@pytest.mark.parametrize("rate_hz", [30_000, None], ids=["whole numbers", "impossible span"])
+def test_sample_numbers_fail_a_check_that_says_so(spoilt, tmp_path, rate_hz):
+    def change(units):
+        times = units["spike_times"][:]
+        units["spike_times"][...] = np.round(times * rate_hz) if rate_hz else times * 1e6
+        units["obs_intervals"][...] = units["obs_intervals"][:] * (rate_hz or 1e6)
+
+    outputs, _ = analyse(tmp_path / "r", spoilt(change))
+    assert outputs.n_inputs_in_samples == 1
+    reason = verdicts_of(outputs)["spike_times_are_in_seconds"]
+    assert reason == "1 of 1 inputs have spike times that look like sample numbers"
+
+
+@pytest.mark.parametrize(
+    ("intervals", "finding", "observed_s"),
+    [
+        ([[0, 40], [np.nan, 60]], "intervals_not_finite", 40),
+        ([[0, 40], [60, 50]], "intervals_reversed", 40),
+        ([[0, 40], [30, 60]], "intervals_overlap", 60),
+    ],
+)
+def test_doubtful_intervals_are_reported(spoilt, tmp_path, intervals, finding, observed_s):
+    def change(units):
+        attributes = dict(units["obs_intervals"].attrs)
+        del units["obs_intervals"]
+        units["obs_intervals"] = np.array([*intervals, [0, 60]], dtype=float)
+        units["obs_intervals"].attrs.update(attributes)
+        units["obs_intervals_index"].attrs["target"] = units["obs_intervals"].ref
+        units["obs_intervals_index"][...] = [2, 3]
+
+    outputs, rows = analyse(tmp_path / "r", spoilt(change))
+    assert [row["findings"] for row in rows] == [finding, ""]
+    assert rows[0]["observed_s"] == observed_s
+    reason = "1 of 2 units have obs_intervals that are not finite, reversed or overlapping"
+    assert verdicts_of(outputs) == {"observation_intervals_are_sound": reason}
+
+
+def test_doubtful_spike_times_are_reported(spoilt, tmp_path):
+    def change(units):
+        stop = units["spike_times_index"][0]
+        units["spike_times"][0] = np.nan
+        units["spike_times"][stop : stop + 2] = units["spike_times"][stop : stop + 2][::-1]
+
+    outputs, rows = analyse(tmp_path / "r", spoilt(change))
+    assert [row["findings"] for row in rows] == ["times_not_finite", "times_unsorted"]
+    reason = "2 of 2 units have spike times not finite or in order"
+    assert verdicts_of(outputs) == {"spike_times_are_sound": reason}
+
+
+def test_units_of_the_same_id_are_counted_unless_their_probes_differ(spoilt, tmp_path):
+    def same(units):
+        units["id"][...] = 7
+
+    def on_two_probes(units):
+        same(units)
+        units["device_name"] = np.array(["A", "B"], dtype=h5py.string_dtype())
+        for name in ("neurodata_type", "namespace", "description"):
+            units["device_name"].attrs[name] = units["isolation_distance"].attrs[name]
+        units["device_name"].attrs["object_id"] = "5a5c6a4e-3f0c-4a55-9d5f-0b7c7f1c9a10"
+        units.attrs["colnames"] = np.append(units.attrs["colnames"], "device_name")
+
+    outputs, rows = analyse(tmp_path / "r", spoilt(same))
+    assert [(row["unit_id"], row["row"]) for row in rows] == [(7, 0), (7, 1)]
+    reason = "2 of 2 units share probe, electrode group and id with another unit of their input"
+    assert verdicts_of(outputs) == {"units_are_distinct": reason}
+    outputs, rows = analyse(tmp_path / "r2", spoilt(on_two_probes))
+    assert verdicts_of(outputs) == {}
+    assert [row["probe"] for row in rows] == ["A", "B"]
+
+
+def test_results_of_version_1_0_still_pass_their_checks():
+    old = {"outcome": "units", "n_sessions": 1, "n_units": 2, "n_passing": 2, "n_spikes": 9, "passing_fraction": 1.0}
+    old |= dict.fromkeys(("median_firing_rate_hz", "median_contamination", "median_presence_ratio"), 1.0)
+    assert verdicts_of(Outputs(**old)) == {}
+
+
+@needs_real_data
+def test_two_real_probes_with_the_same_ids_are_distinct(tmp_path):
+    outputs, rows = analyse(tmp_path / "r", REAL_DATA / "faults" / "e_two_probes_dup_ids.nwb")
+    assert [(row["probe"], row["electrode_group"], row["unit_id"], row["row"]) for row in rows] == [
+        ("AB"[i // 3], ("ProbeA", "ProbeB")[i // 3], i % 3, i) for i in range(6)
+    ]
+    assert outputs.n_units_not_distinct == 0
+
+
+def test_a_column_of_text_that_a_method_needs_is_named_as_such(spoilt, tmp_path):
+    def change(units):
+        attributes = dict(units["isolation_distance"].attrs)
+        del units["isolation_distance"]
+        units["isolation_distance"] = np.array(["good", "bad"], dtype=h5py.string_dtype())
+        units["isolation_distance"].attrs.update(attributes)
+
+    with pytest.raises(InputError, match="its units table holds text in column isolation_distance"):
+        analyse(tmp_path / "r", spoilt(change), method="isolation_distance")
 
 
 def test_without_amplitudes_their_measures_are_unknown(spoilt, tmp_path):
@@ -337,7 +455,9 @@ def test_everything_that_goes_in_and_comes_out_is_documented():
 
 def test_every_module_that_computes_a_number_is_part_of_the_code_s_identity():
     covered = set(sources_of(ANALYSIS, Path(sys.modules[run.__module__].__file__)))
-    methods = {f"analysis_assets.methods.{name}" for name in ("criteria", "spike_amplitudes", "spike_trains")}
+    methods = {
+        f"analysis_assets.methods.{name}" for name in ("criteria", "spike_amplitudes", "spike_trains", "unit_findings")
+    }
     assert covered >= {"unit_quality", *methods}
     assert not {name for name in covered if name.startswith(("domain", "resources", "engine"))}
 
