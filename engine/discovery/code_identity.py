@@ -133,7 +133,7 @@ def source_digest(sources: Mapping[str, str], *, fields: Fields = FIELDS) -> str
 
 
 def earlier_digest(sources: Mapping[str, str]) -> str:
-    """Return the digest that releases 0.1 and 0.2 gave to modules: to say why a code version is another one."""
+    """Return the digest that release 0.1 gave to modules: to say why a code version is another one."""
     trees = {name: parse(text, name) for name, text in sources.items()}
     modules = {name: _tokens(tree, name, FIELDS, EarlierLabels(tree, Reads())) for name, tree in trees.items()}
     return sha256_hex(canonical_json({"format": SOURCE_FORMAT, "modules": modules}))

@@ -165,7 +165,7 @@ class Labels:
 
 
 class EarlierLabels(Labels):
-    """What was left out by releases 0.1 and 0.2: every ``ANALYSIS = …``, ``description=`` and docstring."""
+    """What was left out by release 0.1: every ``ANALYSIS = …``, ``description=`` and docstring."""
 
     def _reduced(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         return [statement for statement in statements if not is_form(statement)]

@@ -22,7 +22,7 @@ class ModuleSearch:
     packages : tuple of str
         Packages that the analysis declares. They count completely.
     earlier : bool
-        Search as releases 0.1 and 0.2 did: only modules beside the analysis, and none whose name has a leading
+        Search as release 0.1 did: only modules beside the analysis, and none whose name has a leading
         underscore.
     """
 

@@ -54,7 +54,7 @@ def version_of(analysis: Analysis, path: Path, *, command: str = "") -> str:
 
 
 def earlier_version_of(analysis: Analysis, path: Path, *, command: str = "") -> str:
-    """Return the code version that releases 0.1 and 0.2 gave to the present code; parameters as in `version_of`."""
+    """Return the code version that release 0.1 gave to the present code; parameters as in `version_of`."""
     if analysis.code_identity == "version":
         return analysis.version
     modules = ModuleSearch(path, analysis.packages, earlier=True).imported()
@@ -63,7 +63,7 @@ def earlier_version_of(analysis: Analysis, path: Path, *, command: str = "") -> 
 
 
 def newly_covered(analysis: Analysis, path: Path) -> tuple[str, ...]:
-    """Return the parts of an analysis's code that releases 0.1 and 0.2 did not cover, as short texts.
+    """Return the parts of an analysis's code that release 0.1 did not cover, as short texts.
 
     Empty if the analysis has none of them, or if only uses of docstrings and descriptions as data are new.
     """
