@@ -221,7 +221,7 @@ def test_two_types_of_one_key_are_rejected_and_the_message_shows_them(annotation
 
 
 @pytest.mark.parametrize(
-    "annotation", [a for a in REJECTED if "min_length" not in str(a) and a is not JsonValue], ids=str
+    "annotation", [a for a in REJECTED if "min_length" not in str(a) and a is not JsonValue], ids=named
 )
 def test_every_rejected_type_really_gives_two_values_for_one_key(annotation):
     found = collision_in(annotation)
