@@ -39,7 +39,7 @@ class Patch:
     is_complete: bool
 
 
-def uncommitted_patch(root: Path, *, secrets: Iterable[str] = ()) -> Patch | None:
+def uncommitted_patch(root: Path, *, secrets: Iterable[str] = (), max_bytes: int = MAX_PATCH_BYTES) -> Patch | None:
     """Return the uncommitted changes of a repository.
 
     New files are included if their names are those of source code; of others only the name is. Ignored files are never read.
@@ -52,6 +52,8 @@ def uncommitted_patch(root: Path, *, secrets: Iterable[str] = ()) -> Patch | Non
     secrets : iterable of str
         Known values to redact, from `domain.redaction.spellings`. Values that are assigned to names of secrets are
         redacted too.
+    max_bytes : int
+        Maximum size of the patch (bytes); the rest is left out.
 
     Returns
     -------
@@ -77,7 +79,7 @@ def uncommitted_patch(root: Path, *, secrets: Iterable[str] = ()) -> Patch | Non
     if diff is None or not (diff or new):
         return None
     others = sorted(set(new) - set(code))
-    kept, is_whole = _shortened(diff)
+    kept, is_whole = _shortened(diff, max_bytes)
     text = "".join(f"# new file, not included: {name}\n" for name in others[:MAX_NEW_FILES]) + kept
     clean = redacted(text, secrets=(*secrets, *secrets_of(_ASSIGNED.findall(text))))
     return Patch(clean, is_complete=is_whole and not others and clean == text)
@@ -106,10 +108,10 @@ class _Git:
         return answer.stdout.decode(errors="replace") if answer.returncode == 0 else None
 
 
-def _shortened(diff: str) -> tuple[str, bool]:
+def _shortened(diff: str, max_bytes: int) -> tuple[str, bool]:
     """Return a diff up to the maximum size, cut after a line, and whether that is all of it."""
     data = diff.encode()
-    if len(data) <= MAX_PATCH_BYTES:
+    if len(data) <= max_bytes:
         return diff, True
-    lines = data[:MAX_PATCH_BYTES].decode(errors="ignore").rpartition("\n")[0]
+    lines = data[:max_bytes].decode(errors="ignore").rpartition("\n")[0]
     return f"{lines}\n# shortened: the whole patch has {len(data)} bytes\n", False

@@ -175,7 +175,7 @@ class Attempt:
         stored = upload(results, execution.location, task.results, result_files(task.results), log=task.log)
         manifest = manifest_of(stored, log=task.log)
         digest, why = listing_digest(stored), self._why_new()
-        environment = self.context.stored_environment
+        environment = self.context.stored_environment()
         provenance = execution.provenance(work, manifest, environment, listing_sha256=digest, why=why)
         record = to_record(provenance)
         if not self.context.claims.holds(self.attempt_id):

@@ -38,6 +38,8 @@ class RunContext:
         Set when the run is to end.
     halted : threading.Event
         Set when no further job is to be claimed; running ones are finished.
+    environment_stored : threading.Event
+        Set when the documents about the environment are in the bucket.
     """
 
     entry: AnalysisEntry
@@ -49,6 +51,7 @@ class RunContext:
     code: RunCode
     stopping: threading.Event
     halted: threading.Event = field(default_factory=threading.Event)
+    environment_stored: threading.Event = field(default_factory=threading.Event)
 
     def result_id(self, job: LedgerEntry) -> str:
         """Return the id of the result that the current code makes of a job."""
@@ -63,8 +66,12 @@ class RunContext:
         """The environment of the run's processes; it does not change during the run."""
         return run_environment(self.entry.path, self.services.machine, self.code.patch)
 
-    @cached_property
     def stored_environment(self) -> RunEnvironment:
-        """The environment, whose documents are in the bucket: a record names them by digest."""
-        self.environment.store(self.services.results)
+        """Return the environment after its documents are in the bucket: a record names them by digest.
+
+        No lock is held meanwhile; two threads may store the same documents.
+        """
+        if not self.environment_stored.is_set():
+            self.environment.store(self.services.results)
+            self.environment_stored.set()
         return self.environment

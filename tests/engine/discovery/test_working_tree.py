@@ -5,10 +5,9 @@ import subprocess
 import pytest
 
 from domain.redaction import spellings
-from engine.discovery import working_tree
 from engine.discovery.working_tree import uncommitted_patch
 
-SECRET = "hunter2-hunter2"  # noqa: S105
+SECRET = "hunter2-hunter2"  # noqa: S105  a synthetic one
 
 
 def git(folder, *words):
@@ -70,10 +69,9 @@ def test_secrets_are_redacted(tree, line):
     assert not patch.is_complete
 
 
-def test_a_large_patch_is_shortened_after_a_line(tree, monkeypatch):
-    monkeypatch.setattr(working_tree, "MAX_PATCH_BYTES", 400)
+def test_a_large_patch_is_shortened_after_a_line(tree):
     (tree / "lab" / "double.py").write_text("".join(f"X = {n}\n" for n in range(200)), encoding="utf-8")
-    patch = uncommitted_patch(tree)
+    patch = uncommitted_patch(tree, max_bytes=400)
     assert not patch.is_complete
     *lines, note, end = patch.text.split("\n")
     assert note.startswith("# shortened: the whole patch has ")

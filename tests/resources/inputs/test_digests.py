@@ -7,10 +7,8 @@ from hashlib import sha256
 
 import pytest
 
-from domain.errors import InputError
 from domain.job.inputs import InputFile
 from resources.inputs.digests import content_digest
-from resources.inputs.local import fetch_local
 from resources.inputs.reader import InputReader
 from resources.s3.server import S3Server
 
@@ -62,20 +60,6 @@ def test_a_large_file_on_disk_is_described_without_a_digest(tmp_path):
     reader = replace(InputReader(S3Server()), large_local_bytes=4)
     assert reader.fetch(file.as_uri(), tmp_path / "job")[1].sha256 is None
     assert replace(reader, large_local_bytes=5).fetch(file.as_uri(), tmp_path / "job")[1].sha256 == by_sha256sum(file)
-
-
-def test_a_file_that_vanishes_before_it_is_hashed_is_an_input_error(tmp_path, monkeypatch):
-    def and_delete(url, place):
-        """Link to a file that another program deletes at once."""
-        linked = fetch_local(url, place)
-        file.unlink()
-        return linked
-
-    file = tmp_path / "a.nwb"
-    file.write_bytes(b"12345")
-    monkeypatch.setattr("resources.inputs.reader.fetch_local", and_delete)
-    with pytest.raises(InputError, match=r"a\.nwb cannot be read: No such file"):
-        InputReader(S3Server()).fetch(file.as_uri(), tmp_path / "job")
 
 
 def test_a_digest_and_a_version_are_no_part_of_the_state_that_is_compared():
