@@ -17,7 +17,6 @@ from audit.sources import Depth
 from cli.audit.run import audit
 from cli.dagster_processes import prepare_dagster_home
 from cli.explain.run import explain
-from definitions import build_defs
 from domain.job.state import JobState
 from engine.assets.materialization import asset_key_of
 from engine.definitions import analysis_definitions
@@ -27,6 +26,7 @@ from resources.connections import connect
 from resources.records.reader import RecordReader
 from resources.settings import load_settings
 from results import Results
+from sensors.job_files.sensor import build_sensor
 
 ARCHIVE = Path(__file__).parent / "golden" / "release-0.1.tar.gz"
 ITS_HOME = "/srv/analysis/dagster"
@@ -86,7 +86,11 @@ def version_of_results(platform, name):
 def definitions_of(platform, name):
     """Define one analysis with the code version that its results have."""
     entry = replace(platform.entry(name), code_version=version_of_results(platform, name))
-    platform_parts = dg.Definitions(executor=dg.in_process_executor, resources=connect(platform.settings).as_dict())
+    platform_parts = dg.Definitions(
+        executor=dg.in_process_executor,
+        resources=connect(platform.settings).as_dict(),
+        sensors=[build_sensor(entry)],
+    )
     return dg.Definitions.merge(analysis_definitions([entry], platform.settings), platform_parts).get_repository_def()
 
 
@@ -105,7 +109,7 @@ def test_its_results_are_reused_without_execution(platform, instance, name):
 
 
 def test_its_job_files_request_nothing(platform, instance):
-    repository = build_defs(platform.settings).get_repository_def()
+    repository = definitions_of(platform, "unit_quality")
     resources = connect(platform.settings).as_dict()
     sensor = repository.get_sensor_def("unit_quality_job_files")
     with dg.build_sensor_context(instance, repository_def=repository, resources=resources) as context:
