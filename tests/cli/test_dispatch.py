@@ -147,7 +147,7 @@ def test_options_that_take_several_values_are_given_again(invoke):
 def test_choices_and_switches_are_passed_on(invoke):
     words = ["--query", "{}", "--group-by", "nothing", "--plan", "--json"]
     assert json.loads(invoke(*words).stdout)["counts"] == {"write": 0, "no value to group or filter by": 2}
-    assert json.loads(invoke(*words, "--keep-null-groups").stdout)["counts"] == {"write": 1}
+    assert json.loads(invoke(*words, "--keep-null-groups").stdout)["counts"] == {"write": 2}, "never pooled"
     lists = '{"presence_bin_s": [10, 20], "min_firing_rate_hz": [1, 2]}'
     zipped = invoke("--query", "{}", "--sweep", lists, "--sweep-mode", "zip", "--plan", "--json")
     assert json.loads(zipped.stdout)["counts"] == {"write": 4}

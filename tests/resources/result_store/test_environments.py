@@ -44,7 +44,9 @@ def test_an_address_is_made_of_a_digest_only(results_store):
         environment_address(results_store, "../../x", "json")
 
 
-def test_errors_of_the_server_are_those_of_the_platform():
+def test_errors_of_the_server_are_those_of_the_platform(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
     nowhere = ResultsStore(s3=S3Connection(endpoint_url="http://127.0.0.1:9"), root="lab")
     with pytest.raises(ServerUnavailableError, match="store s3://lab/environments/"):
         store_environment(nowhere, b"x", "txt")
