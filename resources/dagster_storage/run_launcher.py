@@ -11,7 +11,7 @@ import psutil
 from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher
 from dagster._core.events import DagsterEventType
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
-from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
 
 from resources.process import host_name, process_token
 
@@ -35,12 +35,14 @@ class WatchedRunLauncher(DefaultRunLauncher):
     """
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        """Launch a run, and tag it with the host of its process."""
+        """Tag a run with the host of its process, and launch it.
+
+        The tag comes first: Dagster stores all tags of a run in one value, and a process that reports its start at the same
+        moment would write it back without the new tag.
+        """
+        if _server_host(context) in _LOCAL:
+            self._instance.add_run_tags(context.dagster_run.run_id, {HOST_TAG: host_name()})
         super().launch_run(context)
-        run_id = context.dagster_run.run_id
-        run = self._instance.get_run_by_id(run_id)
-        if run is not None and _server_host(run) in _LOCAL:
-            self._instance.add_run_tags(run_id, {HOST_TAG: host_name()})
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -83,10 +85,13 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return None
 
 
-def _server_host(run: DagsterRun) -> str | None:
-    """Return the host of the code server that started a run's process."""
-    found: str | None = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("host")
-    return found
+def _server_host(context: LaunchRunContext) -> str | None:
+    """Return the host of the code server that will start a run's process; None without a code server."""
+    origin = context.dagster_run.remote_job_origin
+    if context.workspace is None or origin is None:
+        return None
+    location = context.workspace.get_code_location(origin.repository_origin.code_location_origin.location_name)
+    return location.client.host if isinstance(location, GrpcServerCodeLocation) else None
 
 
 def _reported_process(instance: DagsterInstance, run_id: str) -> tuple[int, float] | None:

@@ -20,12 +20,12 @@ S3_DISK = (46, "disk of the S3 server full")
 
 @pytest.fixture
 def small_disk():
-    """Give a function that mounts a disk of half a megabyte at a folder."""
+    """Give a function that mounts a disk of four megabytes at a folder."""
     mounted = []
 
     def mount(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        words = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+        words = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
         if os.geteuid() or not shutil.which("mount") or subprocess.run(words, check=False).returncode:
             pytest.skip("a disk can be mounted by root only")
         mounted.append(folder)
