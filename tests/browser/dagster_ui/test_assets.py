@@ -6,7 +6,7 @@ import requests
 from playwright.sync_api import expect
 
 from domain.job.state import JobState
-from tests.browser.dagster_ui.ui import ended, latest_run, open_partition, see
+from tests.browser.dagster_ui.ui import click_until, ended, latest_run, open_partition, see, seen
 
 pytestmark = pytest.mark.slow
 INPUT = {"s3_location": ("s3://bucket/asset",)}
@@ -71,8 +71,7 @@ def test_several_partitions_are_backfilled_at_once(page, stage):
     see(page, "Missing (3)")
     page.get_by_role("button", name="Materialize").first.click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_role("button", name="Missing", exact=True).click()
-    see(dialog, "3 partitions")
+    click_until(dialog.get_by_role("button", name="Missing", exact=True), lambda: seen(dialog, "3 partitions"))
     dialog.get_by_role("button", name="Launch backfill").click()
     stage.wait_for(
         lambda: all(stage.job("double", key).state is JobState.DONE for key in keys), "the backfill did not end"

@@ -3,6 +3,7 @@
 from playwright.sync_api import expect
 
 from domain.job.state import JobState
+from tests.waiting import wait_for
 
 OVER = {JobState.DONE, JobState.FAILED}
 
@@ -10,6 +11,23 @@ OVER = {JobState.DONE, JobState.FAILED}
 def see(place, text, *, exact=False):
     """Wait until a text is seen; the UI also holds hidden copies of texts, to measure them."""
     expect(place.get_by_text(text, exact=exact).filter(visible=True).first).to_be_visible()
+
+
+def seen(place, text):
+    """Return whether a text is seen now."""
+    return place.get_by_text(text).filter(visible=True).count() > 0
+
+
+def click_until(button, condition):
+    """Click until a condition holds: a dialog that is still loading selects nothing."""
+
+    def clicked():
+        """Click, and give the page a moment."""
+        button.click()
+        button.page.wait_for_timeout(1000)
+        return condition()
+
+    wait_for(clicked, "the click has no effect")
 
 
 def open_partition(page, stage, name, key):
