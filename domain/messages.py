@@ -1,6 +1,7 @@
 """Parts of messages: texts from outside, lists and counts, without the query and the user info of URLs."""
 
 import re
+from collections.abc import Sequence
 
 from domain.redaction import redacted
 
@@ -32,10 +33,16 @@ def shown(text: str) -> str:
     return printable[:_LONGEST] + ("…" if query or len(printable) > _LONGEST else "")
 
 
-def joined(faults: list[str]) -> str:
-    """Join the parts of a message with semicolons; after 50 parts only the number of the others is given."""
-    rest = len(faults) - _MOST_PARTS
-    return "; ".join(faults[:_MOST_PARTS] + ([f"and {rest} more"] if rest > 0 else []))
+def joined(parts: Sequence[str], *, most: int = _MOST_PARTS, separator: str = "; ") -> str:
+    """Join the parts of a message; after the first ones only the number of the others is given.
+
+    Examples
+    --------
+    >>> joined(["a", "b", "c"], most=2, separator=", ")
+    'a, b, and 1 more'
+    """
+    rest = len(parts) - most
+    return separator.join([*parts[:most], *([f"and {rest} more"] if rest > 0 else [])])
 
 
 def counted(number: int, noun: str) -> str:

@@ -4,11 +4,15 @@ import ctypes
 import getpass
 import os
 import socket
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
+
+from resources.environment import child_environment
 
 _PR_SET_PDEATHSIG = 1
 _START_TICK = 19  # `starttime` of proc(5), counted from the field after the command's name
@@ -25,6 +29,46 @@ def person() -> str:
 def host_name() -> str:
     """Return the name of this host."""
     return socket.gethostname()
+
+
+def output_of(
+    words: Sequence[str],
+    *,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    with_errors: bool = False,
+    timeout_s: float = 20,
+) -> str | None:
+    """Run a short command and return its output; None if it cannot be started, fails, or takes too long.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Program and arguments, none of which comes from a job; no shell.
+    variables : mapping of str to str
+        Variables that are set in addition to those of this process.
+    with_errors : bool
+        Also return what it writes to the error stream.
+    timeout_s : float
+        Longest duration (s).
+    """
+    try:
+        answer = subprocess.run(  # noqa: S603  no shell, and no argument comes from a job
+            words,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if with_errors else subprocess.DEVNULL,
+            env=child_environment(**variables),
+            timeout=timeout_s,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.decode(errors="replace") if answer.returncode == 0 else None
+
+
+def answer_of(words: Sequence[str], *, with_errors: bool = False, timeout_s: float = 20) -> str | None:
+    """Return the output of a short command without the white space around it; arguments as for `output_of`."""
+    output = output_of(words, with_errors=with_errors, timeout_s=timeout_s)
+    return None if output is None else output.strip()
 
 
 def process_token(pid: int) -> str | None:

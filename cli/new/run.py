@@ -9,7 +9,7 @@ from string import Template
 from cli.tools.reference import PAGE, refreshed
 from domain.errors import AnalysisFileError
 from engine.discovery.analyses import ANALYSES_FOLDER, load_analysis
-from engine.discovery.source import answer_of
+from resources.process import answer_of
 from resources.settings import PROJECT_ROOT
 
 _TEMPLATES = Path(__file__).parent / "templates"

@@ -1,12 +1,14 @@
 """Says why the code version of an analysis is not the one of a stored result."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from domain.errors import AnalysisFileError
+from domain.messages import joined
 from domain.result.provenance import CodeFacts
 from engine.discovery.analyses import AnalysisEntry
-from engine.discovery.source import answer_of, covered_files, earlier_version_of, newly_covered
+from engine.discovery.source import covered_files, earlier_version_of, newly_covered
+from resources.process import answer_of
 
 _MOST = 5
 _USES = "docstrings that code reads, and `description=` outside `Field(…)`"
@@ -49,12 +51,12 @@ def _about_sources(entry: AnalysisEntry, old_digest: str, facts: CodeFacts | Non
         same_code = earlier_version_of(analysis, path, command=entry.command_identity).partition("+")[2] == old_digest
         if same_code:
             parts = newly_covered(analysis, path) or (_USES,)
-            return f"Its code is the same; since release 0.2 the code version also covers {_listed(parts)}."
+            return f"Its code is the same; since release 0.2 the code version also covers {joined(parts, most=_MOST, separator=', ')}."
         files = _changed_files(covered_files(analysis, path), path.parent, facts)
     except AnalysisFileError:  # the file is being edited: the entry is of an earlier moment
         files = None
     if files and facts is not None and facts.commit:
-        return f"Changed since commit {facts.commit[:12]}: {_listed(files)}."
+        return f"Changed since commit {facts.commit[:12]}: {joined(files, most=_MOST, separator=', ')}."
     return "The digest of its sources has changed."
 
 
@@ -67,7 +69,5 @@ def _changed_files(files: list[Path], folder: Path, facts: CodeFacts | None) -> 
     return tuple(f"`{line}`" for line in said.splitlines()) if said else None
 
 
-def _listed(parts: tuple[str, ...]) -> str:
-    """Return a few parts as a list."""
-    more = f", and {len(parts) - _MOST} more" if len(parts) > _MOST else ""
-    return ", ".join(parts[:_MOST]) + more
+def _listed(parts: Sequence[str]) -> str:
+    return joined(parts, most=_MOST, separator=", ")

@@ -1,6 +1,5 @@
 """The code version of an analysis (identity), and its repository (provenance)."""
 
-import subprocess
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
@@ -19,6 +18,7 @@ from engine.discovery.code_identity import code_version, earlier_digest, form_ad
 from engine.discovery.data_files import check_named_files, check_source, declared_files, digests_of, package_files
 from engine.discovery.modules import ModuleSearch, folder_of, has_source
 from engine.worker.command import read_files
+from resources.process import answer_of
 
 DATA_FORMAT = "analysis-data/1"
 _LOCK_FILE = "requirements/base.txt"
@@ -159,17 +159,26 @@ def _with_command(digest: str, command: str) -> str:
     return sha256_hex(canonical_json([digest, command])) if command else digest
 
 
-def code_facts(analysis: Analysis, path: Path) -> CodeFacts:
-    """Return the provenance of an analysis's code: repository, commit, changes, locked dependencies, language."""
+def code_facts(analysis: Analysis, path: Path, lock: bytes | None) -> CodeFacts:
+    """Return the provenance of an analysis's code: repository, commit, changes, locked dependencies, language.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        For its language.
+    path : Path
+        Analysis file.
+    lock : bytes or None
+        From `lock_content`. The run stores this content under its digest.
+    """
     _git.cache_clear()  # a commit may have been made since the definitions were loaded
-    root = _git(path.parent, "rev-parse", "--show-toplevel")
-    folder, lock = Path(root) if root else path.parent, lock_file(path)
-    status = _git(folder, "status", "--porcelain") if root else None
+    root = repository_root(path)
+    status = None if root is None else _git(root, "status", "--porcelain")
     return CodeFacts(
         **_place(path),
         dirty=None if status is None else bool(status),
         **_language(analysis),
-        lock_sha256=sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
+        lock_sha256=None if lock is None else sha256(lock).hexdigest(),
     )
 
 
@@ -179,9 +188,10 @@ def repository_root(path: Path) -> Path | None:
     return Path(root) if root else None
 
 
-def lock_file(path: Path) -> Path:
-    """Return the path of the file that locks the dependencies of an analysis; the file need not exist."""
-    return (repository_root(path) or path.parent) / _LOCK_FILE
+def lock_content(path: Path) -> bytes | None:
+    """Return the content of the file that locks the dependencies of an analysis; None if there is none."""
+    lock = (repository_root(path) or path.parent) / _LOCK_FILE
+    return lock.read_bytes() if lock.is_file() else None
 
 
 def page_of(path: Path) -> str | None:
@@ -191,8 +201,8 @@ def page_of(path: Path) -> str | None:
 
 def _place(path: Path) -> dict[str, Any]:
     """Return repository, commit and path of an analysis file."""
-    root = _git(path.parent, "rev-parse", "--show-toplevel")
-    folder = Path(root) if root else path.parent
+    root = repository_root(path)
+    folder = root or path.parent
     return {
         "url": _without_credentials(_git(folder, "config", "--get", "remote.origin.url") or folder.as_uri()),
         "commit": (_git(folder, "rev-parse", "--verify", "-q", "HEAD") or None) if root else None,
@@ -230,22 +240,6 @@ def _git(folder: Path, *words: str) -> str | None:
 def _first_line(words: tuple[str, ...]) -> str | None:
     """Return the first line of a command's output, on either stream; None if it fails."""
     return next(iter((answer_of(words, with_errors=True) or "").splitlines()), None)
-
-
-def answer_of(words: tuple[str, ...], *, with_errors: bool = False, timeout_s: float = 20) -> str | None:
-    """Run a short command and return its output; None if it cannot be started, fails, or takes too long."""
-    try:
-        answer = subprocess.run(  # noqa: S603  no shell, and no argument comes from a job
-            words,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if with_errors else subprocess.DEVNULL,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
 
 
 def _without_credentials(url: str) -> str:

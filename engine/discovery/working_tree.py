@@ -5,20 +5,18 @@ Considered: GitPython and dulwich; both wrap or repeat what four calls of git do
 
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from domain.redaction import redacted, secrets_of
-from resources.environment import child_environment
+from resources.process import output_of
 
 MAX_PATCH_BYTES = 1024 * 1024
 """Maximum size of a patch; the rest is left out."""
 
 MAX_NEW_FILES = 200
-_TIMEOUT_S = 20
 _CODE = ("*.py", "*.pyi", "*.toml", "*.R", "*.r", "*.m", "*.jl", "*.sh", "*.ipynb")
 _ASSIGNED = re.compile(r"""([A-Za-z_][A-Za-z0-9_.\-]{0,60})["']?\s*[=:]\s*["']?([^\s"',;]{8,})""")
 
@@ -94,18 +92,8 @@ class _Git:
 
     def answer(self, *words: str) -> str | None:
         """Return the output of a command, up to the maximum size; None if it fails or takes too long."""
-        variables = child_environment(GIT_INDEX_FILE=str(self.index), GIT_OPTIONAL_LOCKS="0")
-        try:
-            answer = subprocess.run(  # noqa: S603  no shell, and no argument comes from a job
-                ("git", "-C", str(self.root), *words),  # noqa: S607  the operator's git
-                capture_output=True,
-                env=variables,
-                timeout=_TIMEOUT_S,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return answer.stdout.decode(errors="replace") if answer.returncode == 0 else None
+        variables = {"GIT_INDEX_FILE": str(self.index), "GIT_OPTIONAL_LOCKS": "0"}
+        return output_of(("git", "-C", str(self.root), *words), variables=variables)
 
 
 def _shortened(diff: str, max_bytes: int) -> tuple[str, bool]:

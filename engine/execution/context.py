@@ -64,7 +64,7 @@ class RunContext:
     @cached_property
     def environment(self) -> RunEnvironment:
         """The environment of the run's processes; it does not change during the run."""
-        return run_environment(self.entry.path, self.services.machine, self.code.patch)
+        return run_environment(self.services.machine, self.code)
 
     def stored_environment(self) -> RunEnvironment:
         """Return the environment after its documents are in the bucket: a record names them by digest.

@@ -17,7 +17,7 @@ from domain.json_values import canonical_json
 from domain.result.environment import EnvironmentFacts, package_list
 from domain.result.provenance import CodeFacts
 from engine.discovery.analyses import AnalysisEntry
-from engine.discovery.source import code_facts, lock_file, repository_root
+from engine.discovery.source import code_facts, lock_content, repository_root
 from engine.discovery.working_tree import Patch, uncommitted_patch
 from resources.environment import known_secrets
 from resources.process import host_name
@@ -70,36 +70,44 @@ class RunEnvironment:
 
 @dataclass(frozen=True)
 class RunCode:
-    """State of an analysis's repository: commit, and the uncommitted changes, if there are any and they are recorded."""
+    """State of an analysis's repository at one moment.
+
+    Attributes
+    ----------
+    facts : CodeFacts
+        Commit, and digest of the lock file.
+    lock : bytes or None
+        Content of the lock file.
+    patch : Patch or None
+        Uncommitted changes, if there are any and they are recorded.
+    """
 
     facts: CodeFacts
+    lock: bytes | None
     patch: Patch | None
 
 
 def run_code(entry: AnalysisEntry, machine: Machine) -> RunCode:
     """Return the current state of an analysis's repository."""
-    facts, root = code_facts(entry.analysis, entry.path), repository_root(entry.path)
-    is_recorded = machine.record_patch and facts.dirty and root is not None
-    return RunCode(facts, uncommitted_patch(root, secrets=known_secrets()) if is_recorded and root else None)
+    lock = lock_content(entry.path)
+    facts, root = code_facts(entry.analysis, entry.path, lock), repository_root(entry.path)
+    is_recorded = machine.record_patch and facts.dirty
+    return RunCode(facts, lock, uncommitted_patch(root, secrets=known_secrets()) if root and is_recorded else None)
 
 
-def run_environment(path: Path, machine: Machine, patch: Patch | None) -> RunEnvironment:
+def run_environment(machine: Machine, code: RunCode) -> RunEnvironment:
     """Return the environment of this process.
 
     Parameters
     ----------
-    path : Path
-        The analysis file, whose repository has the lock file.
     machine : Machine
         Container image of the run.
-    patch : Patch or None
-        Uncommitted changes at the start of the run.
+    code : RunCode
+        Lock file and uncommitted changes at the start of the run.
     """
     installed = installed_packages()
     packages = canonical_json(package_list(platform.python_version(), installed.items()))
-    lock = lock_file(path)
-    locked = lock.read_bytes() if lock.is_file() else None
-    different = None if locked is None else _differences(locked)
+    different, patch = None if code.lock is None else _differences(code.lock), code.patch
     changes = None if patch is None else patch.text.encode()
     facts = EnvironmentFacts(
         host=host_name(),
@@ -111,7 +119,7 @@ def run_environment(path: Path, machine: Machine, patch: Patch | None) -> RunEnv
         patch_sha256=None if changes is None else sha256(changes).hexdigest(),
         patch_is_complete=None if patch is None else patch.is_complete,
     )
-    documents: list[tuple[bytes | None, Suffix]] = [(packages, "json"), (locked, "txt"), (changes, "patch")]
+    documents: list[tuple[bytes | None, Suffix]] = [(packages, "json"), (code.lock, "txt"), (changes, "patch")]
     return RunEnvironment(facts, tuple((content, suffix) for content, suffix in documents if content is not None))
 
 

@@ -7,6 +7,7 @@ is then a file without units. So links that leave the file and links without a t
 from collections.abc import Iterator
 from typing import Any
 
+from domain.messages import joined
 from resources.nwb_files.names import input_error
 
 EXPORT = "Export the file with its data inside (`NWBHDF5IO.export`, `link_data=False`), and name the new file"
@@ -39,13 +40,13 @@ def check_hdf5_links(file: Any, *, name: str) -> None:
         elif found := _leaves(group, key):
             outside.append(f"`{path}` {found}")
     if outside:
-        raise input_error(name, f"reads from other files: {_some(outside)}", EXPORT)
+        raise input_error(name, f"reads from other files: {joined(outside, most=_MOST)}", EXPORT)
     # Only now: resolving a soft link may pass through an external one.
     broken = [
         f"`{path}` links to `{target}`, which is not in the file" for path, target in soft if not _is_there(file, path)
     ]
     if broken:
-        raise input_error(name, f"has broken links: {_some(broken)}", "Export the file again")
+        raise input_error(name, f"has broken links: {joined(broken, most=_MOST)}", "Export the file again")
 
 
 def check_header_links(file: Any, paths: Any, *, name: str) -> None:
@@ -138,9 +139,3 @@ def _leaves(group: Any, key: str) -> str | None:
     sources = [] if not dataset.is_virtual else [source.file_name for source in dataset.virtual_sources()]
     others = [source for source in sources if source != _SAME_FILE]
     return f"is a virtual dataset of `{others[0]}`" if others else None
-
-
-def _some(faults: list[str]) -> str:
-    """Join the first faults, and count the others."""
-    rest = len(faults) - _MOST
-    return "; ".join(faults[:_MOST]) + (f"; and {rest} more" if rest > 0 else "")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from domain.messages import joined
 from resources.nwb_files.names import input_error
 
 VERSION_2, VERSION_3 = ".zgroup", "zarr.json"
@@ -83,7 +84,7 @@ def check_zarr_links(root: Path, *, name: str) -> None:
         f"`{link}` links to `{target}` in `{source}`" for link, source, target in links if not _is_here(root, source)
     ]
     if outside := [*scan.links, *outside]:
-        raise input_error(name, f"reads from other files: {_some(outside)}", _EXPORT)
+        raise input_error(name, f"reads from other files: {joined(outside, most=_MOST)}", _EXPORT)
     _check_consolidated(consolidated, scan.documents, name=name)
     broken = [
         f"`{link}` links to `{target}`, which is not in the store"
@@ -91,7 +92,7 @@ def check_zarr_links(root: Path, *, name: str) -> None:
         if not any((root / target.strip("/") / node).is_file() for node in _NODES)
     ]
     if broken:
-        raise input_error(name, f"has broken links: {_some(broken)}", "Export the store again")
+        raise input_error(name, f"has broken links: {joined(broken, most=_MOST)}", "Export the store again")
 
 
 def _links(root: Path, documents: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -146,7 +147,11 @@ def _check_consolidated(consolidated: dict[str, Any], stored: dict[str, Any], *,
     unnamed = sorted(path for path in set(held) - set(named) if not path.endswith(_ATTRIBUTES))
     other = sorted(path for path in set(named) & set(held) if named[path] != held[path])
     kinds = {"names what the store does not hold": absent, "leaves out": unnamed, "differs from the store in": other}
-    faults = [f"{verb} {_some([f'`/{_node(path)}`' for path in paths])}" for verb, paths in kinds.items() if paths]
+    faults = [
+        f"{verb} {joined([f'`/{_node(path)}`' for path in paths], most=_MOST)}"
+        for verb, paths in kinds.items()
+        if paths
+    ]
     if faults:
         reason = f"has outdated consolidated metadata: `.zmetadata` {', and '.join(faults)}"
         raise input_error(name, reason, _CONSOLIDATE)
@@ -212,9 +217,3 @@ def _values(folder: Path) -> list[Any]:
 def _is_here(root: Path, source: str) -> bool:
     """Return whether the source of a link is the store itself; a relative one is relative to the store."""
     return (root / source).resolve() == root
-
-
-def _some(faults: list[str]) -> str:
-    """Join the first faults, and count the others."""
-    rest = len(faults) - _MOST
-    return "; ".join(faults[:_MOST]) + (f"; and {rest} more" if rest > 0 else "")

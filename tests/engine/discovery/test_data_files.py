@@ -1,6 +1,5 @@
 """A data file is part of the code version, or the analysis does not load."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,29 +10,6 @@ from engine.discovery.source import newly_covered, version_of
 
 ROOT = Path(__file__).parents[3]
 READS = "from pathlib import Path\nTABLE = Path(__file__).parent / {}\n"
-
-
-@pytest.fixture
-def analysis():
-    """Give an analysis; what it declares is changed by each test."""
-    return load_analysis(ROOT / "tests" / "lab" / "double.py").analysis
-
-
-@pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    """Give a function that writes files of a repository that Python finds."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-
-    def write(files):
-        for name, text in files.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        return tmp_path / "lab" / "double.py"
-
-    yield write
-    for name in [name for name in sys.modules if name.startswith("of_data_test")]:
-        del sys.modules[name]
 
 
 @pytest.mark.parametrize(

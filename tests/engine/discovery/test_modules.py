@@ -8,35 +8,11 @@ from pathlib import Path
 import pytest
 
 from domain.errors import AnalysisFileError
-from engine.discovery.analyses import load_analysis
 from engine.discovery.modules import ModuleSearch
 from engine.discovery.places import PLATFORM, roots_of
 from engine.discovery.source import sources_of, version_of
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def analysis():
-    """Give an analysis; what it declares is changed by each test."""
-    return load_analysis(ROOT / "tests" / "lab" / "double.py").analysis
-
-
-@pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    """Give a repository that Python finds, with a function that writes files into it."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-
-    def write(files):
-        for name, text in files.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        return tmp_path / "lab" / "double.py"
-
-    yield write
-    for name in [name for name in sys.modules if name.startswith("of_modules_test")]:
-        del sys.modules[name]
 
 
 def modules(analysis, path):

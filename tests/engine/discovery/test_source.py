@@ -9,18 +9,12 @@ import pytest
 
 from domain.errors import AnalysisFileError
 from engine.discovery.analyses import load_analysis
-from engine.discovery.source import answer_of, code_facts, sources_of, version_of
+from engine.discovery.source import code_facts, lock_content, sources_of, version_of
 
 LAB = Path(__file__).parents[2] / "lab"
 ROOT = Path(__file__).parents[3]
 GOLDEN = json.loads((ROOT / "tests" / "golden" / "code_versions.json").read_text())
 """Of release 0.1, before its modules moved, by analysis file; `foraging_choice_model` since it handles auto water."""
-
-
-@pytest.fixture
-def analysis():
-    """Give an analysis; what it declares is changed by each test."""
-    return load_analysis(LAB / "double.py").analysis
 
 
 @pytest.fixture
@@ -149,9 +143,14 @@ def committed(path):
     git(path.parents[1], "commit", "-q", "-m", "one")
 
 
+def facts_of(analysis, path):
+    """Give the facts, with the lock file that is there."""
+    return code_facts(analysis, path, lock_content(path))
+
+
 def test_a_clean_commit_is_named(analysis, repository):
     committed(repository)
-    facts = code_facts(analysis, repository)
+    facts = facts_of(analysis, repository)
     assert len(facts.commit) == 40
     assert facts.dirty is False
     assert facts.run_script == "lab/double.py"
@@ -163,11 +162,11 @@ def test_a_clean_commit_is_named(analysis, repository):
 def test_uncommitted_changes_are_told(analysis, repository):
     committed(repository)
     repository.write_text("X = 2\n", encoding="utf-8")
-    assert code_facts(analysis, repository).dirty is True
+    assert facts_of(analysis, repository).dirty is True
 
 
 def test_a_repository_without_a_commit_has_none(analysis, repository):
-    facts = code_facts(analysis, repository)
+    facts = facts_of(analysis, repository)
     assert (facts.commit, facts.dirty) == (None, True)
 
 
@@ -182,12 +181,12 @@ def test_a_repository_without_a_commit_has_none(analysis, repository):
 )
 def test_credentials_are_no_part_of_the_repositorys_address(analysis, repository, url, shown):
     git(repository.parents[1], "remote", "add", "origin", url)
-    assert code_facts(analysis, repository).url == shown
+    assert facts_of(analysis, repository).url == shown
 
 
 def test_without_a_repository_nothing_is_said_about_commits(analysis, folder, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
-    facts = code_facts(analysis, write(folder, double="X = 1\n"))
+    facts = facts_of(analysis, write(folder, double="X = 1\n"))
     assert (facts.commit, facts.dirty, facts.lock_sha256) == (None, None, None)
     assert facts.run_script == "double.py"
     assert facts.url == folder.as_uri()
@@ -195,9 +194,4 @@ def test_without_a_repository_nothing_is_said_about_commits(analysis, folder, mo
 
 def test_without_git_nothing_is_said_about_commits(analysis, repository, monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
-    assert code_facts(analysis, repository).commit is None
-
-
-def test_a_program_that_does_not_answer_in_time_is_as_good_as_none():
-    assert answer_of(("sleep", "60"), timeout_s=0.05) is None
-    assert answer_of(("echo", "a word")) == "a word"
+    assert facts_of(analysis, repository).commit is None

@@ -174,7 +174,7 @@ def test_a_run_records_the_commit_at_its_start_and_the_patch_unless_switched_off
     subprocess.run([*git, "commit", "-q", "-a", "-m", "two"], check=True, capture_output=True)
     assert code.facts.commit == clean.facts.commit
     assert "+X = 1" in code.patch.text
-    environment = run_environment(entry.path, machine, code.patch)
+    environment = run_environment(machine, code)
     assert (environment.facts.image, environment.facts.matches_lock) == ("registry/lab@sha256:0", None)
     assert {suffix: content for content, suffix in environment.documents}["patch"].decode() == code.patch.text
     assert run_code(entry, machine).facts.commit != clean.facts.commit
