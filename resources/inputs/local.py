@@ -3,7 +3,8 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -64,14 +65,14 @@ def fetch_local(url: str, place: Path) -> InputFile:
         If it does not exist, or access is denied.
     """
     target = _target(url)
-    described = _described(url, target)
+    described = _described(url, _stats(url, target))
     place.symlink_to(target)
     return described
 
 
 def describe_local(url: str) -> InputFile:
     """Return the current state of a file or directory; raises as `fetch_local`."""
-    return _described(url, _target(url))
+    return _described(url, _stats(url, _target(url)))
 
 
 def stamp_local(url: str) -> str:
@@ -91,18 +92,7 @@ def stamp_local(url: str) -> str:
     InputError
         If it does not exist, or access is denied.
     """
-    target = _target(url)
-    digest = hashlib.sha256()
-    try:
-        for path in sorted(_files_in(target)) if target.is_dir() else [target]:
-            found = path.stat()
-            digest.update(
-                f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_ctime_ns}\n".encode(errors="surrogateescape")
-            )
-    except OSError as error:
-        msg = f"The input {shown_url(url)} cannot be read: {error.strerror}. Check the address and its permissions."
-        raise InputError(msg, location=shown_url(url)) from error
-    return digest.hexdigest()
+    return _stamp(_stats(url, _target(url)))
 
 
 def check_local(fetched: InputFile, *, stamp: str | None = None) -> None:
@@ -121,8 +111,8 @@ def check_local(fetched: InputFile, *, stamp: str | None = None) -> None:
         If it was written to, replaced or removed.
     """
     try:
-        now = describe_local(fetched.url)
-        is_same = stamp is None or stamp_local(fetched.url) == stamp
+        stats = _stats(fetched.url, _target(fetched.url))
+        now, is_same = _described(fetched.url, stats), stamp is None or _stamp(stats) == stamp
     except InputError as error:
         msg = f"The input {shown_url(fetched.url)} cannot be read any more: was it moved while the job ran?"
         raise InputChangedError(msg, location=shown_url(fetched.url)) from error
@@ -155,20 +145,43 @@ def _entries(folder: Path, location: str) -> "list[os.DirEntry[str]]":
         raise InputError(msg, location=shown_url(location)) from error
 
 
-def _described(url: str, target: Path) -> InputFile:
-    """Return the state of a file or directory."""
+@dataclass(frozen=True)
+class _Stats:
+    """The state of each file of an input, by path; and the last change of the file or directory itself (ns)."""
+
+    files: dict[Path, os.stat_result]
+    modified_ns: int
+
+
+def _stats(url: str, target: Path) -> _Stats:
+    """Return the state of a file, or of every file of a directory."""
     try:
-        facts = [path.stat() for path in (_files_in(target) if target.is_dir() else [target])]
-        _check_ordinary(url, facts)
-        newest = max((f.st_mtime_ns for f in facts), default=target.stat().st_mtime_ns)
+        files = {path: path.stat() for path in (sorted(_files_in(target)) if target.is_dir() else [target])}
+        return _Stats(files, target.stat().st_mtime_ns)
     except OSError as error:
         msg = f"The input {shown_url(url)} cannot be read: {error.strerror}. Check the address and its permissions."
         raise InputError(msg, location=shown_url(url)) from error
+
+
+def _described(url: str, stats: _Stats) -> InputFile:
+    """Return what is recorded of a file or directory."""
+    files = stats.files.values()
+    _check_ordinary(url, files)
+    newest = max((found.st_mtime_ns for found in files), default=stats.modified_ns)
     modified = datetime.fromtimestamp(newest // 1000 / 1_000_000, UTC)
-    return InputFile(url=url, bytes=sum(f.st_size for f in facts), files=len(facts), modified=modified)
+    return InputFile(url=url, bytes=sum(found.st_size for found in files), files=len(files), modified=modified)
 
 
-def _check_ordinary(url: str, facts: list[os.stat_result]) -> None:
+def _stamp(stats: _Stats) -> str:
+    """Return the digest of `stamp_local`."""
+    digest = hashlib.sha256()
+    for path, found in stats.files.items():
+        line = f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_ctime_ns}\n"
+        digest.update(line.encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _check_ordinary(url: str, facts: Collection[os.stat_result]) -> None:
     """Raise for devices, pipes and sockets: reading them may block or never end."""
     if not all(stat.S_ISREG(found.st_mode) for found in facts):
         msg = f"The input {shown_url(url)} is, or holds, something else than ordinary files: a device, a pipe or a socket."
