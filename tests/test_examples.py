@@ -82,6 +82,6 @@ def test_finding_results_has_an_example_that_is_true():
 
 def test_a_missing_example_and_a_wrong_one_are_noticed():
     with pytest.raises(AssertionError, match="has no section"):
-        example_of("domain.job.identity:normalize_url")
+        example_of("domain.job.urls:normalize_url")
     wrong = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "wrong", None, None)
     assert "Expected:\n    3\nGot:\n    2" in failures_of(wrong)

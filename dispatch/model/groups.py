@@ -12,7 +12,7 @@ from dispatch.model.options import DispatchOptions
 from dispatch.model.skips import Reason, Skip
 from domain.data_asset.record import AssetRecord, is_null, order_of, unwound, value_at
 from domain.errors import InputError
-from domain.job.identity import normalize_url
+from domain.job.urls import normalize_url
 from domain.json_values import canonical_json
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.errors import InputError
-from domain.job.identity import normalize_url
+from domain.job.urls import normalize_url
 from domain.json_values import canonical_json
 
 _SHOWN_VALUE = 60

@@ -11,8 +11,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from domain.errors import InputError, ServerUnavailableError
-from domain.job.identity import unreachable
 from domain.job.inputs import InputFile
+from domain.job.urls import unreachable
 from domain.retry import TRANSIENT_STATUSES, Backoff
 from resources.clients.http_retry import HttpRetry
 from resources.clients.tls import cause_of, tls_problem

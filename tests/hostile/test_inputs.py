@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from domain.errors import InputError
-from domain.job.identity import unreachable
+from domain.job.urls import unreachable
 from resources.inputs.reader import InputReader
 from resources.s3.server import S3Server
 from tests.resources.conftest import http_server

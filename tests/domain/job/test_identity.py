@@ -8,8 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import InputError, PermanentError
-from domain.job.identity import JobInputs, job_key, keys_digest, normalize_url, result_id
+from domain.job.identity import JobInputs, job_key, keys_digest, result_id
 from domain.job.job_file import Job, read_job
+from domain.job.urls import normalize_url
 
 QUICK = settings(max_examples=100, deadline=None, database=None)
 GOLDEN = json.loads((Path(__file__).resolve().parents[2] / "golden" / "identity.json").read_text("utf-8"))
