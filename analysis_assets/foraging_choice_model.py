@@ -166,7 +166,7 @@ def run(job: AnalysisJob, parameters: Parameters, results_dir: Path) -> Outputs:
     Raises
     ------
     InputError
-        If an input is no NWB file, its trials lack a column or hold a value that cannot be, or the inputs are of
+        If an input is not an NWB file, its trials lack a column or hold a value that cannot be, or the inputs are of
         several subjects.
     """
     paths = job.open_inputs()

@@ -208,7 +208,7 @@ def run(job: AnalysisJob, parameters: Parameters, results_dir: Path) -> Outputs:
     Raises
     ------
     InputError
-        If an input is no NWB file, its units have no spike times or cannot be read as they are stored, or it lacks the
+        If an input is not an NWB file, its units have no spike times or cannot be read as they are stored, or it lacks the
         column that the method judges by.
     """
     paths = job.open_inputs()

@@ -214,7 +214,7 @@ def kind_of_column(table: Any, name: str) -> str | None:
     Returns
     -------
     str or None
-        Such as ``text``; None for numbers, and if there is no such column.
+        Such as ``text``; None for numbers, and if the column does not exist.
     """
     return holds(stored(table[name])) if name in table.colnames else None
 

@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from cli.main import app
+from engine.discovery.places import PLATFORM
 
 ROOT = Path(__file__).parents[1]
 TERMS = {
@@ -41,35 +42,9 @@ PATTERNS = {
     re.compile(rf"\b(?:{term})\b".replace(" ", r"\s"), re.IGNORECASE): instead for term, instead in TERMS.items()
 }
 # Bundled analyses are left out: their text is part of parameters and outputs that results refer to.
-PACKAGES = (
-    "audit",
-    "cli",
-    "dispatch",
-    "domain",
-    "engine",
-    "explorer",
-    "operations",
-    "resources",
-    "results",
-    "results_table",
-    "sensors",
-)
+PACKAGES = tuple(sorted(PLATFORM - {"definitions"}))
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
-DESCRIBED = (
-    "audit",
-    "cli",
-    "dispatch",
-    "domain",
-    "engine",
-    "examples",
-    "explorer",
-    "operations",
-    "resources",
-    "results",
-    "results_table",
-    "sensors",
-    "definitions.py",
-)
+DESCRIBED = (*PACKAGES, "examples", "definitions.py")
 NOTEBOOKS = sorted(ROOT.glob("docs/**/*.ipynb"))
 
 

@@ -204,7 +204,7 @@ def test_nothing_that_was_planted_is_found_anywhere(planted, tmp_path, capfd, ca
     out, err = capfd.readouterr()
     kept = dict(everything_kept(settings, [settings.dagster_home, settings.analysis_home]))
     reported += [out, err, caplog.text, repr([r.__dict__ for r in caplog.records])]
-    kept |= {f"told {number}": text.encode() for number, text in enumerate(reported)}
+    kept |= {f"reported {number}": text.encode() for number, text in enumerate(reported)}
     assert any("compute_logs" in place for place in kept)
     assert any(b"[secret removed]" in content for place, content in kept.items() if place.endswith("analysis.log"))
     found = {(place, secret) for place, content in kept.items() for secret in planted if secret.encode() in content}

@@ -21,4 +21,4 @@ def test_no_tick_brings_an_archived_job_back(harness):
         assert harness.requested(harness.tick()) == []
     assert harness.partitions() == []
     assert ledger.jobs.get(harness.name, key).state is JobState.ARCHIVED
-    assert len(ledger.jobs.get(harness.name, key).sources) > 1, "who asked for it is kept"
+    assert len(ledger.jobs.get(harness.name, key).sources) > 1, "every source of a request is kept"

@@ -44,7 +44,7 @@ def test_after_ten_failures_in_the_same_way_nothing_more_is_requested(harness, b
 
 def test_it_is_closed_by_hand_and_needs_as_many_failures_again(harness, broken):
     harness.tick()
-    assert harness.stores.ledger.breakers.close(harness.name, who="ann", reason="mended")
+    assert harness.stores.ledger.breakers.close(harness.name, who="ann", reason="fixed")
     assert not harness.stores.ledger.breakers.close(harness.name, who="ann", reason="again")
     found = harness.tick()
     assert harness.requested(found) == broken
