@@ -136,15 +136,18 @@ def _pairs(old: EnvironmentFacts, new: EnvironmentFacts) -> Iterator[tuple[str, 
     features = [set(one.numeric.cpu_features) for one in (old, new)]
     only_old, only_new = sorted(features[0] - features[1]), sorted(features[1] - features[0])
     yield "cpu_features", f"with {', '.join(only_old) or 'no other'}", f"with {', '.join(only_new) or 'no other'}"
-    libraries = [{f"{one.api} {one.name}": one for one in facts.numeric.libraries} for facts in (old, new)]
+    libraries = [_by_name(facts.numeric.libraries) for facts in (old, new)]
     for name in sorted({*libraries[0], *libraries[1]}):
-        yield name, _of_library(libraries[0].get(name)), _of_library(libraries[1].get(name))
+        yield name, libraries[0].get(name, "not loaded"), libraries[1].get(name, "not loaded")
     variables = [{one.name: one.value for one in facts.numeric.variables} for facts in (old, new)]
     for name in sorted({*variables[0], *variables[1]}):
         yield name, variables[0].get(name, "not set"), variables[1].get(name, "not set")
 
 
-def _of_library(library: Library | None) -> str:
-    if library is None:
-        return "not loaded"
-    return f"{library.version}, {library.core_type} kernels, {library.threads} threads"
+def _by_name(libraries: Iterable[Library]) -> dict[str, str]:
+    """Return libraries as texts by interface and name; numpy and scipy each load an OpenBLAS of their own."""
+    found: dict[str, str] = {}
+    for one in libraries:
+        name, text = f"{one.api} {one.name}", f"{one.version}, {one.core_type} kernels, {one.threads} threads"
+        found[name] = f"{found[name]}; {text}" if name in found else text
+    return found

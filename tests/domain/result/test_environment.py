@@ -54,3 +54,20 @@ def test_each_difference_is_named():
         "OMP_NUM_THREADS: 1 -> not set",
         "TZ: not set -> UTC",
     )
+
+
+def test_two_libraries_of_one_name_are_both_compared():
+    numpys, scipys = (
+        Library(api="blas", name="openblas", version=version, core_type="SkylakeX", threads=2)
+        for version in ("0.3.30", "0.3.31")
+    )
+    other = numpys.model_copy(update={"core_type": "Haswell"})
+    one, two = (
+        HERE.model_copy(update={"numeric": NumericFacts(libraries=(first, scipys))}) for first in (numpys, other)
+    )
+    assert environment_differences(one, two) == (
+        (
+            "blas openblas: 0.3.30, SkylakeX kernels, 2 threads; 0.3.31, SkylakeX kernels, 2 threads -> "
+            "0.3.30, Haswell kernels, 2 threads; 0.3.31, SkylakeX kernels, 2 threads"
+        ),
+    )
