@@ -14,7 +14,19 @@ from engine.worker.task import LOG_NAME
 from resources.result_store.attempts import complete_attempts
 from resources.result_store.environments import ENVIRONMENTS
 
-VOLATILE = {"attempt", "location", "code", "started", "ended", "run_id", "resources", "reason", "why", "listing_sha256"}
+VOLATILE = {
+    "attempt",
+    "location",
+    "code",
+    "started",
+    "ended",
+    "run_id",
+    "resources",
+    "reason",
+    "why",
+    "listing_sha256",
+    "environment",  # of the process that computed: a fresh interpreter has loaded fewer libraries than a forked one
+}
 """What may differ between two executions of the same job with the same code."""
 
 _WITH_LOG = {LOG_NAME, MANIFEST, METADATA}  # hold the log's text, or times
