@@ -14,6 +14,7 @@ from audit.sources import Ages, Sources
 from engine.assets.materialization import asset_key_of
 from engine.assets.runs import UNFINISHED, limited
 from engine.discovery.analyses import AnalysisEntry
+from resources.data_assets.records import AssetRecords
 from resources.inputs.resource import Inputs
 from resources.ledger.ledger import Ledger
 from resources.records.store import RecordStore
@@ -62,10 +63,11 @@ def _operation(entries: dict[str, AnalysisEntry], ages: Ages) -> dg.AssetChecksD
         record_store: RecordStore,
         ledger: Ledger,
         inputs: Inputs,
+        asset_records: dg.ResourceParam[AssetRecords],
     ) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.asset_key.path[-1] for key in context.selected_asset_check_keys}
         audited = {name: entry for name, entry in entries.items() if name in chosen}
-        sources = Sources(audited, results_store, record_store, ledger, inputs, context.instance, ages)
+        sources = Sources(audited, results_store, record_store, ledger, inputs, asset_records, context.instance, ages)
         report = run_audit(sources)
         context.log.info("Compared: %s.", report.compared())
         for finding in report.of(""):

@@ -129,13 +129,13 @@ KINDS: dict[str, Kind] = {
     ),
     "input_changed": Kind(
         "warning",
-        "An input that has changed since it was read (`--inputs`).",
+        "An input, or its metadata record, that has changed since it was read (`--inputs`).",
         "person",
         "If the change is intended: `analysis rerun ANALYSIS --key KEY --force --reason …`",
     ),
     "input_gone": Kind(
         "note",
-        "An input that can no longer be read (`--inputs`).",
+        "An input, or its metadata record, that can no longer be read (`--inputs`).",
         "person",
         "The result is kept; it cannot be computed again.",
     ),

@@ -14,12 +14,14 @@ from domain.batching import in_batches
 from domain.errors import InputError
 from domain.job.identity import JobInputs, job_key, result_id
 from domain.job.job_file import Job
+from domain.job.metadata import digest_of
 from domain.job.state import JobState, LedgerEntry
 from domain.messages import counted
 from domain.result.provenance import Provenance
 from domain.result.record_rules import faults_of_record
 from domain.result.records import from_record, newer_format
 from domain.result.search_entries import known_entries, search_entries
+from resources.data_assets.input_records import records_of_inputs
 from resources.records.reader import OWN
 
 _INPUTS_REMEMBERED = 10_000
@@ -48,6 +50,7 @@ class RecordAudit:
         self._keys: set[str] = set()
         self._without_address = Counter[str]()
         self._describe = lru_cache(maxsize=_INPUTS_REMEMBERED)(sources.inputs.reader.describe)
+        self._record_digest = lru_cache(maxsize=_INPUTS_REMEMBERED)(self._current_record_digest)
 
     def run(self, report: AuditReport, on_finding: OnFinding) -> set[str]:
         """Compare every record, and return the keys of the jobs that have one."""
@@ -164,6 +167,27 @@ class RecordAudit:
             if now is not None and not was.same_state(now):
                 what = f"{was.url}: {was.bytes} bytes, ETag {was.etag}, changed {was.modified} when it was read; now "
                 yield self._finding("input_changed", f"{what}{now.bytes}, {now.etag}, {now.modified}", one)
+        yield from self._metadata(one)
+
+    def _metadata(self, one: Provenance) -> Iterator[Finding]:
+        """Compare the metadata record of each input with the one that the analysis received."""
+        for was in one.metadata:
+            if was.input is None:  # a group is part of the request and does not change
+                continue
+            try:
+                now = self._record_digest(was.input, was.record_id)
+            except InputError as error:
+                yield self._finding("input_gone", str(error), one)
+                continue
+            if now != was.sha256:
+                what = f"{was.subject} (`_id` {was.record_id}): sha256 {was.sha256} when it was read; now {now}"
+                yield self._finding("input_changed", what, one)
+
+    def _current_record_digest(self, url: str, record_id: str | None) -> str:
+        """Return the digest of the current metadata record of an input."""
+        ids = () if record_id is None else (record_id,)
+        (record,) = records_of_inputs(self._sources.assets, [url], ids=ids)
+        return digest_of(record.document)
 
 
 def _is_of_a_cancelled_rerun(one: Provenance, job: LedgerEntry) -> bool:

@@ -9,6 +9,7 @@ import dagster as dg
 
 from audit.findings import Finding
 from engine.discovery.analyses import AnalysisEntry
+from resources.data_assets.records import AssetRecords
 from resources.inputs.resource import Inputs
 from resources.ledger.ledger import Ledger
 from resources.records.store import RecordStore
@@ -46,8 +47,8 @@ class Sources:
     ----------
     entries : dict of str to AnalysisEntry
         The analyses that are audited, by name.
-    results, records, ledger, inputs
-        Result store, record store, ledger and input reader; see ``resources/``.
+    results, records, ledger, inputs, assets
+        Result store, record store, ledger, input reader and metadata database; see ``resources/``.
     instance : dagster.DagsterInstance or None
         Dagster's storage; None if ``DAGSTER_HOME`` does not exist, and Dagster is not compared then.
     ages : Ages
@@ -59,6 +60,7 @@ class Sources:
     records: RecordStore
     ledger: Ledger
     inputs: Inputs
+    assets: AssetRecords
     instance: dg.DagsterInstance | None
     ages: Ages = Ages()
 
@@ -72,7 +74,7 @@ class Depth:
     content : bool
         Read every file and compare its sha256, and compare manifest and ``metadata.nd.json`` with the record.
     inputs : bool
-        Compare the current state of every input with the recorded one.
+        Compare the current state of every input, and of its metadata if the analysis received it, with the recorded one.
     """
 
     content: bool = False

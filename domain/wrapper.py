@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from domain.analysis import Analysis, AnalysisJob
 from domain.errors import AnalysisFileError
+from domain.job.metadata import JobMetadata
 
 _TWO, _THREE = 2, 3
 _OWN_PACKAGE = "analysis_assets"
@@ -22,8 +23,9 @@ _OWN_PACKAGE = "analysis_assets"
 class DispatchModel(BaseModel):
     """The job as the function receives it: the fields of the wrapper's ``AnalysisDispatchModel``.
 
-    Only fields that are part of the job key have values. The others exist because code may read them, and are
-    always None: a result must not depend on what is not part of its identity.
+    The fields that are part of the job key have values, and those that the analysis declares in ``input_metadata``, whose
+    digests are recorded. The others exist because code may read them, and are None: a result must not depend on what is
+    neither part of its identity nor recorded.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -32,9 +34,9 @@ class DispatchModel(BaseModel):
     file_location: list[str] | None = Field(default=None, description="Local paths of the opened inputs.")
     distributed_parameters: dict[str, Any] | None = Field(default=None, description="The job's parameters.")
     asset_id: list[str] | None = Field(default=None, description="Not part of the job key: always None.")
-    asset_name: list[str] | None = Field(default=None, description="Not part of the job key: always None.")
-    docdb_record_id: list[str] | None = Field(default=None, description="Not part of the job key: always None.")
-    group_metadata: dict[str, Any] | None = Field(default=None, description="Not part of the job key: always None.")
+    asset_name: list[str] | None = Field(default=None, description="Names in the metadata records, if declared.")
+    docdb_record_id: list[str] | None = Field(default=None, description="Ids of the metadata records, if declared.")
+    group_metadata: dict[str, Any] | None = Field(default=None, description="Fields of the group, if declared.")
     query: str | None = Field(default=None, description="Not part of the job key: always None.")
     analysis_code: dict[str, Any] | None = Field(default=None, description="Not part of the job key: always None.")
 
@@ -81,6 +83,7 @@ def from_wrapper(
             s3_location=list(job.locations),
             file_location=[str(path) for path in job.open_inputs()] if open_inputs else list(job.files) or None,
             distributed_parameters=parameters.model_dump(mode="json"),
+            **_described_inputs(job.metadata),
         )
         given = (dispatch, input_model.model_validate(parameters.model_dump()), results_dir)
         return run_function(*given[:wanted])
@@ -94,6 +97,18 @@ def from_wrapper(
         working_folder="results",
         **form,
     )
+
+
+def _described_inputs(found: JobMetadata | None) -> dict[str, Any]:
+    """Return the fields of `DispatchModel` with what the analysis declares of the metadata of its inputs."""
+    if found is None:
+        return {}
+    records = found.records
+    return {
+        "docdb_record_id": None if records is None else [str(record["_id"]) for record in records],
+        "asset_name": None if records is None else [str(record.get("name") or "") for record in records],
+        "group_metadata": found.group,
+    }
 
 
 def _arguments(run_function: Callable[..., Any]) -> int:

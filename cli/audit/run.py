@@ -81,4 +81,4 @@ def _sources(platform: Platform, names: Sequence[str]) -> Iterator[Sources]:
     c = platform.connections
     entries = {name: platform.entry(name) for name in (names or platform.names)}
     with open_dagster(platform.settings) as instance:
-        yield Sources(entries, c.results_store, c.record_store, c.ledger, c.inputs, instance)
+        yield Sources(entries, c.results_store, c.record_store, c.ledger, c.inputs, c.asset_records, instance)

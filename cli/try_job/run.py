@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from domain.analysis import Analysis
 from domain.analysis.checks import Verdict, verdicts
 from domain.analysis.parameter_files import read_fixed_parameters
-from domain.job.stored import StoredJob, ingest
+from domain.job.metadata import JobMetadata
+from domain.job.stored import Source, StoredJob, ingest
 from engine.discovery.analyses import ANALYSES_FOLDER, AnalysisEntry, load_named
 from engine.worker.task import Task, Work, run_task
 from operations.targets import read_file, read_target
@@ -97,7 +99,7 @@ def prepare(
     """
     entry = load_named(name, folder)
     fixed = {} if fixed_file is None else read_fixed_parameters(read_file(fixed_file), name=str(fixed_file)).fixed
-    job, _ = ingest(entry.analysis, read_target(target), name=target, fixed=fixed, by_hand=by_hand)
+    job, source = ingest(entry.analysis, read_target(target), name=target, fixed=fixed, by_hand=by_hand)
     work_folder = settings.analysis_home / "try" / name
     shutil.rmtree(work_folder, ignore_errors=True)
     task = Task(
@@ -108,9 +110,20 @@ def prepare(
         parameters=job.parameters,
         folder=work_folder,
         inputs=_reader(settings),
+        metadata=_metadata(entry.analysis, job, source, settings),
     )
     task.results.mkdir(parents=True)
     return Trial(entry, job, task)
+
+
+def _metadata(analysis: Analysis, job: StoredJob, source: Source, settings: Settings) -> JobMetadata | None:
+    """Return the metadata that an analysis declares; only for such an analysis, the metadata database is read."""
+    if not analysis.input_metadata:
+        return None
+    from engine.execution.metadata import read_metadata  # imports Dagster
+    from resources.connections import connect
+
+    return read_metadata(analysis, job, [source], connect(settings).asset_records)
 
 
 def _reader(settings: Settings) -> InputReader:

@@ -7,7 +7,7 @@ A file in ``analysis_assets/`` contains a ``Parameters`` model, an ``Outputs`` m
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -17,8 +17,10 @@ from domain.analysis.model_rules import check_outputs_model, check_parameters_mo
 from domain.analysis.tables import faults_of_tables
 from domain.command import Command
 from domain.errors import AnalysisFileError
+from domain.job.metadata import JobMetadata, MetadataKind
 from domain.retry import Retry
 
+T = TypeVar("T")
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.\-]{0,31}$")]
 DataFile = Annotated[str, StringConstraints(pattern=r"^([A-Za-z_][\w.]*:)?[^/:\\][^:\\]*$", max_length=1000)]
@@ -48,11 +50,14 @@ class AnalysisJob:
         URLs of single files, likewise; empty if the job names only assets.
     opener : callable
         Returns local paths of the inputs; use `open_inputs`.
+    metadata : JobMetadata or None
+        Metadata that the analysis declares; use `metadata_records` and `group`.
     """
 
     locations: tuple[str, ...]
     files: tuple[str, ...]
     opener: Callable[[], tuple[Path, ...]]
+    metadata: JobMetadata | None = None
 
     def open_inputs(self) -> tuple[Path, ...]:
         """Return local paths of all inputs, which are downloaded or linked on the first call.
@@ -69,6 +74,41 @@ class AnalysisJob:
             If an input does not exist, or a location has no NWB file or several.
         """
         return self.opener()
+
+    @property
+    def metadata_records(self) -> tuple[dict[str, Any], ...]:
+        """The metadata record of each input, as JSON values and in the order of `open_inputs`.
+
+        Raises
+        ------
+        AnalysisFileError
+            If the analysis does not declare ``input_metadata=("records",)``.
+        """
+        return _declared(self.metadata.records if self.metadata else None, "metadata_records", "records")
+
+    @property
+    def group(self) -> dict[str, Any]:
+        """The fields that the job was grouped by; empty for a job that was not grouped.
+
+        A value larger than a scalar is canonical JSON text.
+
+        Raises
+        ------
+        AnalysisFileError
+            If the analysis does not declare ``input_metadata=("group",)``.
+        """
+        return _declared(self.metadata.group if self.metadata else None, "group", "group")
+
+
+def _declared(value: T | None, name: str, kind: MetadataKind) -> T:
+    """Return metadata of a job; raise if the analysis does not declare it."""
+    if value is None:
+        msg = (
+            f'`job.{name}` is only available to an analysis that declares it: write input_metadata=("{kind}",) in '
+            "Analysis(…). Its digest is then part of the record."
+        )
+        raise AnalysisFileError(msg)
+    return value
 
 
 class Analysis(BaseModel):
@@ -116,6 +156,11 @@ class Analysis(BaseModel):
         default=(),
         description="Data files and folders that the code reads: a path from the analysis file's folder, or `package:path`. "
         "Their bytes are part of the code.",
+    )
+    input_metadata: tuple[MetadataKind, ...] = Field(
+        default=(),
+        description="Metadata that `run` needs: `records`, the metadata records of the inputs; `group`, the fields that the job "
+        "was grouped by. It is not part of the job key; its digest is recorded.",
     )
     code_identity: Literal["source", "version"] = Field(
         default="source", description="`version`: only the declared version distinguishes results, not the source."

@@ -4,6 +4,7 @@
 `verify` is its counterpart at run time.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -129,6 +130,16 @@ _REKEY = "`analysis rekey` adds the job under its new key; so does submitting it
 def _differ(key: str, one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Return whether a key has different JSON in two objects; in Python, ``True`` equals ``1``."""
     return key not in one or key not in other or canonical_json(one[key]) != canonical_json(other[key])
+
+
+def leading_source(sources: Sequence[Source]) -> Source | None:
+    """Return the request whose query, group and dispatch are recorded: the first one with a query, otherwise the first."""
+    return next((source for source in sources if source.query), next(iter(sources), None))
+
+
+def record_ids_of(sources: Iterable[Source]) -> tuple[str, ...]:
+    """Return the metadata record ids that requests name, each once and in order."""
+    return tuple(dict.fromkeys(one for source in sources for one in source.record_ids if one))
 
 
 def _group(metadata: dict[str, Any] | None) -> tuple[GroupField, ...]:

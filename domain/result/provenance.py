@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, Field
 
 from domain.formats import StoredModel
 from domain.job.inputs import InputFile
+from domain.job.metadata import MetadataDigest
 from domain.result.environment import EnvironmentFacts
 
 
@@ -65,6 +66,9 @@ class Provenance(StoredModel):
     locations: tuple[str, ...] = Field(description="Data assets, as the job spelled them, in identity's order.")
     files: tuple[str, ...] = Field(default=(), description="Single files, likewise.")
     inputs: tuple[InputFile, ...] = Field(default=(), description="What was read, as it was then.")
+    metadata: tuple[MetadataDigest, ...] = Field(
+        default=(), description="Metadata that the analysis declares and received, by digest."
+    )
     parameters: dict[str, Any] = Field(description="Validated parameters, defaults filled in.")
     origins: dict[str, str] = Field(default_factory=dict, description="Where each parameter's value came from.")
     outputs: dict[str, Any] = Field(description="The analysis's small outputs.")

@@ -30,13 +30,10 @@ from engine.assets.run_tags import RunTags
 from engine.discovery.analyses import AnalysisEntry
 from engine.execution.batch import BatchRun
 from engine.execution.environment import Machine
-from engine.execution.outcome import Outcome, RunFacts, Services
+from engine.execution.outcome import RESOURCE_KEYS, Outcome, RunFacts, Services
 from engine.worker.pool import WorkerPool
 from resources.dagster_storage.batch_events import Event, Reporter, report
 from resources.dagster_storage.check_targets import targets_of_run
-from resources.inputs.resource import Inputs
-from resources.ledger.ledger import Ledger
-from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore
 
 KEYS_TAG = "analysis_assets/keys_sha256"
@@ -135,17 +132,14 @@ def _asset(
         tags=analysis.tags,
         output_required=False,
         pool=pool_of(analysis.name),
+        required_resource_keys=set(RESOURCE_KEYS.values()),
     )
     def compute(
         context: dg.AssetExecutionContext,
         config: LaunchConfig,
-        results_store: ResultsStore,
-        record_store: RecordStore,
-        ledger: Ledger,
-        inputs: Inputs,
     ) -> Iterator[dg.Output[None]]:
         keys = _expected_keys(context)
-        services = Services(results_store, record_store, ledger, inputs, machine)
+        services = Services.of(context.resources, machine)
         by_hand = KEYS_TAG not in context.run.tags
         run = RunFacts(
             run_id=context.run.run_id,
@@ -156,11 +150,11 @@ def _asset(
         )
         tags = RunTags(context.instance, context.run)
         if tags.are_missing and not run.dry_run:
-            tags.add_jobs(ledger.jobs.get_many(analysis.name, keys).values())
+            tags.add_jobs(services.ledger.jobs.get_many(analysis.name, keys).values())
         failures = []
         with BatchRun(entry, services, run, pool=pool) as batch:
             for ended in batch.outcomes(keys):
-                _report(context, entry, ended, results_store, dry_run=run.dry_run, reporter=reporter)
+                _report(context, entry, ended, services.results, dry_run=run.dry_run, reporter=reporter)
                 batch.settled(ended)
                 if not run.dry_run:
                     tags.add_results(outcome.provenance for outcome in ended if outcome.provenance is not None)

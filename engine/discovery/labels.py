@@ -35,7 +35,7 @@ FORM_LABELS = frozenset(
     }
 )
 """Arguments of ``Analysis(…)`` that do not change what is computed, or are part of the identity in another way."""
-FORM_BEHAVIOR = frozenset({"parameters", "outputs", "run", "working_folder"})
+FORM_BEHAVIOR = frozenset({"parameters", "outputs", "run", "working_folder", "input_metadata"})
 """Arguments of ``Analysis(…)`` that change what is computed."""
 
 _ANALYSES = frozenset({"Analysis", "domain.analysis.Analysis", "domain.analysis.form.Analysis"})

@@ -12,6 +12,7 @@ from domain.job.state import LedgerEntry
 from domain.result.provenance import Provenance
 from engine.execution.context import RunContext
 from engine.execution.environment import RunEnvironment
+from engine.execution.metadata import read_metadata
 from engine.execution.outcome import Outcome
 from engine.execution.provenance import Execution, provenance_of_execution
 from engine.execution.publish import build_manifest, result_files
@@ -102,6 +103,7 @@ class JobExecution:
             folder=self.context.folder / self.attempt_id,
             inputs=self.context.services.inputs.reader,
             transient=entry.analysis.retry.transient,
+            metadata=read_metadata(entry.analysis, self.job.stored_job, self.job.sources, self.context.services.assets),
         )
 
 

@@ -16,6 +16,7 @@ from engine.assets.builtin_checks import after_listing
 from engine.execution.attempt import Attempt
 from engine.execution.context import RunContext
 from engine.execution.execute import dry_run
+from engine.execution.metadata import metadata_differences
 from engine.execution.outcome import Outcome, error_of
 from engine.execution.publish import differences, read_record, stored_figure
 from resources.records.reader import attempt_of
@@ -96,7 +97,8 @@ class JobRunner:
             what = f"The files of {found.location} are not what was published: {'; '.join(changed)}. Computing again."
             return None, (what,)
         figure, verdicts = stored_figure(results, found), after_listing(record, found)
-        return Outcome(job.job_key, "reused", provenance=found, figure=figure, verdicts=verdicts), ()
+        notes = metadata_differences(self.context.entry.analysis, job, found, self.context.services.assets)
+        return Outcome(job.job_key, "reused", provenance=found, figure=figure, notes=notes, verdicts=verdicts), ()
 
     def _is_forced(self, job: LedgerEntry, record: dict[str, Any]) -> bool:
         """Return whether a job is to be computed although it has a record."""

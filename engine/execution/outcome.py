@@ -3,21 +3,31 @@
 import traceback
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
 from domain.analysis.checks import Verdict
-from domain.errors import JobChangedError, NewerFormatError, PlatformError
+from domain.errors import InputError, JobChangedError, NewerFormatError, PlatformError
 from domain.failures import FailureKind, JobError
 from domain.job.state import Attempt
 from domain.redaction import redacted
 from domain.result.provenance import Provenance
 from domain.retry import is_transient
 from engine.execution.environment import Machine
+from resources.data_assets.records import AssetRecords
 from resources.environment import known_secrets
 from resources.inputs.resource import Inputs
 from resources.ledger.ledger import Ledger
 from resources.records.store import RecordStore
 from resources.result_store.store import ResultsStore
+
+RESOURCE_KEYS = {
+    "results": "results_store",
+    "records": "record_store",
+    "ledger": "ledger",
+    "inputs": "inputs",
+    "assets": "asset_records",
+}
+"""Resource keys in Dagster of the fields of `Services`."""
 
 OutcomeKind = Literal["computed", "reused", "failed", "deferred", "dry_run"]
 
@@ -28,7 +38,7 @@ class Services:
 
     Attributes
     ----------
-    results, records, ledger, inputs
+    results, records, ledger, inputs, assets
         See ``resources/``.
     machine : Machine
         Work folder, and what is recorded of the environment.
@@ -38,7 +48,13 @@ class Services:
     records: RecordStore
     ledger: Ledger
     inputs: Inputs
+    assets: AssetRecords
     machine: Machine
+
+    @classmethod
+    def of(cls, resources: object, machine: Machine) -> Self:
+        """Return the services of a run from its Dagster resources, which `RESOURCE_KEYS` names."""
+        return cls(machine=machine, **{name: getattr(resources, key) for name, key in RESOURCE_KEYS.items()})
 
 
 @dataclass(frozen=True)
@@ -120,6 +136,8 @@ def error_of(error: Exception) -> JobError:
     message, trace, transient = str(error), "", is_transient(error)
     if isinstance(error, JobChangedError):
         kind = "job_changed"
+    elif isinstance(error, InputError):
+        kind = "input"
     elif isinstance(error, NewerFormatError):
         kind = "platform"
     elif isinstance(error, PlatformError):

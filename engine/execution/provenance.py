@@ -7,6 +7,7 @@ from typing import Any
 
 from domain.job.identity import result_id
 from domain.job.state import LedgerEntry
+from domain.job.stored import leading_source, record_ids_of
 from domain.result.environment import EnvironmentFacts
 from domain.result.provenance import CodeFacts, Provenance
 from engine.discovery.analyses import AnalysisEntry
@@ -75,6 +76,7 @@ def provenance_of_execution(entry: AnalysisEntry, job: LedgerEntry, execution: E
         locations=inputs.spelled_locations,
         files=inputs.spelled_files,
         inputs=work.inputs,
+        metadata=work.metadata,
         parameters=job.parameters,
         origins=job.origins,
         outputs=work.outputs,
@@ -110,10 +112,10 @@ def other_code(code: CodeFacts) -> list[str]:
 def _request_facts(job: LedgerEntry) -> dict[str, Any]:
     """Return query, group and dispatch of the first request with a query, and the names from all requests."""
     sources = job.sources
-    first = next((s for s in sources if s.query), next(iter(sources), None))
+    first = leading_source(sources)
     return {
         "asset_names": _unique(itertools.chain.from_iterable(s.asset_names for s in sources)),
-        "record_ids": _unique(itertools.chain.from_iterable(s.record_ids for s in sources)),
+        "record_ids": record_ids_of(sources),
         "query": first.query if first else None,
         "group": first.group if first else (),
         "dispatch_id": first.dispatch_id if first else None,

@@ -20,6 +20,7 @@ from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, DAGSTER_PIPES_MESSAGES_
 from domain.command import TRY_AGAIN, Command
 from domain.errors import CodeChangedError, OutputError
 from domain.failures import FailureKind
+from domain.job.metadata import JobMetadata
 from domain.retry import TRANSIENT_KINDS
 from resources.environment import inherited
 
@@ -71,6 +72,8 @@ class CommandJob:
         Validated parameters, as JSON values.
     folder, results : Path
         Private folder of the job, and folder for result files.
+    metadata : JobMetadata or None
+        Metadata that the analysis declares.
     """
 
     analysis: str
@@ -81,6 +84,7 @@ class CommandJob:
     parameters: dict[str, Any]
     folder: Path
     results: Path
+    metadata: JobMetadata | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of ``job.json``."""
@@ -92,7 +96,14 @@ class CommandJob:
             "parameters": self.parameters,
             "results": str(self.results),
             "outputs": str(self.folder / OUTPUTS_FILE),
+            **self._metadata(),
         }
+
+    def _metadata(self) -> dict[str, Any]:
+        """Return what the analysis declares of the metadata of its inputs."""
+        found = self.metadata
+        values = {} if found is None else {"metadata_records": found.records, "group": found.group}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)

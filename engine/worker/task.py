@@ -19,6 +19,7 @@ from domain.analysis.parameters import validate_stored
 from domain.command import Command
 from domain.errors import CodeChangedError, InputChangedError, InputError, error_context
 from domain.job.inputs import InputFile
+from domain.job.metadata import JobMetadata, MetadataDigest
 from domain.result.environment import NumericFacts
 from domain.result.provenance import ResourceFacts, TableRows
 from engine.discovery.analyses import AnalysisEntry, load_analysis
@@ -57,6 +58,8 @@ class Task:
         Reader of the inputs.
     transient : tuple of str
         Exceptions that the analysis declares as transient.
+    metadata : JobMetadata or None
+        Metadata that the analysis declares.
     """
 
     analysis_file: Path
@@ -67,6 +70,7 @@ class Task:
     folder: Path
     inputs: InputReader
     transient: tuple[str, ...] = ()
+    metadata: JobMetadata | None = None
 
     @property
     def results(self) -> Path:
@@ -97,6 +101,7 @@ class Work:
     resources: ResourceFacts
     tables: tuple[TableRows, ...] = ()
     numeric: NumericFacts = field(default_factory=NumericFacts)
+    metadata: tuple[MetadataDigest, ...] = ()
 
 
 def run_task(task: Task, *, alone: bool = True) -> Work:
@@ -134,6 +139,7 @@ def _run(task: Task, *, alone: bool) -> Work:
         )
         raise CodeChangedError(msg, location=str(task.analysis_file))
     opened = _Opened(task)
+    metadata = () if task.metadata is None else task.metadata.digests()  # first: user code could change the records
     parameters = validate_stored(entry.analysis, task.parameters)
     with opened.guarded(), _surroundings(task, entry) if alone else contextlib.nullcontext():
         reset_peak_memory()
@@ -145,14 +151,14 @@ def _run(task: Task, *, alone: bool) -> Work:
         sessions = opened.sessions()
     outputs, not_finite = checked_outputs(entry.analysis, returned)
     tables = checked_tables(entry.analysis, task.results)
-    return Work(outputs, not_finite, opened.facts, sessions, started, ended, used, tables, numeric)
+    return Work(outputs, not_finite, opened.facts, sessions, started, ended, used, tables, numeric, metadata)
 
 
 def _call(entry: AnalysisEntry, task: Task, opened: "_Opened", parameters: Any) -> tuple[Any, int | None]:
     """Call the function, or run the command; return its outputs, and the peak memory of a command."""
     run = entry.analysis.run
     if not isinstance(run, Command):
-        job = AnalysisJob(locations=task.locations, files=task.files, opener=opened.open)
+        job = AnalysisJob(locations=task.locations, files=task.files, opener=opened.open, metadata=task.metadata)
         return run(job, parameters, task.results), None
     job_of_command = CommandJob(
         analysis=entry.analysis.name,
@@ -163,6 +169,7 @@ def _call(entry: AnalysisEntry, task: Task, opened: "_Opened", parameters: Any) 
         parameters=task.parameters,
         folder=task.folder,
         results=task.results,
+        metadata=task.metadata,
     )
     end = run_command(run, task.analysis_file.parent, job_of_command)
     return end.outputs, end.peak_memory_bytes

@@ -42,8 +42,8 @@ class AssetRecords(Protocol):
     def count(self, query: Document, *, time_limit_s: float) -> int:
         """Return the number of records that match a filter."""
 
-    def find(self, query: Document, *, fields: Sequence[str], time_limit_s: float) -> Iterator[AssetRecord]:
-        """Yield the records that match a filter, with these fields."""
+    def find(self, query: Document, *, fields: Sequence[str] | None, time_limit_s: float) -> Iterator[AssetRecord]:
+        """Yield the records that match a filter, with these fields; with None, whole records."""
 
     def has_field(self, field: str, *, time_limit_s: float) -> bool:
         """Return whether any record has a field; also True if the query takes too long."""
@@ -72,9 +72,9 @@ class MongoAssetRecords(dg.ConfigurableResource["MongoAssetRecords"]):
         with self._errors(time_limit_s):
             return records.count_documents(query, maxTimeMS=_ms(time_limit_s))
 
-    def find(self, query: Document, *, fields: Sequence[str], time_limit_s: float) -> Iterator[AssetRecord]:
-        """Yield the records that match a filter, with these fields."""
-        wanted = projection([*BASE_FIELDS, *fields])
+    def find(self, query: Document, *, fields: Sequence[str] | None, time_limit_s: float) -> Iterator[AssetRecord]:
+        """Yield the records that match a filter, with these fields; with None, whole records."""
+        wanted = None if fields is None else projection([*BASE_FIELDS, *fields])
         found = self._records.find(query, wanted, batch_size=_BATCH, max_time_ms=_ms(time_limit_s))
         with self._errors(time_limit_s):
             for document in found:
@@ -115,9 +115,13 @@ class MongoAssetRecords(dg.ConfigurableResource["MongoAssetRecords"]):
             raise DispatchError(msg) from None
 
 
-def too_slow(description: str, time_limit_s: float) -> DispatchError:
+class SlowQueryError(DispatchError):
+    """A query took too long. A dispatch needs another query; a query of the platform's own may succeed later."""
+
+
+def too_slow(description: str, time_limit_s: float) -> SlowQueryError:
     """Return the error for a query that took too long."""
-    return DispatchError(
+    return SlowQueryError(
         f"The query took longer than {time_limit_s:g} s on {description} and was cancelled. Narrow it, query indexed "
         "fields, or raise `time_limit_s`."
     )

@@ -56,10 +56,10 @@ class RestAssetRecords(dg.ConfigurableResource["RestAssetRecords"]):
         found = self._aggregate([{"$match": query}, {"$count": "records"}], time_limit_s=time_limit_s)
         return int(found[0]["records"]) if found else 0
 
-    def find(self, query: Document, *, fields: Sequence[str], time_limit_s: float) -> Iterator[AssetRecord]:
-        """Yield the records that match a filter, with these fields."""
+    def find(self, query: Document, *, fields: Sequence[str] | None, time_limit_s: float) -> Iterator[AssetRecord]:
+        """Yield the records that match a filter, with these fields; with None, whole records."""
         first: list[Document] = [{"$match": query}, {"$sort": {"_id": 1}}]
-        last: list[Document] = [{"$project": projection([*BASE_FIELDS, *fields])}]
+        last: list[Document] = [] if fields is None else [{"$project": projection([*BASE_FIELDS, *fields])}]
         for document in self._paged(first, last, time_limit_s=time_limit_s):
             yield AssetRecord.of(plain(document))
 

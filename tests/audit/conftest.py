@@ -16,6 +16,7 @@ from engine.discovery.analyses import load_analysis
 from engine.execution.environment import Machine
 from engine.execution.outcome import Services
 from engine.execution.publish import build_manifest, listing_digest, upload, write_documents
+from resources.data_assets.records import MongoAssetRecords
 from resources.inputs.resource import Inputs
 from resources.ledger.ledger import Ledger
 from resources.mongo import MongoConnection
@@ -36,8 +37,9 @@ def platform(docdb_uri, database, results_store, s3, tmp_path):
     """Give a platform of an analysis that works, alone in its database and below its root."""
     mongo = MongoConnection(uri=docdb_uri, database=database)
     ledger, records = Ledger(mongo=mongo, records_name="records"), RecordStore(mongo=mongo, name="records")
+    assets = MongoAssetRecords(mongo=mongo, name="data_assets")
     entry, work = load_analysis(LAB / "double.py"), Machine(tmp_path / "work")
-    services = Services(results_store, records, ledger, Inputs(s3=s3), work)
+    services = Services(results_store, records, ledger, Inputs(s3=s3), assets, work)
     with dg.DagsterInstance.ephemeral() as instance:
         yield Platform(entry, services, build_asset(entry, machine=work), instance)
 
@@ -46,7 +48,9 @@ def platform(docdb_uri, database, results_store, s3, tmp_path):
 def sources(platform):
     """Give what an audit of this platform compares; attempts count as old at once."""
     s, ages = platform.services, Ages(young=timedelta(seconds=-60))
-    return Sources({platform.name: platform.entry}, s.results, s.records, s.ledger, s.inputs, platform.instance, ages)
+    return Sources(
+        {platform.name: platform.entry}, s.results, s.records, s.ledger, s.inputs, s.assets, platform.instance, ages
+    )
 
 
 @pytest.fixture

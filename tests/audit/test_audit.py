@@ -15,6 +15,7 @@ from audit.sources import Depth
 from domain.failures import JobError
 from domain.job.identity import JobInputs, job_key, result_id
 from domain.job.job_file import Job
+from domain.job.metadata import MetadataDigest, digest_of
 from domain.job.state import JobState
 from domain.result.records import from_record, to_record
 from engine.assets.materialization import asset_key_of
@@ -281,14 +282,31 @@ def test_inputs_that_changed_or_are_gone_are_distinguished(platform, audited, tm
     assert (found["input_changed"], found["input_gone"]) == (1, 1)
 
 
-def record_with_identity(platform, number, url, inputs):
+def test_metadata_records_that_changed_or_are_gone_are_distinguished(platform, audited):
+    assets = platform.services.assets
+    collection = assets.mongo.collection(assets.name).raw
+    for number, name in enumerate(("same", "changed", "gone")):
+        record = {"_id": name, "location": f"s3://lab/{name}"}
+        metadata = (
+            MetadataDigest(input=record["location"], record_id=name, sha256=digest_of(record)),
+            MetadataDigest(sha256=digest_of({})),
+        )
+        found = from_record(record_with_identity(platform, number, record["location"], (), metadata=metadata))
+        platform.services.records.commit(to_record(found))
+        if name != "gone":
+            collection.insert_one(record | ({"more": 1} if name == "changed" else {}))
+    found = audited(inputs=True)
+    assert (found["input_changed"], found["input_gone"]) == (1, 1)
+
+
+def record_with_identity(platform, number, url, inputs, **more):
     """Make a record whose ids are those of its own inputs."""
     key = job_key(JobInputs.of(Job(file_location=(url,))), {"number": float(number)})
     result = result_id(platform.name, platform.entry.code_version, key)
     facts = {"job_key": key, "result_id": result, "code_version": platform.entry.code_version}
     parameters = {"number": float(number)}
     location = platform.services.results.location(result, "7d0c3f5e-5d1a-4b7e-9a68-0d7f0a2a8c11")
-    facts |= {"parameters": parameters, "location": location}
+    facts |= {"parameters": parameters, "location": location, **more}
     made = sparse(analysis=platform.name, locations=(), files=(url,), inputs=inputs, **facts)
     return to_record(made)
 

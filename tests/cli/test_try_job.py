@@ -1,15 +1,18 @@
 """One job in the foreground: what it shows, where it leaves its files, and that nothing else is touched."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from cli.try_job.run import prepare
 from cli.try_job.show import show_trial
 from domain.errors import InputError, ParametersError, UnknownJobError
+from resources.mongo import MongoConnection
 from resources.settings import PROJECT_ROOT, Settings
 
 LAB = Path(__file__).parents[1] / "lab"
@@ -45,6 +48,21 @@ def test_outputs_checks_and_places_are_shown(trial, settings, capsys):
     assert "nothing was stored or posted" in shown
     assert (settings.analysis_home / "try" / "double" / "results" / "double.txt").read_text() == "-5.0\n"
     assert made.figure is None
+
+
+def test_declared_metadata_is_read_from_the_metadata_database(docdb_uri, database, tmp_path):
+    mongo = MongoConnection(uri=docdb_uri, database=database)
+    mongo.collection("data_assets").raw.insert_one({"_id": "r", "name": "session", "location": tmp_path.as_uri()})
+    settings = Settings(
+        analysis_home=tmp_path / "home",
+        docdb_uri=SecretStr(docdb_uri),
+        assets_database=database,
+        assets_collection="data_assets",
+    )
+    job = {"file_location": (tmp_path / "a.nwb").as_uri(), "group_metadata": {"subject": "7"}}
+    (tmp_path / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    made = prepare("described", str(tmp_path / "job.json"), settings=settings, by_hand={}, folder=LAB)
+    assert made.run().outputs == {"names": ["session"], "group": ["subject=7"]}
 
 
 def test_the_figure_is_named(trial, capsys):

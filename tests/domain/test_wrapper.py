@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from domain.analysis import Analysis, AnalysisJob
 from domain.errors import AnalysisFileError
+from domain.job.metadata import JobMetadata
 from domain.wrapper import from_wrapper
 
 
@@ -87,6 +88,18 @@ def test_the_function_gets_its_own_model_and_the_fields_that_it_knew(tmp_path):
     assert '"distributed_parameters":{"analysis_name":"n"' in dispatch
     for name in ("asset_id", "asset_name", "docdb_record_id", "group_metadata", "query", "analysis_code"):
         assert f'"{name}":null' in dispatch
+
+
+def test_the_function_gets_the_metadata_that_the_analysis_declares(tmp_path):
+    records = ({"_id": "r1", "name": "one"}, {"_id": "r2"})
+    both = JobMetadata(("s3://b/a", "s3://b/b"), records, {"subject": "7"})
+    for metadata, shown in (
+        (both, ('"docdb_record_id":["r1","r2"]', '"asset_name":["one",""]', '"group_metadata":{"subject":"7"}')),
+        (JobMetadata(("s3://b/a",), group={}), ('"docdb_record_id":null', '"asset_name":null', '"group_metadata":{}')),
+    ):
+        (_, dispatch) = run(made(), tmp_path, metadata=metadata)["isi_violations"]
+        assert all(text in dispatch for text in shown), dispatch
+    assert made(input_metadata=("records",)).input_metadata == ("records",)
 
 
 def test_a_function_of_three_arguments_gets_the_results_folder(tmp_path):

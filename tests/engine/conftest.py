@@ -20,6 +20,7 @@ from engine.execution.batch import BatchRun, Pace
 from engine.execution.environment import Machine
 from engine.execution.outcome import Outcome, RunFacts, Services
 from resources.dagster_storage.batch_events import report
+from resources.data_assets.records import MongoAssetRecords
 from resources.inputs.resource import Inputs
 from resources.ledger.claims import JobClaims
 from resources.ledger.commits import Commits
@@ -92,7 +93,13 @@ class Platform:
     def resources(self):
         """Return the resources by the resource keys of the asset."""
         s = self.services
-        return {"results_store": s.results, "record_store": s.records, "ledger": s.ledger, "inputs": s.inputs}
+        return {
+            "results_store": s.results,
+            "record_store": s.records,
+            "ledger": s.ledger,
+            "inputs": s.inputs,
+            "asset_records": s.assets,
+        }
 
     def job(self, key):
         """Read a job's entry."""
@@ -250,13 +257,14 @@ def stores(docdb_uri, store_classes):
 def make_platform(every_verb, store_classes, stores, results_store, s3, tmp_path):
     """Give a function that makes a platform of an analysis file."""
     ledger, records = stores
+    assets = MongoAssetRecords(mongo=records.mongo, name="data_assets")
     results = store_classes[-1](s3=s3, root=results_store.root)
     with dg.DagsterInstance.ephemeral() as instance:
 
         def make(path, **options):
             entry = path if isinstance(path, AnalysisEntry) else load_analysis(path)
             work = Machine(tmp_path / "work")
-            services = Services(results, records, ledger, Inputs(s3=s3), work)
+            services = Services(results, records, ledger, Inputs(s3=s3), assets, work)
             asset = build_asset(entry, machine=work, reporter=counting_reporter(every_verb), **options)
             return Platform(entry, services, asset, instance)
 

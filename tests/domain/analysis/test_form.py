@@ -5,6 +5,7 @@ from pydantic import Field, ValidationError
 
 from domain.analysis import Analysis, AnalysisJob, OutputsModel, ParametersModel, Retry
 from domain.errors import AnalysisFileError
+from domain.job.metadata import JobMetadata
 
 
 class Parameters(ParametersModel):
@@ -105,6 +106,23 @@ def test_models_that_cannot_carry_identity_are_refused_with_our_own_error():
 def test_a_job_opens_its_inputs_through_the_platform():
     job = AnalysisJob(("s3://bucket/a",), (), lambda: (Path("a.nwb"),))
     assert job.open_inputs() == (Path("a.nwb"),)
+
+
+def test_a_job_gives_only_the_metadata_that_the_analysis_declares():
+    job = AnalysisJob(("s3://b/a",), (), tuple, metadata=JobMetadata(("s3://b/a",), records=({"_id": "r"},)))
+    assert job.metadata_records == ({"_id": "r"},)
+    with pytest.raises(
+        AnalysisFileError, match=r'`job\.group` is only .* write input_metadata=\("group",\) in Analysis'
+    ):
+        _ = job.group
+    job = AnalysisJob(("s3://b/a",), (), tuple, metadata=JobMetadata(("s3://b/a",), group={}))
+    assert job.group == {}
+    with pytest.raises(AnalysisFileError, match=r'`job\.metadata_records` is only .*input_metadata=\("records",\)'):
+        _ = job.metadata_records
+    with pytest.raises(AnalysisFileError):
+        _ = AnalysisJob(("s3://b/a",), (), tuple).group
+    with pytest.raises(ValidationError, match="'records' or 'group'"):
+        analysis(input_metadata=("names",))
 
 
 def test_a_check_that_cannot_be_asked_is_refused_when_the_form_is_made():

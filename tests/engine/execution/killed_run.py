@@ -9,6 +9,7 @@ import dagster as dg
 from engine.assets.factory import build_asset
 from engine.discovery.analyses import load_analysis
 from engine.execution.environment import Machine
+from resources.data_assets.records import MongoAssetRecords
 from resources.inputs.resource import Inputs
 from resources.mongo import MongoConnection
 from resources.s3.connection import S3Connection
@@ -34,6 +35,7 @@ def main(said):
                 "record_store": records(mongo=mongo, name="records"),
                 "results_store": results(s3=s3, root=said["root"]),
                 "inputs": Inputs(s3=s3),
+                "asset_records": MongoAssetRecords(mongo=mongo, name="data_assets"),
             },
             tags={conftest.RANGE_START: said["keys"][0], conftest.RANGE_END: said["keys"][-1]},
         )

@@ -14,9 +14,11 @@ import pytest
 from domain.errors import AnalysisFileError
 from domain.failures import JobError
 from domain.job.job_file import Job
+from domain.job.metadata import JobMetadata
 from domain.job.state import JobState
 from domain.job.stored import Source, ingest
 from engine.discovery.analyses import load_analysis
+from engine.worker.command import CommandJob
 from engine.worker.process import execute
 from engine.worker.task import Task, load_once
 from resources.inputs.reader import InputReader
@@ -298,6 +300,20 @@ def test_its_exception_comes_back_with_its_own_traceback(elsewhere):
     assert "in fails" in error.traceback
     assert error.traceback.endswith("ValueError: the script's own error\n")
     assert "in fails" in task.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "shown"),
+    [
+        (None, {}),
+        (JobMetadata(("s3://b/a",), ({"_id": "r"},)), {"metadata_records": ({"_id": "r"},)}),
+        (JobMetadata(("s3://b/a",), group={"subject": "7"}), {"group": {"subject": "7"}}),
+    ],
+)
+def test_a_command_receives_the_metadata_that_the_analysis_declares(tmp_path, metadata, shown):
+    job = CommandJob("shell", "0", (), (), (), {}, tmp_path, tmp_path / "results", metadata)
+    found = job.as_json()
+    assert {name: found[name] for name in found.keys() & {"metadata_records", "group"}} == shown
 
 
 def test_a_script_without_the_library_answers_by_a_file(elsewhere):

@@ -1,0 +1,89 @@
+"""Metadata of inputs: read for an analysis that declares it, recorded by digest, and compared on reuse."""
+
+import pytest
+
+from domain.errors import ServerUnavailableError
+from domain.job.metadata import digest_of
+from domain.result.provenance import GroupField
+from domain.result.records import from_record
+from resources.data_assets.records import MongoAssetRecords
+from tests.engine.conftest import LAB
+
+
+@pytest.fixture
+def described(make_platform):
+    """Give the platform of an analysis that declares both kinds of metadata."""
+    return make_platform(LAB / "described.py")
+
+
+@pytest.fixture
+def register(described):
+    """Give a function that writes the metadata record of the platform's input."""
+    assets = described.services.assets
+
+    def register(**fields):
+        record = {"_id": described.place, "name": "session", "location": described.place, **fields}
+        assets.mongo.collection(assets.name).raw.replace_one({"_id": record["_id"]}, record, upsert=True)
+        return record
+
+    return register
+
+
+def test_an_analysis_receives_what_it_declares_and_its_digests_are_recorded(described, register):
+    record = register(subject={"subject_id": "7"})
+    (key,) = described.ingest({"number": 1.0}, group=[GroupField(field="subject.subject_id", value="7")])
+    assert described.run([key]).success
+    found = from_record(described.record(key))
+    assert found.outputs == {"names": ["session"], "group": ["subject.subject_id=7"]}
+    of_record, of_group = found.metadata
+    assert (of_record.input, of_record.record_id) == (described.place, described.place)
+    assert of_record.sha256 == digest_of(record)
+    assert (of_group.input, of_group.sha256) == (None, digest_of({"subject.subject_id": "7"}))
+
+
+def test_a_changed_record_is_noted_on_reuse(described, register):
+    register()
+    (key,) = described.ingest({"number": 2.0})
+    assert described.work(key)[key].kind == "computed"
+    again = described.work(key)[key]
+    assert (again.kind, again.notes) == ("reused", ())
+    register(name="renamed")
+    changed = described.work(key)[key]
+    assert changed.kind == "reused"
+    (note,) = changed.notes
+    assert note == (
+        f"Since the result was computed, the metadata record of {described.place} has changed. To compute the result "
+        f"again:  analysis rerun described --key {key} --force --reason …"
+    )
+
+
+def test_a_result_is_reused_while_its_record_cannot_be_read(described, register, monkeypatch):
+    register()
+    (key,) = described.ingest({"number": 3.0})
+    described.work(key)
+
+    def fail(*_args, **_options):
+        msg = "away"
+        raise ServerUnavailableError(msg)
+
+    monkeypatch.setattr(MongoAssetRecords, "find", fail)
+    found = described.work(key)[key]
+    assert (found.kind, found.notes) == (
+        "reused",
+        ("The result was used without comparing the metadata of its inputs: away",),
+    )
+
+
+def test_a_job_without_a_record_fails_as_an_input_and_the_next_one_goes_on(described, register):
+    missing, present = described.ingest({"number": 4.0}, {"number": 5.0})
+    failed = described.work(missing)[missing]
+    assert (failed.error.kind, failed.error.permanent) == ("input", True)
+    assert f"{described.place} has no metadata record" in failed.error.message
+    register()
+    assert described.work(present)[present].kind == "computed"
+
+
+def test_a_dry_run_reads_the_metadata_too(described, register):
+    register()
+    (key,) = described.ingest({"number": 6.0})
+    assert described.work(key, dry_run=True)[key].provenance.outputs["names"] == ["session"]
