@@ -6,6 +6,7 @@ from itertools import chain
 from domain.data_asset.matching import places_of, record_of
 from domain.data_asset.record import AssetRecord
 from domain.errors import DispatchError, InputError, ServerUnavailableError
+from domain.messages import joined
 from resources.data_assets.records import AssetRecords, SlowQueryError
 from resources.mongo_collection import Document
 
@@ -46,7 +47,7 @@ def records_of_inputs(assets: AssetRecords, urls: Sequence[str], *, ids: Sequenc
         chosen = _choose(urls, found, ids)
     for url, record in zip(urls, chosen, strict=True):
         if record is None:
-            named = f" and the ids {', '.join(ids)}" if ids else ""
+            named = f" and the ids {joined(ids, most=5, separator=', ')}" if ids else ""
             msg = (
                 f"{url} has no metadata record: {assets.description} has none with this location or that of a folder "
                 f"above it{named}. Register the data asset, or correct `docdb_record_id` in the job file."
