@@ -227,14 +227,17 @@ _IN_THE_BROWSER: list[tuple[Any, ...]] = [
 
 
 def _events() -> Iterator[tuple[str, Any]]:
-    """Yield the changed controls with their values."""
+    """Yield the changed controls with their values.
+
+    Dash may report several in one call: a click beside buttons that have just been added, or beside a request of the grid.
+    """
     for one in ctx.triggered:
         name, value = one["prop_id"], one["value"]
+        button = ctx.triggered_prop_ids.get(name)
         if name in _EVENTS:
             yield _EVENTS[name], value
-    button = ctx.triggered_id
-    if isinstance(button, dict) and any(one["value"] for one in ctx.triggered):  # a new button has no clicks
-        yield str(button["type"]), str(button["row"])
+        elif isinstance(button, dict) and value:  # a new button has no clicks
+            yield str(button["type"]), str(button["row"])
 
 
 def _whole(found: Any) -> int:

@@ -11,7 +11,10 @@ from pymongo import monitoring
 
 from domain.errors import SettingsError
 from domain.result.records import to_record
+from explorer.app import _EVENTS
 from explorer.server import Login, is_loopback, make_server
+from explorer.state import from_search
+from explorer.views.page import PARTS
 from resources.mongo import close_client
 from tests.commands_seen import by_another_name, listening
 from tests.explorer.harness import NAME, catalog_of, make_harness, provenance, publish, record_store, result_id, write
@@ -282,6 +285,25 @@ def test_a_grid_that_asks_for_nonsense_gets_rows_or_an_error_and_no_more(client,
         "changedPropIds": [],
     }
     assert client.post("/_dash-update-component", json=body).status_code == 200
+
+
+def button(kind, row, clicks):
+    """Write a button of a row, and the name of its clicks, as the page sends them."""
+    found = {"id": {"type": kind, "row": row}, "property": "n_clicks", "value": clicks}
+    return found, f'{{"row":"{row}","type":"{kind}"}}.n_clicks'
+
+
+def test_a_click_that_comes_with_new_buttons_and_a_request_of_the_grid_is_that_click(client):
+    compared, clicked = (result_id(number)[:20] for number in (1, 2))
+    (pressed, pressed_name), (added, added_name) = button("compare", clicked, 1), button("uncompare", compared, None)
+    found = callback(
+        client,
+        f"..view.data...{'...'.join(f'part-{name}.data' for name in PARTS)}..",
+        [*(prop(name, None) for name in _EVENTS), [], [], [pressed], [added]],
+        state=[prop("view.data", f"?analysis=quality&compare={compared}")],
+        changed=["grid.getRowsRequest", added_name, pressed_name],
+    )
+    assert from_search(found["view"]["data"])[0].compare == (compared, clicked)
 
 
 def details_of(client, row):
