@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from domain.analysis import Analysis
-from domain.errors import InputError, ServerUnavailableError
+from domain.errors import PlatformError
 from domain.job.metadata import JobMetadata
 from domain.job.state import LedgerEntry
 from domain.job.stored import Source, StoredJob, leading_source, record_ids_of
@@ -55,7 +55,7 @@ def metadata_differences(
     again = f"To compute the result again:  analysis rerun {job.analysis} --key {job.job_key} --force --reason …"
     try:
         now = read_metadata(analysis, job.stored_job, job.sources, assets)
-    except (InputError, ServerUnavailableError) as error:
+    except PlatformError as error:  # the result is complete without it
         return (f"The result was used without comparing the metadata of its inputs: {error}",)
     digests = {one.subject: one.sha256 for one in (now.digests() if now else ())}
     known = {one.subject: one.sha256 for one in result.metadata}

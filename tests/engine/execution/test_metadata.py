@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.errors import ServerUnavailableError
+from domain.errors import ServerUnavailableError, SettingsError
 from domain.job.metadata import digest_of
 from domain.result.provenance import GroupField
 from domain.result.records import from_record
@@ -57,20 +57,20 @@ def test_a_changed_record_is_noted_on_reuse(described, register):
     )
 
 
-def test_a_result_is_reused_while_its_record_cannot_be_read(described, register, monkeypatch):
+@pytest.mark.parametrize("error", [ServerUnavailableError("away"), SettingsError("denied")])
+def test_a_result_is_reused_while_its_record_cannot_be_read(described, register, monkeypatch, error):
     register()
     (key,) = described.ingest({"number": 3.0})
     described.work(key)
 
     def fail(*_args, **_options):
-        msg = "away"
-        raise ServerUnavailableError(msg)
+        raise error
 
     monkeypatch.setattr(MongoAssetRecords, "find", fail)
     found = described.work(key)[key]
     assert (found.kind, found.notes) == (
         "reused",
-        ("The result was used without comparing the metadata of its inputs: away",),
+        (f"The result was used without comparing the metadata of its inputs: {error}",),
     )
 
 
