@@ -25,7 +25,7 @@ from explorer.views.plots import draw
 from explorer.views.table import column_definitions, listed, matching, row_named
 from explorer.views.table import page as page_of
 
-_EVENTS = {
+EVENTS = {
     "grid.getRowsRequest": "grid",
     "grid.selectedRows": "row",
     "columns.value": "columns",
@@ -40,6 +40,7 @@ _EVENTS = {
     "clicked.data": "clicked",
     "clear.n_clicks": "clear",
 }
+"""Properties of controls, and the events that their changes are."""
 _INDEX = """<!DOCTYPE html>
 <html lang="en">
 <head>{%metas%}<title>{%title%}</title>{%favicon%}{%css%}</head>
@@ -107,7 +108,7 @@ class _Callbacks:
         add = app.callback
         add(Output("page", "children"), Input("url", "search"))(self.whole)
         buttons = [Input({"type": kind, "row": ALL}, "n_clicks") for kind in _BUTTONS]
-        events = [Input(part, what) for part, _, what in (name.partition(".") for name in _EVENTS)]
+        events = [Input(part, what) for part, _, what in (name.partition(".") for name in EVENTS)]
         outputs = [Output("view", "data"), *(Output(f"part-{name}", "data") for name in PARTS)]
         add(outputs, events, buttons, State("view", "data"), prevent_initial_call=True)(self.change)
         add(
@@ -234,8 +235,8 @@ def _events() -> Iterator[tuple[str, Any]]:
     for one in ctx.triggered:
         name, value = one["prop_id"], one["value"]
         button = ctx.triggered_prop_ids.get(name)
-        if name in _EVENTS:
-            yield _EVENTS[name], value
+        if name in EVENTS:
+            yield EVENTS[name], value
         elif isinstance(button, dict) and value:  # a new button has no clicks
             yield str(button["type"]), str(button["row"])
 

@@ -16,6 +16,7 @@ from resources.mongo import MongoConnection
 from resources.settings import PROJECT_ROOT, Settings
 
 LAB = Path(__file__).parents[1] / "lab"
+METADATA = Path(__file__).parents[1] / "lab_metadata"
 COMMANDS = Path(__file__).parents[1] / "lab_commands"
 
 
@@ -61,7 +62,7 @@ def test_declared_metadata_is_read_from_the_metadata_database(docdb_uri, databas
     )
     job = {"file_location": (tmp_path / "a.nwb").as_uri(), "group_metadata": {"subject": "7"}}
     (tmp_path / "job.json").write_text(json.dumps(job), encoding="utf-8")
-    made = prepare("described", str(tmp_path / "job.json"), settings=settings, by_hand={}, folder=LAB)
+    made = prepare("described", str(tmp_path / "job.json"), settings=settings, by_hand={}, folder=METADATA)
     assert made.run().outputs == {"names": ["session"], "group": ["subject=7"]}
 
 

@@ -11,7 +11,7 @@ from pymongo import monitoring
 
 from domain.errors import SettingsError
 from domain.result.records import to_record
-from explorer.app import _EVENTS
+from explorer.app import EVENTS
 from explorer.server import Login, is_loopback, make_server
 from explorer.state import from_search
 from explorer.views.page import PARTS
@@ -299,7 +299,7 @@ def test_a_click_that_comes_with_new_buttons_and_a_request_of_the_grid_is_that_c
     found = callback(
         client,
         f"..view.data...{'...'.join(f'part-{name}.data' for name in PARTS)}..",
-        [*(prop(name, None) for name in _EVENTS), [], [], [pressed], [added]],
+        [*(prop(name, None) for name in EVENTS), [], [], [pressed], [added]],
         state=[prop("view.data", f"?analysis=quality&compare={compared}")],
         changed=["grid.getRowsRequest", added_name, pressed_name],
     )

@@ -161,7 +161,14 @@ def audited(stage, platform):
     c = platform.connections
     ages = Ages(*[Ages().grace] * 3)
     sources = Sources(
-        {stage.name: stage.entry}, c.results_store, c.record_store, c.ledger, c.inputs, stage.instance, ages
+        {stage.name: stage.entry},
+        c.results_store,
+        c.record_store,
+        c.ledger,
+        c.inputs,
+        c.asset_records,
+        stage.instance,
+        ages,
     )
     found = run_audit(sources, Depth(content=True)).first
     return [one for one in found if KINDS[one.kind].severity != "note"]

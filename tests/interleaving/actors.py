@@ -194,7 +194,7 @@ def repairs() -> Action:
         """Compare everything, and repair what is safe."""
         c = connections(system, actor)
         entries, dagster = {NAME: entry_of("first")}, instance(system, actor)
-        sources = Sources(entries, c.results_store, c.record_store, c.ledger, c.inputs, dagster)
+        sources = Sources(entries, c.results_store, c.record_store, c.ledger, c.inputs, c.asset_records, dagster)
         run_audit(sources, then=Repairer(sources, who="auditor").fix)
 
     return act

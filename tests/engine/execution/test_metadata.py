@@ -1,19 +1,22 @@
 """Metadata of inputs: read for an analysis that declares it, recorded by digest, and compared on reuse."""
 
+from pathlib import Path
+
 import pytest
 
 from domain.errors import ServerUnavailableError, SettingsError
 from domain.job.metadata import digest_of
 from domain.result.provenance import GroupField
 from domain.result.records import from_record
-from resources.data_assets.records import MongoAssetRecords
-from tests.engine.conftest import LAB
+from tests.failing_records import FailingRecords
+
+METADATA = Path(__file__).parents[2] / "lab_metadata"
 
 
 @pytest.fixture
 def described(make_platform):
     """Give the platform of an analysis that declares both kinds of metadata."""
-    return make_platform(LAB / "described.py")
+    return make_platform(METADATA / "described.py")
 
 
 @pytest.fixture
@@ -58,16 +61,12 @@ def test_a_changed_record_is_noted_on_reuse(described, register):
 
 
 @pytest.mark.parametrize("error", [ServerUnavailableError("away"), SettingsError("denied")])
-def test_a_result_is_reused_while_its_record_cannot_be_read(described, register, monkeypatch, error):
+def test_a_result_is_reused_while_its_record_cannot_be_read(described, register, error):
     register()
     (key,) = described.ingest({"number": 3.0})
     described.work(key)
 
-    def fail(*_args, **_options):
-        raise error
-
-    monkeypatch.setattr(MongoAssetRecords, "find", fail)
-    found = described.work(key)[key]
+    found = described.having(assets=FailingRecords(error)).work(key)[key]
     assert (found.kind, found.notes) == (
         "reused",
         (f"The result was used without comparing the metadata of its inputs: {error}",),

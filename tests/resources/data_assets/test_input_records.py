@@ -4,7 +4,8 @@ import pytest
 
 from domain.errors import DispatchError, InputError, ServerUnavailableError
 from resources.data_assets.input_records import records_of_inputs
-from resources.data_assets.records import MongoAssetRecords, too_slow
+from resources.data_assets.records import too_slow
+from tests.failing_records import FailingRecords
 
 
 def ids_of(assets, *urls, ids=()):
@@ -42,10 +43,6 @@ def test_several_records_of_one_location_are_named(assets, collection):
         (DispatchError("rejected"), (InputError, "rejected")),
     ],
 )
-def test_a_slow_query_may_succeed_later_and_a_rejected_one_does_not(monkeypatch, mongo, error, expected):
-    def fail(*_args, **_options):
-        raise error
-
-    monkeypatch.setattr(MongoAssetRecords, "find", fail)
+def test_a_slow_query_may_succeed_later_and_a_rejected_one_does_not(error, expected):
     with pytest.raises(expected[0], match=expected[1]):
-        ids_of(MongoAssetRecords(mongo=mongo, name="data_assets"), "s3://b/1")
+        ids_of(FailingRecords(error), "s3://b/1")
