@@ -14,11 +14,7 @@ from audit.sources import Ages, Sources
 from engine.assets.materialization import asset_key_of
 from engine.assets.runs import UNFINISHED, limited
 from engine.discovery.analyses import AnalysisEntry
-from resources.data_assets.records import AssetRecords
-from resources.inputs.resource import Inputs
-from resources.ledger.ledger import Ledger
-from resources.records.store import RecordStore
-from resources.result_store.store import ResultsStore
+from engine.execution.outcome import RESOURCE_KEYS
 
 CHECK_NAME = "dagster_mongodb_and_s3_agree"
 JOB_NAME = "audit"
@@ -56,18 +52,16 @@ def _operation(entries: dict[str, AnalysisEntry], ages: Ages) -> dg.AssetChecksD
         for name in entries
     ]
 
-    @dg.multi_asset_check(name="compare_dagster_mongodb_and_s3", specs=specs, can_subset=True)
-    def audit(
-        context: dg.AssetCheckExecutionContext,
-        results_store: ResultsStore,
-        record_store: RecordStore,
-        ledger: Ledger,
-        inputs: Inputs,
-        asset_records: dg.ResourceParam[AssetRecords],
-    ) -> Iterator[dg.AssetCheckResult]:
+    @dg.multi_asset_check(
+        name="compare_dagster_mongodb_and_s3",
+        specs=specs,
+        can_subset=True,
+        required_resource_keys=set(RESOURCE_KEYS.values()),
+    )
+    def audit(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.asset_key.path[-1] for key in context.selected_asset_check_keys}
         audited = {name: entry for name, entry in entries.items() if name in chosen}
-        sources = Sources(audited, results_store, record_store, ledger, inputs, asset_records, context.instance, ages)
+        sources = Sources.of(audited, context.resources, context.instance, ages)
         report = run_audit(sources)
         context.log.info("Compared: %s.", report.compared())
         for finding in report.of(""):

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import dagster as dg
 
 from audit.findings import Finding
 from engine.discovery.analyses import AnalysisEntry
+from engine.execution.outcome import stores_of
 from resources.data_assets.records import AssetRecords
 from resources.inputs.resource import Inputs
 from resources.ledger.ledger import Ledger
@@ -63,6 +64,17 @@ class Sources:
     assets: AssetRecords
     instance: dg.DagsterInstance | None
     ages: Ages = Ages()
+
+    @classmethod
+    def of(
+        cls,
+        entries: dict[str, AnalysisEntry],
+        resources: object,
+        instance: dg.DagsterInstance | None,
+        ages: Ages = Ages(),
+    ) -> Self:
+        """Return what is compared, from open connections or Dagster's resources."""
+        return cls(entries=entries, instance=instance, ages=ages, **stores_of(resources))
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def build_dispatch_job(entries: Mapping[str, AnalysisEntry], *, dry_run: bool = 
         required_resource_keys=set(SERVICES),
     )
     def find_and_write(context: dg.OpExecutionContext, config: DispatchConfig) -> None:
-        services = DispatchServices(*(getattr(context.resources, name) for name in SERVICES))
+        services = DispatchServices.of(context.resources)
         try:
             _dispatch(context, config, _entry(entries, config.analysis), services, dry_run=dry_run)
         except PlatformError as error:

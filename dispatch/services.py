@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Self
 
-from resources.connections import Connections
 from resources.data_assets.records import AssetRecords
 from resources.inbox.job_inbox import JobInbox
 from resources.inbox.notes import InboxNotes
@@ -27,6 +26,6 @@ class DispatchServices:
     inputs: Inputs
 
     @classmethod
-    def of(cls, found: Connections) -> Self:
-        """Return the connections of an open platform."""
-        return cls(*(getattr(found, name) for name in SERVICES))
+    def of(cls, resources: object) -> Self:
+        """Return the services of a dispatch, from open connections or Dagster's resources."""
+        return cls(*(getattr(resources, name) for name in SERVICES))

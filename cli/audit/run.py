@@ -78,7 +78,6 @@ def parse_age(text: str) -> timedelta:
 @contextmanager
 def _sources(platform: Platform, names: Sequence[str]) -> Iterator[Sources]:
     """Open everything that is compared; Dagster only if its home exists."""
-    c = platform.connections
     entries = {name: platform.entry(name) for name in (names or platform.names)}
     with open_dagster(platform.settings) as instance:
-        yield Sources(entries, c.results_store, c.record_store, c.ledger, c.inputs, c.asset_records, instance)
+        yield Sources.of(entries, platform.connections, instance)

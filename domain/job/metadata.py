@@ -48,11 +48,15 @@ class JobMetadata:
 
     def digests(self) -> tuple[MetadataDigest, ...]:
         """Return the digests of all records, in the order of the inputs, and of the group."""
-        found = [
-            MetadataDigest(input=url, record_id=str(record["_id"]), sha256=digest_of(record))
-            for url, record in zip(self.inputs, self.records or (), strict=self.records is not None)
-        ]
-        return (*found, *([] if self.group is None else [MetadataDigest(sha256=digest_of(self.group))]))
+        found = []
+        if self.records is not None:
+            found += [
+                MetadataDigest(input=url, record_id=str(record["_id"]), sha256=digest_of(record))
+                for url, record in zip(self.inputs, self.records, strict=True)
+            ]
+        if self.group is not None:
+            found.append(MetadataDigest(sha256=digest_of(self.group)))
+        return tuple(found)
 
 
 def digest_of(document: dict[str, Any]) -> str:

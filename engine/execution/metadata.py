@@ -57,10 +57,5 @@ def metadata_differences(
         now = read_metadata(analysis, job.stored_job, job.sources, assets)
     except PlatformError as error:  # the result is complete without it
         return (f"The result was used without comparing the metadata of its inputs: {error}",)
-    digests = {one.subject: one.sha256 for one in (now.digests() if now else ())}
-    known = {one.subject: one.sha256 for one in result.metadata}
-    return tuple(
-        f"Since the result was computed, {subject} has changed. {again}"
-        for subject in digests
-        if digests[subject] != known.get(subject)
-    )
+    changed = [one.subject for one in (now.digests() if now else ()) if one not in result.metadata]
+    return tuple(f"Since the result was computed, {subject} has changed. {again}" for subject in changed)

@@ -3,7 +3,7 @@
 import traceback
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from domain.analysis.checks import Verdict
 from domain.errors import InputError, JobChangedError, NewerFormatError, PlatformError
@@ -27,7 +27,7 @@ RESOURCE_KEYS = {
     "inputs": "inputs",
     "assets": "asset_records",
 }
-"""Resource keys in Dagster of the fields of `Services`."""
+"""Resource keys in Dagster of the stores of a run, which an audit compares, by field name."""
 
 OutcomeKind = Literal["computed", "reused", "failed", "deferred", "dry_run"]
 
@@ -53,8 +53,13 @@ class Services:
 
     @classmethod
     def of(cls, resources: object, machine: Machine) -> Self:
-        """Return the services of a run from its Dagster resources, which `RESOURCE_KEYS` names."""
-        return cls(machine=machine, **{name: getattr(resources, key) for name, key in RESOURCE_KEYS.items()})
+        """Return the services of a run, from open connections or Dagster's resources."""
+        return cls(machine=machine, **stores_of(resources))
+
+
+def stores_of(resources: object) -> dict[str, Any]:
+    """Return the stores of a run or an audit by field name, from open connections or Dagster's resources."""
+    return {name: getattr(resources, key) for name, key in RESOURCE_KEYS.items()}
 
 
 @dataclass(frozen=True)

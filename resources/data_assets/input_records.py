@@ -45,15 +45,22 @@ def records_of_inputs(assets: AssetRecords, urls: Sequence[str], *, ids: Sequenc
         known = {record.record_id for record in found}
         found += [r for r in _find(assets, {"location": {"$in": locations}}) if r.record_id not in known]
         chosen = _choose(urls, found, ids)
+    records = []
     for url, record in zip(urls, chosen, strict=True):
         if record is None:
-            named = f" and the ids {joined(ids, most=5, separator=', ')}" if ids else ""
-            msg = (
-                f"{url} has no metadata record: {assets.description} has none with this location or that of a folder "
-                f"above it{named}. Register the data asset, or correct `docdb_record_id` in the job file."
-            )
-            raise InputError(msg, location=url)
-    return tuple(record for record in chosen if record is not None)
+            raise _no_record(assets, url, ids)
+        records.append(record)
+    return tuple(records)
+
+
+def _no_record(assets: AssetRecords, url: str, ids: Sequence[str]) -> InputError:
+    """Return the error for an input without a record."""
+    named = f" and the ids {joined(ids, most=5, separator=', ')}" if ids else ""
+    msg = (
+        f"{url} has no metadata record: {assets.description} has none with this location or that of a folder above it"
+        f"{named}. Register the data asset, or correct `docdb_record_id` in the job file."
+    )
+    return InputError(msg, location=url)
 
 
 def _choose(urls: Sequence[str], records: Sequence[AssetRecord], ids: Sequence[str]) -> list[AssetRecord | None]:

@@ -74,7 +74,7 @@ def race(keys, run_id, gate, *, pool="near", **limits):
     settings = load_settings(env_file=Path("no.env"))
     found = connect(settings, limits=ClientLimits(**limits))
     work = Machine(settings.analysis_scratch)
-    services = Services(found.results_store, found.record_store, found.ledger, found.inputs, found.asset_records, work)
+    services = Services.of(found, work)
     found.ledger.jobs.get(NAME, keys[0])  # connected before the start
     Path(f"{gate}.{run_id}").touch()
     while not Path(gate).exists():

@@ -158,17 +158,7 @@ def test_rounds_with_interventions_end_in_agreement(stage, monkeypatch, capsys):
 
 def audited(stage, platform):
     """Return the findings of a deep audit, without notes."""
-    c = platform.connections
     ages = Ages(*[Ages().grace] * 3)
-    sources = Sources(
-        {stage.name: stage.entry},
-        c.results_store,
-        c.record_store,
-        c.ledger,
-        c.inputs,
-        c.asset_records,
-        stage.instance,
-        ages,
-    )
+    sources = Sources.of({stage.name: stage.entry}, platform.connections, stage.instance, ages)
     found = run_audit(sources, Depth(content=True)).first
     return [one for one in found if KINDS[one.kind].severity != "note"]

@@ -272,10 +272,7 @@ def stores(system: System, actor: str) -> Stores:
 
 def services(system: System, actor: str) -> Services:
     """Return the resources of an actor's run."""
-    c = connections(system, actor)
-    return Services(
-        c.results_store, c.record_store, c.ledger, c.inputs, c.asset_records, Machine(system.folder / "work")
-    )
+    return Services.of(connections(system, actor), Machine(system.folder / "work"))
 
 
 def instance(system: System, actor: str) -> Any:

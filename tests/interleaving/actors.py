@@ -192,9 +192,8 @@ def repairs() -> Action:
 
     def act(system: System, actor: str) -> None:
         """Compare everything, and repair what is safe."""
-        c = connections(system, actor)
         entries, dagster = {NAME: entry_of("first")}, instance(system, actor)
-        sources = Sources(entries, c.results_store, c.record_store, c.ledger, c.inputs, c.asset_records, dagster)
+        sources = Sources.of(entries, connections(system, actor), dagster)
         run_audit(sources, then=Repairer(sources, who="auditor").fix)
 
     return act

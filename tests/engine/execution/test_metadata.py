@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import ServerUnavailableError, SettingsError
 from domain.job.metadata import digest_of
 from domain.result.provenance import GroupField
 from domain.result.records import from_record
-from tests.failing_records import FailingRecords
+from resources.data_assets.records_rest import RestAssetRecords
+from tests.docdb_api import docdb_api
 
 METADATA = Path(__file__).parents[2] / "lab_metadata"
 
@@ -60,17 +60,19 @@ def test_a_changed_record_is_noted_on_reuse(described, register):
     )
 
 
-@pytest.mark.parametrize("error", [ServerUnavailableError("away"), SettingsError("denied")])
-def test_a_result_is_reused_while_its_record_cannot_be_read(described, register, error):
+@pytest.mark.parametrize(("status", "reason"), [(503, "is unavailable"), (403, "denied access")])
+def test_a_result_is_reused_while_its_record_cannot_be_read(described, register, docdb_uri, status, reason):
     register()
     (key,) = described.ingest({"number": 3.0})
     described.work(key)
-
-    found = described.having(assets=FailingRecords(error)).work(key)[key]
-    assert (found.kind, found.notes) == (
-        "reused",
-        (f"The result was used without comparing the metadata of its inputs: {error}",),
-    )
+    with docdb_api(docdb_uri) as api:
+        api.statuses = [status] * 9
+        assets = RestAssetRecords(url=api.url, database="metadata_index", name="data_assets", pause_s=0.01)
+        found = described.having(assets=assets).work(key)[key]
+    assert found.kind == "reused"
+    (note,) = found.notes
+    assert note.startswith("The result was used without comparing the metadata of its inputs: The metadata API")
+    assert reason in note
 
 
 def test_a_job_without_a_record_fails_as_an_input_and_the_next_one_goes_on(described, register):

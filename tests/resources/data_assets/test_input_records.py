@@ -2,10 +2,8 @@
 
 import pytest
 
-from domain.errors import DispatchError, InputError, ServerUnavailableError
+from domain.errors import InputError, ServerUnavailableError
 from resources.data_assets.input_records import records_of_inputs
-from resources.data_assets.records import too_slow
-from tests.failing_records import FailingRecords
 
 
 def ids_of(assets, *urls, ids=()):
@@ -37,12 +35,10 @@ def test_several_records_of_one_location_are_named(assets, collection):
 
 
 @pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (too_slow("there", 1), (ServerUnavailableError, "Index the field `location`")),
-        (DispatchError("rejected"), (InputError, "rejected")),
-    ],
+    ("status", "expected", "message"),
+    [(504, ServerUnavailableError, "Index the field `location`"), (400, InputError, "rejected it: told so")],
 )
-def test_a_slow_query_may_succeed_later_and_a_rejected_one_does_not(error, expected):
-    with pytest.raises(expected[0], match=expected[1]):
-        ids_of(FailingRecords(error), "s3://b/1")
+def test_a_slow_query_may_succeed_later_and_a_rejected_one_does_not(rest, api, status, expected, message):
+    api.statuses = [status]
+    with pytest.raises(expected, match=message):
+        ids_of(rest, "s3://b/1")

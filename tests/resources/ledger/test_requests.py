@@ -121,7 +121,7 @@ def test_a_force_survives_failures_and_ends_with_a_result(ledger):
     first = claim(ledger, now(ledger, entry), attempt="a1")
     ledger.claims.fail(first, attempt="a1", code_version=CODE, error=ERROR)
     assert now(ledger, entry).force.reason == "why"
-    ledger.requests.requeue("demo", [entry.job_key], who="somebody else")
+    ledger.requests.requeue("demo", [entry.job_key], who="another person")
     second = claim(ledger, now(ledger, entry), attempt="a2")
     assert second.force.reason == "why"
     finish(ledger, second, "a2")
