@@ -11,9 +11,12 @@ from pathlib import Path
 from domain.errors import InputChangedError, InputError
 from domain.job.inputs import InputFile
 from resources.inputs.urls import is_nwb, local_path, shown_url
+from resources.process import host_name
 
 MAX_DEPTH = 5
 """Maximum depth of the search for the NWB file of an asset."""
+
+_ON_EVERY_HOST = "Check the path and its permissions; it must exist on every host that executes runs."
 
 MAX_FOUND = 11
 """Maximum number of candidates in a search: one more than a message names."""
@@ -141,7 +144,7 @@ def _entries(folder: Path, location: str) -> "list[os.DirEntry[str]]":
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        msg = f"The input {shown_url(location)} cannot be searched: {error.strerror}. Check that {folder} is there."
+        msg = f"The input {shown_url(location)} cannot be searched on host {host_name()}: {error.strerror}. {_ON_EVERY_HOST}"
         raise InputError(msg, location=shown_url(location)) from error
 
 
@@ -159,7 +162,7 @@ def _stats(url: str, target: Path) -> _Stats:
         files = {path: path.stat() for path in (sorted(_files_in(target)) if target.is_dir() else [target])}
         return _Stats(files, target.stat().st_mtime_ns)
     except OSError as error:
-        msg = f"The input {shown_url(url)} cannot be read: {error.strerror}. Check the address and its permissions."
+        msg = f"The input {shown_url(url)} cannot be read on host {host_name()}: {error.strerror}. {_ON_EVERY_HOST}"
         raise InputError(msg, location=shown_url(url)) from error
 
 
