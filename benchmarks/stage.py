@@ -14,10 +14,11 @@ from typing import Any, Literal
 import dagster as dg
 
 from benchmarks.postgres import new_database, private_postgres
-from cli.dagster_processes import dagster_process, prepare_dagster_home
+from cli.dagster_processes import dagster_process
 from domain.errors import ServerUnavailableError
 from domain.job.state import JobState
 from operations.platform import Platform, open_platform
+from resources.dagster_storage.configuration import prepare_dagster_home
 from resources.embedded.embedded import serving
 from resources.settings import PROJECT_ROOT, RETIRED, Settings
 

@@ -1,20 +1,17 @@
 """Starts Dagster's processes for this project, and ends them with the command that started them."""
 
-import fcntl
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from domain.errors import ServerUnavailableError
+from resources.dagster_storage.configuration import prepare_dagster_home
 from resources.environment import child_environment
-from resources.extras import require
 from resources.process import parent_death_signal
 from resources.settings import PROJECT_ROOT, Settings
 
@@ -22,28 +19,6 @@ EVENTS_AT_ONCE = 500
 """Number of events that Dagster stores together; by default it stores each event separately."""
 
 _ASK_FOR_END = parent_death_signal(signal.SIGINT)
-
-
-def prepare_dagster_home(settings: Settings) -> Path:
-    """Create Dagster's home folder with the project's configuration, and return it."""
-    home = settings.dagster_home
-    home.mkdir(parents=True, exist_ok=True)
-    file = home / f"dagster.yaml.{uuid.uuid4().hex}"
-    file.write_text(_configuration(settings), encoding="utf-8")
-    file.replace(home / "dagster.yaml")  # atomically: another process may be reading it
-    return home
-
-
-def _configuration(settings: Settings) -> str:
-    """Return Dagster's configuration with its storage, without the URL of PostgreSQL, which has a password."""
-    deploy = PROJECT_ROOT / "deploy"
-    common = (deploy / "dagster.yaml").read_text(encoding="utf-8")
-    if settings.dagster_postgres_url is not None:
-        require("postgres")
-        return common + (deploy / "dagster-postgres.yaml").read_text(encoding="utf-8")
-    storage = (deploy / "dagster-sqlite.yaml").read_text(encoding="utf-8")
-    home = json.dumps(str(settings.dagster_home))  # JSON is valid YAML, for any path
-    return common + storage.replace("{env: DAGSTER_HOME}", home)
 
 
 @contextmanager
@@ -92,25 +67,6 @@ def dagster_process(
         _stop(process, stop_s)
         if output is not None:
             output.close()
-
-
-@contextmanager
-def only_one_daemon(settings: Settings) -> Iterator[bool]:
-    """Hold the lock of this folder's only Dagster daemon.
-
-    Yields
-    ------
-    bool
-        True if the lock was free; False if another command runs a daemon for this folder.
-    """
-    settings.analysis_home.mkdir(parents=True, exist_ok=True)
-    with (settings.analysis_home / "daemon.lock").open("w", encoding="ascii") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
 
 
 def free_port(wanted: int) -> int:

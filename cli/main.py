@@ -10,7 +10,7 @@ import typer
 from cli.audit.command import audit, clean
 from cli.demo.command import demo
 from cli.describe.command import describe
-from cli.dev.command import dev
+from cli.dev.command import daemon, dev
 from cli.dispatch.command import dispatch
 from cli.explain.command import explain
 from cli.explore.command import explore
@@ -30,7 +30,7 @@ app = typer.Typer(
     "codes: 0 success, 1 the platform failed, 2 invalid input.",
 )
 COMMANDS = (
-    *(demo, dev, dispatch, new, try_, describe, submit, validate, explain, results, explore, archive),
+    *(demo, dev, daemon, dispatch, new, try_, describe, submit, validate, explain, results, explore, archive),
     *(rerun, cancel, invalidate, resume, alerts, audit, clean, rekey),
 )
 for command in COMMANDS:

@@ -85,12 +85,22 @@ def open_storage(settings: Settings) -> dg.DagsterInstance:
         cause = error.__cause__ or error  # not caught by dagster-postgres's own name: its import costs a second
         if settings.dagster_postgres_url is None or not isinstance(cause, SQLAlchemyError):
             raise
-        reason = _NAMED_USER.sub(r"\1 (not shown)", str(cause).strip().partition("\n")[0])
-        msg = (
-            f"Dagster's storage, the PostgreSQL of DAGSTER_POSTGRES_URL, cannot be used: {reason}. See that the server runs, "
-            "and that host, port, database, user and password are right."
-        )
-        raise ServerUnavailableError(msg) from None  # a message of SQLAlchemy may quote the password
+        raise storage_error(cause) from None  # a message of SQLAlchemy may quote the password
+
+
+def storage_error(cause: BaseException) -> ServerUnavailableError:
+    """Return the error for a PostgreSQL of Dagster's storage that cannot be used, without its URL.
+
+    Parameters
+    ----------
+    cause : Exception
+        The error of SQLAlchemy.
+    """
+    reason = _NAMED_USER.sub(r"\1 (not shown)", str(cause).strip().partition("\n")[0])
+    return ServerUnavailableError(
+        f"Dagster's storage, the PostgreSQL of DAGSTER_POSTGRES_URL, cannot be used: {reason}. See that the server runs, "
+        "and that host, port, database, user and password are right."
+    )
 
 
 @contextmanager

@@ -76,7 +76,10 @@ def submit(platform: Platform, name: str, targets: Sequence[str], *, by_hand: di
     failed = [k for k, (state, _, _) in ledger.jobs.summaries(name, keys).items() if state is JobState.FAILED]
     ledger.requests.requeue(name, failed, who=who)
     states = ledger.jobs.summaries(name, keys)
-    return [Submitted(target, key, states[key][0]) for target, key in zip(targets, keys, strict=True)]
+    return [
+        Submitted(target, job.job_key, states[job.job_key][0])
+        for target, (job, _) in zip(targets, requests, strict=True)
+    ]
 
 
 def validate(platform: Platform, files: Sequence[str], *, analysis: str | None = None) -> list[Verdict]:

@@ -1,6 +1,7 @@
 """The types of settings: each checks its value, and its message names the setting."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
 from resources.setting_values import is_postgresql, refuse, seconds, without_secrets, yes_or_no
 
 _WEEK_S = 7 * 24 * 3600
+_MOST_RUNS = 10_000
 _DATABASE = re.compile(r"[A-Za-z0-9_\-]{1,38}")
 _COLLECTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}")
 _MAIL = re.compile(r"[^@\s,<>]+@[^@\s,<>]+")
@@ -81,6 +83,18 @@ def _duration(value: Any, info: ValidationInfo) -> float:
     return seconds(_name(info), value, longest=_WEEK_S)
 
 
+def _number_up_to(largest: int, least: int) -> Callable[[Any, ValidationInfo], int]:
+    """Return a validator of whole numbers."""
+
+    def checked(value: Any, info: ValidationInfo) -> int:
+        text = str(value)
+        if not text.isdecimal() or not least <= int(text[:20]) <= largest:
+            refuse(_name(info), repr(value), f"a whole number between {least} and {largest}")
+        return int(text)
+
+    return checked
+
+
 MongoUri = Annotated[SecretStr, AfterValidator(_mongo_uri)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 HookUrl = Annotated[SecretStr, AfterValidator(_hook_url)]
@@ -91,3 +105,6 @@ MailAddresses = Annotated[str, AfterValidator(_mail_addresses)]
 YesNo = Annotated[bool, BeforeValidator(_yes_no)]
 Duration = Annotated[float, BeforeValidator(_duration)]
 """A number of seconds, at most a week."""
+
+Runs = Annotated[int, BeforeValidator(_number_up_to(_MOST_RUNS, least=1))]
+StartTimeout = Annotated[int, BeforeValidator(_number_up_to(_WEEK_S, least=0))]

@@ -24,6 +24,8 @@ from resources.setting_types import (
     MailAddresses,
     MongoUri,
     PostgresUrl,
+    Runs,
+    StartTimeout,
     YesNo,
 )
 from resources.setting_values import bucket_and_prefix, refuse, without_secrets
@@ -142,6 +144,12 @@ class Settings(BaseSettings):
     )
     dagster_postgres_url: PostgresUrl | None = Field(
         default=None, description="Address of a PostgreSQL database for Dagster's storage, instead of SQLite."
+    )
+
+    run_concurrency: Runs = Field(default=2, description="Maximum number of concurrent runs.")
+    run_start_timeout_s: StartTimeout = Field(
+        default=120,
+        description="Time from the launch of a run to its start, after which it has failed (s); 0: no limit.",
     )
 
     @property

@@ -15,7 +15,6 @@ from bson import json_util
 
 from audit.sources import Depth
 from cli.audit.run import audit
-from cli.dagster_processes import prepare_dagster_home
 from cli.explain.run import explain
 from domain.job.state import JobState
 from engine.assets.materialization import asset_key_of
@@ -23,6 +22,7 @@ from engine.definitions import analysis_definitions
 from explorer.data.analysis_data import Tables
 from operations.platform import open_platform
 from resources.connections import connect
+from resources.dagster_storage.configuration import prepare_dagster_home
 from resources.records.reader import RecordReader
 from resources.settings import load_settings
 from results import Results

@@ -14,10 +14,10 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from cli.dagster_processes import prepare_dagster_home
 from definitions import build_defs
 from engine.assets.factory import pool_of
 from engine.assets.runs import job_name_of
+from resources.dagster_storage.configuration import prepare_dagster_home
 from resources.settings import PROJECT_ROOT, Settings
 from tests.lab_workspace import DEFINITIONS, LAB
 

@@ -12,12 +12,13 @@ import dagster as dg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli.dagster_processes import dagster_process, interruptible, only_one_daemon
+from cli.dagster_processes import dagster_process, interruptible
 from cli.demo.jobs import JobFile, generated_sessions, job_files, own_sessions, write_job_files
 from cli.demo.tables import show_report, show_results
 from domain.errors import ServerUnavailableError, SettingsError
 from domain.job.state import JobState, LedgerEntry
 from engine.assets.runs import UNFINISHED, span_of
+from operations.daemon_lock import only_one_daemon
 from operations.platform import Platform, open_platform
 from resources.settings import load_settings
 
@@ -95,7 +96,7 @@ def running_daemon(platform: Platform, console: Console) -> Iterator["subprocess
     """
     settings = platform.settings
     with ExitStack() as stack:
-        if not stack.enter_context(only_one_daemon(settings)):
+        if stack.enter_context(only_one_daemon(settings)) is None:
             console.print("Using the Dagster daemon of the running `analysis dev`.")
             yield None
             return

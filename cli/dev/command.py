@@ -12,3 +12,10 @@ def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI on 127.0.
     from cli.dev.run import dev as run_dev
 
     raise typer.Exit(run_dev(port=port, say=out.print))
+
+
+def daemon() -> None:
+    """Run Dagster's daemon until Ctrl-C, without its UI: the service of a server. One daemon per Dagster storage."""
+    from cli.dev.run import daemon as run_daemon
+
+    raise typer.Exit(run_daemon(say=out.print))

@@ -7,7 +7,6 @@ from typing import Any
 
 import dagster as dg
 
-from cli.dagster_processes import prepare_dagster_home
 from dispatch.data_asset_files import Progress
 from dispatch.model.options import DispatchOptions
 from dispatch.model.report import DispatchPlan
@@ -18,6 +17,7 @@ from dispatch.services import DispatchServices
 from dispatch.writing import Written, write_plan
 from domain.errors import DispatchError
 from operations.platform import Platform, open_storage
+from resources.dagster_storage.configuration import prepare_dagster_home
 from resources.process import person
 
 

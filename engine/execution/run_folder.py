@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from resources.folders import writable_folder
 from resources.process import host_name
 
 UNJUDGED_S = 7 * 24 * 3600.0
@@ -53,7 +54,7 @@ class RunFolder:
 
     def create(self) -> None:
         """Remove the folders of dead runs of this host, then create this run's under its lock."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        writable_folder(self.path.parent, setting="ANALYSIS_SCRATCH")
         remove_leftovers(self._scratch, self.path.parent)
         self._lock = self._locked()
         self.path.mkdir()

@@ -6,10 +6,10 @@ import pytest
 
 from audit.sources import Depth
 from cli.audit.run import audit, clean, found_to_clean, parse_age, repair
-from cli.dagster_processes import prepare_dagster_home
 from domain.errors import SettingsError, UnknownJobError
 from domain.job.state import JobState
 from operations.requests import submit
+from resources.dagster_storage.configuration import prepare_dagster_home
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,11 @@ import sys
 import textwrap
 import time
 
-import dagster as dg
 import psutil
 import pytest
 
-from cli.dagster_processes import (
-    dagster_process,
-    free_port,
-    interruptible,
-    only_one_daemon,
-    prepare_dagster_home,
-)
+from cli.dagster_processes import dagster_process, free_port, interruptible
 from domain.errors import ServerUnavailableError
-from resources.dagster_storage.event_log import SqliteEventLog
 from resources.settings import PROJECT_ROOT, Settings
 from tests.waiting import wait_for
 
@@ -40,17 +32,6 @@ def settings(tmp_path):
 
 def gone(pid):
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
-def test_dagsters_home_has_the_projects_configuration(settings):
-    home = prepare_dagster_home(settings)
-    ours = (PROJECT_ROOT / "deploy" / "dagster.yaml").read_text(encoding="utf-8")
-    assert (home / "dagster.yaml").read_text(encoding="utf-8").startswith(ours)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        assert isinstance(instance.event_log_storage, SqliteEventLog)
-    (home / "dagster.yaml").write_text("old", encoding="utf-8")
-    prepare_dagster_home(settings)
-    assert (home / "dagster.yaml").read_text(encoding="utf-8") != "old"
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
@@ -91,15 +72,6 @@ def test_a_process_ends_when_its_parent_is_killed(tmp_path):
         pid = int(parent.stdout.readline())
         parent.kill()
         wait_for(lambda: gone(pid), "it outlived its parent")
-
-
-def test_only_one_daemon_runs_over_a_folder(settings):
-    with only_one_daemon(settings) as first:
-        assert first
-        with only_one_daemon(settings) as second:
-            assert not second
-    with only_one_daemon(settings) as again:
-        assert again
 
 
 def test_a_port_that_is_taken_is_replaced():

@@ -8,7 +8,6 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 from rich.console import Console
 
-from cli.dagster_processes import only_one_daemon, prepare_dagster_home
 from cli.demo.jobs import PARAMETER_SETS, job_files, own_sessions, write_job_files
 from cli.demo.run import Patience, demo, end_runs, jobs_of, polls, running_daemon, total_attempts
 from cli.demo.tables import show_results
@@ -16,8 +15,10 @@ from cli.dev.run import dev
 from domain.errors import InputError, ServerUnavailableError, SettingsError
 from domain.failures import JobError
 from domain.job.state import JobState
+from operations.daemon_lock import only_one_daemon
 from operations.platform import open_platform
 from operations.requests import submit
+from resources.dagster_storage.configuration import prepare_dagster_home
 from resources.dagster_storage.run_launcher import HOST_TAG, PROCESS_TAG
 from resources.process import host_name
 
@@ -99,7 +100,7 @@ def test_the_daemon_of_a_running_dev_is_used(platform, console):
 def test_only_one_dev_runs_over_a_folder(settings):
     with (
         only_one_daemon(settings),
-        pytest.raises(SettingsError, match="Another `analysis dev` or `analysis demo` runs"),
+        pytest.raises(SettingsError, match="Another `analysis dev`, `analysis daemon` or `analysis demo` runs"),
     ):
         dev(port=0, say=print)
 

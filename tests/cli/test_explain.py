@@ -6,7 +6,6 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from cli.dagster_processes import prepare_dagster_home
 from cli.explain.run import explain, judge
 from domain.errors import JobFileError, UnknownJobError
 from domain.failures import JobError
@@ -16,6 +15,7 @@ from domain.result.records import to_record
 from engine.assets.runs import job_name_of
 from operations.queue import is_queued_in
 from operations.requests import submit
+from resources.dagster_storage.configuration import prepare_dagster_home
 from resources.ledger.claims import Finished
 from tests.provenances import sparse
 

@@ -10,7 +10,7 @@ import typer
 from rich.console import ConsoleDimensions
 from typer.testing import CliRunner
 
-from cli.dagster_processes import free_port, only_one_daemon
+from cli.dagster_processes import free_port
 from cli.demo.jobs import PARAMETER_SETS, job_files, own_sessions
 from cli.lifecycle import show_invalidation
 from cli.main import app
@@ -22,6 +22,7 @@ from domain.job.identity import result_id
 from domain.job.state import JobState
 from domain.result.records import to_record
 from examples.sessions import write_session
+from operations.daemon_lock import only_one_daemon
 from operations.lifecycle import Invalidation
 from operations.platform import open_platform
 from operations.requests import submit

@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 import dagster as dg
 import pytest
 
-from cli.dagster_processes import free_port, prepare_dagster_home
+from cli.dagster_processes import free_port
 from cli.dispatch.run import open_recording_dagster
 from domain.errors import ServerUnavailableError, SettingsError
 from engine.discovery.analyses import ANALYSES_FOLDER
 from operations.platform import Platform, open_dagster
 from resources.connections import connect
+from resources.dagster_storage.configuration import prepare_dagster_home
 from resources.dagster_storage.event_log_postgres import PostgresEventLog
 from resources.settings import PROJECT_ROOT, Settings
 from tests.postgres import postgres_server, postgres_url  # noqa: F401  fixtures

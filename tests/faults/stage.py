@@ -15,13 +15,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from cli.dagster_processes import prepare_dagster_home
 from definitions import build_defs
 from domain.errors import ServerUnavailableError
 from domain.job.state import JobState
 from engine.assets.runs import UNFINISHED, job_name_of
 from engine.discovery.analyses import find_analyses
 from resources.connections import connect
+from resources.dagster_storage.configuration import prepare_dagster_home
 from resources.settings import Settings
 from tests.faults import child, processes
 from tests.faults.child import LAB, NAME

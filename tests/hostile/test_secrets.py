@@ -14,7 +14,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from typer.testing import CliRunner
 
-from cli.dagster_processes import free_port, prepare_dagster_home
+from cli.dagster_processes import free_port
 from cli.dispatch.run import run_dispatch
 from cli.main import app
 from definitions import build_defs
@@ -23,6 +23,7 @@ from domain.errors import PlatformError, ServerUnavailableError, SettingsError
 from engine.discovery.analyses import load_analysis
 from operations.platform import open_platform
 from resources.connections import connect
+from resources.dagster_storage.configuration import prepare_dagster_home
 from resources.embedded.programs import embedded_programs
 from resources.environment import known_secrets
 from resources.ledger.ledger import Ledger

@@ -7,7 +7,6 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 from typer.testing import CliRunner
 
-from cli.dagster_processes import prepare_dagster_home
 from cli.explain.run import explain
 from cli.main import app
 from cli.results.run import ListQuery, list_results
@@ -16,6 +15,7 @@ from domain.job.state import JobState
 from operations.archive import Choice, archive, parse_day, plan, restore
 from operations.platform import open_dagster, open_platform
 from operations.requests import rerun, submit
+from resources.dagster_storage.configuration import prepare_dagster_home
 from tests.operations.test_lifecycle import give_result
 from tests.raw import jobs_of, records_of
 

@@ -17,9 +17,9 @@ from dagster._core.test_utils import create_run_for_test, create_test_daemon_wor
 from dagster._core.workspace.load_target import PythonFileTarget
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
-from cli.dagster_processes import prepare_dagster_home
 from definitions import build_defs
 from engine.assets.runs import limited
+from resources.dagster_storage.configuration import prepare_dagster_home
 from resources.dagster_storage.run_launcher import HOST_TAG, PROCESS_TAG, WatchedRunLauncher
 from resources.process import host_name, process_token
 from resources.settings import PROJECT_ROOT, Settings
