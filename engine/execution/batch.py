@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 from domain.analysis.breaker import Breaker, Trip, trip
@@ -88,6 +89,7 @@ class BatchRun:
         self._jobs: dict[str, LedgerEntry] = {}
         self._stopping = threading.Event()
         self._breaker, self._ended = entry.analysis.breaker, list[JobError | None]()
+        self._breaker_changed: datetime | None = None
         self._counting = threading.Lock()
         self.stopped: Trip | None = None
         self._folder = RunFolder(services.machine.work_folder)
@@ -141,6 +143,7 @@ class BatchRun:
         self._pool.expect(len(waiting))
         if not self._dry_run:
             self._ledger.run_counts.count_started(self._name, waiting, run_id=self._run_id)
+            self._breaker_changed = self._ledger.breakers.changed(self._name)
         while waiting and not self._halted.is_set():
             self._jobs.update(self._ledger.jobs.get_many(self._name, waiting))
             self._runner.look_up(self._jobs.values())
@@ -168,11 +171,19 @@ class BatchRun:
 
     def _stop_if_most_fail(self, rule: Breaker) -> None:
         """Open the analysis's circuit breaker when most jobs of this run fail in the same way; its other jobs stay new."""
-        self.stopped = trip(self._ended, rule)
-        if self.stopped is not None:
-            self._halted.set()
-            with contextlib.suppress(ServerUnavailableError):  # the sensor's next tick opens it instead
-                self._ledger.breakers.open(self._name, code_version=self._code_version, found=self.stopped)
+        found = trip(self._ended, rule)
+        if found is None:
+            return
+        breakers, version = self._ledger.breakers, self._code_version
+        with contextlib.suppress(ServerUnavailableError):  # the sensor's next tick opens it instead
+            opened = breakers.open(self._name, code_version=version, found=found, seen=self._breaker_changed)
+            if not opened and breakers.get_open(self._name, code_version=version) is None:
+                # An operator has closed it since this run began, so earlier failures no longer count.
+                self._breaker_changed = breakers.changed(self._name)
+                self._ended.clear()
+                return
+        self.stopped = found
+        self._halted.set()
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """Mark jobs done in the ledger, after they were reported to Dagster."""

@@ -57,8 +57,29 @@ class Breakers:
     jobs: RetryingCollection
     now: Callable[[], datetime]
 
-    def open(self, analysis: str, *, code_version: str, found: Trip) -> bool:
-        """Open an analysis's breaker; return False if it was already open for this code version."""
+    def changed(self, analysis: str) -> datetime | None:
+        """Return when an analysis's breaker last opened or closed; None if it never opened."""
+        found = self.documents.find_one({"_id": analysis}, {"changed": 1})
+        return None if found is None else found["changed"]
+
+    def open(self, analysis: str, *, code_version: str, found: Trip, seen: datetime | None) -> bool:
+        """Open an analysis's breaker.
+
+        Parameters
+        ----------
+        analysis, code_version : str
+            The analysis, and the code version that is stopped.
+        found : Trip
+            Why it opens.
+        seen : datetime or None
+            The last change of the breaker when the failures were counted, from `changed`.
+
+        Returns
+        -------
+        bool
+            False if it was already open for this code version, or has changed since: an operator who closed it then may
+            have fixed the cause, so failures from before do not open it again.
+        """
         now = self.now()
         opened = {
             "analysis": analysis,
@@ -71,10 +92,10 @@ class Breakers:
             "probe_at": _next_probe(now, 0) if found.kind in TRANSIENT_KINDS else None,
             "told": False,
         }
-        match = {"_id": analysis, "$nor": [{"state": "open", "code_version": code_version}]}
+        match = {"_id": analysis, "changed": seen, "$nor": [{"state": "open", "code_version": code_version}]}
         try:
             self.documents.update_one(match, {"$set": opened}, upsert=True)
-        except DuplicateKeyError:  # no match, because it is open for this code version
+        except DuplicateKeyError:  # no match, because it is open for this code version or has changed
             return False
         return True
 
@@ -85,11 +106,29 @@ class Breakers:
             return None
         return OpenBreaker(analysis, code_version, found["why"], found["changed"], found["probe_at"])
 
-    def close(self, analysis: str, *, who: str, reason: str) -> bool:
-        """Close an analysis's breaker and reset its jobs' count of unfinished runs; return False if no breaker was open."""
+    def close(self, analysis: str, *, who: str, reason: str, opened: OpenBreaker | None = None) -> bool:
+        """Close an analysis's breaker and reset its jobs' count of unfinished runs.
+
+        Parameters
+        ----------
+        analysis : str
+            The analysis.
+        who, reason : str
+            Who closes it, and why.
+        opened : OpenBreaker, optional
+            The opening that ends; by default the current one. A breaker that was closed and opened again since stays open.
+
+        Returns
+        -------
+        bool
+            False if no such breaker was open.
+        """
         now = self.now()
         closed = {"state": "closed", "changed": now, "closed_by": who, "closed_because": reason, "told": False}
-        done = self.documents.update_one({"_id": analysis, "state": "open"}, {"$set": closed})
+        match: Document = {"_id": analysis, "state": "open"}
+        if opened is not None:
+            match["changed"] = opened.since
+        done = self.documents.update_one(match, {"$set": closed})
         waiting = {"analysis": analysis, "state": JobState.NEW.value}
         self.jobs.update_many(waiting, {"$set": {"fruitless": 0}})
         return done.modified_count == 1
@@ -105,13 +144,12 @@ class Breakers:
         change = {"$set": {"probes": probes, "probe_at": _next_probe(now, probes)}}
         return self.documents.update_one({**match, "probes": found["probes"]}, change).modified_count == 1
 
-    def latest_ended(self, analysis: str, *, code_version: str) -> list[JobError | None]:
-        """Return the errors of the latest ended jobs of a code version since the breaker last changed; None for a done job."""
-        known = self.documents.find_one({"_id": analysis}) or {}
+    def latest_ended(self, analysis: str, *, code_version: str, since: datetime | None) -> list[JobError | None]:
+        """Return the errors of the latest jobs of a code version that ended since a time; None for a done job."""
         ended = [JobState.DONE.value, JobState.FAILED.value]
         match: Document = {"analysis": analysis, "state": {"$in": ended}, "code_version": code_version}
-        if "changed" in known:
-            match["updated"] = {"$gt": known["changed"]}
+        if since is not None:
+            match["updated"] = {"$gt": since}
         found = self.jobs.find(match, {"error": 1}, sort=[("updated", -1)], limit=LATEST).to_list()
         return [JobError.model_validate(d["error"]) if d.get("error") else None for d in found]
 

@@ -466,7 +466,7 @@ def test_clean_lists_and_removes_nothing_young(invoke, platform):
 def test_the_circuit_breaker_is_shown_and_closed(invoke, platform):
     version = platform.entry(NAME).code_version
     found = trip([JobError(kind="exception", message="no", permanent=True)] * 10, Breaker())
-    platform.connections.ledger.breakers.open(NAME, code_version=version, found=found)
+    platform.connections.ledger.breakers.open(NAME, code_version=version, found=found, seen=None)
     assert "The circuit breaker is open since" in invoke("results", NAME).stdout
     invoke("submit", NAME, "s3://b/one")
     assert "The circuit breaker is open since" in invoke("explain", NAME, "s3://b/one").stdout

@@ -235,7 +235,7 @@ class Walk:
         """Open the circuit breaker, close it, and send alerts about both."""
         error = JobError(kind="exception", message="no", permanent=True)
         found = trip([error] * 10, Breaker())
-        self.ledger.breakers.open(NAME, code_version=self.entry.code_version, found=found)
+        self.ledger.breakers.open(NAME, code_version=self.entry.code_version, found=found, seen=None)
         assert resume(self.platform, NAME)
         assert list(breaker_alerts(self.ledger, Alerts(), ui_url="http://ui")) == [NAME]
 

@@ -82,6 +82,9 @@ class ActorGate:
             system.changes.append(Change(system.moment(), what, str(document["_id"]), attempt))
             if what == "commit" and not system.has_object(f"{document['_id']}/{attempt}/{METADATA}"):
                 system.seen.append(f"moments: attempt {attempt[:8]} was committed and is not complete")
+        if space == "breakers" and "state" in document:
+            who = str(document.get("closed_by", ""))
+            system.changes.append(Change(system.moment(), document["state"], str(document["_id"]), who))
         if space == "jobs" and operation == "update" and document.get("lease"):
             attempt = str(document["lease"]["attempt"])
             system.changes.append(Change(system.moment(), "claim", str(document["_id"]), attempt))

@@ -11,11 +11,13 @@ from audit.cleaning import removable, remove
 from audit.repair import Repairer
 from audit.sources import Sources
 from domain.errors import PlatformError
+from domain.job.batches import covered
 from engine.assets.materialization import materialization
-from engine.assets.runs import job_name_of
+from engine.assets.runs import RANGE_END, RANGE_START, job_name_of
 from engine.execution.batch import BatchRun, Pace
 from engine.execution.outcome import Outcome, RunFacts
 from operations.archive import archive
+from operations.breakers import resume
 from operations.lifecycle import cancel, invalidate
 from operations.rekey import rekey
 from operations.requests import rerun, submit
@@ -41,25 +43,33 @@ Action = Callable[[System, str], None]
 """What an actor does in a system, under its name."""
 
 
-def run(*, run_id: str = "", code: str = "first", by_hand: bool = False, force: str = "") -> Action:
-    """Return a run: the one that the sensor requested, or one that a person launches."""
+def run(
+    *,
+    run_id: str = "",
+    code: str = "first",
+    by_hand: bool = False,
+    force: str = "",
+    keys: Sequence[str] = (),
+    jobs: slice = slice(None),
+) -> Action:
+    """Return a run: the one that the sensor requested for some keys, or one that a person launches for some jobs."""
 
     def act(system: System, actor: str) -> None:
         """Process every job."""
         dagster, entry = instance(system, actor), entry_of(code)
-        known, keys = run_id or str(uuid.uuid4()), tuple(system.dagster.partitions)
+        known, chosen = run_id or str(uuid.uuid4()), tuple(keys or system.dagster.partitions[jobs])
         began, launched = 0, None
         if by_hand:
             ActorGate(actor).before("a person launches a run", (Access("history", writes=True),))
             began, launched = system.moment(), system.servers.now()
-            dagster.create(job_name_of(NAME), known, {"dagster/partition": keys[0]}, dg.DagsterRunStatus.STARTED)
+            dagster.create(job_name_of(NAME), known, {"dagster/partition": chosen[0]}, dg.DagsterRunStatus.STARTED)
         facts = RunFacts(run_id=known, by_hand=by_hand, launched=launched, force_reason=force)
         failed = False
         opened = BatchRun(
             entry, services(system, actor), facts, pool=pool_of(actor), pace=_PACE, code=repository_of(code)
         )
         with system.as_run(actor), opened as batch:
-            for ended in batch.outcomes(keys):
+            for ended in batch.outcomes(chosen):
                 for outcome in ended:
                     failed = failed or outcome.error is not None
                     _report(system, actor, outcome, code)
@@ -96,7 +106,9 @@ def sensor_tick(*, code: str = "first") -> Action:
             system.launched.add(str(request.run_key))
             run_id = str(uuid.uuid4())
             instance(system, actor).create(job_name_of(NAME), run_id, dict(request.tags), dg.DagsterRunStatus.STARTED)
-            system.queue.append((run_id, tuple(system.dagster.partitions)))
+            span = (request.tags[RANGE_START], request.tags[RANGE_END])
+            keys = covered(system.dagster.partitions, [span])
+            system.queue.append((run_id, tuple(key for key in system.dagster.partitions if key in keys)))
 
     return act
 
@@ -108,13 +120,13 @@ def person(kind: str, act: Callable[[System, str], bool], detail: str = "") -> A
         """Do it."""
         gate = ActorGate(actor)
         gate.before(f"a person begins to {kind}", (Access("history", writes=True),))
-        began, accepted = system.moment(), False
+        began, since, accepted = system.moment(), system.now(), False
         try:
             accepted = act(system, actor)
         except PlatformError:  # rejected, with the reason
             accepted = False
         gate.before(f"the person is answered: {'done' if accepted else 'rejected'}", (Access("history", writes=True),))
-        system.acts.append(Act(kind, began, system.moment(), accepted, detail))
+        system.acts.append(Act(kind, began, system.moment(), accepted, detail, since))
 
     return noted
 
@@ -160,13 +172,22 @@ def invalidates() -> Action:
     return person("invalidate", act)
 
 
-def submits(*, code: str = "first") -> Action:
-    """Return a person who submits the job again, for the code of the moment."""
+def submits(*, code: str = "first", number: int = 7) -> Action:
+    """Return a person who submits a job, or the job again, for the code of the moment."""
 
     def act(system: System, actor: str) -> bool:
-        return bool(submit(desk(system, actor, code), NAME, [TARGET], by_hand={"number": 7}))
+        return bool(submit(desk(system, actor, code), NAME, [TARGET], by_hand={"number": number}))
 
     return person("submit", act, detail=code)
+
+
+def resumes() -> Action:
+    """Return a person who closes the circuit breaker."""
+
+    def act(system: System, actor: str) -> bool:
+        return resume(desk(system, actor, "fragile"), NAME)
+
+    return person("resume", act)
 
 
 def archives() -> Action:
@@ -226,9 +247,9 @@ def in_turn(actions: Sequence[Action]) -> Action:
 def drain(system: System, *, code: str) -> None:
     """Execute every queued run to its end."""
     while system.queue:
-        run_id, _ = system.queue.pop(0)
+        run_id, keys = system.queue.pop(0)
         system.requests = 0
-        run(run_id=run_id, code=code)(system, PLATFORM)
+        run(run_id=run_id, code=code, keys=keys)(system, PLATFORM)
 
 
 def bring_to_rest(system: System, *, code: str, rounds: int = 2) -> None:

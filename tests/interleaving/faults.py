@@ -137,6 +137,18 @@ FAULTS = (
     ),
     Fault("a tick releases a running job", "^executions: ", ("tick-vs-run",), mutations.running_jobs_are_released),
     Fault(
+        "a circuit breaker that an operator closed opens by earlier failures",
+        "^breakers: a person closed it",
+        ("resume-vs-failing-run",),
+        mutations.breakers_open_unseen,
+    ),
+    Fault(
+        "a circuit breaker that opened again is closed by an earlier success",
+        "^breakers: the platform closed it",
+        ("tick-vs-resume-and-failing-run",),
+        mutations.breakers_close_unseen,
+    ),
+    Fault(
         "clean removes what a run still writes",
         "^(results|moments): ",
         ("clean-vs-run",),

@@ -77,7 +77,10 @@ class GatedCollection:
 
     def update_one(self, match: Document, change: Document, **options: Any) -> Any:
         """Change a document."""
-        return self._request("update_one", match, (match, change), options, writes=True)
+        done = self._request("update_one", match, (match, change), options, writes=True)
+        if self._space == "breakers" and (done.modified_count or done.upserted_id is not None):
+            self._gate.changed(self._space, "update", {**change["$set"], "_id": match["_id"]})
+        return done
 
     def update_many(self, match: Document, change: Document, **options: Any) -> Any:
         """Change what matches."""

@@ -11,6 +11,12 @@ from engine.assets.materialization import provenance_of
 from engine.execution.publish import MANIFEST, METADATA
 from tests.interleaving.system import Act, Change, System
 
+FRAGILE = 2
+"""Failures that open the breaker of the fragile analysis."""
+
+BY_PLATFORM = "the platform"
+"""Who closes a breaker when a job succeeds."""
+
 _REQUESTS = {"rerun", "force", "submit", "run", "force run"}
 """Acts that request a job again."""
 
@@ -25,6 +31,7 @@ def problems_of(system: System) -> list[str]:
         *_cancels(system),
         *_invalidations(system),
         *_submissions(system),
+        *_breakers(system),
         *_agreement(system),
     ]
 
@@ -206,12 +213,31 @@ def _submissions(system: System) -> list[str]:
     return found
 
 
+def _breakers(system: System) -> list[str]:
+    """A breaker that a person closed opens by new failures only, and the platform closes it by a new success only."""
+    found = []
+    for act in _accepted(system, "resume"):
+        stored = len(list(system.raw("jobs").find({"state": "failed", "updated": {"$gt": act.since}})))
+        executed = [n for n, e in enumerate(system.executions, 1) if e.moment > act.began and n in system.failing]
+        opened = any(change.what == "open" and change.moment > act.ended for change in system.changes)
+        if opened and max(stored, len(executed)) < FRAGILE:  # a failure whose lease has expired is not stored
+            found.append("breakers: a person closed it, and it opened again without as many new failures")
+    opened = 0
+    for change in system.changes:
+        if change.what == "open":
+            opened = change.moment
+        succeeded = any(opened < c.moment < change.moment for c in _committed(system))
+        if change.what == "closed" and change.attempt == BY_PLATFORM and not succeeded:
+            found.append("breakers: the platform closed it although no job succeeded since it opened")
+    return found
+
+
 def _agreement(system: System) -> list[str]:
     """Ledger, records, S3 and Dagster say the same."""
     found, records = [], _records(system)
     for job in _jobs(system):
         record = records.get(job.get("result_id") or "")
-        if job["state"] in {"new", "running"}:
+        if job["state"] in {"new", "running"} and not _waits_for_breaker(system):
             found.append(f"agreement: the job is still {job['state']} after two ticks and their runs")
         elif job["state"] == "failed" and (job["error"] or {}).get("kind") == "invalidated" and records:
             found.append("agreement: the job is failed (invalidated), and a record is current")
@@ -220,6 +246,11 @@ def _agreement(system: System) -> list[str]:
         elif job["state"] == "done" and record is not None:
             found += _done(system, job, record)
     return found
+
+
+def _waits_for_breaker(system: System) -> bool:
+    """Return whether an open breaker keeps jobs new."""
+    return system.raw("breakers").find_one({"state": "open"}) is not None
 
 
 def _done(system: System, job: dict[str, Any], record: dict[str, Any]) -> list[str]:

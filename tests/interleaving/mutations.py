@@ -140,6 +140,16 @@ def claims_are_checked_late() -> Iterator[None]:
         yield
 
 
+def breakers_open_unseen() -> AbstractContextManager[None]:
+    """Let a circuit breaker open whatever has happened to it since the failures were counted."""
+    return filter_without("update_one", having=("$nor",), drop=("changed",))
+
+
+def breakers_close_unseen() -> AbstractContextManager[None]:
+    """Let the platform close a circuit breaker that has opened again since it was read."""
+    return filter_without("update_one", having=("_id", "state"), drop=("changed",))
+
+
 def running_jobs_are_released() -> AbstractContextManager[None]:
     """Let a tick release every running job, whether or not its lease has expired."""
     return filter_without("update_many", having=("analysis", "state"), drop=("$or",))

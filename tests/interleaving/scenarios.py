@@ -21,6 +21,7 @@ from tests.interleaving.actors import (
     rekeys,
     repairs,
     reruns,
+    resumes,
     run,
     sensor_tick,
     submits,
@@ -135,10 +136,28 @@ def released(system: System) -> None:
     connections(system, PLATFORM).ledger.claims.release_lost(NAME, dead_runs=[])
 
 
+def broken(system: System) -> None:
+    """Let two jobs fail in the same way, so that the circuit breaker opens, and a third one wait."""
+    for number in (1, 2):
+        submits(code="fragile", number=number)(system, PLATFORM)
+    sensor_tick(code="fragile")(system, PLATFORM)
+    system.failing |= {1, 2}
+    drain(system, code="fragile")
+    submits(code="fragile", number=3)(system, PLATFORM)
+    sensor_tick(code="fragile")(system, PLATFORM)
+
+
+def recovering(system: System) -> None:
+    """Let the third job succeed, and a fourth one wait: the next tick closes the breaker."""
+    broken(system)
+    run(by_hand=True, code="fragile", jobs=slice(2, 3))(system, PLATFORM)
+    submits(code="fragile", number=4)(system, PLATFORM)
+
+
 def sensor_run(system: System) -> Action:
     """Return the run that the sensor has requested; it is not executed when all have ended."""
-    run_id, _ = system.queue.pop(0)
-    return run(run_id=run_id)
+    run_id, keys = system.queue.pop(0)
+    return run(run_id=run_id, keys=keys)
 
 
 def always(action: Action) -> Callable[[System], Action]:
@@ -196,6 +215,32 @@ SCENARIOS = (
     Scenario("submit-vs-tick", complete, (always(sensor_tick()), always(submits()))),
     Scenario("two-ticks", requested, (always(sensor_tick()), always(sensor_tick()))),
     Scenario("invalidate-vs-rerun", done, (always(invalidates()), always(reruns()))),
+    Scenario("resume-vs-tick", broken, (always(sensor_tick(code="fragile")), always(resumes())), code="fragile"),
+    Scenario(
+        "resume-vs-failing-run",
+        broken,
+        (always(run(by_hand=True, code="fragile", jobs=slice(2))), always(resumes())),
+        code="fragile",
+        failing=frozenset({3, 4}),
+    ),
+    Scenario(
+        "tick-vs-failing-run",
+        broken,
+        (always(in_turn((resumes(), run(by_hand=True, code="fragile")))), always(sensor_tick(code="fragile"))),
+        code="fragile",
+        failing=frozenset({3, 4}),
+    ),
+    Scenario(
+        "tick-vs-resume-and-failing-run",
+        recovering,
+        (
+            always(sensor_tick(code="fragile")),
+            always(in_turn((resumes(), run(by_hand=True, code="fragile", jobs=slice(2))))),
+        ),
+        code="fragile",
+        failing=frozenset({4, 5}),
+        switches=2,
+    ),
 )
 """Every scenario, the most frequent meetings first."""
 

@@ -113,18 +113,18 @@ class Execution:
 
 @dataclass(frozen=True)
 class Change:
-    """A record that was committed or removed, or a claim.
+    """A record that was committed or removed, a claim, or a circuit breaker that opened or closed.
 
     Attributes
     ----------
     moment : int
         When.
     what : str
-        ``claim``, ``commit`` or ``remove``.
+        ``claim``, ``commit``, ``remove``, ``open`` or ``closed``.
     key : str
-        The result, or the job of a claim.
+        The result, the job of a claim, or the analysis of a breaker.
     attempt : str
-        The attempt.
+        The attempt; who closed a breaker.
     """
 
     moment: int
@@ -140,13 +140,15 @@ class Act:
     Attributes
     ----------
     kind : str
-        ``force``, ``cancel``, ``invalidate``, ``submit``, ``rerun``, ``archive`` or ``run``.
+        ``force``, ``cancel``, ``invalidate``, ``submit``, ``rerun``, ``archive``, ``resume`` or ``run``.
     began, ended : int
         When, and when the person had the answer.
     accepted : bool
         Whether the answer was that it is done.
     detail : str
         Of a submission its code version.
+    since : datetime or None
+        When it began, by the server's clock.
     """
 
     kind: str
@@ -154,6 +156,7 @@ class Act:
     ended: int
     accepted: bool
     detail: str = ""
+    since: datetime | None = None
 
 
 @dataclass

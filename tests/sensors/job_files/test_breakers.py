@@ -111,7 +111,7 @@ def test_an_alert_is_sent_once_when_it_opens_and_once_when_it_closes(harness, br
 
 def test_a_server_that_is_away_for_weeks_is_still_probed(harness):
     ledger, trip = harness.stores.ledger, Trip("server: away", "server", "away", 10, 10)
-    ledger.breakers.open(harness.name, code_version=harness.entry.code_version, found=trip)
+    ledger.breakers.open(harness.name, code_version=harness.entry.code_version, found=trip, seen=None)
     due = {"probe_at": ledger.now() - timedelta(seconds=1), "probes": 5000}
     breakers_of(ledger).update_one({"_id": harness.name}, {"$set": due})
     assert ledger.breakers.begin_probe(harness.name)
