@@ -145,7 +145,9 @@ class Analysis(BaseModel):
         default=Breaker(), description="When to stop because most jobs fail in the same way; None: never."
     )
     time_limit_s: float = Field(default=3600.0, gt=0, description="A job is killed after this many seconds.")
-    workers: int | None = Field(default=None, ge=1, le=256, description="Jobs at once in a run; default: one per core.")
+    workers: int | None = Field(
+        default=None, ge=1, le=256, description="Jobs at once in a run; default: one per available processor."
+    )
     batch_size: int = Field(default=100, ge=1, le=1000, description="Maximum number of partitions in one run.")
     figure: str | None = Field(default=None, description="Result file (png) shown with each materialization.")
     tables: dict[str, type[BaseModel]] = Field(

@@ -32,7 +32,7 @@ class ResourceFacts(StoredModel):
     os: str = Field(description="Operating system.")
     architecture: str = Field(description="Processor architecture.")
     cpu: str | None = Field(default=None, description="Processor model.")
-    cpu_cores: int | None = Field(default=None, description="Logical cores of the machine.")
+    cpu_cores: int | None = Field(default=None, description="Processors that the run was allowed to use.")
     memory_bytes: int | None = Field(default=None, description="Memory of the machine, in bytes.")
     cpu_s: float | None = Field(default=None, description="Processor time of the job, children included, in seconds.")
     peak_memory_bytes: int | None = Field(default=None, description="Largest resident memory of the job, in bytes.")

@@ -6,7 +6,6 @@ after Dagster has its result.
 """
 
 import contextlib
-import os
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from engine.execution.outcome import Outcome, RunFacts, Services
 from engine.execution.run_folder import RunFolder
 from engine.worker.pool import WorkerPool
 from resources.ledger.claims import Finished
+from resources.processors import available_cpus
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class BatchRun:
         pace: Pace = Pace(),
         code: RunCode | None = None,
     ) -> None:
-        workers = entry.analysis.workers or os.cpu_count() or 1
+        workers = entry.analysis.workers or available_cpus()
         self._name, self._code_version = entry.analysis.name, entry.code_version
         self._dry_run, self._ledger, self._run_id = run.dry_run, services.ledger, run.run_id
         self._jobs: dict[str, LedgerEntry] = {}

@@ -1,7 +1,6 @@
 """The machine of a job, and the resources that it used, as far as the system reports them."""
 
 import contextlib
-import os
 import platform
 import resource
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from domain.result.provenance import ResourceFacts
+from resources.processors import available_cpus
 
 _RESET_PEAK = "5"  # see proc(5), clear_refs
 
@@ -42,7 +42,7 @@ def resource_facts(used_cpu_s: float, other_peak_bytes: int | None = None) -> Re
         os=platform.platform(),
         architecture=platform.machine(),
         cpu=processor(),
-        cpu_cores=os.cpu_count(),
+        cpu_cores=available_cpus(),
         memory_bytes=psutil.virtual_memory().total,
         cpu_s=round(used_cpu_s, 3),
         peak_memory_bytes=other_peak_bytes or peak_memory_bytes(),

@@ -4,11 +4,13 @@ import threading
 import time
 
 import psutil
+import pytest
 
 from domain.errors import ServerUnavailableError
 from domain.job.state import JobState
 from resources.ledger.claims import JobClaims
 from resources.ledger.ledger import Ledger
+from resources.processors import available_cpus
 from tests.engine.execution.runs import folders_of_runs
 from tests.waiting import PATIENCE_S, wait_for
 
@@ -108,3 +110,18 @@ def test_an_outcome_of_an_unknown_job_settles_nothing(double):
         batch.settled([outcome])
     assert outcome.error.kind == "unknown_job"
     assert double.job("0" * 64) is None
+
+
+@pytest.mark.parametrize("given", [1, 2])
+def test_an_analysis_without_workers_has_one_for_each_processor_that_the_run_was_given(
+    make_platform, misbehave, monkeypatch, given
+):
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", str(given))
+    analysis = misbehave.entry.analysis.model_copy(update={"workers": None})
+    platform = make_platform(type(misbehave.entry)(**{**misbehave.entry.__dict__, "analysis": analysis}))
+    keys = platform.ingest(*({"number": n} for n in range(3)))
+    with platform.batch() as batch:
+        ended = [outcome for some in batch.outcomes(keys) for outcome in some]
+        workers = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+        assert len(workers) == min(given, available_cpus())
+    assert {outcome.provenance.resources.cpu_cores for outcome in ended} == {min(given, available_cpus())}
