@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 
 import dagster as dg
 from pydantic import Field
@@ -27,6 +28,7 @@ from engine.assets.materialization import (
     metadata,
 )
 from engine.assets.run_tags import RunTags
+from engine.assets.runs import end_of_run
 from engine.discovery.analyses import AnalysisEntry
 from engine.execution.batch import BatchRun
 from engine.execution.environment import Machine
@@ -152,13 +154,16 @@ def _asset(
         if tags.are_missing and not run.dry_run:
             tags.add_jobs(services.ledger.jobs.get_many(analysis.name, keys).values())
         failures = []
-        with BatchRun(entry, services, run, pool=pool) as batch:
+        ended_by_dagster = partial(end_of_run, context.instance, run.run_id)
+        with BatchRun(entry, services, run, pool=pool, ended=ended_by_dagster) as batch:
             for ended in batch.outcomes(keys):
                 _report(context, entry, ended, services.results, dry_run=run.dry_run, reporter=reporter)
                 batch.settled(ended)
                 if not run.dry_run:
                     tags.add_results(outcome.provenance for outcome in ended if outcome.provenance is not None)
                 failures += [outcome for outcome in ended if outcome.error is not None]
+        if batch.given_up is not None:
+            raise _given_up(batch.given_up)
         if failures and not run.dry_run:
             raise _failure(entry.analysis.name, failures, len(keys), batch.stopped)
         yield from ()  # a generator only reports events: Dagster does not add a materialization
@@ -256,6 +261,17 @@ def _log_in_words(context: dg.AssetExecutionContext, outcome: Outcome, results: 
     elif outcome.provenance is not None and outcome.kind == "dry_run":
         shown = metadata(outcome.provenance, results=results, figure=None, reused=False)
         context.log.info("%s: dry run, nothing stored. Record:\n%s", outcome.job_key, shown["provenance"].value)
+
+
+def _given_up(how: str) -> BaseException:
+    """Return what ends a run that Dagster has ended already, in a way that leaves its status."""
+    if how == dg.DagsterRunStatus.CANCELED.value:
+        return dg.DagsterExecutionInterruptedError()
+    return dg.Failure(
+        description=f"Dagster ended this run ({how}) while it was running, for example because its host did not answer. It has "
+        "stopped its jobs, and the sensor requests other runs for them. Nothing needs to be done.",
+        allow_retries=False,
+    )
 
 
 def _failure(name: str, failures: list[Outcome], total: int, stopped: Trip | None) -> dg.Failure:

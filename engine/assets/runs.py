@@ -50,3 +50,21 @@ def has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Return whether a run has ended; False for a run that Dagster does not know, whose lease expires."""
     run = instance.get_run_by_id(run_id)
     return run is not None and run.is_finished
+
+
+def end_of_run(instance: dg.DagsterInstance, run_id: str) -> str | None:
+    """Return how Dagster has ended a run, for the process that executes it.
+
+    Returns
+    -------
+    str or None
+        ``FAILURE``, ``CANCELED``, ``SUCCESS`` or ``DELETED``. None while Dagster counts the run, and if its storage cannot be
+        read: an unknown state does not end a live run.
+    """
+    try:
+        run = instance.get_run_by_id(run_id)
+    except Exception:  # noqa: BLE001  each kind of storage raises errors of its own
+        return None
+    if run is None:
+        return "DELETED"
+    return run.status.value if run.is_finished else None

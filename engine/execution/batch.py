@@ -8,7 +8,7 @@ after Dagster has its result.
 import contextlib
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,11 +42,14 @@ class Pace:
         Outcomes within this time are reported together, because each report costs a few writes (s).
     threads_per_worker : int
         Number of jobs per worker process: while one is executed, the files of another are uploaded.
+    check_s : float
+        Interval between checks whether Dagster still counts the run (s).
     """
 
     poll_s: float = 2.0
     gather_s: float = 0.5
     threads_per_worker: int = 2
+    check_s: float = 60.0
 
 
 class BatchRun:
@@ -66,14 +69,18 @@ class BatchRun:
         Intervals, and number of threads per worker process.
     code : RunCode, optional
         State of the repository; by default it is read now.
+    ended : callable, optional
+        Returns how Dagster has ended this run, such as ``FAILURE``; None while it counts the run, or cannot say.
 
     Attributes
     ----------
+    given_up : str or None
+        How Dagster has ended the run although it was running; its jobs are left to other runs.
     stopped : Trip or None
         Why the run left its remaining jobs; None if it did not.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the last four have defaults, which only tests and the asset replace
         self,
         entry: AnalysisEntry,
         services: Services,
@@ -82,6 +89,7 @@ class BatchRun:
         pool: type[WorkerPool] = WorkerPool,
         pace: Pace = Pace(),
         code: RunCode | None = None,
+        ended: Callable[[], str | None] = lambda: None,
     ) -> None:
         workers = entry.analysis.workers or available_cpus()
         self._name, self._code_version = entry.analysis.name, entry.code_version
@@ -92,6 +100,8 @@ class BatchRun:
         self._breaker_changed: datetime | None = None
         self._counting = threading.Lock()
         self.stopped: Trip | None = None
+        self.given_up: str | None = None
+        self._ended_by_dagster = ended
         self._folder = RunFolder(services.machine.work_folder)
         self._threads = ThreadPoolExecutor(max_workers=workers * pace.threads_per_worker)
         self._pace = pace
@@ -115,6 +125,7 @@ class BatchRun:
         """Create the run's folder and start the heartbeat of its leases."""
         self._folder.create()
         threading.Thread(target=self._claims.keep, args=(self._stopping, self._pool.end), daemon=True).start()
+        threading.Thread(target=self._watch, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -150,11 +161,30 @@ class BatchRun:
             deferred = []
             for ended in self._one_pass(waiting):
                 deferred += [outcome.job_key for outcome in ended if outcome.kind == "deferred"]
-                if settled := [outcome for outcome in ended if outcome.kind != "deferred"]:
+                if settled := [outcome for outcome in ended if self._is_settled(outcome)]:
                     yield settled
             waiting = deferred
             if waiting and not self._halted.is_set():
                 self._stopping.wait(self._pace.poll_s)
+                self._give_up_if_ended()  # a job that was freed because this run was given up is not claimed again
+
+    def _is_settled(self, outcome: Outcome) -> bool:
+        """Return whether an outcome is to be reported: not of a job that was deferred, or ended because the run was given up."""
+        return outcome.kind != "deferred" and (self.given_up is None or outcome.provenance is not None)
+
+    def _watch(self) -> None:
+        """Check until the run ends whether Dagster still counts it."""
+        while not self._stopping.wait(self._pace.check_s):
+            self._give_up_if_ended()
+
+    def _give_up_if_ended(self) -> None:
+        """End all jobs if Dagster has ended this run, as run monitoring does when an engine says that it has died."""
+        if self._stopping.is_set() or (found := self._ended_by_dagster()) is None:
+            return
+        self.given_up = found
+        self._halted.set()
+        self._stopping.set()
+        self._pool.refuse()
 
     def _process(self, job_key: str) -> Outcome:
         """Process one job, and open the circuit breaker if too many have failed.

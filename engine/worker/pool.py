@@ -77,12 +77,16 @@ class WorkerPool:
                 if task.folder.name == attempt:
                     future.cancel()  # type: ignore[no-untyped-call]
 
-    def stop(self) -> None:
-        """Kill all workers and their children."""
+    def refuse(self) -> None:
+        """Kill the processes of all attempts, and refuse further ones; `stop` then ends the pool."""
         with self._lock:
             self._stopped = True
             for future in self._waited_for:  # pebble does not end pending waits when its pool stops
                 future.cancel()  # type: ignore[no-untyped-call]
+
+    def stop(self) -> None:
+        """Kill all workers and their children. Call it from one thread only."""
+        self.refuse()
         if self._pool is not None:
             self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()
