@@ -26,8 +26,8 @@ from engine.execution.job import JobRunner
 from engine.execution.outcome import Outcome, RunFacts, Services
 from engine.execution.run_folder import RunFolder
 from engine.worker.pool import WorkerPool
+from engine.worker.processors import available_cpus
 from resources.ledger.claims import Finished
-from resources.processors import available_cpus
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class BatchRun:
         self._pool.expect(len(waiting))
         if not self._dry_run:
             self._ledger.run_counts.count_started(self._name, waiting, run_id=self._run_id)
-            self._breaker_changed = self._ledger.breakers.changed(self._name)
+            self._breaker_changed = self._ledger.breakers.state(self._name, code_version=self._code_version).changed
         while waiting and not self._halted.is_set():
             self._jobs.update(self._ledger.jobs.get_many(self._name, waiting))
             self._runner.look_up(self._jobs.values())
@@ -207,9 +207,10 @@ class BatchRun:
         breakers, version = self._ledger.breakers, self._code_version
         with contextlib.suppress(ServerUnavailableError):  # the sensor's next tick opens it instead
             opened = breakers.open(self._name, code_version=version, found=found, seen=self._breaker_changed)
-            if not opened and breakers.get_open(self._name, code_version=version) is None:
+            now = None if opened else breakers.state(self._name, code_version=version)
+            if now is not None and now.opened is None:
                 # An operator has closed it since this run began, so earlier failures no longer count.
-                self._breaker_changed = breakers.changed(self._name)
+                self._breaker_changed = now.changed
                 self._ended.clear()
                 return
         self.stopped = found

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from domain.result.provenance import ResourceFacts
-from resources.processors import available_cpus
+from engine.worker.processors import available_cpus
 
 _RESET_PEAK = "5"  # see proc(5), clear_refs
 

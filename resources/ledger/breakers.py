@@ -40,6 +40,22 @@ class OpenBreaker:
 
 
 @dataclass(frozen=True)
+class BreakerState:
+    """A breaker at one moment.
+
+    Attributes
+    ----------
+    changed : datetime or None
+        Time at which it last opened or closed; None if it never opened.
+    opened : OpenBreaker or None
+        The breaker, if it is open for the code version in question.
+    """
+
+    changed: datetime | None
+    opened: OpenBreaker | None
+
+
+@dataclass(frozen=True)
 class Breakers:
     """Opens, probes and closes circuit breakers.
 
@@ -57,10 +73,15 @@ class Breakers:
     jobs: RetryingCollection
     now: Callable[[], datetime]
 
-    def changed(self, analysis: str) -> datetime | None:
-        """Return when an analysis's breaker last opened or closed; None if it never opened."""
-        found = self.documents.find_one({"_id": analysis}, {"changed": 1})
-        return None if found is None else found["changed"]
+    def state(self, analysis: str, *, code_version: str) -> BreakerState:
+        """Return when an analysis's breaker last changed, and whether it is open for this code version, from one read."""
+        found = self.documents.find_one({"_id": analysis})
+        if found is None:
+            return BreakerState(None, None)
+        if (found["state"], found["code_version"]) != ("open", code_version):
+            return BreakerState(found["changed"], None)
+        opened = OpenBreaker(analysis, code_version, found["why"], found["changed"], found["probe_at"])
+        return BreakerState(found["changed"], opened)
 
     def open(self, analysis: str, *, code_version: str, found: Trip, seen: datetime | None) -> bool:
         """Open an analysis's breaker.
@@ -72,7 +93,7 @@ class Breakers:
         found : Trip
             Why it opens.
         seen : datetime or None
-            The last change of the breaker when the failures were counted, from `changed`.
+            The last change of the breaker when the failures were counted, from `state`.
 
         Returns
         -------
@@ -101,10 +122,7 @@ class Breakers:
 
     def get_open(self, analysis: str, *, code_version: str) -> OpenBreaker | None:
         """Return an analysis's breaker if it is open for this code version; another code version closes it."""
-        found = self.documents.find_one({"_id": analysis, "state": "open", "code_version": code_version})
-        if found is None:
-            return None
-        return OpenBreaker(analysis, code_version, found["why"], found["changed"], found["probe_at"])
+        return self.state(analysis, code_version=code_version).opened
 
     def close(self, analysis: str, *, who: str, reason: str, opened: OpenBreaker | None = None) -> bool:
         """Close an analysis's breaker and reset its jobs' count of unfinished runs.

@@ -30,18 +30,15 @@ def let_through(entry: AnalysisEntry, ledger: Ledger, new: Sequence[str]) -> lis
     rule, name, version = entry.analysis.breaker, entry.analysis.name, entry.code_version
     if rule is None:
         return list(new)
-    changed = ledger.breakers.changed(name)
-    opened = ledger.breakers.get_open(name, code_version=version)
-    if opened is not None and opened.since != changed:  # it opened in between: the next tick judges it
-        return []
-    ended = ledger.breakers.latest_ended(name, code_version=version, since=changed)
-    if opened is None:
+    breaker = ledger.breakers.state(name, code_version=version)
+    ended = ledger.breakers.latest_ended(name, code_version=version, since=breaker.changed)
+    if breaker.opened is None:
         found = trip(ended, rule)
         if found is None:
             return list(new)
-        ledger.breakers.open(name, code_version=version, found=found, seen=changed)
+        ledger.breakers.open(name, code_version=version, found=found, seen=breaker.changed)
         return []
     if any(error is None for error in ended):
-        closed = ledger.breakers.close(name, who="the platform", reason="a job succeeded", opened=opened)
+        closed = ledger.breakers.close(name, who="the platform", reason="a job succeeded", opened=breaker.opened)
         return list(new) if closed else []
     return list(new[:PROBED_JOBS]) if ledger.breakers.begin_probe(name) else []

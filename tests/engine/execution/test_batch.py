@@ -8,9 +8,9 @@ import pytest
 
 from domain.errors import ServerUnavailableError
 from domain.job.state import JobState
+from engine.worker.processors import available_cpus
 from resources.ledger.claims import JobClaims
 from resources.ledger.ledger import Ledger
-from resources.processors import available_cpus
 from tests.engine.execution.runs import folders_of_runs
 from tests.waiting import PATIENCE_S, wait_for
 

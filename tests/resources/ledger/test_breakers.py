@@ -19,22 +19,22 @@ def breakers(docdb_uri, database):
 
 
 def test_failures_from_before_an_operator_closed_it_do_not_open_it_again(breakers):
-    assert breakers.changed("demo") is None
+    assert breakers.state("demo", code_version="v1").changed is None
     assert breakers.open("demo", code_version="v1", found=TRIP, seen=None)
-    seen = breakers.changed("demo")
+    seen = breakers.state("demo", code_version="v1").changed
     assert not breakers.open("demo", code_version="v1", found=TRIP, seen=seen), "it is open"
     assert breakers.close("demo", who="ann", reason="fixed")
     assert not breakers.open("demo", code_version="v1", found=TRIP, seen=seen)
     assert not breakers.open("demo", code_version="v1", found=TRIP, seen=None)
     assert breakers.get_open("demo", code_version="v1") is None
-    assert breakers.open("demo", code_version="v1", found=TRIP, seen=breakers.changed("demo"))
+    assert breakers.open("demo", code_version="v1", found=TRIP, seen=breakers.state("demo", code_version="v1").changed)
 
 
 def test_an_earlier_success_does_not_close_a_breaker_that_opened_again(breakers):
     breakers.open("demo", code_version="v1", found=TRIP, seen=None)
     earlier = breakers.get_open("demo", code_version="v1")
     breakers.close("demo", who="ann", reason="fixed")
-    breakers.open("demo", code_version="v1", found=TRIP, seen=breakers.changed("demo"))
+    breakers.open("demo", code_version="v1", found=TRIP, seen=breakers.state("demo", code_version="v1").changed)
     assert not breakers.close("demo", who="the platform", reason="a job succeeded", opened=earlier)
     current = breakers.get_open("demo", code_version="v1")
     assert breakers.close("demo", who="the platform", reason="a job succeeded", opened=current)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from resources.processors import available_cpus
+from engine.worker.processors import available_cpus
 from resources.settings import PROJECT_ROOT
 
-SAY = "from resources.processors import available_cpus; print(available_cpus())"
+SAY = "from engine.worker.processors import available_cpus; print(available_cpus())"
 CPU_GROUPS = Path("/sys/fs/cgroup/cpu")
 
 

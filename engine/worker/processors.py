@@ -62,8 +62,8 @@ def _group_limits(cgroups: Path, membership: Path) -> Iterator[int]:
         if not controllers:  # version 2 has one line, without controllers
             yield from _limits(cgroups, group, _quota_v2)
         elif "cpu" in controllers.split(","):
-            yield from _limits(cgroups / controllers, group, _quota_v1)
-            yield from _limits(cgroups / "cpu", group, _quota_v1)
+            for folder in {controllers, "cpu"}:  # of several in one folder, each may have a link with its name
+                yield from _limits(cgroups / folder, group, _quota_v1)
 
 
 def _limits(root: Path, group: str, quota: Callable[[Path], int | None]) -> Iterator[int]:
@@ -76,7 +76,8 @@ def _limits(root: Path, group: str, quota: Callable[[Path], int | None]) -> Iter
 
 
 def _quota_v2(folder: Path) -> int | None:
-    return _processors(*[*_text(folder / "cpu.max").split(), "", ""][:2])
+    quota, _, period = _text(folder / "cpu.max").partition(" ")
+    return _processors(quota, period)
 
 
 def _quota_v1(folder: Path) -> int | None:
