@@ -13,13 +13,10 @@ from functools import partial
 import dagster as dg
 from pydantic import Field
 
-from domain.analysis.breaker import Trip
 from domain.command import Command
 from domain.job.identity import keys_digest
-from domain.messages import counted
 from engine.assets.checks import evaluations
 from engine.assets.definition_metadata import asset_metadata
-from engine.assets.markdown import code_block, escaped
 from engine.assets.materialization import (
     asset_key_of,
     failure_observation,
@@ -27,6 +24,7 @@ from engine.assets.materialization import (
     materialization,
     metadata,
 )
+from engine.assets.run_failures import given_up, jobs_failed
 from engine.assets.run_tags import RunTags
 from engine.assets.runs import end_of_run
 from engine.discovery.analyses import AnalysisEntry
@@ -39,7 +37,6 @@ from resources.dagster_storage.check_targets import targets_of_run
 from resources.result_store.store import ResultsStore
 
 KEYS_TAG = "analysis_assets/keys_sha256"
-LISTED_FAILURES = 50
 
 
 class LaunchConfig(dg.Config):
@@ -163,9 +160,9 @@ def _asset(
                     tags.add_results(outcome.provenance for outcome in ended if outcome.provenance is not None)
                 failures += [outcome for outcome in ended if outcome.error is not None]
         if batch.given_up is not None:
-            raise _given_up(batch.given_up)
+            raise given_up(batch.given_up)
         if failures and not run.dry_run:
-            raise _failure(entry.analysis.name, failures, len(keys), batch.stopped)
+            raise jobs_failed(entry.analysis.name, failures, len(keys), batch.stopped)
         yield from ()  # a generator only reports events: Dagster does not add a materialization
 
     return compute
@@ -261,41 +258,3 @@ def _log_in_words(context: dg.AssetExecutionContext, outcome: Outcome, results: 
     elif outcome.provenance is not None and outcome.kind == "dry_run":
         shown = metadata(outcome.provenance, results=results, figure=None, reused=False)
         context.log.info("%s: dry run, nothing stored. Record:\n%s", outcome.job_key, shown["provenance"].value)
-
-
-def _given_up(how: str) -> BaseException:
-    """Return what ends a run that Dagster has ended already, in a way that leaves its status."""
-    if how == dg.DagsterRunStatus.CANCELED.value:
-        return dg.DagsterExecutionInterruptedError()
-    return dg.Failure(
-        description=f"Dagster ended this run ({how}) while it was running, for example because its host did not answer. It has "
-        "stopped its jobs, and the sensor requests other runs for them. Nothing needs to be done.",
-        allow_retries=False,
-    )
-
-
-def _failure(name: str, failures: list[Outcome], total: int, stopped: Trip | None) -> dg.Failure:
-    """Return the failure of the run, which names the failed jobs; the other jobs are done."""
-    errors = {outcome.job_key: outcome.error for outcome in failures if outcome.error is not None}
-    lines = [
-        f"- `{key}` ({error.kind}): {escaped(error.message)}" for key, error in list(errors.items())[:LISTED_FAILURES]
-    ]
-    more = len(errors) - len(lines)
-    shown = sorted(errors.values(), key=lambda error: error.kind != "exception")[:3]  # exceptions of authors first
-    others = (
-        "the others succeeded"
-        if stopped is None
-        else f"the circuit breaker opened and the remaining jobs wait: {stopped.message()}"
-    )
-    return dg.Failure(
-        description=f"{len(errors)} of {counted(total, 'job')} failed; {others}. First: {next(iter(errors.values())).message}",
-        metadata={
-            "what to do": dg.MetadataValue.md(
-                f"Why one job failed: `analysis explain {name} KEY`. When the cause is fixed: `analysis rerun {name} "
-                "--failed`. Do not re-execute this run."
-            ),
-            "failed": dg.MetadataValue.md("\n".join(lines + ([f"- and {more} more"] if more else []))),
-            "tracebacks": dg.MetadataValue.md("\n\n".join(code_block(e.traceback or e.log) for e in shown)),
-        },
-        allow_retries=False,
-    )

@@ -8,8 +8,9 @@ import pytest
 
 from domain.job.identity import keys_digest
 from domain.job.state import JobState
-from engine.assets.factory import KEYS_TAG, LISTED_FAILURES
+from engine.assets.factory import KEYS_TAG
 from engine.assets.materialization import provenance_of
+from engine.assets.run_failures import LISTED_FAILURES
 
 BAD = {
     "raise": ("exception", "ValueError: the scientist's own error"),
