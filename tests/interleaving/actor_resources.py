@@ -1,7 +1,7 @@
 """The resources of each actor: the product's own, over connections whose every request stops."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from domain.analysis.breaker import Breaker
 from domain.failures import JobError
 from engine.discovery.analyses import AnalysisEntry, load_analysis
 from engine.execution.environment import Machine, RunCode, run_code
@@ -34,7 +35,7 @@ from sensors.job_files.stores import Stores
 from tests.interleaving.accesses import Access, Accesses
 from tests.interleaving.doubles_dagster import DagsterDouble
 from tests.interleaving.gates import Call, GatedCollection, GatedDagster, GatedS3
-from tests.interleaving.system import NAME, PLATFORM, RECORDS, SPACES, Change, Execution, System, current
+from tests.interleaving.system import FRAGILE, NAME, PLATFORM, RECORDS, SPACES, Change, Execution, System, current
 
 LAB = Path(__file__).parent / "lab"
 LEASE_S = 600.0
@@ -182,7 +183,14 @@ def pool_of(actor: str) -> type[WorkerPool]:
 
 @cache
 def entry_of(code: str) -> AnalysisEntry:
-    """Return the analysis as the first, the second or the third code has it; the third has other parameters."""
+    """Return the analysis as the first, the second or the third code has it; the third has other parameters.
+
+    The fragile one is the first, with a circuit breaker that opens after a few failures.
+    """
+    if code == "fragile":
+        first = entry_of("first")
+        breaker = Breaker(failures=FRAGILE, share=0.1)
+        return replace(first, analysis=first.analysis.model_copy(update={"breaker": breaker}))
     return load_analysis(LAB / code / f"{NAME}.py")
 
 
@@ -264,7 +272,7 @@ def jobs_as_seen_by(s3: S3Connection) -> RetryingCollection:
 def desk(system: System, actor: str, code: str = "first") -> Platform:
     """Return the platform as an actor's command opens it."""
     settings = _Settings(system.folder, system.servers.uri, system.servers.root).value
-    return Desk(settings, LAB / code, connections(system, actor), code)
+    return Desk(settings, entry_of(code).path.parent, connections(system, actor), code)
 
 
 def stores(system: System, actor: str) -> Stores:

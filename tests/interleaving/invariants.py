@@ -9,10 +9,7 @@ import bson
 from domain.result.records import from_record
 from engine.assets.materialization import provenance_of
 from engine.execution.publish import MANIFEST, METADATA
-from tests.interleaving.system import Act, Change, System
-
-FRAGILE = 2
-"""Failures that open the breaker of the fragile analysis."""
+from tests.interleaving.system import FRAGILE, Act, Change, System
 
 BY_PLATFORM = "the platform"
 """Who closes a breaker when a job succeeds."""
@@ -222,11 +219,11 @@ def _breakers(system: System) -> list[str]:
         opened = any(change.what == "open" and change.moment > act.ended for change in system.changes)
         if opened and max(stored, len(executed)) < FRAGILE:  # a failure whose lease has expired is not stored
             found.append("breakers: a person closed it, and it opened again without as many new failures")
-    opened = 0
+    last_opened = 0
     for change in system.changes:
         if change.what == "open":
-            opened = change.moment
-        succeeded = any(opened < c.moment < change.moment for c in _committed(system))
+            last_opened = change.moment
+        succeeded = any(last_opened < c.moment < change.moment for c in _committed(system))
         if change.what == "closed" and change.attempt == BY_PLATFORM and not succeeded:
             found.append("breakers: the platform closed it although no job succeeded since it opened")
     return found
@@ -237,7 +234,7 @@ def _agreement(system: System) -> list[str]:
     found, records = [], _records(system)
     for job in _jobs(system):
         record = records.get(job.get("result_id") or "")
-        if job["state"] in {"new", "running"} and not _waits_for_breaker(system):
+        if job["state"] == "running" or (job["state"] == "new" and not _has_open_breaker(system)):
             found.append(f"agreement: the job is still {job['state']} after two ticks and their runs")
         elif job["state"] == "failed" and (job["error"] or {}).get("kind") == "invalidated" and records:
             found.append("agreement: the job is failed (invalidated), and a record is current")
@@ -248,8 +245,8 @@ def _agreement(system: System) -> list[str]:
     return found
 
 
-def _waits_for_breaker(system: System) -> bool:
-    """Return whether an open breaker keeps jobs new."""
+def _has_open_breaker(system: System) -> bool:
+    """Return whether a circuit breaker is open, which keeps jobs new."""
     return system.raw("breakers").find_one({"state": "open"}) is not None
 
 

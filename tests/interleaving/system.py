@@ -28,6 +28,9 @@ SPACES = {
 STANDSTILL = timedelta(hours=2)
 """How much time passes in one move: leases expire, and attempts count as old."""
 
+FRAGILE = 2
+"""Failures that open the circuit breaker of the fragile analysis."""
+
 PLATFORM = "P"
 """What goes on when every actor has ended: it stops nowhere."""
 

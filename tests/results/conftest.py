@@ -30,7 +30,7 @@ def settings(home, servers):
 
 @pytest.fixture(scope="module")
 def connections(settings):
-    """Connect to the same servers as whoever writes there."""
+    """Connect to the servers that the tests write to."""
     return connect(settings)
 
 
@@ -52,7 +52,7 @@ def results(settings, connections, records):
     with Results(settings) as results:
         for number in range(COUNT):
             records.commit(to_record(made(number)))
-        for number in range(4):  # of the older code; that of job 3 was computed last: somebody went back
+        for number in range(4):  # of the older code; that of job 3 was computed last, after a rollback
             minute = 30 if number == 3 else -30
             records.commit(to_record(made(number, OLD, minute=minute)))
         _supersede(records)
